@@ -1,0 +1,357 @@
+//! The STOMP destination grammar and the bodies that Madang itself reads or writes.
+//!
+//! ```text
+//! /topic/{room}                       a viewer has joined                 (L8, body opaque)
+//! /topic/{room}/{key}/offer           and .../answer, .../ice/streamer, .../ice/client
+//! /topic/-/chat/{room}                chat, with the last 100 messages first
+//! /topic/-/presence/{room}            who is there
+//! /topic/-/broadcasts                 changes of any broadcast
+//! /topic/-/broadcast/{id}             state of one broadcast; the latest first
+//! /queue/sfu/{node}                   requests to one SFU node
+//! /queue/participant/{id}             answers to one participant
+//! ```
+//! SEND goes to the same path under `/app`; the peer-to-peer ones also directly to `/topic` (L8).
+//! Nodes send `/app/-/sfu/{node}/viewers` and `/app/-/sfu/{node}/tracks`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{BroadcastId, NodeId, ParticipantId, TrackId};
+use crate::rest::{MediaState, Status};
+use crate::room::{Room, valid_name};
+
+/// Most characters of a chat message.
+pub const MAX_CHAT_CHARS: usize = 500;
+/// Messages that a late joiner gets.
+pub const CHAT_HISTORY: usize = 100;
+
+/// What follows `/topic`, `/app` or `/queue` in a destination.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Destination {
+    /// `/{room}`: the peer-to-peer join.
+    Room(Room),
+    /// `/{room}/{key}/{leaf}`: peer-to-peer signaling with one viewer.
+    Peer {
+        /// The room.
+        room: Room,
+        /// The viewer's key, chosen by the viewer's page.
+        key: String,
+        /// What kind of message.
+        leaf: PeerLeaf,
+    },
+    /// `/-/chat/{room}`.
+    Chat(Room),
+    /// `/-/presence/{room}`.
+    Presence(Room),
+    /// `/-/broadcasts`.
+    Broadcasts,
+    /// `/-/broadcast/{id}`.
+    Broadcast(BroadcastId),
+    /// `/-/sfu/{node}/viewers`: a node's part of the viewer counts.
+    NodeViewers(NodeId),
+    /// `/-/sfu/{node}/tracks`: what a node's publishers send.
+    NodeTracks(NodeId),
+    /// `/sfu/{node}` under `/queue`.
+    SfuQueue(NodeId),
+    /// `/participant/{id}` under `/queue`.
+    ParticipantQueue(ParticipantId),
+}
+
+/// The peer-to-peer messages of one viewer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PeerLeaf {
+    /// The streamer's SDP offer.
+    Offer,
+    /// The viewer's SDP answer.
+    Answer,
+    /// Candidates of the streamer.
+    IceStreamer,
+    /// Candidates of the viewer.
+    IceClient,
+}
+
+/// The first segment of a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Prefix {
+    /// `/topic`: the broker fans out.
+    Topic,
+    /// `/app`: the application handles it.
+    App,
+    /// `/queue`: one reader.
+    Queue,
+}
+
+/// A parsed destination: prefix and path.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// Topic, app or queue.
+    pub prefix: Prefix,
+    /// The rest.
+    pub path: Destination,
+}
+
+/// The string is no destination of this grammar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("unknown destination")]
+pub struct UnknownDestination;
+
+impl FromStr for Address {
+    type Err = UnknownDestination;
+
+    fn from_str(text: &str) -> Result<Self, UnknownDestination> {
+        let (prefix, rest) = if let Some(rest) = text.strip_prefix("/topic/") {
+            (Prefix::Topic, rest)
+        } else if let Some(rest) = text.strip_prefix("/app/") {
+            (Prefix::App, rest)
+        } else if let Some(rest) = text.strip_prefix("/queue/") {
+            (Prefix::Queue, rest)
+        } else {
+            return Err(UnknownDestination);
+        };
+        let segments: Vec<&str> = rest.splitn(6, '/').collect();
+        let path = match prefix {
+            Prefix::Queue => parse_queue(&segments),
+            Prefix::Topic | Prefix::App => parse_path(&segments),
+        };
+        path.map(|path| Self { prefix, path }).ok_or(UnknownDestination)
+    }
+}
+
+fn parse_queue(segments: &[&str]) -> Option<Destination> {
+    match segments {
+        ["sfu", node] => node.parse().ok().map(Destination::SfuQueue),
+        ["participant", id] => id.parse().ok().map(Destination::ParticipantQueue),
+        _ => None,
+    }
+}
+
+fn parse_path(segments: &[&str]) -> Option<Destination> {
+    match segments {
+        ["-", "chat", room] => room.parse().ok().map(Destination::Chat),
+        ["-", "presence", room] => room.parse().ok().map(Destination::Presence),
+        ["-", "broadcasts"] => Some(Destination::Broadcasts),
+        ["-", "broadcast", id] => id.parse().ok().map(Destination::Broadcast),
+        ["-", "sfu", node, "viewers"] => node.parse().ok().map(Destination::NodeViewers),
+        ["-", "sfu", node, "tracks"] => node.parse().ok().map(Destination::NodeTracks),
+        ["-", ..] => None,
+        [room] => room.parse().ok().map(Destination::Room),
+        [room, key, leaf @ ..] if valid_name(key) => {
+            let leaf = match leaf {
+                ["offer"] => PeerLeaf::Offer,
+                ["answer"] => PeerLeaf::Answer,
+                ["ice", "streamer"] => PeerLeaf::IceStreamer,
+                ["ice", "client"] => PeerLeaf::IceClient,
+                _ => return None,
+            };
+            Some(Destination::Peer { room: room.parse().ok()?, key: (*key).to_owned(), leaf })
+        }
+        _ => None,
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.prefix {
+            Prefix::Topic => "/topic",
+            Prefix::App => "/app",
+            Prefix::Queue => "/queue",
+        })?;
+        match &self.path {
+            Destination::Room(room) => write!(f, "/{room}"),
+            Destination::Peer { room, key, leaf } => {
+                let leaf = match leaf {
+                    PeerLeaf::Offer => "offer",
+                    PeerLeaf::Answer => "answer",
+                    PeerLeaf::IceStreamer => "ice/streamer",
+                    PeerLeaf::IceClient => "ice/client",
+                };
+                write!(f, "/{room}/{key}/{leaf}")
+            }
+            Destination::Chat(room) => write!(f, "/-/chat/{room}"),
+            Destination::Presence(room) => write!(f, "/-/presence/{room}"),
+            Destination::Broadcasts => f.write_str("/-/broadcasts"),
+            Destination::Broadcast(id) => write!(f, "/-/broadcast/{id}"),
+            Destination::NodeViewers(node) => write!(f, "/-/sfu/{node}/viewers"),
+            Destination::NodeTracks(node) => write!(f, "/-/sfu/{node}/tracks"),
+            Destination::SfuQueue(node) => write!(f, "/sfu/{node}"),
+            Destination::ParticipantQueue(id) => write!(f, "/participant/{id}"),
+        }
+    }
+}
+
+/// What a client sends to `/app/-/chat/{room}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatSend {
+    /// 1 to [`MAX_CHAT_CHARS`] characters.
+    pub text: String,
+    /// Guest name, ignored where the token carries a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// What `/topic/-/chat/{room}` carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ChatEvent {
+    /// One message.
+    Message {
+        /// Rises by one a message in a room.
+        seq: u64,
+        /// The sender's subject, or the connection of a guest without a token.
+        from: String,
+        /// Display name.
+        name: String,
+        /// The sender holds `publish` or `moderate` in the room.
+        host: bool,
+        /// The text.
+        text: String,
+        /// Unix milliseconds.
+        at: i64,
+    },
+    /// Messages were dropped for this slow client; `seq` goes on after the gap.
+    Gap {
+        /// How many.
+        dropped: u64,
+    },
+}
+
+/// What `/topic/-/presence/{room}` carries: a new subscriber gets it at once, then every change, at most one a
+/// second.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Presence {
+    /// Viewers, as [`crate::rest::RoomReport`] counts them.
+    pub viewer_count: i64,
+    /// Connections in the chat of the room.
+    pub chatting: i64,
+}
+
+/// What `/topic/-/broadcast/{id}` and `/topic/-/broadcasts` carry; a new subscriber of the former gets the
+/// latest at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BroadcastState {
+    /// The broadcast.
+    pub id: BroadcastId,
+    /// Status, if known yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+    /// Title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Description.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Viewers now.
+    pub viewer_count: i64,
+    /// Whether the publisher's media arrives, if an SFU says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media: Option<MediaState>,
+    /// The published tracks (left out of `/topic/-/broadcasts`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tracks: Vec<TrackInfo>,
+}
+
+/// Where a track comes from (C4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// A camera, or whatever the only video is.
+    Camera,
+    /// A microphone, or whatever the only audio is.
+    Microphone,
+    /// A shared screen.
+    Screen,
+    /// Sound of a shared screen.
+    ScreenAudio,
+}
+
+/// A published track as viewers see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrackInfo {
+    /// Its id: also the track id in the msid that viewers get.
+    pub id: TrackId,
+    /// Whose it is: also the stream id in that msid.
+    pub owner: ParticipantId,
+    /// Camera, microphone, screen or screen audio.
+    pub source: Source,
+    /// Codec name as in SDP: `opus`, `VP8`, `VP9`, `H264`, `AV1`.
+    pub codec: String,
+    /// Media arrived within the last second.
+    pub active: bool,
+}
+
+/// Body of `/app/-/sfu/{node}/viewers`, every second and at once on a change: the node's whole part.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeViewers {
+    /// One entry a room with viewers.
+    pub rooms: Vec<RoomViewers>,
+}
+
+/// Viewers of one room on one node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomViewers {
+    /// The room.
+    pub room: Room,
+    /// Token subjects of the connected WHEP sessions, each once.
+    pub subjects: Vec<String>,
+    /// Connected WHEP sessions without a token.
+    pub anonymous: u32,
+}
+
+/// Body of `/app/-/sfu/{node}/tracks`: the node's whole part, on every change and every 2 s.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeTracks {
+    /// One entry a room with a publisher.
+    pub rooms: Vec<RoomTracks>,
+}
+
+/// Published media of one room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomTracks {
+    /// The room.
+    pub room: Room,
+    /// What the publisher's media does.
+    pub media: MediaState,
+    /// The tracks.
+    pub tracks: Vec<TrackInfo>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_destination_prints_as_it_parses() {
+        for text in [
+            "/topic/12",
+            "/app/12",
+            "/app/12/k1/offer",
+            "/topic/12/k1/answer",
+            "/topic/12/k1/ice/streamer",
+            "/topic/12/k1/ice/client",
+            "/topic/-/chat/12",
+            "/topic/-/presence/grp_a",
+            "/topic/-/broadcasts",
+            "/topic/-/broadcast/3",
+            "/app/-/sfu/nod_1/viewers",
+            "/app/-/sfu/nod_1/tracks",
+            "/queue/sfu/nod_1",
+            "/queue/participant/par_1",
+        ] {
+            let address: Address = text.parse().unwrap_or_else(|_| panic!("{text}"));
+            assert_eq!(address.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn anything_else_is_unknown() {
+        for text in [
+            "", "/", "/topic", "/topic/", "/topic/-", "/app/-/other", "/topic/12/", "/topic/12/k", "/topic/12/k/ice",
+            "/topic/12/k/ice/streamer/x", "/topic/12/-/offer", "/queue/12", "/queue/sfu/par_1", "/other/12",
+            "/topic/a\n", "/topic/-/broadcast/x",
+        ] {
+            assert_eq!(text.parse::<Address>(), Err(UnknownDestination), "{text:?}");
+        }
+    }
+}

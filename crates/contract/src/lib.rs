@@ -1,0 +1,11 @@
+//! What two Madang processes must agree on: ids, tokens and grants, TURN credentials, problem types,
+//! REST bodies, STOMP bodies and the destination grammar. No I/O, no clock: `now` is passed in.
+
+pub mod destination;
+pub mod id;
+pub mod key;
+pub mod problem;
+pub mod rest;
+pub mod room;
+pub mod token;
+pub mod turn;

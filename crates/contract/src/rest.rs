@@ -1,0 +1,296 @@
+//! REST bodies: what meta answers to people, and what services tell each other over HTTP.
+//! Times are RFC 3339 in UTC.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::id::{BroadcastId, GroupId, NodeId, ParticipantId};
+use crate::room::Room;
+use crate::token::Grant;
+
+/// Longest name or description, in Unicode scalar values.
+pub const MAX_TEXT_CHARS: usize = 255;
+
+/// Status of a broadcast. It only moves forward, and back from nothing: CLOSED is final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Status {
+    /// Created, no media yet.
+    Ready,
+    /// Media flows, or flowed less than 30 s ago.
+    Streaming,
+    /// Over.
+    Closed,
+}
+
+/// A broadcast (L7).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Broadcast {
+    /// Its id, a JSON number.
+    pub id: BroadcastId,
+    /// Title, at most 255 characters, may be empty.
+    pub name: String,
+    /// At most 255 characters, may be empty.
+    pub description: String,
+    /// READY, STREAMING or CLOSED.
+    pub status: Status,
+    /// Viewers now.
+    pub viewer_count: i64,
+    /// First media.
+    pub started_at: Option<DateTime<Utc>>,
+    /// Last media of a closed broadcast.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Created.
+    pub created_at: DateTime<Utc>,
+    /// Last change of what an owner edits or of the status.
+    pub modified_at: DateTime<Utc>,
+}
+
+/// Body of `POST /broadcasts`. Both fields must be there; both may be empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CreateBroadcast {
+    /// Title.
+    pub name: String,
+    /// Description.
+    pub description: String,
+}
+
+/// Answer to `POST /broadcasts`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CreatedBroadcast {
+    /// The broadcast.
+    #[serde(flatten)]
+    pub broadcast: Broadcast,
+    /// The stream key, shown this once; null when an Idempotency-Key repeats.
+    pub stream_key: Option<String>,
+    /// Where to publish (WHIP, with the key as bearer).
+    pub whip_url: String,
+    /// Where to play (WHEP).
+    pub whep_url: String,
+    /// The page to share.
+    pub watch_url: String,
+    /// STUN and TURN servers with time-limited credentials.
+    pub ice_servers: Vec<IceServer>,
+}
+
+/// Body of `PUT /broadcasts/{id}`: a field that is not there stays as it is. Owners and admins may set `name`,
+/// `description` and `status: CLOSED`; service tokens may set everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct UpdateBroadcast {
+    /// Title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Description.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// First media.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<DateTime<Utc>>,
+    /// Last media.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<DateTime<Utc>>,
+    /// New status; never backwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+    /// Viewers now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub viewer_count: Option<i64>,
+}
+
+/// One ICE server in the shape of `RTCIceServer`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct IceServer {
+    /// `stun:host:port`, `turn:host:port?transport=udp`, ...
+    pub urls: Vec<String>,
+    /// `expiry:user` for TURN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Password for TURN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+}
+
+/// Answer to `GET /ice-servers`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct IceServers {
+    /// The servers.
+    pub ice_servers: Vec<IceServer>,
+    /// Seconds until the credentials end; renew before.
+    pub ttl: u64,
+}
+
+/// Body of `POST /broadcasts/{id}/token` and `POST /groups/{id}/token`. An empty object asks for a guest token
+/// (subscribe and chat), which anyone gets of a public broadcast.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct TokenRequest {
+    /// Wanted rights; absent means subscribe and chat. More needs the key of the room or an admin token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grants: Option<Vec<Grant>>,
+    /// Display name that chat shows, at most 64 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// Answer to a token request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct JoinToken {
+    /// The token, for `Authorization: Bearer` and the STOMP CONNECT header `Authorization`.
+    pub token: String,
+    /// The subject that it names.
+    pub participant_id: ParticipantId,
+    /// Its rights.
+    pub grants: Vec<Grant>,
+    /// When it ends.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Answer to `POST /broadcasts/{id}/key`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct NewStreamKey {
+    /// The key that replaces the old one, shown this once.
+    pub stream_key: String,
+}
+
+/// Body of `POST /groups`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CreateGroup {
+    /// Title, may be empty.
+    #[serde(default)]
+    pub name: String,
+}
+
+/// A group (G2); it may be empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Group {
+    /// Its id.
+    pub id: GroupId,
+    /// Title.
+    pub name: String,
+    /// Created.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Answer to `POST /groups`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CreatedGroup {
+    /// The group.
+    #[serde(flatten)]
+    pub group: Group,
+    /// The key that mints its tokens and deletes it, shown this once; null when an Idempotency-Key repeats.
+    pub owner_key: Option<String>,
+}
+
+// ---- between services: `/internal/...`, service token, not routed by an ingress -------------------------------
+
+/// `POST /internal/broadcasts/{id}/admit`: may this key publish? 200 [`Admitted`], 401, 404, 409 (closed).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdmitPublisher {
+    /// The key as the publisher sent it.
+    pub stream_key: String,
+    /// The node that asks.
+    pub node_id: NodeId,
+}
+
+/// The publisher may come in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Admitted {
+    /// The broadcast.
+    pub broadcast_id: BroadcastId,
+    /// Raised each time the key is replaced; the node repeats it in its reports, and a session with an old one
+    /// is ordered to close.
+    pub key_revision: i64,
+}
+
+/// What a publisher's media does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaState {
+    /// The session lives and has sent media.
+    Live,
+    /// The session is lost; its key may come back.
+    Lost,
+    /// The publisher ended it (WHIP DELETE). Repeated until meta has answered.
+    Ended,
+}
+
+/// One broadcast on a node. Level-triggered: each report is the whole truth of the node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaReport {
+    /// The broadcast.
+    pub broadcast_id: BroadcastId,
+    /// From [`Admitted`].
+    pub key_revision: i64,
+    /// What its media does.
+    pub state: MediaState,
+    /// First media.
+    pub started_at: DateTime<Utc>,
+    /// Last media seen.
+    pub last_media_at: DateTime<Utc>,
+}
+
+/// `POST /internal/nodes/{node}/report`, every second. Doubles as the node's announcement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeReport {
+    /// Where browsers reach the node's WHIP and WHEP endpoints; empty means the same origin as the pages.
+    pub public_url: String,
+    /// Every broadcast with a publisher session, lost and ended ones included.
+    pub broadcasts: Vec<MediaReport>,
+    /// Broadcasts that have viewers here and may have no publisher.
+    #[serde(default)]
+    pub watched: Vec<BroadcastId>,
+}
+
+/// Why a node has to end a broadcast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CloseReason {
+    /// CLOSED in the catalogue: publisher and viewers go.
+    Closed,
+    /// The key was replaced: the publisher goes, viewers stay.
+    KeyRevoked,
+}
+
+/// An order inside the answer to a [`NodeReport`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CloseOrder {
+    /// The broadcast.
+    pub broadcast_id: BroadcastId,
+    /// Why.
+    pub reason: CloseReason,
+}
+
+/// Answer to a [`NodeReport`]; every order is repeated until a report no longer names the session.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeOrders {
+    /// What to end.
+    pub close: Vec<CloseOrder>,
+}
+
+/// `POST /internal/rooms/report`: signaling tells meta, at most once a second, the rooms whose numbers changed
+/// and, every 2 s, all that are not empty (a part not renewed for 4 s counts as 0).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomsReport {
+    /// The signaling replica.
+    pub replica: String,
+    /// Rooms of broadcasts.
+    pub rooms: Vec<RoomReport>,
+}
+
+/// One room in a [`RoomsReport`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomReport {
+    /// The room.
+    pub room: Room,
+    /// Viewers: WHEP sessions and peer-to-peer viewers, each subject once (L9).
+    pub viewer_count: i64,
+    /// A peer-to-peer streamer is subscribed to `/topic/{room}`.
+    pub p2p_streamer: bool,
+}
+
+/// `POST /internal/events` of signaling: meta announces a change of a broadcast (status, texts), which goes to
+/// `/topic/-/broadcasts` and `/topic/-/broadcast/{id}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BroadcastChanged {
+    /// The broadcast as it is now.
+    pub broadcast: Broadcast,
+}

@@ -1,0 +1,2 @@
+//! madang
+fn main() {}

@@ -1,0 +1,2 @@
+//! meta-service
+fn main() {}

@@ -1,0 +1,2 @@
+//! sfu-service
+fn main() {}

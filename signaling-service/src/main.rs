@@ -1,0 +1,2 @@
+//! signaling-service
+fn main() {}

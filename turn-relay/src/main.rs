@@ -1,0 +1,2 @@
+//! turn-relay
+fn main() {}
