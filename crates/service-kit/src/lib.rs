@@ -1,1 +1,26 @@
-//! service-kit
+//! What every service does alike: layered configuration, problem details at the HTTP edge, one HTTP server
+//! that mounts the routes of one or several services, the admin port, telemetry, TLS, shutdown.
+//!
+//! A service's library offers [`Routes`]; its binary, or the single process, mounts them:
+//!
+//! ```text
+//! config::load(file, env, flags) -> Server::bind(&listen) -> services start -> server.serve(routes, shutdown)
+//! ```
+
+pub mod admin;
+pub mod config;
+mod http;
+pub mod problem;
+pub mod shutdown;
+pub mod telemetry;
+pub mod tls;
+
+pub use admin::Readiness;
+pub use http::{BindError, Cors, Listen, Routes, Server};
+pub use problem::HttpProblem;
+
+/// Seconds since the Unix epoch, for tokens and credentials. Only shells call this.
+#[must_use]
+pub fn unix_now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
