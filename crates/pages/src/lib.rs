@@ -1,1 +1,145 @@
-//! pages
+//! The built web pages (`web/dist`), embedded in release builds and read from the folder in debug builds,
+//! as routes that any HTTP server of ours can mount last.
+
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, web};
+use rust_embed::{EmbeddedFile, RustEmbed};
+use serde::Serialize;
+use service_kit::{HttpProblem, Routes};
+
+#[derive(RustEmbed)]
+#[folder = "../../web/dist"]
+#[allow_missing = true]
+struct Dist;
+
+/// What the pages have to know before their first request; served as `/config.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Config {
+    /// The development mode: every page says that this server is open.
+    pub dev: bool,
+    /// WebSocket URL of signaling; empty means `/streaming` of the page's own origin.
+    pub signaling_url: String,
+    /// Version of the server.
+    pub version: String,
+    /// Other origins that the pages may connect to (SFU and signaling in a cluster), for the content security
+    /// policy. Not part of `/config.json`.
+    #[serde(skip)]
+    pub connect_origins: Vec<String>,
+}
+
+/// The routes: `/config.json`, the files, and `index.html` for every path that a page may have. They take
+/// every path that is left, so mount them last.
+#[must_use]
+pub fn routes(config: Config) -> Routes {
+    let policy = content_security_policy(&config.connect_origins);
+    Routes::new(move |service| {
+        let (config, policy) = (config.clone(), policy.clone());
+        service
+            .route("/config.json", web::get().to(move || json(config.clone())))
+            .default_service(web::to(move |request: HttpRequest| page(request, policy.clone())));
+    })
+}
+
+async fn json(config: Config) -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(config)
+}
+
+async fn page(request: HttpRequest, policy: HeaderValue) -> Result<HttpResponse, HttpProblem> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err(HttpProblem::not_found("nothing takes this method at this path"));
+    }
+    let path = request.path().trim_start_matches('/');
+    if path != "index.html"
+        && let Some(file) = Dist::get(path)
+    {
+        return Ok(file_response(&request, path, &file));
+    }
+    let wants_page = request
+        .headers()
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    let known = is_page(path);
+    if !wants_page && !known {
+        return Err(HttpProblem::not_found("there is nothing at this path"));
+    }
+    let Some(index) = Dist::get("index.html") else {
+        return Err(HttpProblem::new(StatusCode::NOT_FOUND, "no-pages", "Pages not built")
+            .detail("the web pages were not built: run `make web`"));
+    };
+    let mut response = HttpResponse::build(if known { StatusCode::OK } else { StatusCode::NOT_FOUND });
+    response
+        .content_type("text/html; charset=utf-8")
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .insert_header((header::CONTENT_SECURITY_POLICY, policy))
+        .insert_header((header::X_FRAME_OPTIONS, "DENY"));
+    Ok(response.body(index.data.into_owned()))
+}
+
+/// The paths that the router of the pages knows; anything else is shown as "not found" with that status.
+fn is_page(path: &str) -> bool {
+    matches!(
+        path.split('/').collect::<Vec<_>>().as_slice(),
+        [""] | ["index.html"] | ["studio"] | ["watch", _]
+    )
+}
+
+fn file_response(request: &HttpRequest, path: &str, file: &EmbeddedFile) -> HttpResponse {
+    let etag = format!("\"{}\"", hex(&file.metadata.sha256_hash()[..16]));
+    // Built assets carry a hash of their content in their name.
+    let cache = if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let same =
+        request.headers().get(header::IF_NONE_MATCH).is_some_and(|tag| tag.as_bytes() == etag.as_bytes());
+    let mut response = HttpResponse::build(if same { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
+    response.insert_header((header::ETAG, etag)).insert_header((header::CACHE_CONTROL, cache));
+    if same {
+        return response.finish();
+    }
+    response.content_type(file.metadata.mimetype()).body(file.data.clone().into_owned())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn content_security_policy(connect: &[String]) -> HeaderValue {
+    let connect = connect.join(" ");
+    // `style-src` stays strict: the pages set styles through the CSSOM only.
+    let text = format!(
+        "default-src 'self'; connect-src 'self' {connect}; img-src 'self' data: blob: {connect}; \
+         media-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+    );
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("default-src 'self'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{App, test};
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn config_is_served_and_unknown_paths_are_not_found() {
+        let config = Config { dev: true, version: "1.2.3".into(), ..Config::default() };
+        let app = test::init_service(App::new().configure(|c| routes(config).configure(c))).await;
+        let body: serde_json::Value =
+            test::call_and_read_body_json(&app, test::TestRequest::get().uri("/config.json").to_request())
+                .await;
+        assert_eq!(body, serde_json::json!({ "dev": true, "signaling_url": "", "version": "1.2.3" }));
+        for (method, path) in
+            [(Method::GET, "/nothing/here"), (Method::GET, "/../Cargo.toml"), (Method::POST, "/")]
+        {
+            let request = test::TestRequest::default().method(method).uri(path).to_request();
+            assert_eq!(test::call_service(&app, request).await.status(), StatusCode::NOT_FOUND, "{path}");
+        }
+    }
+
+    #[::core::prelude::v1::test]
+    fn the_policy_names_other_origins_and_allows_no_inline_script() {
+        let policy = content_security_policy(&["ws://h:1".into(), "http://h:2".into()]);
+        let policy = policy.to_str().unwrap();
+        assert!(policy.contains("connect-src 'self' ws://h:1 http://h:2;"));
+        assert!(!policy.contains("unsafe"));
+    }
+}
