@@ -1,1 +1,22 @@
-//! udp
+//! Batched UDP: `recvmmsg` and GRO in, `sendmmsg` and GSO out, on a socket that a mio poll watches.
+//!
+//! One [`Socket`] belongs to one thread's event loop. Datagrams come in through a [`RecvBatch`] and go out
+//! through a [`SendBatch`]; both are allocated once and used for every call, and one of each may serve many
+//! sockets of a thread. Nothing here waits: when the kernel's send buffer is full the rest of a batch is
+//! dropped and counted, because a late media packet is worth less than a lost one.
+//!
+//! This is the only crate of the workspace with unsafe code, all of it in `sys.rs`.
+#![allow(unsafe_code)]
+
+mod recv;
+mod send;
+mod socket;
+#[cfg(target_os = "linux")]
+mod sys;
+
+pub use recv::{Datagram, RecvBatch};
+pub use send::{Full, SendBatch, Sent};
+pub use socket::{Counters, Options, Socket};
+
+/// Longest datagram that a [`SendBatch`] takes by default: an Ethernet frame's worth.
+pub const DEFAULT_MAX_DATAGRAM: usize = 1500;

@@ -1,0 +1,84 @@
+//! Receiving: up to 32 kernel messages a call, each one datagram or, with GRO, a run of equal ones.
+
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, SocketAddr};
+
+use quinn_udp::{BATCH_SIZE, RecvMeta};
+
+use crate::socket::{Socket, add, canonical};
+
+/// Room for the longest UDP payload, so that neither a datagram nor a GRO run is ever cut. Pages of it that no
+/// message reaches are never touched, so they cost address space only.
+const SLOT: usize = 65_536;
+
+/// A received datagram.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Datagram<'a> {
+    /// Where it came from; IPv4 also on a dual-stack socket.
+    pub from: SocketAddr,
+    /// The local address it was sent to, where the kernel says so: answers should leave from it.
+    pub to_ip: Option<IpAddr>,
+    /// Its payload, to be decrypted in place.
+    pub data: &'a mut [u8],
+}
+
+/// Reusable memory for received datagrams. One serves all sockets of a thread.
+pub struct RecvBatch {
+    arena: Box<[u8]>,
+    meta: [RecvMeta; BATCH_SIZE],
+    filled: usize,
+}
+
+impl RecvBatch {
+    /// Allocates address space for a full batch (2 MiB; resident as far as messages reach).
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            arena: vec![0; SLOT * BATCH_SIZE].into_boxed_slice(),
+            meta: [RecvMeta::default(); BATCH_SIZE],
+            filled: 0,
+        }
+    }
+
+    /// The datagrams of the last [`Socket::recv`], in the order of their arrival.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = Datagram<'_>> {
+        let slots = self.arena.chunks_exact_mut(SLOT);
+        slots.zip(&self.meta).take(self.filled).flat_map(|(slot, meta)| {
+            let from = canonical(meta.addr);
+            let to_ip = meta.dst_ip.map(|ip| ip.to_canonical());
+            let filled = slot.get_mut(..meta.len).unwrap_or_default();
+            // A run of one empty datagram has no chunk: nothing here wants an empty datagram.
+            filled.chunks_mut(meta.stride.max(1)).map(move |data| Datagram { from, to_ip, data })
+        })
+    }
+
+    pub(crate) fn fill(&mut self, socket: &Socket) -> io::Result<usize> {
+        self.filled = 0;
+        let mut slots = self.arena.chunks_exact_mut(SLOT);
+        // The arena has exactly BATCH_SIZE slots, so no default is ever taken.
+        let mut buffers: [IoSliceMut<'_>; BATCH_SIZE] =
+            std::array::from_fn(|_| IoSliceMut::new(slots.next().unwrap_or_default()));
+        self.filled = socket.state.recv((&socket.io).into(), &mut buffers, &mut self.meta)?;
+        let (mut datagrams, mut bytes) = (0, 0);
+        for meta in self.meta.iter().take(self.filled) {
+            datagrams += meta.len.div_ceil(meta.stride.max(1));
+            bytes += meta.len;
+        }
+        add(&socket.counters.recv_calls, 1);
+        add(&socket.counters.received, datagrams);
+        add(&socket.counters.received_bytes, bytes);
+        Ok(datagrams)
+    }
+}
+
+impl Default for RecvBatch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for RecvBatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RecvBatch").field("filled", &self.filled).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,181 @@
+//! The socket: options, mio registration, counters.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use mio::event::Source;
+use mio::{Interest, Registry, Token};
+use quinn_udp::UdpSocketState;
+use socket2::{Domain, Protocol, Type};
+
+use crate::recv::RecvBatch;
+
+/// How to open a [`Socket`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Kernel receive buffer in bytes, best effort: the kernel caps it at `net.core.rmem_max`.
+    pub recv_buffer: usize,
+    /// Kernel send buffer in bytes, best effort: the kernel caps it at `net.core.wmem_max`.
+    pub send_buffer: usize,
+    /// Use segmentation offload for several packets to one destination, where the kernel has it.
+    pub gso: bool,
+    /// For an IPv6 wildcard address: take IPv4 too (addresses are reported as IPv4).
+    pub dual_stack: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { recv_buffer: 4 << 20, send_buffer: 4 << 20, gso: true, dual_stack: true }
+    }
+}
+
+/// What a socket has done since it was opened. All counts only grow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Datagrams received, GRO segments counted apart.
+    pub received: u64,
+    /// Bytes in them.
+    pub received_bytes: u64,
+    /// Calls that received.
+    pub recv_calls: u64,
+    /// Datagrams handed to the kernel, GSO segments counted apart.
+    pub sent: u64,
+    /// Bytes in them.
+    pub sent_bytes: u64,
+    /// Calls that sent.
+    pub send_calls: u64,
+    /// Datagrams dropped because the send buffer was full.
+    pub dropped: u64,
+    /// Datagrams that the kernel refused (unreachable, too long, filtered).
+    pub failed: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct AtomicCounters {
+    pub(crate) received: AtomicU64,
+    pub(crate) received_bytes: AtomicU64,
+    pub(crate) recv_calls: AtomicU64,
+    pub(crate) sent: AtomicU64,
+    pub(crate) sent_bytes: AtomicU64,
+    pub(crate) send_calls: AtomicU64,
+    pub(crate) dropped: AtomicU64,
+    pub(crate) failed: AtomicU64,
+}
+
+/// Adds to a counter that one thread writes and any may read.
+pub(crate) fn add(counter: &AtomicU64, n: usize) {
+    counter.fetch_add(n as u64, Ordering::Relaxed);
+}
+
+/// A non-blocking UDP socket with batched calls. Register it with a [`mio::Poll`] as any event source; events
+/// are edge triggered, so receive until `WouldBlock`.
+#[derive(Debug)]
+pub struct Socket {
+    pub(crate) io: mio::net::UdpSocket,
+    pub(crate) state: UdpSocketState,
+    pub(crate) counters: AtomicCounters,
+    pub(crate) v6: bool,
+    gso: AtomicBool,
+    local: SocketAddr,
+}
+
+impl Socket {
+    /// Opens a socket on `addr` (port 0 takes a free one) with default [`Options`].
+    ///
+    /// # Errors
+    /// What the kernel says: the port is taken, the address is not of this machine, and so on.
+    pub fn bind(addr: SocketAddr) -> io::Result<Self> {
+        Self::bind_with(addr, Options::default())
+    }
+
+    /// Opens a socket on `addr`.
+    ///
+    /// # Errors
+    /// As [`Socket::bind`].
+    pub fn bind_with(addr: SocketAddr, options: Options) -> io::Result<Self> {
+        let socket = socket2::Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+        if addr.is_ipv6() {
+            socket.set_only_v6(!options.dual_stack)?;
+        }
+        // Best effort: a small buffer still works, it only drops earlier.
+        let _ = socket.set_recv_buffer_size(options.recv_buffer);
+        let _ = socket.set_send_buffer_size(options.send_buffer);
+        socket.bind(&addr.into())?;
+        let state = UdpSocketState::new((&socket).into())?;
+        #[cfg(target_os = "linux")]
+        crate::sys::allow_fragments(&socket, addr.is_ipv6());
+        let socket = std::net::UdpSocket::from(socket);
+        let local = socket.local_addr()?;
+        let gso = AtomicBool::new(options.gso && state.max_gso_segments() > 1);
+        let io = mio::net::UdpSocket::from_std(socket);
+        Ok(Self { io, state, counters: AtomicCounters::default(), v6: addr.is_ipv6(), gso, local })
+    }
+
+    /// The address that the socket is bound to.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Receives what is there into `batch`, replacing its contents, and returns the number of datagrams.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing is there; otherwise what the kernel says.
+    pub fn recv(&self, batch: &mut RecvBatch) -> io::Result<usize> {
+        batch.fill(self)
+    }
+
+    /// What this socket has done so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let c = &self.counters;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counters {
+            received: read(&c.received),
+            received_bytes: read(&c.received_bytes),
+            recv_calls: read(&c.recv_calls),
+            sent: read(&c.sent),
+            sent_bytes: read(&c.sent_bytes),
+            send_calls: read(&c.send_calls),
+            dropped: read(&c.dropped),
+            failed: read(&c.failed),
+        }
+    }
+
+    /// Whether several packets to one destination go out as one message. Turns false for good when the kernel
+    /// or the network card refuses one.
+    #[must_use]
+    pub fn uses_gso(&self) -> bool {
+        self.gso.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn stop_gso(&self) {
+        self.gso.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Source for Socket {
+    fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+        self.io.register(registry, token, interests)
+    }
+
+    fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+        self.io.reregister(registry, token, interests)
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.io.deregister(registry)
+    }
+}
+
+/// An IPv4 address as such, also where a dual-stack socket reports it as an IPv6 one.
+pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
+    match addr {
+        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
+            Some(v4) => SocketAddr::new(IpAddr::V4(v4), v6.port()),
+            None => addr,
+        },
+        SocketAddr::V4(_) => addr,
+    }
+}

@@ -1,0 +1,275 @@
+//! The unsafe part: `sendmmsg` with GSO and a chosen source address, and two socket options.
+
+use std::mem::{MaybeUninit, size_of, zeroed};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
+
+use crate::send::{Sent, mapped, send_one};
+use crate::socket::{Socket, add};
+
+/// Messages per call; the kernel takes up to 1,024, more than this saves nothing.
+const MESSAGES: usize = 64;
+/// Datagrams per call, over all messages.
+const SEGMENTS: usize = 256;
+/// Datagrams in one message (`UDP_MAX_SEGMENTS` of the oldest kernel with GSO).
+const SEGMENTS_PER_MESSAGE: usize = 64;
+/// Bytes in one message: a UDP length field's worth, less headers.
+const BYTES_PER_MESSAGE: usize = 65_000;
+/// Room for a source address (`in6_pktinfo`, 20 bytes) and a segment size (2 bytes), headers included.
+const CONTROL: usize = 88;
+
+/// Control messages start with a `size_t`, so the buffer is aligned as one.
+#[repr(align(8))]
+#[derive(Clone, Copy)]
+struct Control([u8; CONTROL]);
+
+#[derive(Clone, Copy)]
+struct Message {
+    to: SocketAddr,
+    from: Option<IpAddr>,
+    first: usize,
+    count: usize,
+    bytes: usize,
+    segment: usize,
+    /// A datagram shorter than the segment ends the message.
+    closed: bool,
+}
+
+/// The messages of one call. The packets it points to are borrowed for `'a`.
+pub(crate) struct Chunk<'a> {
+    messages: [MaybeUninit<Message>; MESSAGES],
+    message_count: usize,
+    segments: [&'a [u8]; SEGMENTS],
+    segment_count: usize,
+    v6: bool,
+}
+
+impl<'a> Chunk<'a> {
+    pub(crate) fn new() -> Self {
+        Self {
+            messages: [const { MaybeUninit::uninit() }; MESSAGES],
+            message_count: 0,
+            segments: [&[]; SEGMENTS],
+            segment_count: 0,
+            v6: false,
+        }
+    }
+
+    fn message(&self, index: usize) -> Option<&Message> {
+        if index >= self.message_count {
+            return None;
+        }
+        // SAFETY: `start` wrote every message below `message_count`.
+        self.messages.get(index).map(|message| unsafe { message.assume_init_ref() })
+    }
+
+    /// Appends `data` to the last message if it goes to the same place and fits as a GSO segment.
+    pub(crate) fn extend(&mut self, to: SocketAddr, from: Option<IpAddr>, data: &'a [u8]) -> bool {
+        let Some(index) = self.message_count.checked_sub(1) else { return false };
+        // SAFETY: `start` wrote every message below `message_count`.
+        let Some(last) = self.messages.get_mut(index).map(|message| unsafe { message.assume_init_mut() })
+        else {
+            return false;
+        };
+        let fits = last.to == to
+            && last.from == from
+            && !last.closed
+            && data.len() <= last.segment
+            && last.count < SEGMENTS_PER_MESSAGE
+            && last.bytes + data.len() <= BYTES_PER_MESSAGE;
+        let Some(slot) = self.segments.get_mut(self.segment_count).filter(|_| fits) else { return false };
+        *slot = data;
+        self.segment_count += 1;
+        last.count += 1;
+        last.bytes += data.len();
+        last.closed = data.len() < last.segment;
+        true
+    }
+
+    /// Starts a message with `data`; false if the chunk is full.
+    pub(crate) fn start(&mut self, v6: bool, to: SocketAddr, from: Option<IpAddr>, data: &'a [u8]) -> bool {
+        let (Some(message), Some(segment)) =
+            (self.messages.get_mut(self.message_count), self.segments.get_mut(self.segment_count))
+        else {
+            return false;
+        };
+        let (bytes, first) = (data.len(), self.segment_count);
+        message.write(Message { to, from, first, count: 1, bytes, segment: bytes, closed: false });
+        *segment = data;
+        self.message_count += 1;
+        self.segment_count += 1;
+        self.v6 = v6;
+        true
+    }
+
+    /// Sends all messages and empties the chunk.
+    pub(crate) fn send(&mut self, socket: &Socket, done: &mut Sent) {
+        if self.message_count == 0 {
+            return;
+        }
+        let mut iovecs = [const { MaybeUninit::<libc::iovec>::uninit() }; SEGMENTS];
+        for (iovec, data) in iovecs.iter_mut().zip(&self.segments[..self.segment_count]) {
+            iovec.write(libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() });
+        }
+        let mut names = [const { MaybeUninit::<socket2::SockAddr>::uninit() }; MESSAGES];
+        let mut controls = [const { MaybeUninit::<Control>::uninit() }; MESSAGES];
+        // SAFETY: all zeroes is a valid `mmsghdr`: null pointers and zero lengths.
+        let mut headers: [libc::mmsghdr; MESSAGES] = unsafe { zeroed() };
+        for index in 0..self.message_count {
+            let Some(message) = self.message(index) else { break };
+            let name = names[index].write(if self.v6 { mapped(message.to) } else { message.to }.into());
+            let header = &mut headers[index].msg_hdr;
+            header.msg_name = name.as_ptr().cast_mut().cast();
+            header.msg_namelen = name.len();
+            header.msg_iov = iovecs[message.first..].as_mut_ptr().cast();
+            header.msg_iovlen = message.count as _;
+            let control = controls[index].write(Control([0; CONTROL]));
+            let segment = (message.count > 1).then_some(message.segment as u16);
+            write_control(header, control, message.from, segment);
+        }
+        self.submit(socket, &mut headers, done);
+        self.message_count = 0;
+        self.segment_count = 0;
+    }
+
+    fn submit(&self, socket: &Socket, headers: &mut [libc::mmsghdr; MESSAGES], done: &mut Sent) {
+        let mut next = 0;
+        while next < self.message_count {
+            let rest = &mut headers[next..self.message_count];
+            // SAFETY: each header points to a name, iovecs, packets and a control buffer that outlive the
+            // call: they are locals of the caller, or borrowed for 'a. The kernel only reads them.
+            let sent = unsafe {
+                libc::sendmmsg(socket.io.as_raw_fd(), rest.as_mut_ptr(), rest.len() as _, libc::MSG_DONTWAIT)
+            };
+            add(&socket.counters.send_calls, 1);
+            if sent > 0 {
+                for _ in 0..sent {
+                    if let Some(message) = self.message(next) {
+                        done.sent += message.count;
+                        add(&socket.counters.sent_bytes, message.bytes);
+                    }
+                    next += 1;
+                }
+                continue;
+            }
+            let error = std::io::Error::last_os_error();
+            match error.raw_os_error() {
+                Some(libc::EINTR) => {}
+                Some(libc::EAGAIN) => {
+                    // Media is dropped rather than delayed: the buffer holds what the line takes for now.
+                    done.dropped += (next..self.message_count)
+                        .filter_map(|index| self.message(index))
+                        .map(|message| message.count)
+                        .sum::<usize>();
+                    return;
+                }
+                code => {
+                    self.refused(socket, next, code, done);
+                    next += 1;
+                }
+            }
+        }
+    }
+
+    /// The kernel refused message `index`: without GSO its datagrams may pass one by one.
+    fn refused(&self, socket: &Socket, index: usize, code: Option<i32>, done: &mut Sent) {
+        let Some(message) = self.message(index) else { return };
+        if message.count == 1 || !matches!(code, Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE)) {
+            done.failed += message.count;
+            return;
+        }
+        if code == Some(libc::EIO) {
+            // The card cannot compute checksums of segments: no message with segments will ever pass.
+            socket.stop_gso();
+        }
+        for data in &self.segments[message.first..message.first + message.count] {
+            send_one(socket, message.to, message.from, data, done);
+        }
+    }
+}
+
+/// Writes the source address and the segment size as control messages of `header`.
+fn write_control(
+    header: &mut libc::msghdr,
+    control: &mut Control,
+    from: Option<IpAddr>,
+    segment: Option<u16>,
+) {
+    if from.is_none() && segment.is_none() {
+        return;
+    }
+    header.msg_control = control.0.as_mut_ptr().cast();
+    header.msg_controllen = CONTROL as _;
+    let mut used = 0;
+    // SAFETY: `msg_control` points to CONTROL zeroed, aligned bytes: room for the two messages written here.
+    // CMSG_FIRSTHDR and CMSG_NXTHDR return null rather than a header outside of it.
+    unsafe {
+        let mut next = libc::CMSG_FIRSTHDR(header);
+        match from {
+            Some(IpAddr::V4(ip)) => {
+                let address = libc::in_addr { s_addr: u32::from_ne_bytes(ip.octets()) };
+                let info = libc::in_pktinfo {
+                    ipi_ifindex: 0,
+                    ipi_spec_dst: address,
+                    ipi_addr: libc::in_addr { s_addr: 0 },
+                };
+                used += put(next, libc::IPPROTO_IP, libc::IP_PKTINFO, info);
+                next = libc::CMSG_NXTHDR(header, next);
+            }
+            Some(IpAddr::V6(ip)) => {
+                let address = libc::in6_addr { s6_addr: ip.octets() };
+                let info = libc::in6_pktinfo { ipi6_addr: address, ipi6_ifindex: 0 };
+                used += put(next, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
+                next = libc::CMSG_NXTHDR(header, next);
+            }
+            None => {}
+        }
+        if let Some(segment) = segment {
+            used += put(next, libc::SOL_UDP, libc::UDP_SEGMENT, segment);
+        }
+    }
+    header.msg_controllen = used as _;
+}
+
+/// Writes one control message and returns the space that it takes.
+///
+/// # Safety
+/// `at` is null, or points to `CMSG_SPACE(size_of::<T>())` writable bytes aligned as a `cmsghdr`.
+unsafe fn put<T: Copy>(at: *mut libc::cmsghdr, level: i32, kind: i32, value: T) -> usize {
+    if at.is_null() {
+        return 0;
+    }
+    let size = size_of::<T>() as u32;
+    // SAFETY: the caller vouches for `at`; CMSG_DATA of it lies in the same buffer, maybe unaligned for T.
+    unsafe {
+        (*at).cmsg_level = level;
+        (*at).cmsg_type = kind;
+        (*at).cmsg_len = libc::CMSG_LEN(size) as _;
+        libc::CMSG_DATA(at).cast::<T>().write_unaligned(value);
+        libc::CMSG_SPACE(size) as usize
+    }
+}
+
+/// Lets IP fragment what is longer than the path takes: a handshake flight or a relayed datagram may be, and
+/// nobody here does path MTU discovery. Best effort.
+pub(crate) fn allow_fragments(socket: &socket2::Socket, v6: bool) {
+    set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT);
+    if v6 {
+        set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IP_PMTUDISC_DONT);
+        set(socket, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, 0);
+    }
+}
+
+fn set(socket: &socket2::Socket, level: i32, name: i32, value: i32) {
+    let value: libc::c_int = value;
+    // SAFETY: the kernel reads `size_of::<c_int>()` bytes from a live local.
+    unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            (&raw const value).cast(),
+            size_of::<libc::c_int>() as _,
+        );
+    }
+}
