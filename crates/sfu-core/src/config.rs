@@ -1,0 +1,156 @@
+//! What was negotiated, as values: the shell makes them from SDP.
+
+use std::time::{Duration, Instant};
+
+use crate::extension::Extensions;
+use crate::ids::{Mid, Peer, PublisherId, Rid, Room, TrackIndex};
+
+/// Most tracks that one publisher has; a published session has no more m-lines than this.
+pub const MAX_TRACKS: usize = 64;
+/// Most encodings (simulcast streams) that one track has.
+pub const MAX_ENCODINGS: usize = 3;
+
+/// What a shard is told once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShardConfig {
+    /// A moment, and the time of day at it: all shards of a node get the same pair.
+    pub epoch: Instant,
+    /// Time since 1970 at `epoch`.
+    pub unix: Duration,
+    /// Where the random numbers of the shard start (first sequence numbers and timestamps of streams).
+    pub seed: u64,
+}
+
+/// Audio or video.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MediaKind {
+    /// Sound.
+    Audio,
+    /// Pictures.
+    Video,
+}
+
+/// A codec as far as forwarding cares: how a keyframe looks, and what must be kept continuous.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// RFC 7587.
+    Opus,
+    /// RFC 7741.
+    Vp8,
+    /// RFC 9628.
+    Vp9,
+    /// RFC 6184.
+    H264,
+    /// The AV1 RTP specification of AOMedia.
+    Av1,
+    /// Any other audio, passed through.
+    OtherAudio,
+}
+
+impl Codec {
+    /// Audio or video.
+    #[must_use]
+    pub fn kind(self) -> MediaKind {
+        match self {
+            Self::Opus | Self::OtherAudio => MediaKind::Audio,
+            Self::Vp8 | Self::Vp9 | Self::H264 | Self::Av1 => MediaKind::Video,
+        }
+    }
+}
+
+/// One negotiated payload type with its retransmission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Format {
+    /// The payload type, 0 to 127.
+    pub payload_type: u8,
+    /// The payload type of its retransmissions (RFC 4588), if negotiated.
+    pub rtx: Option<u8>,
+    /// The codec.
+    pub codec: Codec,
+    /// What tells two formats of one codec apart, as a number that the shell makes the same way for every
+    /// connection (H.264: profile and packetization mode; VP9: profile). 0 where there is one format only.
+    pub profile: u32,
+    /// Timestamp units per second.
+    pub clock_rate: u32,
+}
+
+/// One encoding of a track: a simulcast stream, or the only one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EncodingConfig {
+    /// Its rid, with simulcast.
+    pub rid: Option<Rid>,
+    /// Its SSRC, if the SDP names it.
+    pub ssrc: Option<u32>,
+    /// The SSRC of its retransmissions, if the SDP names it (`a=ssrc-group:FID`).
+    pub rtx_ssrc: Option<u32>,
+}
+
+/// One published track.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackConfig {
+    /// Audio or video.
+    pub kind: MediaKind,
+    /// Its media section.
+    pub mid: Mid,
+    /// The formats that were negotiated, the preferred one first.
+    pub formats: Vec<Format>,
+    /// Its encodings, worst first (1 to [`MAX_ENCODINGS`]); a track without simulcast has one with no rid.
+    pub encodings: Vec<EncodingConfig>,
+}
+
+/// Where a publisher's connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// On this shard, under this handle.
+    Local(Peer),
+    /// On another shard or node: packets come through [`crate::Shard::handle_relayed`], requests go out as
+    /// [`crate::Event::KeyframeNeeded`].
+    Remote,
+}
+
+/// A publisher with its tracks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublisherConfig {
+    /// The room it publishes in.
+    pub room: Room,
+    /// Where its connection is.
+    pub origin: Origin,
+    /// The ids of the header extensions that it sends (the same on all its m-lines).
+    pub extensions: Extensions,
+    /// Its tracks; the order is the identity of a track, on every shard and over reconnects.
+    pub tracks: Vec<TrackConfig>,
+    /// Whether RTCP to it may be reduced-size (RFC 5506, `a=rtcp-rsize`).
+    pub reduced_size: bool,
+    /// Whether it listens to `goog-remb`; used when it does not number its packets for transport-cc.
+    pub remb: bool,
+}
+
+/// A connection that receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubscriberConfig {
+    /// The shell's handle of it.
+    pub peer: Peer,
+    /// The room it receives from.
+    pub room: Room,
+    /// The ids of the header extensions that it takes.
+    pub extensions: Extensions,
+    /// Whether RTCP to it may be reduced-size (RFC 5506, `a=rtcp-rsize`).
+    pub reduced_size: bool,
+}
+
+/// One track for one subscriber, as its media section was negotiated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriptionConfig {
+    /// Whose track.
+    pub publisher: PublisherId,
+    /// Which of its tracks.
+    pub track: TrackIndex,
+    /// The media section of the subscriber.
+    pub mid: Mid,
+    /// The SSRC that the subscriber sees, for the life of the subscription.
+    pub ssrc: u32,
+    /// The SSRC of retransmissions; without it lost packets are repeated as they were.
+    pub rtx_ssrc: Option<u32>,
+    /// The formats that the subscriber takes. The packets of a format that it does not take are not sent.
+    pub formats: Vec<Format>,
+}

@@ -1,0 +1,92 @@
+//! Numbers of a moment, for reports and metrics. Counts only grow, except where a stream starts over.
+
+use std::time::{Duration, Instant};
+
+use crate::config::Codec;
+
+/// A publisher.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PublisherStats {
+    /// Its tracks, in their order.
+    pub tracks: Vec<TrackStats>,
+    /// When its first media packet came.
+    pub first_media: Option<Instant>,
+    /// When its last media packet came.
+    pub last_media: Option<Instant>,
+    /// Round trip to the publisher, once a retransmission has shown it.
+    pub round_trip: Option<Duration>,
+}
+
+/// A published track.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrackStats {
+    /// Whether media came within the last second.
+    pub active: bool,
+    /// Its encodings, in their order.
+    pub encodings: Vec<EncodingStats>,
+}
+
+/// One encoding of a published track.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct EncodingStats {
+    /// The SSRC that is bound to it.
+    pub ssrc: Option<u32>,
+    /// The codec of its last packet.
+    pub codec: Option<Codec>,
+    /// Media packets received, recovered ones included.
+    pub packets: u64,
+    /// Bytes in them, headers included.
+    pub bytes: u64,
+    /// Packets that never came (RFC 3550, A.3), without those recovered.
+    pub lost: u64,
+    /// Packets that a retransmission brought.
+    pub recovered: u64,
+    /// Interarrival jitter (RFC 3550, A.8).
+    pub jitter: Duration,
+    /// Bits per second, over the last second or so.
+    pub bitrate: u64,
+    /// Keyframes that began.
+    pub keyframes: u64,
+    /// Frames that began.
+    pub frames: u64,
+    /// Keyframe requests sent to the publisher.
+    pub keyframe_requests: u64,
+    /// Sequence numbers asked for by NACK, repetitions counted.
+    pub nacked: u64,
+}
+
+/// A subscriber.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SubscriberStats {
+    /// Its subscriptions.
+    pub subscriptions: Vec<SubscriptionStats>,
+    /// Round trip, from its receiver reports.
+    pub round_trip: Option<Duration>,
+    /// Bits per second that its REMB allows, if it sends any.
+    pub remb: Option<u64>,
+}
+
+/// One subscription.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct SubscriptionStats {
+    /// Media packets sent, retransmissions not counted.
+    pub packets: u64,
+    /// Bytes in them, headers included.
+    pub bytes: u64,
+    /// Packets sent again.
+    pub retransmitted: u64,
+    /// Bytes in those.
+    pub retransmitted_bytes: u64,
+    /// NACKed packets not sent again: no longer kept, or over the budget.
+    pub unanswered: u64,
+    /// Share lost in the last report of the subscriber, 0 to 1.
+    pub fraction_lost: f32,
+    /// Packets lost by its last report.
+    pub lost: u32,
+    /// Interarrival jitter by its last report.
+    pub jitter: Duration,
+    /// Keyframe requests from the subscriber.
+    pub keyframe_requests: u64,
+    /// The encoding that is forwarded.
+    pub encoding: Option<u8>,
+}
