@@ -1,0 +1,66 @@
+# Two commands do all the set-up on a machine with Rust and Node:
+#   make run    build what is missing, start everything in one process, print the URLs
+#   make test   install what the tests need (Debian packages, as root), then run them all
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.PHONY: run run-services build web test lint test-rust test-web test-api test-e2e deps fmt help
+
+# Flags for `make run`, e.g. `make run ARGS="--http-port 9000 --tls-self-signed"`.
+ARGS ?=
+WEB_SOURCES := $(shell find web/src web/sdk web/public web/index.html web/package-lock.json web/vite.config.ts -type f 2>/dev/null)
+
+help: ## What can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+run: web/dist/index.html ## Everything in one process, development mode, with a demo broadcast
+	cargo build --release --package madang
+	exec target/release/madang --dev --demo $(ARGS)
+
+run-services: web/dist/index.html ## The four services as four processes on one Postgres
+	cargo build --release --package meta-service --package signaling-service --package turn-relay --package sfu-service
+	exec scripts/run-services target/release
+
+build: web/dist/index.html ## Release binaries
+	cargo build --release --workspace
+
+web: web/dist/index.html ## The pages
+
+web/node_modules/.installed: web/package-lock.json
+	cd web
+	npm ci --no-audit --no-fund
+	touch node_modules/.installed
+
+web/dist/index.html: web/node_modules/.installed $(WEB_SOURCES)
+	cd web
+	npm run build
+	touch dist/index.html
+
+deps: ## Debian packages that the tests need, where missing
+	scripts/install-test-deps
+
+test: deps lint test-rust test-web test-e2e ## Everything that CI runs
+	echo "all suites passed"
+
+lint: web/dist/index.html ## Formatting, lints, docs, licences
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	scripts/cargo-deny check bans licenses sources
+
+test-rust: web/dist/index.html ## Unit, property and service tests, on a real Postgres
+	cargo test --workspace --locked
+
+test-web: web/node_modules/.installed ## Type check, lint and unit tests of the pages
+	cd web
+	npm run check
+	npm test
+
+test-e2e: web/dist/index.html ## Real browsers against real servers
+	cargo build --workspace --bins --locked
+	cd web
+	npm run e2e
+
+fmt: ## Format everything
+	cargo fmt --all
+	cd web && npm run format

@@ -1,0 +1,294 @@
+//! Settings of the single process: few keys, from which the settings of the four services follow.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use contract::key::SecretKey;
+use serde::{Deserialize, Serialize};
+use service_kit::config::{self, ConfigError, Secret};
+use service_kit::telemetry::LogFormat;
+
+/// Live streaming and group calls in one process: REST, signaling, TURN relay, SFU and the pages.
+///
+/// Every flag is also a key of the configuration file and a variable `MADANG_...`; flags win over variables,
+/// variables over the file.
+#[derive(Debug, Parser, Serialize)]
+#[command(version)]
+pub(crate) struct Flags {
+    /// Configuration file (TOML) [env: MADANG_CONFIG]
+    #[arg(long)]
+    #[serde(skip)]
+    pub(crate) config: Option<PathBuf>,
+    /// Development mode: open to everyone, makes its own secrets
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    dev: bool,
+    /// Publish a demo broadcast from the start
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    demo: bool,
+    /// Address that the HTTP, media and TURN ports are bound to [default: 0.0.0.0]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bind: Option<IpAddr>,
+    /// HTTP port [default: 8080]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_port: Option<u16>,
+    /// HTTPS port, open where a certificate is given or made [default: 8443]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    https_port: Option<u16>,
+    /// Admin port on loopback: liveness, readiness, metrics [default: 9090]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin_port: Option<u16>,
+    /// First UDP port of the SFU, one a core [default: 50000]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media_port: Option<u16>,
+    /// UDP port of the TURN relay [default: 3478]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    turn_port: Option<u16>,
+    /// Folder for the database and the development secrets [default: data]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_dir: Option<PathBuf>,
+    /// Address that browsers reach this machine at; may be given several times [default: all of its own]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    public_ip: Vec<IpAddr>,
+    /// TLS certificate chain (PEM) for HTTPS
+    #[arg(long, requires = "tls_key")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_cert: Option<PathBuf>,
+    /// Key of the certificate (PEM)
+    #[arg(long, requires = "tls_cert")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_key: Option<PathBuf>,
+    /// HTTPS with a certificate made at the start, for phones on the LAN
+    #[arg(long, conflicts_with = "tls_cert")]
+    #[serde(skip_serializing_if = "is_false")]
+    tls_self_signed: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// The settings, all layers applied.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) dev: bool,
+    pub(crate) demo: bool,
+    pub(crate) bind: IpAddr,
+    pub(crate) http_port: u16,
+    pub(crate) https_port: u16,
+    pub(crate) admin_port: u16,
+    pub(crate) media_port: u16,
+    pub(crate) turn_port: u16,
+    pub(crate) turn_relay_ports: PortRange,
+    pub(crate) shards: usize,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) database_url: Secret,
+    #[serde(deserialize_with = "config::list")]
+    pub(crate) public_ip: Vec<IpAddr>,
+    pub(crate) public_url: String,
+    #[serde(deserialize_with = "config::list")]
+    pub(crate) allowed_origins: Vec<String>,
+    pub(crate) tls_cert: Option<PathBuf>,
+    pub(crate) tls_key: Option<PathBuf>,
+    pub(crate) tls_self_signed: bool,
+    pub(crate) token_secret: Secret,
+    pub(crate) token_secret_previous: Secret,
+    pub(crate) turn_secret: Secret,
+    pub(crate) turn_secret_previous: Secret,
+    pub(crate) log: String,
+    pub(crate) log_format: LogFormat,
+    pub(crate) drain_secs: u64,
+}
+
+/// Ports of relayed addresses, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PortRange {
+    pub(crate) first: u16,
+    pub(crate) last: u16,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            dev: false,
+            demo: false,
+            bind: Ipv4Addr::UNSPECIFIED.into(),
+            http_port: 8080,
+            https_port: 8443,
+            admin_port: 9090,
+            media_port: 50_000,
+            turn_port: 3478,
+            turn_relay_ports: PortRange { first: 50_200, last: 60_999 },
+            shards: 0,
+            data_dir: "data".into(),
+            database_url: Secret::default(),
+            public_ip: Vec::new(),
+            public_url: String::new(),
+            allowed_origins: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
+            tls_self_signed: false,
+            token_secret: Secret::default(),
+            token_secret_previous: Secret::default(),
+            turn_secret: Secret::default(),
+            turn_secret_previous: Secret::default(),
+            log: "info".into(),
+            log_format: LogFormat::Text,
+            drain_secs: 10,
+        }
+    }
+}
+
+impl Config {
+    /// All layers: defaults, the file, the environment, the flags.
+    pub(crate) fn load(
+        flags: &Flags,
+        env: impl IntoIterator<Item = (String, String)> + Clone,
+    ) -> Result<Self, ConfigError> {
+        let named = env.clone().into_iter().find(|(name, _)| name == "MADANG_CONFIG");
+        let file = flags.config.clone().or(named.map(|(_, path)| path.into()));
+        let config: Self = config::load(file.as_deref(), "MADANG_", env, flags)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
+            return Err(ConfigError::value("tls_cert", "certificate and key come together"));
+        }
+        if self.turn_relay_ports.first == 0 || self.turn_relay_ports.first > self.turn_relay_ports.last {
+            return Err(ConfigError::value("turn_relay_ports", "first is 1 or more and not above last"));
+        }
+        if self.dev {
+            return Ok(());
+        }
+        let missing = "missing; production has no default. Set it, or start with --dev";
+        if self.token_secret.is_empty() {
+            return Err(ConfigError::value("token_secret", missing));
+        }
+        if self.turn_secret.is_empty() {
+            return Err(ConfigError::value("turn_secret", missing));
+        }
+        if self.allowed_origins.is_empty() {
+            return Err(ConfigError::value("allowed_origins", missing));
+        }
+        Ok(())
+    }
+
+    /// Fills in the secrets of the development mode: made at the first start, kept in the data folder.
+    pub(crate) fn with_dev_secrets(mut self) -> std::io::Result<Self> {
+        std::fs::create_dir_all(&self.data_dir)?;
+        if self.dev && (self.token_secret.is_empty() || self.turn_secret.is_empty()) {
+            let kept = DevSecrets::load_or_make(&self.data_dir.join("dev-secrets.toml"))?;
+            if self.token_secret.is_empty() {
+                self.token_secret = Secret::new(kept.token_secret);
+            }
+            if self.turn_secret.is_empty() {
+                self.turn_secret = Secret::new(kept.turn_secret);
+            }
+        }
+        Ok(self)
+    }
+
+    /// Where the HTTP port is bound.
+    pub(crate) fn socket_addr(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.bind, port)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct DevSecrets {
+    token_secret: String,
+    turn_secret: String,
+}
+
+impl DevSecrets {
+    fn load_or_make(path: &Path) -> std::io::Result<Self> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => toml::from_str(&text).map_err(|error| {
+                std::io::Error::other(format!("{}: {}; delete it to make new ones", path.display(), error.message()))
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let mut rng = rand::rng();
+                // Two keys of 128 bits make one secret of 256.
+                let mut secret =
+                    || [SecretKey::stream(&mut rng), SecretKey::stream(&mut rng)].map(|k| k.reveal()[3..].to_owned());
+                let made = Self { token_secret: secret().concat(), turn_secret: secret().concat() };
+                write_private(path, &toml::to_string(&made).map_err(std::io::Error::other)?)?;
+                Ok(made)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Writes a file that only its owner can read.
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(args: &[&str], env: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let flags = Flags::parse_from(std::iter::once("madang").chain(args.iter().copied()));
+        let env: Vec<_> = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Config::load(&flags, env)
+    }
+
+    #[test]
+    fn flags_win_over_variables() {
+        let config = load(&["--dev", "--http-port", "1"], &[("MADANG_HTTP_PORT", "2"), ("MADANG_TURN_PORT", "3")]);
+        let config = config.unwrap();
+        assert_eq!((config.http_port, config.turn_port, config.dev, config.demo), (1, 3, true, false));
+        let config = load(&["--dev", "--public-ip", "10.0.0.1", "--public-ip", "::1"], &[]).unwrap();
+        assert_eq!(config.public_ip.len(), 2);
+    }
+
+    #[test]
+    fn production_asks_for_secrets_and_origins() {
+        let all = [
+            ("MADANG_TOKEN_SECRET", "0123456789abcdef0123456789abcdef"),
+            ("MADANG_TURN_SECRET", "s"),
+            ("MADANG_ALLOWED_ORIGINS", "https://a.example"),
+        ];
+        assert!(load(&[], &all).is_ok());
+        for (left_out, (name, _)) in all.iter().enumerate() {
+            let mut some = all.to_vec();
+            some.remove(left_out);
+            let error = load(&[], &some).unwrap_err().to_string();
+            assert!(error.contains(&name["MADANG_".len()..].to_lowercase()), "{error}");
+        }
+    }
+
+    #[test]
+    fn development_secrets_are_made_once_and_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let made = || {
+            let config = Config { dev: true, data_dir: dir.path().to_owned(), ..Config::default() };
+            config.with_dev_secrets().unwrap()
+        };
+        let (first, second) = (made(), made());
+        assert_eq!(first.token_secret, second.token_secret);
+        assert_ne!(first.token_secret, first.turn_secret);
+        let mode = std::fs::metadata(dir.path().join("dev-secrets.toml")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,105 @@
+import { type Browser, type BrowserContext, type BrowserContextOptions, type Page, chromium } from 'playwright-core';
+
+const flags = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--use-fake-device-for-media-stream=device-count=2,fps=30',
+  '--use-fake-ui-for-media-stream',
+  '--autoplay-policy=no-user-gesture-required',
+];
+
+export async function launchChromium(more: string[] = []): Promise<Browser> {
+  return chromium.launch({
+    executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+    args: [...flags, ...more],
+  });
+}
+
+/** A page in a context of its own: of two pages in one context the one behind is throttled. */
+export async function openPage(
+  browser: Browser,
+  url: string,
+  options: BrowserContextOptions & { init?: string } = {},
+): Promise<Page> {
+  const { init, ...contextOptions } = options;
+  const context: BrowserContext = await browser.newContext({
+    locale: 'en-US',
+    permissions: ['camera', 'microphone'],
+    ...contextOptions,
+  });
+  const page = await context.newPage();
+  page.on('pageerror', (error) => console.error(`page error on ${page.url()}: ${error.message}`));
+  if (init !== undefined) await page.addInitScript(init);
+  await page.goto(url);
+  return page;
+}
+
+/** What a viewer's page has received, from the statistics of its peer connections. */
+export interface Received {
+  framesDecoded: number;
+  freezeCount: number;
+  totalFreezesDuration: number;
+  audioEnergy: number;
+  frameWidth: number;
+  candidateType: string;
+  codec: string;
+}
+
+/**
+ * Keeps every RTCPeerConnection that a page makes, so that statistics can be read from outside without a
+ * word from the page's own code.
+ */
+export const watchConnections = `(() => {
+  const Native = window.RTCPeerConnection;
+  const all = (window.__connections = []);
+  window.RTCPeerConnection = class extends Native {
+    constructor(config) {
+      super({ ...config, ...(window.__forceRelay ? { iceTransportPolicy: 'relay' } : {}) });
+      all.push(this);
+    }
+  };
+})();`;
+
+/** The same, and media only through a TURN relay. */
+export const relayOnly = `window.__forceRelay = true; ${watchConnections}`;
+
+export async function received(page: Page): Promise<Received> {
+  return page.evaluate(async () => {
+    const connections = (window as unknown as { __connections: RTCPeerConnection[] }).__connections;
+    const sum = {
+      framesDecoded: 0,
+      freezeCount: 0,
+      totalFreezesDuration: 0,
+      audioEnergy: 0,
+      frameWidth: 0,
+      candidateType: '',
+      codec: '',
+    };
+    for (const connection of connections) {
+      if (connection.connectionState !== 'connected') continue;
+      const report = await connection.getStats();
+      report.forEach((entry: Record<string, unknown>) => {
+        const number = (key: string) => (typeof entry[key] === 'number' ? entry[key] : 0);
+        if (entry['type'] === 'inbound-rtp' && entry['kind'] === 'video') {
+          sum.framesDecoded += number('framesDecoded');
+          sum.freezeCount += number('freezeCount');
+          sum.totalFreezesDuration += number('totalFreezesDuration');
+          sum.frameWidth = Math.max(sum.frameWidth, number('frameWidth'));
+          const codec = report.get(entry['codecId'] as string) as { mimeType?: string } | undefined;
+          if (number('framesDecoded') > 0) sum.codec = codec?.mimeType ?? '';
+        }
+        if (entry['type'] === 'inbound-rtp' && entry['kind'] === 'audio') sum.audioEnergy += number('totalAudioEnergy');
+        if (entry['type'] === 'candidate-pair' && entry['nominated'] === true && entry['state'] === 'succeeded') {
+          const local = report.get(entry['localCandidateId'] as string) as { candidateType?: string } | undefined;
+          sum.candidateType = local?.candidateType ?? '';
+        }
+      });
+    }
+    return sum;
+  });
+}

@@ -1,0 +1,125 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join, resolve } from 'node:path';
+
+/** Top of the checkout. */
+export const root = resolve(import.meta.dirname, '../../..');
+
+/** Path of a binary that `cargo build` left. */
+export function binary(name: string): string {
+  const target = process.env['CARGO_TARGET_DIR'] ?? join(root, 'target');
+  return join(target, process.env['MADANG_PROFILE'] ?? 'debug', name);
+}
+
+/** A child process whose output is kept, so that a failure can show it. */
+export class Child {
+  readonly lines: string[] = [];
+  private readonly process: ChildProcess;
+  private readonly watchers = new Set<() => void>();
+  private rest = '';
+
+  constructor(
+    readonly name: string,
+    command: string,
+    args: string[],
+    options: { env?: Record<string, string>; cwd?: string; uid?: number; gid?: number } = {},
+  ) {
+    this.process = spawn(command, args, {
+      ...options,
+      env: { ...process.env, ...options.env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.process.stdout?.on('data', (data: Buffer) => this.read(data.toString()));
+    this.process.stderr?.on('data', (data: Buffer) => this.read(data.toString()));
+    this.process.on('exit', () => this.notify());
+    this.process.on('error', (error) => this.read(`${error.message}\n`));
+  }
+
+  get exitCode(): number | null {
+    return this.process.exitCode;
+  }
+
+  get pid(): number {
+    return this.process.pid ?? -1;
+  }
+
+  /** Resolves with the first line that matches, those already printed included. */
+  async line(pattern: RegExp, timeoutMs = 30_000): Promise<RegExpMatchArray> {
+    let found: RegExpMatchArray | null = null;
+    const search = () => {
+      for (const line of this.lines) {
+        found = pattern.exec(line);
+        if (found !== null) return true;
+      }
+      return false;
+    };
+    const deadline = Date.now() + timeoutMs;
+    while (!search()) {
+      if (this.process.exitCode !== null) throw this.failure(`ended with ${this.process.exitCode}`);
+      const left = deadline - Date.now();
+      if (left <= 0) throw this.failure(`printed nothing like ${pattern.source} in ${timeoutMs} ms`);
+      await new Promise<void>((wake) => {
+        const timer = setTimeout(done, left);
+        const watchers = this.watchers;
+        function done() {
+          clearTimeout(timer);
+          watchers.delete(done);
+          wake();
+        }
+        watchers.add(done);
+      });
+    }
+    return found as unknown as RegExpMatchArray;
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.process.kill(signal);
+  }
+
+  /** Asks it to stop and waits; returns the exit code. Killed after `timeoutMs`. */
+  async stop(timeoutMs = 20_000): Promise<number | null> {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return this.process.exitCode;
+    const exited = once(this.process, 'exit');
+    this.process.kill('SIGTERM');
+    const timer = setTimeout(() => this.process.kill('SIGKILL'), timeoutMs);
+    await exited;
+    clearTimeout(timer);
+    return this.process.exitCode;
+  }
+
+  failure(what: string): Error {
+    return new Error(`${this.name} ${what}; its last lines:\n${this.lines.slice(-40).join('\n')}`);
+  }
+
+  private read(text: string): void {
+    const lines = (this.rest + text).split('\n');
+    this.rest = lines.pop() ?? '';
+    this.lines.push(...lines);
+    this.notify();
+  }
+
+  private notify(): void {
+    for (const wake of [...this.watchers]) wake();
+  }
+}
+
+/** Polls until `check` gives something truthy; fails with `what` after `timeoutMs`. */
+export async function eventually<T>(
+  what: string,
+  check: () => Promise<T | false | null | undefined> | T | false | null | undefined,
+  timeoutMs = 20_000,
+): Promise<T> {
+  const deadline = Date.now() + timeoutMs;
+  let last: unknown;
+  for (;;) {
+    try {
+      const value = await check();
+      if (value !== false && value !== null && value !== undefined) return value;
+      last = value;
+    } catch (error) {
+      last = error;
+    }
+    if (Date.now() > deadline) throw new Error(`${what}: not within ${timeoutMs} ms (last: ${String(last)})`);
+    await new Promise((wake) => setTimeout(wake, 100));
+  }
+}

@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+// Two cores carry servers and browsers: one file at a time, one test at a time.
+export default defineConfig({
+  test: {
+    root: import.meta.dirname,
+    include: ['**/*.e2e.ts'],
+    fileParallelism: false,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    reporters: ['verbose'],
+  },
+});
