@@ -1,0 +1,247 @@
+//! The answer to a viewer (WHEP).
+
+use super::description::Remote;
+use super::write::Writer;
+use super::{
+    Codec, CodecFormat, Direction, Extension, ExtensionMap, Feedback, Local, MediaKind, MediaSection, Mid,
+    Offer, SdpError, Setup, Source,
+};
+
+/// Header extensions that a viewer gets: those of simulcast stay behind, it receives one encoding.
+pub const PLAY_EXTENSIONS: [Extension; 6] = [
+    Extension::Mid,
+    Extension::TransportCc,
+    Extension::AbsSendTime,
+    Extension::AbsCaptureTime,
+    Extension::AudioLevel,
+    Extension::VideoOrientation,
+];
+
+/// A published track, and the SSRCs under which this viewer will get it. It need not flow yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlayTrack {
+    /// Track id: the second word of the msid.
+    pub id: String,
+    /// Participant id of its owner: the first word of the msid, and the CNAME (tracks of one owner are in sync).
+    pub owner: String,
+    /// Where it comes from; also says whether it is audio or video.
+    pub source: Source,
+    /// Its codec.
+    pub format: CodecFormat,
+    /// SSRC of the media.
+    pub ssrc: u32,
+    /// SSRC of its retransmissions, used if the viewer knows RTX.
+    pub rtx_ssrc: u32,
+}
+
+/// An answer to a viewer, and what was agreed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlayAnswer {
+    /// The SDP to send back.
+    pub text: String,
+    /// The viewer's side of the transport.
+    pub remote: Remote,
+    /// The m-lines that carry a track, in the order of the offer.
+    pub media: Vec<PlayMedia>,
+    /// Header extension ids that hold on every m-line.
+    pub extensions: ExtensionMap,
+    /// Tracks that found no m-line.
+    pub undecodable: Vec<Undecodable>,
+}
+
+/// One agreed m-line of a viewer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlayMedia {
+    /// Position among the m-lines of the offer.
+    pub index: usize,
+    /// Name of the m-line.
+    pub mid: Mid,
+    /// Position of its track in the list that was passed in.
+    pub track: usize,
+    /// SSRC of the media.
+    pub ssrc: u32,
+    /// SSRC of the retransmissions, if the viewer knows RTX for the published codec.
+    pub rtx_ssrc: Option<u32>,
+    /// What may be sent: the published codec first, then one payload type of each other codec that the viewer decodes,
+    /// so that a publisher who comes back with another codec goes on without renegotiation.
+    pub codecs: Vec<Codec>,
+    /// Header extensions of this m-line.
+    pub extensions: ExtensionMap,
+}
+
+impl PlayMedia {
+    /// The payload type under which a stream of `format` is sent, if the viewer decodes it.
+    #[must_use]
+    pub fn codec(&self, format: CodecFormat) -> Option<&Codec> {
+        best(&self.codecs, format)
+    }
+}
+
+/// A track that this viewer cannot get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Undecodable {
+    /// Position of the track in the list that was passed in.
+    pub track: usize,
+    /// Its codec.
+    pub format: CodecFormat,
+    /// Why.
+    pub reason: UndecodableReason,
+}
+
+/// Why a viewer cannot get a track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UndecodableReason {
+    /// The viewer offers too few receiving m-lines of the kind.
+    NoMediaSection,
+    /// The viewer has such m-lines, none with the codec.
+    NoCodec,
+}
+
+impl PlayAnswer {
+    /// The first track that this viewer cannot decode, if it can decode no track of that kind: the case for a
+    /// refusal in words ("this browser cannot decode H264") rather than a black picture.
+    #[must_use]
+    pub fn refusal(&self, tracks: &[PlayTrack]) -> Option<Undecodable> {
+        let kind = |track: usize| tracks.get(track).map(|track| kind_of(track.source));
+        let played = |wanted| self.media.iter().any(|media| kind(media.track) == wanted);
+        let codec = self.undecodable.iter().filter(|track| track.reason == UndecodableReason::NoCodec);
+        codec.copied().find(|track| !played(kind(track.track)))
+    }
+}
+
+/// Answers a viewer's offer.
+///
+/// Each track, in the order given, takes the first free receiving m-line of its kind that decodes it; a viewer may
+/// ask for a source with `a=content` on its m-line. M-lines left over stay in the bundle as inactive. A publisher's
+/// idle tracks (a screen not yet shared) are assigned like the others, so that they start without renegotiation.
+///
+/// # Errors
+/// [`SdpError::NoUsableMedia`] if the offer has no m-line that receives a codec we carry.
+pub fn answer_play(offer: &Offer, local: &Local, tracks: &[PlayTrack]) -> Result<PlayAnswer, SdpError> {
+    let usable: Vec<(usize, &MediaSection)> =
+        offer.media.iter().enumerate().filter(|(_, section)| usable(section)).collect();
+    let first = usable.first().ok_or(SdpError::NoUsableMedia)?;
+    let remote = first.1.remote.clone().ok_or(SdpError::NoUsableMedia)?;
+    let mut media: Vec<PlayMedia> = Vec::new();
+    let mut undecodable = Vec::new();
+    for (number, track) in tracks.iter().enumerate() {
+        match assign(track, &usable, &media) {
+            Ok((index, section)) => media.push(agree(index, section, number, track)),
+            Err(reason) => undecodable.push(Undecodable { track: number, format: track.format, reason }),
+        }
+    }
+    media.sort_by_key(|media| media.index);
+    let mut extensions = ExtensionMap::default();
+    for (extension, id) in media.iter().flat_map(|media| media.extensions.iter()) {
+        if !extensions.insert(extension, id) {
+            return Err(SdpError::ExtensionConflict(id));
+        }
+    }
+    let text = write(offer, local, tracks, &media);
+    Ok(PlayAnswer { text, remote, media, extensions, undecodable })
+}
+
+fn kind_of(source: Source) -> MediaKind {
+    match source {
+        Source::Microphone | Source::ScreenAudio => MediaKind::Audio,
+        Source::Camera | Source::Screen => MediaKind::Video,
+    }
+}
+
+fn usable(section: &MediaSection) -> bool {
+    section.remote.is_some() && section.direction.receives() && !section.codecs.is_empty()
+}
+
+fn best(codecs: &[Codec], format: CodecFormat) -> Option<&Codec> {
+    let suits = codecs.iter().filter_map(|codec| Some((codec.format.decodes(format)?, codec)));
+    suits.min_by_key(|(distance, _)| *distance).map(|(_, codec)| codec)
+}
+
+fn assign<'a>(
+    track: &PlayTrack,
+    usable: &[(usize, &'a MediaSection)],
+    taken: &[PlayMedia],
+) -> Result<(usize, &'a MediaSection), UndecodableReason> {
+    let free = || {
+        usable.iter().filter(|(index, section)| {
+            let asked = section.content.is_none_or(|content| content == track.source);
+            section.kind == kind_of(track.source) && asked && taken.iter().all(|media| media.index != *index)
+        })
+    };
+    if free().next().is_none() {
+        return Err(UndecodableReason::NoMediaSection);
+    }
+    let decodes = |(_, section): &&(usize, &MediaSection)| best(&section.codecs, track.format).is_some();
+    // An m-line that asks for this source first, then those that take any.
+    let asked = free().filter(|(_, section)| section.content.is_some());
+    let any = free().filter(|(_, section)| section.content.is_none());
+    asked.chain(any).find(decodes).copied().ok_or(UndecodableReason::NoCodec)
+}
+
+fn agree(index: usize, section: &MediaSection, number: usize, track: &PlayTrack) -> PlayMedia {
+    let extensions = section.extensions(false).only(&PLAY_EXTENSIONS);
+    let ours = if section.kind == MediaKind::Audio { Feedback::AUDIO } else { Feedback::VIDEO };
+    let answer = |codec: &Codec| {
+        let mut feedback = codec.feedback.and(ours);
+        feedback.transport_cc &= extensions.id(Extension::TransportCc).is_some();
+        Codec { feedback, ..codec.clone() }
+    };
+    let mut codecs: Vec<Codec> = best(&section.codecs, track.format).map(answer).into_iter().collect();
+    let mut others: Vec<&Codec> = section.codecs.iter().collect();
+    // Of the payload types of one codec the most able one: it plays the others' streams, too.
+    others.sort_by_key(|codec| (codec.format.preference(), std::cmp::Reverse(codec.format.ability())));
+    for codec in others {
+        let known = |other: &Codec| other.format.name() == codec.format.name();
+        if !codecs.iter().any(known) {
+            codecs.push(answer(codec));
+        }
+    }
+    let rtx = codecs.first().is_some_and(|codec| codec.rtx.is_some());
+    PlayMedia {
+        index,
+        mid: section.mid.clone(),
+        track: number,
+        ssrc: track.ssrc,
+        rtx_ssrc: rtx.then_some(track.rtx_ssrc),
+        codecs,
+        extensions,
+    }
+}
+
+fn write(offer: &Offer, local: &Local, tracks: &[PlayTrack], media: &[PlayMedia]) -> String {
+    let kept = |section: &&MediaSection| usable(section);
+    let mids: Vec<&Mid> = offer.media.iter().filter(kept).map(|section| &section.mid).collect();
+    let mut out = Writer::default();
+    out.session(local, &mids, true);
+    let mut first = true;
+    for (index, section) in offer.media.iter().enumerate() {
+        if !usable(section) {
+            out.rejected(section);
+            continue;
+        }
+        let agreed = media.iter().find(|media| media.index == index);
+        let with_track = agreed.and_then(|media| Some((media, tracks.get(media.track)?)));
+        match with_track {
+            Some((agreed, track)) => {
+                out.media(section.kind, &agreed.codecs, &section.mid, local, Setup::Passive);
+                out.line(format_args!("a={}", Direction::SendOnly.as_str()));
+                out.answer_extensions(&agreed.extensions, section);
+                out.rtcp();
+                out.codecs(&agreed.codecs);
+                out.content(track.source);
+                out.sender(&track.owner, &track.id, &track.owner, agreed.ssrc, agreed.rtx_ssrc);
+            }
+            None => {
+                let codecs = section.codecs.get(..1).unwrap_or_default();
+                out.media(section.kind, codecs, &section.mid, local, Setup::Passive);
+                out.line(format_args!("a={}", Direction::Inactive.as_str()));
+                out.rtcp();
+                out.codecs(codecs);
+            }
+        }
+        if std::mem::take(&mut first) {
+            out.candidates(local);
+        }
+    }
+    out.finish()
+}

@@ -1,0 +1,186 @@
+//! The answer to a publisher (WHIP).
+
+use super::codec::parameter;
+use super::description::Remote;
+use super::write::Writer;
+use super::{
+    Codec, CodecFormat, Direction, Extension, ExtensionMap, Feedback, Local, MediaKind, MediaSection, Mid,
+    Msid, Offer, Rid, SdpError, Setup, Source, SsrcPair,
+};
+
+/// What a publish answer is free to choose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishOptions {
+    /// Header extensions to accept. Without [`Extension::TransportCc`] its feedback is left out, too.
+    pub extensions: Vec<Extension>,
+    /// Rate in kbit/s at which a Chromium publisher starts its bandwidth estimation: without it a 720p camera needs
+    /// 20 s to reach full quality.
+    pub start_bitrate_kbps: Option<u32>,
+}
+
+impl Default for PublishOptions {
+    fn default() -> Self {
+        Self { extensions: Extension::DEFAULT.to_vec(), start_bitrate_kbps: Some(2_000) }
+    }
+}
+
+/// An answer to a publisher, and what was agreed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishAnswer {
+    /// The SDP to send back.
+    pub text: String,
+    /// The publisher's side of the transport.
+    pub remote: Remote,
+    /// The m-lines that will carry media, in order.
+    pub media: Vec<PublishMedia>,
+    /// Header extension ids that hold on every m-line (an id means one thing in a bundle).
+    pub extensions: ExtensionMap,
+}
+
+/// One agreed m-line of a publisher.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishMedia {
+    /// Position among the m-lines of the offer.
+    pub index: usize,
+    /// Name of the m-line, in the mid extension of its packets.
+    pub mid: Mid,
+    /// Audio or video.
+    pub kind: MediaKind,
+    /// Where it comes from: `a=content`, else the first of a kind is microphone or camera and the others are the
+    /// screen's.
+    pub source: Source,
+    /// The codec that the publisher will send.
+    pub codec: Codec,
+    /// Header extensions of this m-line.
+    pub extensions: ExtensionMap,
+    /// Simulcast encodings by rid, in the publisher's order; empty for a single one.
+    pub rids: Vec<Rid>,
+    /// Declared SSRCs; empty where the publisher declares none (always so with rids).
+    pub ssrcs: Vec<SsrcPair>,
+    /// The publisher's own stream and track ids.
+    pub msid: Option<Msid>,
+}
+
+/// Answers a publisher's offer.
+///
+/// Each sending m-line gets exactly one codec: the first in the publisher's own order that we carry. Its pages (or
+/// `setCodecPreferences` in them) thus decide, and a viewer can be told before media flows whether it will be able to
+/// decode. M-lines that do not send, or have no codec that we carry, are rejected.
+///
+/// # Errors
+/// [`SdpError::NoUsableMedia`] when nothing is left.
+pub fn answer_publish(
+    offer: &Offer,
+    local: &Local,
+    options: &PublishOptions,
+) -> Result<PublishAnswer, SdpError> {
+    let sources = sources(&offer.media);
+    let mut media = Vec::new();
+    let mut bundle = ExtensionMap::default();
+    let mut remote = None;
+    for ((index, section), source) in offer.media.iter().enumerate().zip(sources) {
+        let (Some(source), Some(codec)) = (source, section.codecs.first()) else { continue };
+        let extensions = section.extensions(true).only(&options.extensions);
+        for (extension, id) in extensions.iter() {
+            if !bundle.insert(extension, id) {
+                return Err(SdpError::ExtensionConflict(id));
+            }
+        }
+        remote = remote.or(section.remote.as_ref());
+        media.push(PublishMedia {
+            index,
+            mid: section.mid.clone(),
+            kind: section.kind,
+            source,
+            codec: publish_codec(codec, source, options),
+            extensions,
+            rids: section.rids.clone(),
+            ssrcs: section.ssrcs.clone(),
+            msid: section.msid.clone(),
+        });
+    }
+    let remote = remote.cloned().ok_or(SdpError::NoUsableMedia)?;
+    let text = write(offer, local, &media);
+    Ok(PublishAnswer { text, remote, media, extensions: bundle })
+}
+
+/// The source of each m-line that sends audio or video.
+fn sources(media: &[MediaSection]) -> Vec<Option<Source>> {
+    let mut seen_audio = false;
+    let mut seen_video = false;
+    let mut source = |section: &MediaSection| {
+        if section.remote.is_none() || !section.direction.sends() {
+            return None;
+        }
+        let (seen, first, other) = match section.kind {
+            MediaKind::Audio => (&mut seen_audio, Source::Microphone, Source::ScreenAudio),
+            MediaKind::Video => (&mut seen_video, Source::Camera, Source::Screen),
+            MediaKind::Application => return None,
+        };
+        let by_order = if *seen { other } else { first };
+        let source = section.content.unwrap_or(by_order);
+        *seen |= source == first;
+        Some(source)
+    };
+    media.iter().map(&mut source).collect()
+}
+
+/// The codec as the answer writes it: our feedback, and parameters that say what we want to receive.
+fn publish_codec(offered: &Codec, source: Source, options: &PublishOptions) -> Codec {
+    let ours = if offered.format == CodecFormat::Opus { Feedback::AUDIO } else { Feedback::VIDEO };
+    let mut feedback = offered.feedback.and(ours);
+    feedback.transport_cc &= options.extensions.contains(&Extension::TransportCc);
+    let mut fmtp = offered.fmtp.clone();
+    let mut add = |name: &str, value: &str| {
+        if parameter(&fmtp, name).is_none() {
+            let separator = if fmtp.is_empty() { "" } else { ";" };
+            fmtp = format!("{fmtp}{separator}{name}={value}");
+        }
+    };
+    match offered.format {
+        CodecFormat::Opus => {
+            add("useinbandfec", "1");
+            // A microphone stays mono unless its page wants otherwise; the sound of a screen is stereo.
+            if source == Source::ScreenAudio {
+                add("stereo", "1");
+            }
+        }
+        _ => {
+            if let Some(rate) = options.start_bitrate_kbps {
+                add("x-google-start-bitrate", &rate.to_string());
+            }
+        }
+    }
+    Codec { fmtp, feedback, ..offered.clone() }
+}
+
+fn write(offer: &Offer, local: &Local, media: &[PublishMedia]) -> String {
+    let mids: Vec<&Mid> = media.iter().map(|media| &media.mid).collect();
+    let mut out = Writer::default();
+    out.session(local, &mids, true);
+    let mut first = true;
+    for (index, section) in offer.media.iter().enumerate() {
+        let Some(agreed) = media.iter().find(|media| media.index == index) else {
+            out.rejected(section);
+            continue;
+        };
+        let codecs = std::slice::from_ref(&agreed.codec);
+        out.media(agreed.kind, codecs, &agreed.mid, local, Setup::Passive);
+        out.line(format_args!("a={}", Direction::RecvOnly.as_str()));
+        out.answer_extensions(&agreed.extensions, section);
+        out.rtcp();
+        out.codecs(codecs);
+        out.content(agreed.source);
+        if !agreed.rids.is_empty() {
+            for rid in &agreed.rids {
+                out.line(format_args!("a=rid:{rid} recv"));
+            }
+            let list: Vec<&str> = agreed.rids.iter().map(Rid::as_str).collect();
+            out.line(format_args!("a=simulcast:recv {}", list.join(";")));
+        }
+        if std::mem::take(&mut first) {
+            out.candidates(local);
+        }
+    }
+    out.finish()
+}

@@ -1,0 +1,316 @@
+//! The small values of an SDP: names, addresses, credentials.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use super::SdpError;
+use crate::{Fingerprint, IceCredentials};
+
+/// Longest mid or rid: what fits into a one-byte header extension (RFC 8285, 4.2).
+const MAX_ID_LEN: usize = 16;
+
+/// Audio, video, or something else (data channels).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MediaKind {
+    /// `m=audio`.
+    Audio,
+    /// `m=video`.
+    Video,
+    /// `m=application` and whatever else may stand there.
+    Application,
+}
+
+impl MediaKind {
+    /// The word in the m-line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Audio => "audio",
+            Self::Video => "video",
+            Self::Application => "application",
+        }
+    }
+}
+
+/// Direction of an m-line, seen from whoever wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Direction {
+    /// Both ways; the default (RFC 8866, 6.7).
+    #[default]
+    SendRecv,
+    /// The writer sends.
+    SendOnly,
+    /// The writer receives.
+    RecvOnly,
+    /// Neither.
+    Inactive,
+}
+
+impl Direction {
+    /// The attribute.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SendRecv => "sendrecv",
+            Self::SendOnly => "sendonly",
+            Self::RecvOnly => "recvonly",
+            Self::Inactive => "inactive",
+        }
+    }
+
+    /// Whether the writer sends.
+    #[must_use]
+    pub fn sends(self) -> bool {
+        matches!(self, Self::SendRecv | Self::SendOnly)
+    }
+
+    /// Whether the writer receives.
+    #[must_use]
+    pub fn receives(self) -> bool {
+        matches!(self, Self::SendRecv | Self::RecvOnly)
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        [Self::SendRecv, Self::SendOnly, Self::RecvOnly, Self::Inactive]
+            .into_iter()
+            .find(|d| d.as_str() == text)
+    }
+}
+
+/// Who opens the DTLS handshake (RFC 8842).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Setup {
+    /// Either; what an offer says.
+    ActPass,
+    /// The writer is the DTLS client.
+    Active,
+    /// The writer is the DTLS server.
+    Passive,
+}
+
+impl Setup {
+    /// The value of `a=setup`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ActPass => "actpass",
+            Self::Active => "active",
+            Self::Passive => "passive",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        [Self::ActPass, Self::Active, Self::Passive].into_iter().find(|s| s.as_str() == text)
+    }
+}
+
+/// Whether `text` is a `token` of RFC 8866: it can be written into a line without changing its structure.
+pub(super) fn is_token(text: &str) -> bool {
+    let token = |b: u8| b.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]".contains(&b);
+    !text.is_empty() && text.bytes().all(token)
+}
+
+macro_rules! short_id {
+    ($(#[$doc:meta])* $name:ident, $attribute:literal, $allowed:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = SdpError;
+
+            fn from_str(text: &str) -> Result<Self, SdpError> {
+                let allowed: fn(&str) -> bool = $allowed;
+                if text.len() <= MAX_ID_LEN && allowed(text) {
+                    Ok(Self(text.into()))
+                } else {
+                    Err(SdpError::Invalid { attribute: $attribute })
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+short_id!(
+    /// Name of an m-line (RFC 5888), 1 to 16 bytes.
+    Mid, "mid", is_token
+);
+short_id!(
+    /// Name of a simulcast encoding (RFC 8851 with the alphabet of RFC 8852), 1 to 16 bytes.
+    Rid, "rid", |text| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    }
+);
+
+/// Checks lengths and alphabet of ICE credentials (RFC 8839, 5.4).
+pub(super) fn ice_credentials(ufrag: &str, pwd: &str) -> Result<IceCredentials, SdpError> {
+    // Some clients put `-` and `_` (base64url) into them; no known one anything else outside `ice-char`.
+    let chars = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/-_".contains(&b));
+    if !(4..=256).contains(&ufrag.len()) || !chars(ufrag) {
+        return Err(SdpError::Invalid { attribute: "ice-ufrag" });
+    }
+    if !(22..=256).contains(&pwd.len()) || !chars(pwd) {
+        return Err(SdpError::Invalid { attribute: "ice-pwd" });
+    }
+    Ok(IceCredentials { ufrag: ufrag.to_owned(), pwd: pwd.to_owned() })
+}
+
+/// How a candidate was found (RFC 8445, 5.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CandidateKind {
+    /// An address of the machine itself, or one that is forwarded to it.
+    Host,
+    /// Seen by a STUN server.
+    ServerReflexive,
+    /// Seen by the peer.
+    PeerReflexive,
+    /// On a TURN server.
+    Relay,
+}
+
+impl CandidateKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::ServerReflexive => "srflx",
+            Self::PeerReflexive => "prflx",
+            Self::Relay => "relay",
+        }
+    }
+}
+
+/// An ICE candidate (RFC 8839, 5.1), without its extension attributes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Foundation, 1 to 32 characters.
+    pub foundation: String,
+    /// 1 for RTP; others are kept, nobody uses them.
+    pub component: u16,
+    /// UDP rather than TCP.
+    pub udp: bool,
+    /// Priority.
+    pub priority: u32,
+    /// An IP address, or the `.local` name of a browser that hides it.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Host, reflexive or relayed.
+    pub kind: CandidateKind,
+}
+
+impl Candidate {
+    /// The host candidate of address number `index` of an ICE-lite side: the first has the highest priority.
+    #[must_use]
+    pub fn host(address: SocketAddr, index: usize) -> Self {
+        // RFC 8445, 5.1.2.1: type preference 126, local preference, component 1.
+        let local = 65535u32.saturating_sub(u32::try_from(index).unwrap_or(65535));
+        Self {
+            foundation: (index.saturating_add(1)).to_string(),
+            component: 1,
+            udp: true,
+            priority: (126 << 24) + (local << 8) + 255,
+            host: address.ip().to_string(),
+            port: address.port(),
+            kind: CandidateKind::Host,
+        }
+    }
+
+    /// Where to send, if the host is an address and the transport UDP.
+    #[must_use]
+    pub fn udp_address(&self) -> Option<SocketAddr> {
+        let ip: IpAddr = self.host.parse().ok()?;
+        (self.udp && self.port != 0).then_some(SocketAddr::new(ip, self.port))
+    }
+
+    /// Parses the value of `a=candidate:`, with or without the word in front (browsers' JSON has it).
+    ///
+    /// # Errors
+    /// [`SdpError::Invalid`].
+    pub fn parse(text: &str) -> Result<Self, SdpError> {
+        Self::fields(text.strip_prefix("candidate:").unwrap_or(text))
+            .ok_or(SdpError::Invalid { attribute: "candidate" })
+    }
+
+    fn fields(text: &str) -> Option<Self> {
+        let mut fields = text.split_ascii_whitespace();
+        let foundation = fields.next().filter(|f| f.len() <= 32)?;
+        let component = fields.next()?.parse().ok()?;
+        let udp = fields.next()?.eq_ignore_ascii_case("udp");
+        let priority = fields.next()?.parse().ok()?;
+        let host = fields.next().filter(|host| host.len() <= 253 && is_host(host))?;
+        let port = fields.next()?.parse().ok()?;
+        fields.next().filter(|word| *word == "typ")?;
+        let kind = match fields.next()? {
+            "host" => CandidateKind::Host,
+            "srflx" => CandidateKind::ServerReflexive,
+            "prflx" => CandidateKind::PeerReflexive,
+            "relay" => CandidateKind::Relay,
+            _ => return None,
+        };
+        if !foundation.bytes().all(|b| b.is_ascii_graphic()) {
+            return None;
+        }
+        Some(Self { foundation: foundation.into(), component, udp, priority, host: host.into(), port, kind })
+    }
+}
+
+fn is_host(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || b".:-_%".contains(&b))
+}
+
+impl fmt::Display for Candidate {
+    /// The value after `a=candidate:`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { foundation, component, priority, host, port, kind, .. } = self;
+        let transport = if self.udp { "udp" } else { "tcp" };
+        write!(f, "{foundation} {component} {transport} {priority} {host} {port} typ {}", kind.as_str())
+    }
+}
+
+/// Stream and track of an m-line (RFC 8830).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Msid {
+    /// Stream id; in our answers the owner's participant id. `-` is "no stream".
+    pub stream: String,
+    /// Track id; browsers may leave it out.
+    pub track: Option<String>,
+}
+
+/// The SSRC of an encoding and of its retransmissions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SsrcPair {
+    /// The media.
+    pub media: u32,
+    /// The RTX stream that repairs it, if `a=ssrc-group:FID` names one.
+    pub rtx: Option<u32>,
+}
+
+/// Our side of a transport: what every m-line of an answer or client offer repeats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Local {
+    /// Session id for `o=`: random, below 2^63 (RFC 8829, 5.2.1).
+    pub session_id: u64,
+    /// Session version for `o=`: 1 first, one more at each new description of the session.
+    pub version: u64,
+    /// Our ICE credentials.
+    pub ice: IceCredentials,
+    /// Our certificate.
+    pub fingerprint: Fingerprint,
+    /// Where we are reached, the preferred first. May be empty for a client.
+    pub addresses: Vec<SocketAddr>,
+}

@@ -1,0 +1,156 @@
+//! The lines that every description of ours has: one place for their order and spelling.
+
+use std::fmt::{self, Display, Write as _};
+
+use super::{Candidate, Codec, Direction, ExtensionMap, Local, MediaKind, MediaSection, Mid, Setup, Source};
+
+/// A text that grows by lines.
+#[derive(Debug, Default)]
+pub(super) struct Writer(String);
+
+impl Writer {
+    /// One line.
+    pub(super) fn line(&mut self, line: fmt::Arguments<'_>) {
+        self.0.write_fmt(line).and_then(|()| self.0.write_str("\r\n")).expect("a String takes every write");
+    }
+
+    /// `v=` to the BUNDLE group.
+    pub(super) fn session(&mut self, local: &Local, bundle: &[&Mid], lite: bool) {
+        self.line(format_args!("v=0"));
+        // The address says nothing in WebRTC (RFC 8829, 5.2.1).
+        self.line(format_args!("o=- {} {} IN IP4 127.0.0.1", local.session_id, local.version));
+        self.line(format_args!("s=-"));
+        self.line(format_args!("t=0 0"));
+        let mids: String = bundle.iter().fold(String::new(), |list, mid| format!("{list} {mid}"));
+        self.line(format_args!("a=group:BUNDLE{mids}"));
+        self.line(format_args!("a=msid-semantic: WMS *"));
+        if lite {
+            self.line(format_args!("a=ice-lite"));
+        }
+    }
+
+    /// The m-line of RTP media and its transport. `payload_types` as [`payload_types`] gives them.
+    pub(super) fn media(
+        &mut self,
+        kind: MediaKind,
+        codecs: &[Codec],
+        mid: &Mid,
+        local: &Local,
+        setup: Setup,
+    ) {
+        let formats = payload_types(codecs).fold(String::new(), |list, number| format!("{list} {number}"));
+        self.line(format_args!("m={} 9 UDP/TLS/RTP/SAVPF{formats}", kind.as_str()));
+        self.line(format_args!("c=IN IP4 0.0.0.0"));
+        self.line(format_args!("a=rtcp:9 IN IP4 0.0.0.0"));
+        self.line(format_args!("a=ice-ufrag:{}", local.ice.ufrag));
+        self.line(format_args!("a=ice-pwd:{}", local.ice.pwd));
+        self.line(format_args!("a=fingerprint:{}", local.fingerprint));
+        self.line(format_args!("a=setup:{}", setup.as_str()));
+        self.line(format_args!("a=mid:{mid}"));
+    }
+
+    /// The end of an m-line's transport: multiplexing and, on the first m-line, candidates.
+    pub(super) fn rtcp(&mut self) {
+        self.line(format_args!("a=rtcp-mux"));
+        self.line(format_args!("a=rtcp-rsize"));
+    }
+
+    /// All our addresses; there will be no more.
+    pub(super) fn candidates(&mut self, local: &Local) {
+        for (index, address) in local.addresses.iter().enumerate() {
+            self.line(format_args!("a=candidate:{}", Candidate::host(*address, index)));
+        }
+        self.line(format_args!("a=end-of-candidates"));
+    }
+
+    /// An m-line that is not used: port 0, the formats repeated (RFC 8829, 5.3.1).
+    pub(super) fn rejected(&mut self, section: &MediaSection) {
+        let formats = section.formats.iter().fold(String::new(), |list, format| format!("{list} {format}"));
+        self.line(format_args!("m={} 0 {}{formats}", section.media_word, section.protocol));
+        self.line(format_args!("c=IN IP4 0.0.0.0"));
+        self.line(format_args!("a=mid:{}", section.mid));
+        self.line(format_args!("a=inactive"));
+    }
+
+    /// Header extensions, without direction.
+    pub(super) fn extensions(&mut self, map: &ExtensionMap) {
+        for (extension, id) in map.iter() {
+            self.line(format_args!("a=extmap:{id} {}", extension.uri()));
+        }
+    }
+
+    /// Header extensions as the answer to `section`, which wrote the directions.
+    pub(super) fn answer_extensions(&mut self, map: &ExtensionMap, section: &MediaSection) {
+        for (extension, id) in map.iter() {
+            let offered = section.extensions.iter().find(|(other, _, _)| *other == extension);
+            let direction = match offered.map(|(_, _, direction)| *direction) {
+                Some(Direction::SendOnly) => "/recvonly",
+                Some(Direction::RecvOnly) => "/sendonly",
+                _ => "",
+            };
+            self.line(format_args!("a=extmap:{id}{direction} {}", extension.uri()));
+        }
+    }
+
+    /// `a=rtpmap`, `a=rtcp-fb`, `a=fmtp` of each codec and its retransmission.
+    pub(super) fn codecs(&mut self, codecs: &[Codec]) {
+        for codec in codecs {
+            let Codec { payload_type, format, fmtp, feedback, rtx } = codec;
+            let channels = if format.clock_rate() == 48_000 { "/2" } else { "" };
+            self.line(format_args!(
+                "a=rtpmap:{payload_type} {}/{}{channels}",
+                format.name(),
+                format.clock_rate()
+            ));
+            for value in feedback.values() {
+                self.line(format_args!("a=rtcp-fb:{payload_type} {value}"));
+            }
+            if !fmtp.is_empty() {
+                self.line(format_args!("a=fmtp:{payload_type} {fmtp}"));
+            }
+            if let Some(rtx) = rtx {
+                self.line(format_args!("a=rtpmap:{rtx} rtx/{}", format.clock_rate()));
+                self.line(format_args!("a=fmtp:{rtx} apt={payload_type}"));
+            }
+        }
+    }
+
+    /// `a=content` of a source (RFC 4796).
+    pub(super) fn content(&mut self, source: Source) {
+        let content = match source {
+            Source::Camera | Source::Microphone => "main",
+            Source::Screen | Source::ScreenAudio => "slides",
+        };
+        self.line(format_args!("a=content:{content}"));
+    }
+
+    /// What is sent on an m-line: stream, track and SSRCs.
+    pub(super) fn sender(
+        &mut self,
+        stream: &dyn Display,
+        track: &str,
+        cname: &str,
+        ssrc: u32,
+        rtx: Option<u32>,
+    ) {
+        self.line(format_args!("a=msid:{stream} {track}"));
+        if let Some(rtx) = rtx {
+            self.line(format_args!("a=ssrc-group:FID {ssrc} {rtx}"));
+        }
+        for ssrc in std::iter::once(ssrc).chain(rtx) {
+            self.line(format_args!("a=ssrc:{ssrc} cname:{cname}"));
+            // Older clients (libwebrtc before unified plan, and players built on it) read stream and track here.
+            self.line(format_args!("a=ssrc:{ssrc} msid:{stream} {track}"));
+        }
+    }
+
+    /// The text.
+    pub(super) fn finish(self) -> String {
+        self.0
+    }
+}
+
+/// The payload types of a codec list in the order of the m-line: each codec, then its retransmission.
+fn payload_types(codecs: &[Codec]) -> impl Iterator<Item = u8> + '_ {
+    codecs.iter().flat_map(|codec| std::iter::once(codec.payload_type).chain(codec.rtx))
+}
