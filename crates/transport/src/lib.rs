@@ -1,1 +1,43 @@
-//! transport
+//! The WebRTC transport of one peer, sans I/O: ICE, DTLS and SRTP.
+//!
+//! A [`Transport`] takes datagrams and instants and gives back datagrams, events and a deadline; it
+//! owns no socket, reads no clock and spawns nothing. Two roles:
+//!
+//! - [`Transport::server`]: ICE-lite (RFC 8445 section 2.5) and the passive side of DTLS, for browsers;
+//! - [`Transport::client`]: controlling ICE with checks, and the active side of DTLS, for the demo
+//!   publisher, the load generator and the links between nodes.
+//!
+//! # Contract
+//! After every call that takes `now`, drain [`Transport::poll_transmit`] and [`Transport::poll_event`],
+//! then arrange for [`Transport::handle_timeout`] at [`Transport::poll_timeout`].
+//!
+//! # Security
+//! Nothing but STUN is looked at from an address that did not pass an authenticated connectivity check
+//! (the class of CVE-2023-49786), and addresses are never learned from DTLS or media.
+
+#![forbid(unsafe_code)]
+
+mod binding;
+mod classify;
+mod controlling;
+mod credentials;
+mod dtls;
+mod identity;
+mod lite;
+mod pairs;
+mod peer;
+pub mod sdp;
+pub mod srtp;
+
+pub use binding::peek_binding_username;
+pub use classify::{DatagramKind, classify};
+pub use credentials::IceCredentials;
+pub use identity::{Fingerprint, FingerprintError, Identity, IdentityError};
+pub use pairs::AddressPair;
+pub use peer::{
+    ClientConfig, CloseReason, Counters, Event, Received, Refusal, ServerConfig, Transmit, Transport,
+};
+pub use srtp::{SRTP_OVERHEAD, SrtpError};
+
+#[cfg(test)]
+mod network_tests;

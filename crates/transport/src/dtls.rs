@@ -1,0 +1,191 @@
+//! The DTLS association of one transport: the only place that names `dimpl`'s types of a connection.
+//!
+//! Created when the first address is validated, so that a session whose ICE never starts costs nothing.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use dimpl::{CertificateError, CryptoError, Dtls, Error, Output, SecurityError, SrtpProfile};
+
+use crate::identity::{Fingerprint, Identity};
+use crate::peer::CloseReason;
+use crate::srtp::{self, Profile, Receiver, Sender};
+
+/// Largest record the implementation may hand out; a certificate of a peer is the largest thing in it.
+const MAX_OUTPUT: usize = 64 * 1024;
+
+/// What the association wants from its transport.
+pub(crate) enum DtlsOutput {
+    /// A datagram to send.
+    Packet(Vec<u8>),
+    /// The peer is who the signaling said, and media has its keys.
+    Connected(Box<Sender>, Box<Receiver>),
+    /// It is over; nothing more comes.
+    Closed(CloseReason),
+}
+
+pub(crate) struct DtlsAssociation {
+    dtls: Option<Dtls>,
+    is_client: bool,
+    remote_fingerprint: Fingerprint,
+    is_verified: bool,
+    is_connected: bool,
+    timeout: Option<Instant>,
+}
+
+impl DtlsAssociation {
+    pub(crate) fn new(
+        identity: &Identity,
+        is_client: bool,
+        remote_fingerprint: Fingerprint,
+        now: Instant,
+    ) -> Self {
+        let config = Arc::clone(identity.dtls_config());
+        // Version 1.2 by name: with 1.3 the implementation follows the client's list of SRTP profiles,
+        // which costs four times as much per packet with some browsers.
+        let mut dtls = Dtls::new_12(config, identity.certificate().clone(), now);
+        dtls.set_active(is_client);
+        Self {
+            dtls: Some(dtls),
+            is_client,
+            remote_fingerprint,
+            is_verified: false,
+            is_connected: false,
+            timeout: None,
+        }
+    }
+
+    pub(crate) fn timeout(&self) -> Option<Instant> {
+        self.timeout
+    }
+
+    pub(crate) fn handle_packet(&mut self, packet: &[u8], now: Instant, out: &mut dyn FnMut(DtlsOutput)) {
+        let Some(dtls) = &mut self.dtls else { return };
+        let result = dtls.handle_timeout(now).and_then(|()| dtls.handle_packet(packet));
+        self.settle(result, out);
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant, out: &mut dyn FnMut(DtlsOutput)) {
+        let Some(dtls) = &mut self.dtls else { return };
+        let result = dtls.handle_timeout(now);
+        self.settle(result, out);
+    }
+
+    /// Sends close_notify where there is somebody to read it.
+    pub(crate) fn close(&mut self, now: Instant, out: &mut dyn FnMut(DtlsOutput)) {
+        let Some(dtls) = &mut self.dtls else { return };
+        let result = dtls.handle_timeout(now).and_then(|()| dtls.close());
+        self.settle(result, out);
+        self.dtls = None;
+        self.timeout = None;
+    }
+
+    fn settle(&mut self, result: Result<(), Error>, out: &mut dyn FnMut(DtlsOutput)) {
+        match result {
+            Ok(()) => self.drain(out),
+            // Every error is final for the association. Once media has its keys, they are all that is
+            // needed of it, and records are not authenticated before they are parsed: a forged datagram
+            // must not end a call. Consent still does, and so does an alert, which is authenticated by now.
+            Err(error) if self.is_connected && !is_fatal_alert(&error) => {
+                tracing::debug!(%error, "DTLS association ended by an error; media goes on");
+                self.dtls = None;
+                self.timeout = None;
+            }
+            Err(error) => self.fail(close_reason(&error), out),
+        }
+    }
+
+    fn fail(&mut self, reason: CloseReason, out: &mut dyn FnMut(DtlsOutput)) {
+        self.dtls = None;
+        self.timeout = None;
+        out(DtlsOutput::Closed(reason));
+    }
+
+    fn drain(&mut self, out: &mut dyn FnMut(DtlsOutput)) {
+        let mut stack = [0; 2048];
+        let mut heap = Vec::new();
+        let mut is_established = false;
+        let mut keys = None;
+        while let Some(dtls) = &mut self.dtls {
+            let buffer = if heap.is_empty() { &mut stack[..] } else { &mut heap[..] };
+            match dtls.poll_output(buffer) {
+                Output::Packet(packet) => out(DtlsOutput::Packet(packet.to_vec())),
+                Output::BufferTooSmall { needed } => {
+                    if needed <= heap.len() || needed > MAX_OUTPUT {
+                        return self
+                            .fail(CloseReason::Dtls("a record is larger than any buffer".into()), out);
+                    }
+                    heap.resize(needed, 0);
+                }
+                Output::PeerCert(certificate) => {
+                    self.is_verified = self.remote_fingerprint.matches(certificate);
+                    if !self.is_verified {
+                        return self.fail(CloseReason::FingerprintMismatch, out);
+                    }
+                }
+                Output::KeyingMaterial(material, profile) => {
+                    keys = profile_of(profile)
+                        .and_then(|profile| srtp::contexts(profile, &material, self.is_client));
+                }
+                Output::Connected => is_established = true,
+                Output::CloseNotify => return self.fail(CloseReason::PeerClosed, out),
+                Output::Timeout(at) => {
+                    self.timeout = Some(at);
+                    break;
+                }
+                // Data channels are not offered, and an unknown output of a newer version is no reason
+                // to end a call.
+                _ => {}
+            }
+        }
+        match keys {
+            _ if !is_established => {}
+            _ if !self.is_verified => self.fail(CloseReason::FingerprintMismatch, out),
+            None => self.fail(CloseReason::NoSrtp, out),
+            Some((sender, receiver)) => {
+                self.is_connected = true;
+                out(DtlsOutput::Connected(Box::new(sender), Box::new(receiver)));
+            }
+        }
+    }
+}
+
+fn is_fatal_alert(error: &Error) -> bool {
+    matches!(error, Error::SecurityError(SecurityError::FatalAlert { .. }))
+}
+
+fn profile_of(profile: SrtpProfile) -> Option<Profile> {
+    match profile {
+        SrtpProfile::AEAD_AES_256_GCM => Some(Profile::AeadAes256Gcm),
+        SrtpProfile::AEAD_AES_128_GCM => Some(Profile::AeadAes128Gcm),
+        SrtpProfile::AES128_CM_SHA1_80 => Some(Profile::AesCm128HmacSha1_80),
+        _ => None,
+    }
+}
+
+fn close_reason(error: &Error) -> CloseReason {
+    match error {
+        Error::Timeout(_) => CloseReason::HandshakeTimeout,
+        Error::SecurityError(SecurityError::FatalAlert { description }) => CloseReason::Alert(*description),
+        // The implementation speaks ECDSA only. Browsers make such certificates unless a page asks for
+        // another kind.
+        Error::CryptoError(
+            CryptoError::UnsupportedPublicKeyAlgorithm
+            | CryptoError::UnsupportedSignatureAlgorithm(_)
+            | CryptoError::UnsupportedSignaturePair { .. }
+            | CryptoError::UnsupportedSignatureVerification { .. }
+            | CryptoError::SignatureAlgorithmNotOfferedByClient
+            | CryptoError::UnsupportedEcCurve
+            | CryptoError::MissingEcCurveParameter,
+        )
+        | Error::CertificateError(
+            CertificateError::MissingEcCurveParameter
+            | CertificateError::UnsupportedEcCurve
+            | CertificateError::UnsupportedHashAlgorithm(_),
+        )
+        | Error::SecurityError(SecurityError::NoMutuallyAcceptableCipherSuite) => {
+            CloseReason::UnsupportedCertificate
+        }
+        other => CloseReason::Dtls(other.to_string()),
+    }
+}

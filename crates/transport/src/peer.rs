@@ -1,0 +1,539 @@
+//! One peer: ICE, DTLS and SRTP put together.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::binding::{self, Binding, Class};
+use crate::classify::{DatagramKind, classify};
+use crate::controlling::ControllingAgent;
+use crate::credentials::IceCredentials;
+use crate::dtls::{DtlsAssociation, DtlsOutput};
+use crate::identity::{Fingerprint, Identity};
+use crate::lite::{CONSENT_TIMEOUT, LiteAgent};
+use crate::pairs::{AddressPair, PairChange, Pairs};
+use crate::srtp::{self, SrtpError};
+
+/// Datagrams that wait to be sent. What does not fit is dropped: STUN and DTLS repeat themselves.
+const MAX_TRANSMITS: usize = 64;
+
+/// Events that wait to be polled. Beyond it, address events are dropped; `Connected` and `Closed` come
+/// once each and are always kept.
+const MAX_EVENTS: usize = 64;
+
+/// What a server transport is made of.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Certificate of this process.
+    pub identity: Identity,
+    /// Our credentials: those of the answer.
+    pub local: IceCredentials,
+    /// The peer's credentials: those of the offer.
+    pub remote: IceCredentials,
+    /// The certificate the peer promised in the offer.
+    pub remote_fingerprint: Fingerprint,
+}
+
+/// What a client transport is made of.
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    /// Certificate of this process.
+    pub identity: Identity,
+    /// Our credentials: those of the offer.
+    pub local: IceCredentials,
+    /// The peer's credentials: those of the answer.
+    pub remote: IceCredentials,
+    /// The certificate the peer promised in the answer.
+    pub remote_fingerprint: Fingerprint,
+    /// Address of our socket; also the `from_local` of every [`Transmit`].
+    pub local_address: SocketAddr,
+    /// Where the peer listens, best first; at most 32 of the family of `local_address` are used.
+    pub remote_candidates: Vec<SocketAddr>,
+}
+
+/// A datagram to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transmit {
+    /// Destination.
+    pub to: SocketAddr,
+    /// Our address that it must leave from: of several, the one the peer knows.
+    pub from_local: SocketAddr,
+    /// Payload.
+    pub bytes: Vec<u8>,
+}
+
+/// What happened to a transport.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Datagrams from this address belong to this transport from now on.
+    Validated(SocketAddr),
+    /// Datagrams from this address no longer do.
+    Invalidated(SocketAddr),
+    /// Media takes this pair from now on. The first one comes before `Connected`.
+    AddressChanged(AddressPair),
+    /// The peer is authenticated and the keys are there. Comes once.
+    Connected(srtp::Profile),
+    /// It is over. Comes once, as the last event; datagrams may still wait to be sent.
+    Closed(CloseReason),
+}
+
+/// Why a transport ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CloseReason {
+    /// [`Transport::close`] was called.
+    #[error("closed by this side")]
+    Local,
+    /// The peer said goodbye (close_notify).
+    #[error("closed by the peer")]
+    PeerClosed,
+    /// No connectivity check succeeded in time.
+    #[error("no connectivity check succeeded")]
+    IceTimeout,
+    /// There was connectivity, and then no check for too long.
+    #[error("connectivity was lost")]
+    ConsentLost,
+    /// The DTLS handshake did not end in time.
+    #[error("the DTLS handshake did not complete")]
+    HandshakeTimeout,
+    /// The peer's certificate is not the one that the SDP promised.
+    #[error("the peer's certificate does not match its fingerprint")]
+    FingerprintMismatch,
+    /// The peer's certificate is not ECDSA with P-256 or P-384.
+    #[error("the peer's certificate is not supported: ECDSA with P-256 or P-384 is, RSA is not")]
+    UnsupportedCertificate,
+    /// The peer offered no SRTP profile that is known here.
+    #[error("the peer offers no known SRTP profile")]
+    NoSrtp,
+    /// The peer ended the association with this alert.
+    #[error("the peer ended the DTLS association with alert {0}")]
+    Alert(u8),
+    /// The handshake failed otherwise.
+    #[error("the DTLS handshake failed: {0}")]
+    Dtls(String),
+}
+
+/// Why a datagram was dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The transport is closed.
+    #[error("the transport is closed")]
+    Closed,
+    /// DTLS or media from an address that ICE has not validated.
+    #[error("the address is not validated")]
+    Unvalidated,
+    /// A STUN message without valid credentials, or a response nobody asked for.
+    #[error("the STUN message is not authenticated")]
+    Unauthenticated,
+    /// Neither STUN nor DTLS nor media, or a STUN message that is none.
+    #[error("the datagram is not understood")]
+    Malformed,
+    /// Media that could not be unprotected.
+    #[error(transparent)]
+    Srtp(SrtpError),
+}
+
+/// What a datagram turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Received<'a> {
+    /// STUN or DTLS, dealt with: drain transmits and events.
+    Nothing,
+    /// An authentic RTP packet, decrypted in place.
+    Rtp(&'a mut [u8]),
+    /// An authentic (compound) RTCP packet, decrypted in place.
+    Rtcp(&'a mut [u8]),
+    /// Dropped and counted; the session goes on.
+    Refused(Refusal),
+}
+
+/// Dropped datagrams of one transport.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// DTLS and media from addresses that ICE has not validated.
+    pub unvalidated: u64,
+    /// STUN messages without valid credentials.
+    pub stun_unauthenticated: u64,
+    /// Datagrams that are nothing.
+    pub malformed: u64,
+    /// Media that came before the keys.
+    pub before_keys: u64,
+    /// Media with a wrong tag.
+    pub srtp_unauthenticated: u64,
+    /// Media that was seen before or is too old.
+    pub srtp_replayed: u64,
+    /// Datagrams not sent because too many waited.
+    pub transmits_dropped: u64,
+}
+
+enum Agent {
+    Lite(LiteAgent),
+    Controlling(Box<ControllingAgent>),
+}
+
+/// The transport of one peer. See the [crate] for the contract.
+pub struct Transport {
+    identity: Identity,
+    remote_fingerprint: Fingerprint,
+    agent: Agent,
+    pairs: Pairs,
+    dtls: Option<Box<DtlsAssociation>>,
+    sender: Option<Box<srtp::Sender>>,
+    receiver: Option<Box<srtp::Receiver>>,
+    is_connected: bool,
+    is_closed: bool,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<Event>,
+    counters: Counters,
+}
+
+impl Transport {
+    /// The server's side: ICE-lite, DTLS server. It is closed when no authenticated check comes within
+    /// 15 s, at first or later.
+    pub fn server(config: ServerConfig, now: Instant) -> Self {
+        let agent = LiteAgent::new(&config.local, &config.remote, now);
+        Self::new(config.identity, config.remote_fingerprint, Agent::Lite(agent))
+    }
+
+    /// The client's side: controlling ICE, DTLS client. `seed` must come from a generator of
+    /// cryptographic quality: transaction ids are made of it.
+    ///
+    /// The first checks are due at once: call [`Transport::handle_timeout`].
+    pub fn client(config: ClientConfig, seed: [u8; 32], now: Instant) -> Self {
+        let mut agent = ControllingAgent::new(&config.local, &config.remote, config.local_address, seed, now);
+        for candidate in config.remote_candidates {
+            agent.add_candidate(candidate, now);
+        }
+        Self::new(config.identity, config.remote_fingerprint, Agent::Controlling(Box::new(agent)))
+    }
+
+    fn new(identity: Identity, remote_fingerprint: Fingerprint, agent: Agent) -> Self {
+        Self {
+            identity,
+            remote_fingerprint,
+            agent,
+            pairs: Pairs::default(),
+            dtls: None,
+            sender: None,
+            receiver: None,
+            is_connected: false,
+            is_closed: false,
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes a datagram that came `from` an address to the socket address `to_local`; media is
+    /// decrypted in place.
+    ///
+    /// STUN is taken from any address, everything else from validated ones only.
+    pub fn handle_datagram<'a>(
+        &mut self,
+        from: SocketAddr,
+        to_local: SocketAddr,
+        datagram: &'a mut [u8],
+        now: Instant,
+    ) -> Received<'a> {
+        if self.is_closed {
+            return Received::Refused(Refusal::Closed);
+        }
+        let kind = classify(datagram);
+        let is_gated = matches!(kind, DatagramKind::Dtls | DatagramKind::Rtp | DatagramKind::Rtcp);
+        if is_gated && !self.pairs.allows(from) {
+            self.counters.unvalidated += 1;
+            return Received::Refused(Refusal::Unvalidated);
+        }
+        match kind {
+            DatagramKind::Stun => {
+                self.handle_stun(AddressPair { local: to_local, remote: from }, datagram, now)
+            }
+            DatagramKind::Dtls => {
+                self.drive_dtls(|dtls, out| dtls.handle_packet(datagram, now, out));
+                Received::Nothing
+            }
+            DatagramKind::Rtp => match &mut self.receiver {
+                Some(receiver) => match receiver.unprotect_rtp(datagram) {
+                    Ok(packet) => Received::Rtp(packet),
+                    Err(error) => self.refuse_media(error),
+                },
+                None => self.refuse_media(SrtpError::NoKeys),
+            },
+            DatagramKind::Rtcp => match &mut self.receiver {
+                Some(receiver) => match receiver.unprotect_rtcp(datagram) {
+                    Ok(packet) => Received::Rtcp(packet),
+                    Err(error) => self.refuse_media(error),
+                },
+                None => self.refuse_media(SrtpError::NoKeys),
+            },
+            DatagramKind::Other => {
+                self.counters.malformed += 1;
+                Received::Refused(Refusal::Malformed)
+            }
+        }
+    }
+
+    /// The next datagram to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When to call [`Transport::handle_timeout`]; `None` once closed. An earlier call does no harm.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.is_closed {
+            return None;
+        }
+        let (deadline, check) = match &self.agent {
+            Agent::Lite(agent) => (agent.deadline(), None),
+            Agent::Controlling(agent) => (agent.deadline(), agent.next_check()),
+        };
+        let dtls = self.dtls.as_ref().and_then(|dtls| dtls.timeout());
+        [Some(deadline), check, dtls, self.pairs.next_expiry()].into_iter().flatten().min()
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.is_closed {
+            return;
+        }
+        let deadline = match &self.agent {
+            Agent::Lite(agent) => agent.deadline(),
+            Agent::Controlling(agent) => agent.deadline(),
+        };
+        if now >= deadline {
+            let had_connectivity = self.pairs.selected().is_some();
+            let reason = if had_connectivity { CloseReason::ConsentLost } else { CloseReason::IceTimeout };
+            return self.end(reason);
+        }
+        while let Agent::Controlling(agent) = &mut self.agent {
+            let Some(check) = agent.poll_check(now) else { break };
+            let pair = AddressPair { local: agent.local_address(), remote: check.to };
+            self.transmit(pair, check.message);
+        }
+        while let Some(gone) = self.pairs.expire(now) {
+            self.event(Event::Invalidated(gone));
+        }
+        if self.dtls.as_ref().and_then(|dtls| dtls.timeout()).is_some_and(|at| at <= now) {
+            self.drive_dtls(|dtls, out| dtls.handle_timeout(now, out));
+        }
+    }
+
+    /// The pair that media takes: the nominated one, before that the latest that was validated.
+    pub fn remote_address(&self) -> Option<AddressPair> {
+        if self.is_closed { None } else { self.pairs.selected() }
+    }
+
+    /// Whether media can be protected and unprotected.
+    pub fn is_connected(&self) -> bool {
+        self.is_connected && !self.is_closed
+    }
+
+    /// Whether it is over.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// What was dropped so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Protects the RTP packet `packet[..len]` in place and returns its new length, at most
+    /// [`crate::SRTP_OVERHEAD`] more; allocates nothing. See [`srtp::Sender::protect_rtp`].
+    ///
+    /// # Errors
+    /// Before `Connected`, and as the sender says.
+    pub fn protect_rtp(&mut self, packet: &mut [u8], len: usize) -> Result<usize, SrtpError> {
+        self.sender.as_mut().ok_or(SrtpError::NoKeys)?.protect_rtp(packet, len)
+    }
+
+    /// Protects the (compound) RTCP packet `packet[..len]` in place; like [`Transport::protect_rtp`].
+    ///
+    /// # Errors
+    /// Before `Connected`, and as [`srtp::Sender::protect_rtcp`] says.
+    pub fn protect_rtcp(&mut self, packet: &mut [u8], len: usize) -> Result<usize, SrtpError> {
+        self.sender.as_mut().ok_or(SrtpError::NoKeys)?.protect_rtcp(packet, len)
+    }
+
+    /// Hands the sending keys out once, for a data plane that keeps them elsewhere; from then on
+    /// `protect_*` of this transport find no keys.
+    pub fn take_srtp_sender(&mut self) -> Option<Box<srtp::Sender>> {
+        self.sender.take()
+    }
+
+    /// Restarts ICE with new credentials of both sides (RFC 8445 section 9). Media goes on over the
+    /// selected pair until another is validated; DTLS is untouched. A server takes checks with the
+    /// credentials before until the first with the new ones.
+    pub fn restart_ice(&mut self, local: &IceCredentials, remote: &IceCredentials, now: Instant) {
+        match &mut self.agent {
+            Agent::Lite(agent) => agent.restart(local, remote),
+            Agent::Controlling(agent) => agent.restart(local, remote, now),
+        }
+    }
+
+    /// Adds a candidate of the peer (trickle). A server needs none: it learns addresses from checks.
+    pub fn add_remote_candidate(&mut self, candidate: SocketAddr, now: Instant) {
+        if let Agent::Controlling(agent) = &mut self.agent {
+            agent.add_candidate(candidate, now);
+        }
+    }
+
+    /// Ends the session; tells the peer with a DTLS close_notify, which waits in
+    /// [`Transport::poll_transmit`].
+    pub fn close(&mut self, now: Instant) {
+        if self.is_closed {
+            return;
+        }
+        self.drive_dtls(|dtls, out| dtls.close(now, out));
+        self.end(CloseReason::Local);
+    }
+
+    fn handle_stun(&mut self, pair: AddressPair, datagram: &[u8], now: Instant) -> Received<'static> {
+        let Ok(message) = binding::parse(datagram) else {
+            self.counters.malformed += 1;
+            return Received::Refused(Refusal::Malformed);
+        };
+        match message.class {
+            Class::Request => self.handle_request(pair, &message, datagram.len(), now),
+            Class::Success | Class::Error => self.handle_response(pair, &message, now),
+            // A keep-alive (RFC 8445 section 11), which asks for nothing and proves nothing.
+            Class::Indication => Received::Nothing,
+        }
+    }
+
+    fn handle_request(
+        &mut self,
+        pair: AddressPair,
+        message: &Binding<'_>,
+        len: usize,
+        now: Instant,
+    ) -> Received<'static> {
+        let answer = match &mut self.agent {
+            Agent::Lite(agent) => agent.handle_request(message, pair.remote, len, now),
+            Agent::Controlling(agent) => agent.handle_request(message, pair.remote, len, now),
+        };
+        if let Some(response) = answer.response {
+            self.transmit(pair, response);
+        }
+        if !answer.accepted {
+            self.counters.stun_unauthenticated += 1;
+            return Received::Refused(Refusal::Unauthenticated);
+        }
+        // A lite agent believes a check; a full one believes only the response to its own.
+        if matches!(self.agent, Agent::Lite(_)) {
+            let change = self.pairs.checked(pair, message.use_candidate, CONSENT_TIMEOUT, now);
+            self.apply(change, now);
+        }
+        Received::Nothing
+    }
+
+    fn handle_response(
+        &mut self,
+        pair: AddressPair,
+        message: &Binding<'_>,
+        now: Instant,
+    ) -> Received<'static> {
+        let validated = match &mut self.agent {
+            Agent::Lite(_) => None,
+            Agent::Controlling(agent) => agent
+                .handle_response(message, pair.remote, now)
+                .map(|is_selected| (is_selected, agent.local_address())),
+        };
+        let Some((is_selected, local)) = validated else {
+            self.counters.stun_unauthenticated += 1;
+            return Received::Refused(Refusal::Unauthenticated);
+        };
+        let pair = AddressPair { local, remote: pair.remote };
+        let change = self.pairs.checked(pair, is_selected, CONSENT_TIMEOUT, now);
+        self.apply(change, now);
+        Received::Nothing
+    }
+
+    fn apply(&mut self, change: PairChange, now: Instant) {
+        if let Some(gone) = change.removed {
+            self.event(Event::Invalidated(gone));
+        }
+        if let Some(added) = change.added {
+            self.event(Event::Validated(added));
+        }
+        if let Some(selected) = change.selected {
+            self.event(Event::AddressChanged(selected));
+        }
+        if self.dtls.is_none() && !self.is_connected {
+            let is_client = matches!(self.agent, Agent::Controlling(_));
+            let fingerprint = self.remote_fingerprint.clone();
+            self.dtls = Some(Box::new(DtlsAssociation::new(&self.identity, is_client, fingerprint, now)));
+            self.drive_dtls(|dtls, out| dtls.handle_timeout(now, out));
+        }
+    }
+
+    fn drive_dtls(&mut self, step: impl FnOnce(&mut DtlsAssociation, &mut dyn FnMut(DtlsOutput))) {
+        let Some(mut dtls) = self.dtls.take() else { return };
+        step(&mut dtls, &mut |output| match output {
+            DtlsOutput::Packet(bytes) => {
+                if let Some(pair) = self.pairs.selected() {
+                    self.transmit(pair, bytes);
+                }
+            }
+            DtlsOutput::Connected(sender, receiver) => {
+                self.is_connected = true;
+                self.event(Event::Connected(sender.profile()));
+                self.sender = Some(sender);
+                self.receiver = Some(receiver);
+            }
+            DtlsOutput::Closed(reason) => self.end(reason),
+        });
+        if !self.is_closed {
+            self.dtls = Some(dtls);
+        }
+    }
+
+    fn end(&mut self, reason: CloseReason) {
+        if self.is_closed {
+            return;
+        }
+        self.is_closed = true;
+        self.dtls = None;
+        self.sender = None;
+        self.receiver = None;
+        self.events.push_back(Event::Closed(reason));
+    }
+
+    fn refuse_media(&mut self, error: SrtpError) -> Received<'static> {
+        match error {
+            SrtpError::NoKeys => self.counters.before_keys += 1,
+            SrtpError::Authentication => self.counters.srtp_unauthenticated += 1,
+            SrtpError::Replayed => self.counters.srtp_replayed += 1,
+            _ => self.counters.malformed += 1,
+        }
+        Received::Refused(Refusal::Srtp(error))
+    }
+
+    fn transmit(&mut self, pair: AddressPair, bytes: Vec<u8>) {
+        if self.transmits.len() >= MAX_TRANSMITS {
+            self.counters.transmits_dropped += 1;
+            return;
+        }
+        self.transmits.push_back(Transmit { to: pair.remote, from_local: pair.local, bytes });
+    }
+
+    fn event(&mut self, event: Event) {
+        let is_droppable = !matches!(event, Event::Connected(_) | Event::Closed(_));
+        if self.events.len() < MAX_EVENTS || !is_droppable {
+            self.events.push_back(event);
+        }
+    }
+}
+
+impl std::fmt::Debug for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transport")
+            .field("is_connected", &self.is_connected)
+            .field("is_closed", &self.is_closed)
+            .field("pairs", &self.pairs)
+            .finish_non_exhaustive()
+    }
+}
