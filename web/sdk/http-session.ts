@@ -1,0 +1,88 @@
+import { ApiError, request } from './problem';
+import { answerAfterRestart, iceFragment, iceServersOfLink } from './sdp';
+
+/** What a WHIP or WHEP endpoint answered to an offer. */
+export interface Opened {
+  session: HttpSession;
+  answer: string;
+  /** ICE servers of the `Link` headers; may be empty. */
+  iceServers: RTCIceServer[];
+}
+
+/** A session at a WHIP or WHEP endpoint: the HTTP side of RFC 9725, with its URL and entity tag. */
+export class HttpSession {
+  private constructor(
+    private readonly url: string,
+    private readonly bearer: string | undefined,
+    private etag: string | null,
+    private answer: string,
+  ) {}
+
+  /** POSTs an offer. */
+  static async open(
+    endpoint: string,
+    offer: string,
+    bearer: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Opened> {
+    const response = await request(endpoint, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/sdp', Accept: 'application/sdp', ...authorization(bearer) },
+      body: offer,
+      signal,
+    });
+    const location = response.headers.get('location');
+    if (response.status !== 201 || location === null) {
+      throw new ApiError(response.status, 'no-session', 'the endpoint answered without a session');
+    }
+    const answer = await response.text();
+    // Location may be relative, and a redirect may have moved its base.
+    const base = new URL(response.url === '' ? endpoint : response.url, globalThis.location.href);
+    const url = new URL(location, base).href;
+    const session = new HttpSession(url, bearer, response.headers.get('etag'), answer);
+    return { session, answer, iceServers: iceServersOfLink(response.headers.get('link')) };
+  }
+
+  /** Sends candidates of ours. */
+  async trickle(offer: string, candidates: readonly string[], complete: boolean): Promise<void> {
+    await this.patch(iceFragment(offer, candidates, complete), this.etag);
+  }
+
+  /** Sends new ICE credentials; the answer to apply after the restart. */
+  async restart(offer: string): Promise<string> {
+    const response = await this.patch(iceFragment(offer, [], false), '*');
+    const fragment = await response.text();
+    const answer = answerAfterRestart(this.answer, fragment);
+    if (answer === null)
+      throw new ApiError(response.status, 'no-restart', 'the endpoint did not restart ICE');
+    this.answer = answer;
+    this.etag = response.headers.get('etag') ?? this.etag;
+    return answer;
+  }
+
+  /** Ends the session. `keepalive` lets the request outlive the page. */
+  async remove(keepalive = false): Promise<void> {
+    try {
+      await request(this.url, { method: 'DELETE', headers: authorization(this.bearer), keepalive });
+    } catch (error) {
+      // Gone already is what was wanted.
+      if (!(error instanceof ApiError && (error.status === 404 || error.status === 410))) throw error;
+    }
+  }
+
+  private patch(fragment: string, ifMatch: string | null): Promise<Response> {
+    return request(this.url, {
+      method: 'PATCH',
+      headers: {
+        'Content-Type': 'application/trickle-ice-sdpfrag',
+        ...(ifMatch === null ? {} : { 'If-Match': ifMatch }),
+        ...authorization(this.bearer),
+      },
+      body: fragment,
+    });
+  }
+}
+
+function authorization(bearer: string | undefined): Record<string, string> {
+  return bearer === undefined ? {} : { Authorization: `Bearer ${bearer}` };
+}

@@ -1,0 +1,41 @@
+/** Settings of transceivers that publishers and players share. */
+
+const ABS_CAPTURE_TIME = 'http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time';
+
+/** Not yet in the DOM typings. */
+interface HeaderExtension {
+  uri: string;
+  direction: RTCRtpTransceiverDirection;
+}
+interface NegotiatesHeaderExtensions {
+  getHeaderExtensionsToNegotiate?(): HeaderExtension[];
+  setHeaderExtensionsToNegotiate?(extensions: HeaderExtension[]): void;
+}
+
+/** Asks for the header extension that carries capture times, where the browser can. */
+export function negotiateCaptureTime(transceiver: RTCRtpTransceiver): void {
+  const negotiator = transceiver as NegotiatesHeaderExtensions;
+  const extensions = negotiator.getHeaderExtensionsToNegotiate?.();
+  const wanted = extensions?.find((extension) => extension.uri === ABS_CAPTURE_TIME);
+  if (extensions === undefined || wanted === undefined) return;
+  wanted.direction = 'sendrecv';
+  negotiator.setHeaderExtensionsToNegotiate?.(extensions);
+}
+
+/** Puts the named codecs first; those that the browser lacks are left out, all others follow in its own order. */
+export function preferCodecs(transceiver: RTCRtpTransceiver, names: readonly string[]): void {
+  const all = RTCRtpSender.getCapabilities('video')?.codecs;
+  // Absent in old Safari and Firefox, typed as always there.
+  if (all === undefined || !('setCodecPreferences' in transceiver)) return;
+  const rank = (codec: RTCRtpCodec): number => {
+    const index = names.findIndex((name) => codec.mimeType.toLowerCase() === `video/${name.toLowerCase()}`);
+    return index < 0 ? names.length : index;
+  };
+  transceiver.setCodecPreferences([...all].sort((a, b) => rank(a) - rank(b)));
+}
+
+/** Whether this browser can decode a codec, by its name in SDP. */
+export function canDecode(kind: 'audio' | 'video', codec: string): boolean {
+  const codecs = RTCRtpReceiver.getCapabilities(kind)?.codecs;
+  return codecs?.some(({ mimeType }) => mimeType.toLowerCase() === `${kind}/${codec.toLowerCase()}`) ?? true;
+}

@@ -1,0 +1,169 @@
+import { Client, type IMessage, ReconnectionTimeMode, type StompSubscription } from '@stomp/stompjs';
+import { Emitter } from './emitter';
+import type { BroadcastState, ChatEvent, Presence } from './types';
+
+/** How the signaling connection stands. */
+export type SignalingState = 'connecting' | 'connected' | 'lost' | 'closed';
+
+/** What a signaling connection tells its owner. */
+export interface SignalingEvents {
+  state: SignalingState;
+  /** The server refused something, in its own words. */
+  error: string;
+}
+
+/** Settings of a {@link Signaling}. */
+export interface SignalingOptions {
+  /** `wss://.../streaming`; see {@link signalingUrl}. */
+  url: string;
+  /** The token of each connection; none for an anonymous one. */
+  token?: () => Promise<string | undefined>;
+}
+
+const RECONNECT_MS = 5_000;
+const HEART_BEAT_MS = 4_000;
+
+interface Topic {
+  destination: string;
+  handle: (message: IMessage) => void;
+  subscription: StompSubscription | null;
+}
+
+/** The WebSocket URL of signaling: the configured one, or `/streaming` of the page's origin. */
+export function signalingUrl(
+  configured: string,
+  page: { protocol: string; host: string } = location,
+): string {
+  if (configured !== '') return configured;
+  return `${page.protocol === 'https:' ? 'wss' : 'ws'}://${page.host}/streaming`;
+}
+
+/** A STOMP connection that comes back by itself and subscribes again. */
+export class Signaling extends Emitter<SignalingEvents> {
+  private readonly client: Client;
+  private readonly topics = new Set<Topic>();
+  private current: SignalingState = 'connecting';
+
+  constructor(options: SignalingOptions) {
+    super();
+    this.client = new Client({
+      brokerURL: options.url,
+      reconnectDelay: RECONNECT_MS,
+      reconnectTimeMode: ReconnectionTimeMode.LINEAR,
+      heartbeatIncoming: HEART_BEAT_MS,
+      heartbeatOutgoing: HEART_BEAT_MS,
+      connectionTimeout: 10_000,
+      beforeConnect: async (client) => {
+        // A token that cannot be had now is asked for again at the next try.
+        const token = await options.token?.().catch(() => undefined);
+        client.connectHeaders = token === undefined ? {} : { Authorization: `Bearer ${token}` };
+      },
+      onConnect: () => {
+        this.setState('connected');
+        for (const topic of this.topics) this.attach(topic);
+      },
+      onStompError: (frame) => this.emit('error', frame.headers.message ?? ''),
+      onWebSocketClose: () => {
+        for (const topic of this.topics) topic.subscription = null;
+        if (this.current !== 'closed') this.setState('lost');
+      },
+    });
+  }
+
+  /** The state now. */
+  get state(): SignalingState {
+    return this.current;
+  }
+
+  /** Connects and stays connected. */
+  start(): void {
+    this.client.activate();
+  }
+
+  /** Leaves for good. */
+  async close(): Promise<void> {
+    this.setState('closed');
+    this.removeAllListeners();
+    await this.client.deactivate();
+  }
+
+  /** Chat of a room, the last messages first. */
+  onChat(room: string, listener: (event: ChatEvent) => void): () => void {
+    return this.subscribe(`/topic/-/chat/${room}`, (body) => {
+      if (isChatEvent(body)) listener(body);
+    });
+  }
+
+  /** Who is in a room, the present numbers first. */
+  onPresence(room: string, listener: (presence: Presence) => void): () => void {
+    return this.subscribe(`/topic/-/presence/${room}`, (body) => {
+      if (typeof body.viewer_count === 'number') listener(body as unknown as Presence);
+    });
+  }
+
+  /** State of one broadcast, the present one first. */
+  onBroadcast(id: number, listener: (state: BroadcastState) => void): () => void {
+    return this.subscribe(`/topic/-/broadcast/${id}`, (body) => {
+      if (typeof body.id === 'number') listener(body as unknown as BroadcastState);
+    });
+  }
+
+  /** Changes of any broadcast. */
+  onBroadcasts(listener: (state: BroadcastState) => void): () => void {
+    return this.subscribe('/topic/-/broadcasts', (body) => {
+      if (typeof body.id === 'number') listener(body as unknown as BroadcastState);
+    });
+  }
+
+  /** Sends a chat message; false if there is no connection to send it on. */
+  sendChat(room: string, text: string, name?: string): boolean {
+    if (!this.client.connected) return false;
+    this.client.publish({
+      destination: `/app/-/chat/${room}`,
+      body: JSON.stringify(name === undefined || name === '' ? { text } : { text, name }),
+    });
+    return true;
+  }
+
+  private subscribe(destination: string, listener: (body: Record<string, unknown>) => void): () => void {
+    const topic: Topic = {
+      destination,
+      subscription: null,
+      handle: ({ body }) => {
+        const parsed = parseObject(body);
+        if (parsed !== null) listener(parsed);
+      },
+    };
+    this.topics.add(topic);
+    if (this.client.connected) this.attach(topic);
+    return () => {
+      this.topics.delete(topic);
+      if (this.client.connected) topic.subscription?.unsubscribe();
+    };
+  }
+
+  private attach(topic: Topic): void {
+    topic.subscription = this.client.subscribe(topic.destination, topic.handle);
+  }
+
+  private setState(state: SignalingState): void {
+    if (state === this.current) return;
+    this.current = state;
+    this.emit('state', state);
+  }
+}
+
+function parseObject(body: string): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(body);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
+  } catch {
+    return null;
+  }
+}
+
+function isChatEvent(body: object): body is ChatEvent {
+  const event = body as Partial<ChatEvent>;
+  if (event.type === 'gap') return typeof event.dropped === 'number';
+  return event.type === 'message' && typeof event.text === 'string' && typeof event.seq === 'number';
+}

@@ -1,0 +1,157 @@
+import { captureLatency, type CaptureSource, senderClockAhead } from './capture-time';
+import { type LinkEvents, type LinkOptions, PeerLink, type Verdict } from './peer-link';
+import type { ApiError } from './problem';
+import { negotiateCaptureTime } from './rtp';
+import { mediaSections, sources } from './sdp';
+import { type LinkStats, StatsMeter } from './stats';
+import type { Source } from './types';
+
+/** Settings of a {@link WhepPlayer}. */
+export interface PlayerOptions extends LinkOptions {
+  /** The bearer of each request; none where watching is open. */
+  token?: () => Promise<string | undefined>;
+}
+
+/** A track that the server may send. */
+export interface RemoteTrack {
+  source: Source;
+  track: MediaStreamTrack;
+  /** The participant whose it is; null if the server does not say. */
+  owner: string | null;
+}
+
+/** What a player tells its owner, besides its state. */
+export interface PlayerEvents extends LinkEvents {
+  /** The tracks of a new connection; they replace all earlier ones. */
+  tracks: RemoteTrack[];
+}
+
+/** Statistics of a player. */
+export interface PlayerStats extends LinkStats {
+  /** Milliseconds from capture to screen; null where stream or browser does not tell. */
+  latencyMs: number | null;
+}
+
+/** The m-lines of every watch offer; the server fills as many as there are tracks. */
+const KINDS = ['audio', 'video', 'video', 'audio'] as const;
+/** Wait between questions where the answer 409 names none. */
+const WAIT_MS = 2_000;
+/** How long a player tries to get lost media back. */
+const RECONNECT_BUDGET_MS = 60_000;
+
+/** Plays a broadcast from a WHEP endpoint; waits for it where it has not begun. */
+export class WhepPlayer extends PeerLink<PlayerEvents> {
+  private sources = new Map<string, Source>();
+  private owners = new Map<string, string | null>();
+  private meter = new StatsMeter();
+  private readonly frames = new WeakMap<HTMLVideoElement, FrameClock>();
+
+  constructor(protected override readonly options: PlayerOptions) {
+    super(options, RECONNECT_BUDGET_MS);
+  }
+
+  /** Stops and tells the server. */
+  async close(): Promise<void> {
+    // A server that cannot be told notices by itself.
+    await this.leave(true).catch(() => undefined);
+  }
+
+  /** Statistics since the last call, with the latency of what `video` shows; null without a connection. */
+  async stats(video: HTMLVideoElement | null, source: Source = 'camera'): Promise<PlayerStats | null> {
+    const pc = this.pc;
+    if (pc === null) return null;
+    const report = await pc.getStats();
+    return {
+      ...this.meter.measure(report, this.sources),
+      latencyMs: this.latency(pc, report, video, source),
+    };
+  }
+
+  protected override prepare(pc: RTCPeerConnection): void {
+    for (const kind of KINDS) negotiateCaptureTime(pc.addTransceiver(kind, { direction: 'recvonly' }));
+    pc.addEventListener('signalingstatechange', () => {
+      if (pc === this.pc && pc.signalingState === 'stable') this.emit('tracks', this.remoteTracks(pc));
+    });
+  }
+
+  protected override bearer(): Promise<string | undefined> {
+    return this.options.token?.() ?? Promise.resolve(undefined);
+  }
+
+  protected override outgoing(offer: string): string {
+    return offer;
+  }
+
+  protected override incoming(answer: string): string {
+    const sections = mediaSections(answer);
+    this.sources = sources(sections);
+    this.owners = new Map(sections.map(({ mid, streamId }) => [mid, streamId]));
+    return answer;
+  }
+
+  protected override refusal(error: ApiError): Verdict | null {
+    if (error.status !== 409) return null;
+    if (error.code === 'closed' || error.code === 'ended') return { fatal: 'ended' };
+    return { failure: 'server', state: 'waiting', waitMs: error.retryAfterMs ?? WAIT_MS };
+  }
+
+  protected override discarded(): void {
+    this.meter = new StatsMeter();
+  }
+
+  private remoteTracks(pc: RTCPeerConnection): RemoteTrack[] {
+    const tracks: RemoteTrack[] = [];
+    for (const { mid, currentDirection, receiver } of pc.getTransceivers()) {
+      const source = this.sources.get(mid ?? '');
+      if (mid === null || source === undefined || currentDirection !== 'recvonly') continue;
+      tracks.push({ source, track: receiver.track, owner: this.owners.get(mid) ?? null });
+    }
+    return tracks;
+  }
+
+  private latency(
+    pc: RTCPeerConnection,
+    report: RTCStatsReport,
+    video: HTMLVideoElement | null,
+    source: Source,
+  ): number | null {
+    const receiver = pc.getTransceivers().find(({ mid }) => this.sources.get(mid ?? '') === source)?.receiver;
+    if (video === null || receiver === undefined || !('requestVideoFrameCallback' in video)) return null;
+    const clock = this.frames.get(video) ?? new FrameClock(video);
+    this.frames.set(video, clock);
+    const frame = clock.take(receiver);
+    return frame === null ? null : captureLatency(frame.capture, frame, senderClockAhead(report));
+  }
+}
+
+/** Remembers the newest frame that a video element has shown, with what the receiver said of its capture. */
+class FrameClock {
+  private frame: { rtpTimestamp: number; shownAtMs: number; capture: CaptureSource | undefined } | null =
+    null;
+  private receiver: RTCRtpReceiver | null = null;
+
+  constructor(video: HTMLVideoElement) {
+    const note = (_now: number, metadata: VideoFrameCallbackMetadata): void => {
+      const sync = this.receiver?.getSynchronizationSources()[0] as CaptureSource | undefined;
+      this.frame =
+        metadata.rtpTimestamp === undefined
+          ? null
+          : {
+              rtpTimestamp: metadata.rtpTimestamp,
+              shownAtMs:
+                performance.timeOrigin + Math.max(metadata.expectedDisplayTime, metadata.presentationTime),
+              capture: sync,
+            };
+      video.requestVideoFrameCallback(note);
+    };
+    video.requestVideoFrameCallback(note);
+  }
+
+  /** The newest frame since the last call. */
+  take(receiver: RTCRtpReceiver): typeof this.frame {
+    this.receiver = receiver;
+    const frame = this.frame;
+    this.frame = null;
+    return frame;
+  }
+}
