@@ -226,7 +226,7 @@ impl Client {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Connecting { since } => Some(since + CONNECT_TIMEOUT),
-            State::Connected { .. } => self.pulse.poll_timeout(),
+            State::Connected { .. } => self.pulse.poll_timeout(self.beat),
             State::Closed => None,
         }
     }

@@ -97,8 +97,10 @@ impl Pulse {
         self.due_at().is_some_and(|at| now >= at)
     }
 
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        [self.lost_at(), self.due_at()].into_iter().flatten().min()
+    /// The next moment to look. A beat that waits for a slow socket already is no reason to look again.
+    pub(crate) fn poll_timeout(&self, beat_waits: bool) -> Option<Instant> {
+        let due = if beat_waits { None } else { self.due_at() };
+        [self.lost_at(), due].into_iter().flatten().min()
     }
 
     fn lost_at(&self) -> Option<Instant> {
@@ -132,7 +134,8 @@ mod tests {
         let pulse = Pulse::negotiated(HeartBeat::DEFAULT, theirs, now);
         assert!(!pulse.is_due(now + 3 * second) && pulse.is_due(now + 4 * second));
         assert!(!pulse.is_lost(now + 19 * second) && pulse.is_lost(now + 20 * second));
-        assert_eq!(pulse.poll_timeout(), Some(now + 4 * second));
-        assert_eq!(Pulse::negotiated(HeartBeat::DEFAULT, HeartBeat::NONE, now).poll_timeout(), None);
+        assert_eq!(pulse.poll_timeout(false), Some(now + 4 * second));
+        assert_eq!(pulse.poll_timeout(true), Some(now + 20 * second));
+        assert_eq!(Pulse::negotiated(HeartBeat::DEFAULT, HeartBeat::NONE, now).poll_timeout(false), None);
     }
 }

@@ -14,10 +14,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod broker;
 pub mod client;
 mod decode;
 mod frame;
 mod heart_beat;
+pub mod outbox;
+pub mod session;
+mod subscriptions;
+mod transactions;
 
 pub use decode::{DecodeError, Decoder, Item, Limits};
 pub use frame::{Command, Frame, Headers, Version};
