@@ -1,0 +1,290 @@
+//! The long-term credential mechanism (RFC 8489, section 9.2) with time-limited credentials: stateless
+//! nonces, two secrets while one rotates, SHA-256 beside SHA-1.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use contract::turn::{TurnSecret, parse_username};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use md5::Md5;
+use rand::Rng;
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
+use stun::attributes::{
+    ATTR_NONCE, ATTR_PASSWORD_ALGORITHM, ATTR_PASSWORD_ALGORITHMS, ATTR_REALM, ATTR_USER_HASH, ATTR_USERNAME,
+};
+use subtle::ConstantTimeEq as _;
+
+use crate::error::{ErrorCode, Reason};
+use crate::message::{Request, Response};
+use crate::types::{FiveTuple, Transport};
+
+/// How long a nonce is good for.
+pub const NONCE_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// Longest USERNAME (RFC 8489, section 14.3: fewer than 509 bytes).
+const MAX_USERNAME: usize = 508;
+
+/// Start of a nonce that carries the security feature bits (RFC 8489, section 9.2); `AAAA` is the base64 of
+/// the 24 bits, here with bit 0 (password algorithms) set. Bit 1 (user name anonymity) is not: a hash cannot
+/// be turned back into `expiry:user`.
+const NONCE_COOKIE: &str = "obMatJos2";
+const FEATURES: [u8; 3] = [0x80, 0, 0];
+
+/// PASSWORD-ALGORITHMS as offered, best first: SHA-256 (2), MD5 (1), each without parameters.
+const PASSWORD_ALGORITHMS: [u8; 8] = [0, 2, 0, 0, 0, 1, 0, 0];
+const ALGORITHM_MD5: [u8; 4] = [0, 1, 0, 0];
+const ALGORITHM_SHA256: [u8; 4] = [0, 2, 0, 0];
+
+/// Which integrity attribute a message carries; a response carries the kind of its request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Integrity {
+    /// MESSAGE-INTEGRITY, HMAC-SHA1.
+    Sha1,
+    /// MESSAGE-INTEGRITY-SHA256.
+    Sha256,
+}
+
+/// The key of a user: a hash of `user:realm:password`.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Key(Vec<u8>);
+
+impl Key {
+    pub(crate) fn md5(username: &str, realm: &str, password: &str) -> Self {
+        Self(Md5::digest(format!("{username}:{realm}:{password}")).to_vec())
+    }
+
+    pub(crate) fn sha256(username: &str, realm: &str, password: &str) -> Self {
+        Self(Sha256::digest(format!("{username}:{realm}:{password}")).to_vec())
+    }
+
+    /// The MAC of a message that ends before its integrity attribute.
+    pub(crate) fn sign(&self, integrity: Integrity, before: &[u8]) -> Vec<u8> {
+        match integrity {
+            Integrity::Sha1 => self.hmac_sha1(before).finalize().into_bytes().to_vec(),
+            Integrity::Sha256 => self.hmac_sha256(before).finalize().into_bytes().to_vec(),
+        }
+    }
+
+    /// Compares in constant time.
+    pub(crate) fn verify(&self, integrity: Integrity, before: &[u8], mac: &[u8]) -> bool {
+        match integrity {
+            Integrity::Sha1 => self.hmac_sha1(before).verify_slice(mac).is_ok(),
+            Integrity::Sha256 => self.hmac_sha256(before).verify_slice(mac).is_ok(),
+        }
+    }
+
+    fn hmac_sha1(&self, before: &[u8]) -> Hmac<Sha1> {
+        let mut mac = Hmac::<Sha1>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
+        covered(before, 4 + 20, |part| mac.update(part));
+        mac
+    }
+
+    fn hmac_sha256(&self, before: &[u8]) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
+        covered(before, 4 + 32, |part| mac.update(part));
+        mac
+    }
+}
+
+/// What an integrity attribute covers: everything before it, with the length field as if the message ended
+/// with it (RFC 8489, section 14.5).
+fn covered(before: &[u8], attribute: usize, mut update: impl FnMut(&[u8])) {
+    let (Some(typ), Some(rest)) = (before.get(..2), before.get(4..)) else { return };
+    let length = (before.len() + attribute).saturating_sub(20);
+    update(typ);
+    update(&u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes());
+    update(rest);
+}
+
+/// What signs the responses to an authenticated request.
+#[derive(Clone)]
+pub(crate) struct Signer {
+    pub(crate) key: Key,
+    pub(crate) integrity: Integrity,
+}
+
+/// Names a secret for as long as it is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SecretId(u64);
+
+/// Who sent a request.
+#[derive(Clone)]
+pub(crate) struct Identity {
+    pub(crate) username: Arc<str>,
+    pub(crate) secret: SecretId,
+    /// Unix time at which the credential expires.
+    pub(crate) expiry: u64,
+    pub(crate) signer: Signer,
+}
+
+/// Why a request was not authenticated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rejection {
+    pub(crate) code: ErrorCode,
+    pub(crate) reason: Reason,
+}
+
+impl Rejection {
+    fn unauthenticated(reason: Reason) -> Self {
+        Self { code: ErrorCode::Unauthenticated, reason }
+    }
+
+    fn bad_request(reason: Reason) -> Self {
+        Self { code: ErrorCode::BadRequest, reason }
+    }
+}
+
+/// Checks requests and writes challenges.
+pub(crate) struct Authenticator {
+    realm: String,
+    secrets: Vec<(SecretId, TurnSecret)>,
+    next_secret: u64,
+    nonce_key: [u8; 32],
+    epoch: Instant,
+}
+
+impl Authenticator {
+    pub(crate) fn new(realm: String, secrets: Vec<TurnSecret>, epoch: Instant, rng: &mut impl Rng) -> Self {
+        let mut nonce_key = [0; 32];
+        rng.fill_bytes(&mut nonce_key);
+        let mut this = Self { realm, secrets: Vec::new(), next_secret: 0, nonce_key, epoch };
+        this.set_secrets(secrets);
+        this
+    }
+
+    /// Replaces the secrets. One that stays keeps its name, so that its allocations live on.
+    pub(crate) fn set_secrets(&mut self, secrets: Vec<TurnSecret>) {
+        let old = std::mem::take(&mut self.secrets);
+        for secret in secrets {
+            let id = old.iter().find(|(_, known)| *known == secret).map_or_else(
+                || {
+                    self.next_secret += 1;
+                    SecretId(self.next_secret)
+                },
+                |(id, _)| *id,
+            );
+            self.secrets.push((id, secret));
+        }
+    }
+
+    pub(crate) fn has_secret(&self, id: SecretId) -> bool {
+        self.secrets.iter().any(|(known, _)| *known == id)
+    }
+
+    /// Whole seconds since the server began; the clock of nonces.
+    pub(crate) fn second(&self, now: Instant) -> u32 {
+        u32::try_from(now.saturating_duration_since(self.epoch).as_secs()).unwrap_or(u32::MAX)
+    }
+
+    /// REALM, a fresh NONCE and PASSWORD-ALGORITHMS, as 401 and 438 carry them.
+    pub(crate) fn challenge(&self, response: &mut Response, from: &FiveTuple, now: Instant) {
+        response.add(ATTR_REALM, self.realm.as_bytes());
+        response.add(ATTR_NONCE, self.nonce(from, self.second(now)).as_bytes());
+        response.add(ATTR_PASSWORD_ALGORITHMS, &PASSWORD_ALGORITHMS);
+    }
+
+    /// Authenticates a request. Whether an expired credential is still good for something is the caller's
+    /// question.
+    pub(crate) fn check(
+        &self,
+        request: &Request,
+        from: &FiveTuple,
+        now: Instant,
+    ) -> Result<Identity, Rejection> {
+        let Some((integrity, mac, before)) = request.integrity() else {
+            return Err(Rejection::unauthenticated(Reason::NoCredentials));
+        };
+        let username = request.get(ATTR_USERNAME);
+        let (Some(realm), Some(nonce), true) = (
+            request.get(ATTR_REALM),
+            request.get(ATTR_NONCE),
+            username.is_some() || request.contains(ATTR_USER_HASH),
+        ) else {
+            return Err(Rejection::bad_request(Reason::IncompleteCredentials));
+        };
+        // The nonce comes before any key is computed: it is the proof that the source address is real.
+        if !self.nonce_is_valid(nonce, from, now) {
+            return Err(Rejection { code: ErrorCode::StaleNonce, reason: Reason::StaleNonce });
+        }
+        let sha256_password = Self::password_algorithm(request)?;
+        if realm != self.realm.as_bytes() {
+            return Err(Rejection::unauthenticated(Reason::OtherRealm));
+        }
+        let Some(username) = username else {
+            return Err(Rejection::unauthenticated(Reason::UserHash));
+        };
+        let malformed = Rejection::unauthenticated(Reason::MalformedUsername);
+        let username = std::str::from_utf8(username).map_err(|_| malformed)?;
+        if username.len() > MAX_USERNAME {
+            return Err(malformed);
+        }
+        let (expiry, _) = parse_username(username).ok_or(malformed)?;
+        for (secret, value) in &self.secrets {
+            let password = value.password(username);
+            let key = if sha256_password {
+                Key::sha256(username, &self.realm, &password)
+            } else {
+                Key::md5(username, &self.realm, &password)
+            };
+            if key.verify(integrity, before, mac) {
+                let signer = Signer { key, integrity };
+                return Ok(Identity { username: username.into(), secret: *secret, expiry, signer });
+            }
+        }
+        Err(Rejection::unauthenticated(Reason::WrongPassword))
+    }
+
+    /// Whether the key is a SHA-256 hash. Both attributes must be there and the list must be the one that was
+    /// offered, so that nobody on the way can strike out the better algorithm (RFC 8489, section 9.2.4).
+    fn password_algorithm(request: &Request) -> Result<bool, Rejection> {
+        match (request.get(ATTR_PASSWORD_ALGORITHM), request.get(ATTR_PASSWORD_ALGORITHMS)) {
+            (None, None) => Ok(false),
+            (Some(one), Some(all)) if all == PASSWORD_ALGORITHMS && one == ALGORITHM_MD5 => Ok(false),
+            (Some(one), Some(all)) if all == PASSWORD_ALGORITHMS && one == ALGORITHM_SHA256 => Ok(true),
+            _ => Err(Rejection::bad_request(Reason::PasswordAlgorithms)),
+        }
+    }
+
+    /// `obMatJos2`, the feature bits, and base64 of: second (4 bytes), MAC over it and the client (16 bytes).
+    fn nonce(&self, from: &FiveTuple, second: u32) -> String {
+        let mut body = [0; 20];
+        body[..4].copy_from_slice(&second.to_be_bytes());
+        body[4..].copy_from_slice(&self.nonce_mac(from, second));
+        format!("{NONCE_COOKIE}{}{}", STANDARD_NO_PAD.encode(FEATURES), URL_SAFE_NO_PAD.encode(body))
+    }
+
+    fn nonce_is_valid(&self, nonce: &[u8], from: &FiveTuple, now: Instant) -> bool {
+        let prefix = NONCE_COOKIE.len() + 4;
+        let Some(body) = nonce.get(prefix..).and_then(|body| URL_SAFE_NO_PAD.decode(body).ok()) else {
+            return false;
+        };
+        let Some((second, _)) = body.split_first_chunk::<4>() else { return false };
+        let second = u32::from_be_bytes(*second);
+        let genuine: bool = self.nonce(from, second).as_bytes().ct_eq(nonce).into();
+        let age = self.second(now).checked_sub(second);
+        genuine && age.is_some_and(|age| u64::from(age) < NONCE_LIFETIME.as_secs())
+    }
+
+    fn nonce_mac(&self, from: &FiveTuple, second: u32) -> [u8; 16] {
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.nonce_key).expect("HMAC takes a key of any length");
+        mac.update(&second.to_be_bytes());
+        mac.update(&[match from.transport {
+            Transport::Udp => 0,
+            Transport::Stream => 1,
+        }]);
+        let ip = match from.client.0.ip() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+            IpAddr::V6(ip) => ip,
+        };
+        mac.update(&ip.octets());
+        mac.update(&from.client.0.port().to_be_bytes());
+        let mut out = [0; 16];
+        out.copy_from_slice(&mac.finalize().into_bytes()[..16]);
+        out
+    }
+}

@@ -1,0 +1,100 @@
+//! Settings of the state machine.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use contract::turn::TurnSecret;
+
+use crate::peer::PeerPolicy;
+
+/// Longest realm (RFC 8489, section 14.9: fewer than 128 characters).
+const MAX_REALM: usize = 127;
+
+/// Settings of one [`crate::Server`].
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// REALM: printable ASCII, 1 to 127 characters.
+    pub realm: String,
+    /// Secrets under which credentials are accepted; two while one replaces the other.
+    pub secrets: Vec<TurnSecret>,
+    /// How long a live allocation outlives the expiry of its credential. Zero ends it at expiry.
+    pub grace: Duration,
+    /// Addresses that clients and peers are told, each once.
+    pub relay_addresses: Vec<IpAddr>,
+    /// Ports of each relay address.
+    pub relay_ports: RangeInclusive<u16>,
+    /// The peer filter.
+    pub policy: PeerPolicy,
+    /// Upper bounds.
+    pub limits: Limits,
+}
+
+/// Upper bounds. What would exceed one is refused with the error code named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Allocations and reservations per user name: 486.
+    pub allocations_per_credential: usize,
+    /// Relay sockets in all: 508.
+    pub relay_sockets: usize,
+    /// Permissions per allocation: 508.
+    pub permissions: usize,
+    /// Channels per allocation: 508.
+    pub channels: usize,
+    /// 401 and 438 per source address and second over UDP: silence.
+    pub challenges_per_second: u16,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            allocations_per_credential: 12,
+            relay_sockets: 16_384,
+            permissions: 1_024,
+            channels: 64,
+            challenges_per_second: 10,
+        }
+    }
+}
+
+/// A setting with which a server cannot work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Not 1 to 127 printable ASCII characters without a quote.
+    #[error("the realm must be 1 to 127 printable ASCII characters without quotes")]
+    Realm,
+    /// Nobody could authenticate.
+    #[error("at least one secret is needed, and none may be empty")]
+    Secret,
+    /// No relay address, or one twice.
+    #[error("at least one relay address is needed, and none may be named twice or be unspecified")]
+    RelayAddress,
+    /// The range is empty or begins at 0.
+    #[error("the relay port range must not be empty or begin at 0")]
+    RelayPorts,
+}
+
+impl Config {
+    /// Checks everything that does not need I/O.
+    ///
+    /// # Errors
+    /// The first setting that is wrong.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let printable = |c: char| (c.is_ascii_graphic() || c == ' ') && c != '"';
+        if self.realm.is_empty() || self.realm.len() > MAX_REALM || !self.realm.chars().all(printable) {
+            return Err(ConfigError::Realm);
+        }
+        if self.secrets.is_empty() || self.secrets.contains(&TurnSecret::new(String::new())) {
+            return Err(ConfigError::Secret);
+        }
+        let addresses = &self.relay_addresses;
+        let twice = addresses.iter().enumerate().any(|(i, ip)| addresses[..i].contains(ip));
+        if addresses.is_empty() || twice || addresses.iter().any(IpAddr::is_unspecified) {
+            return Err(ConfigError::RelayAddress);
+        }
+        if self.relay_ports.is_empty() || *self.relay_ports.start() == 0 {
+            return Err(ConfigError::RelayPorts);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,278 @@
+//! Control messages: requests read with the `stun` crate's message type, and responses written with it.
+
+use std::net::SocketAddr;
+
+use stun::attributes::{
+    ATTR_CHANNEL_NUMBER, ATTR_DATA, ATTR_ERROR_CODE, ATTR_EVEN_PORT, ATTR_FINGERPRINT, ATTR_LIFETIME,
+    ATTR_MAPPED_ADDRESS, ATTR_MESSAGE_INTEGRITY, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE,
+    ATTR_PASSWORD_ALGORITHM, ATTR_REALM, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_REQUESTED_TRANSPORT,
+    ATTR_RESERVATION_TOKEN, ATTR_UNKNOWN_ATTRIBUTES, ATTR_USER_HASH, ATTR_USERNAME, ATTR_XOR_PEER_ADDRESS,
+    ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType,
+};
+use stun::fingerprint::FINGERPRINT;
+use stun::message::{
+    CLASS_ERROR_RESPONSE, CLASS_REQUEST, CLASS_SUCCESS_RESPONSE, MESSAGE_HEADER_SIZE, METHOD_ALLOCATE,
+    METHOD_BINDING, METHOD_CHANNEL_BIND, METHOD_CREATE_PERMISSION, METHOD_REFRESH, Message, MessageClass,
+    MessageType, Method as StunMethod, Setter as _, TRANSACTION_ID_SIZE,
+};
+
+use crate::auth::{Integrity, Signer};
+use crate::error::ErrorCode;
+use crate::wire::{self, MAX_ADDRESS};
+
+/// Longest control message; a longer one is discarded. (Send, Data and ChannelData are not control messages.)
+pub(crate) const MAX_CONTROL_MESSAGE: usize = 4096;
+
+/// ADDRESS-ERROR-CODE and ADDITIONAL-ADDRESS-FAMILY (RFC 8656, section 18), which the `stun` crate does not
+/// name.
+pub(crate) const ATTR_ADDRESS_ERROR_CODE: AttrType = AttrType(0x8001);
+pub(crate) const ATTR_ADDITIONAL_ADDRESS_FAMILY: AttrType = AttrType(0x8000);
+
+/// Comprehension-required attributes that are understood here. DONT-FRAGMENT is missing on purpose: a server
+/// that cannot set the bit treats it as unknown (RFC 8656, section 7.2).
+const KNOWN: [AttrType; 20] = [
+    ATTR_MAPPED_ADDRESS,
+    ATTR_USERNAME,
+    ATTR_MESSAGE_INTEGRITY,
+    ATTR_ERROR_CODE,
+    ATTR_UNKNOWN_ATTRIBUTES,
+    ATTR_CHANNEL_NUMBER,
+    ATTR_LIFETIME,
+    ATTR_XOR_PEER_ADDRESS,
+    ATTR_DATA,
+    ATTR_REALM,
+    ATTR_NONCE,
+    ATTR_XOR_RELAYED_ADDRESS,
+    ATTR_REQUESTED_ADDRESS_FAMILY,
+    ATTR_EVEN_PORT,
+    ATTR_REQUESTED_TRANSPORT,
+    ATTR_MESSAGE_INTEGRITY_SHA256,
+    ATTR_PASSWORD_ALGORITHM,
+    ATTR_USER_HASH,
+    ATTR_XORMAPPED_ADDRESS,
+    ATTR_RESERVATION_TOKEN,
+];
+
+/// The requests that are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// STUN Binding, for everyone.
+    Binding,
+    /// Create an allocation.
+    Allocate,
+    /// Prolong or delete an allocation.
+    Refresh,
+    /// Let peers' addresses in.
+    CreatePermission,
+    /// Bind a channel number to a peer.
+    ChannelBind,
+}
+
+impl Method {
+    /// The name in the RFC.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Binding => "Binding",
+            Self::Allocate => "Allocate",
+            Self::Refresh => "Refresh",
+            Self::CreatePermission => "CreatePermission",
+            Self::ChannelBind => "ChannelBind",
+        }
+    }
+
+    fn of(method: StunMethod) -> Option<Self> {
+        match method {
+            METHOD_BINDING => Some(Self::Binding),
+            METHOD_ALLOCATE => Some(Self::Allocate),
+            METHOD_REFRESH => Some(Self::Refresh),
+            METHOD_CREATE_PERMISSION => Some(Self::CreatePermission),
+            METHOD_CHANNEL_BIND => Some(Self::ChannelBind),
+            _ => None,
+        }
+    }
+
+    fn wire(self) -> StunMethod {
+        match self {
+            Self::Binding => METHOD_BINDING,
+            Self::Allocate => METHOD_ALLOCATE,
+            Self::Refresh => METHOD_REFRESH,
+            Self::CreatePermission => METHOD_CREATE_PERMISSION,
+            Self::ChannelBind => METHOD_CHANNEL_BIND,
+        }
+    }
+}
+
+/// What a response must repeat of its request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Transaction {
+    pub(crate) method: Method,
+    pub(crate) id: [u8; TRANSACTION_ID_SIZE],
+    /// The request carried a FINGERPRINT, so the response does.
+    pub(crate) fingerprint: bool,
+}
+
+/// A well-formed request. It shows only attributes that its integrity attribute covers: what comes behind
+/// is not there (RFC 8489, sections 14.5 and 14.6).
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) transaction: Transaction,
+    message: Message,
+    /// Where each integrity attribute begins in the raw bytes.
+    integrity: Option<usize>,
+    integrity_sha256: Option<usize>,
+}
+
+impl Request {
+    /// Reads a request; `None` for everything that must be silently discarded: malformed, a wrong
+    /// FINGERPRINT, an unknown method, an indication or a response.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() > MAX_CONTROL_MESSAGE {
+            return None;
+        }
+        let mut message = Message::new();
+        message.unmarshal_binary(bytes).ok()?;
+        if message.typ.class != CLASS_REQUEST {
+            return None;
+        }
+        let method = Method::of(message.typ.method)?;
+        let last = message.attributes.0.last().map(|attribute| attribute.typ);
+        let fingerprint = message.contains(ATTR_FINGERPRINT);
+        if fingerprint && (last != Some(ATTR_FINGERPRINT) || FINGERPRINT.check(&message).is_err()) {
+            return None;
+        }
+
+        let (mut integrity, mut integrity_sha256) = (None, None);
+        let mut at = MESSAGE_HEADER_SIZE;
+        message.attributes.0.retain(|attribute| {
+            let start = at;
+            at += 4 + usize::from(attribute.length).next_multiple_of(4);
+            match attribute.typ {
+                ATTR_MESSAGE_INTEGRITY if integrity.is_none() && integrity_sha256.is_none() => {
+                    integrity = Some(start);
+                    true
+                }
+                ATTR_MESSAGE_INTEGRITY_SHA256 if integrity_sha256.is_none() => {
+                    integrity_sha256 = Some(start);
+                    true
+                }
+                _ => integrity.is_none() && integrity_sha256.is_none(),
+            }
+        });
+        let transaction = Transaction { method, id: message.transaction_id.0, fingerprint };
+        Some(Self { transaction, message, integrity, integrity_sha256 })
+    }
+
+    /// The first attribute of this type.
+    pub(crate) fn get(&self, typ: AttrType) -> Option<&[u8]> {
+        self.all(typ).next()
+    }
+
+    /// All attributes of this type, in order.
+    pub(crate) fn all(&self, typ: AttrType) -> impl Iterator<Item = &[u8]> {
+        self.message.attributes.0.iter().filter(move |a| a.typ == typ).map(|a| a.value.as_slice())
+    }
+
+    pub(crate) fn contains(&self, typ: AttrType) -> bool {
+        self.get(typ).is_some()
+    }
+
+    /// An XOR-…-ADDRESS value of this message.
+    pub(crate) fn address(&self, value: &[u8]) -> Option<SocketAddr> {
+        wire::xor_address(value, &self.transaction.id)
+    }
+
+    /// The value of an attribute of exactly `N` bytes. `Ok(None)` if it is absent, `Err` if its length is
+    /// wrong.
+    pub(crate) fn fixed<const N: usize>(&self, typ: AttrType) -> Result<Option<[u8; N]>, WrongLength> {
+        self.get(typ).map(|value| value.try_into().map_err(|_| WrongLength)).transpose()
+    }
+
+    /// The strongest integrity attribute: its kind, its value, and the bytes before it.
+    pub(crate) fn integrity(&self) -> Option<(Integrity, &[u8], &[u8])> {
+        let (kind, typ, start) = match (self.integrity_sha256, self.integrity) {
+            (Some(start), _) => (Integrity::Sha256, ATTR_MESSAGE_INTEGRITY_SHA256, start),
+            (None, Some(start)) => (Integrity::Sha1, ATTR_MESSAGE_INTEGRITY, start),
+            (None, None) => return None,
+        };
+        Some((kind, self.get(typ)?, self.message.raw.get(..start)?))
+    }
+
+    /// Comprehension-required attributes that are not understood, each once.
+    pub(crate) fn unknown(&self) -> Vec<AttrType> {
+        let mut unknown: Vec<AttrType> = Vec::new();
+        for attribute in &self.message.attributes.0 {
+            let typ = attribute.typ;
+            if typ.required() && !KNOWN.contains(&typ) && !unknown.contains(&typ) {
+                unknown.push(typ);
+            }
+        }
+        unknown
+    }
+}
+
+/// An attribute whose length is not the one its type has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WrongLength;
+
+/// Writes one response.
+pub(crate) struct Response {
+    message: Message,
+    fingerprint: bool,
+}
+
+impl Response {
+    pub(crate) fn success(transaction: Transaction) -> Self {
+        Self::new(transaction, CLASS_SUCCESS_RESPONSE)
+    }
+
+    pub(crate) fn error(transaction: Transaction, code: ErrorCode) -> Self {
+        let mut response = Self::new(transaction, CLASS_ERROR_RESPONSE);
+        response.add_code(ATTR_ERROR_CODE, [0, 0], code);
+        response
+    }
+
+    fn new(transaction: Transaction, class: MessageClass) -> Self {
+        let mut message = Message::new();
+        message.typ = MessageType::new(transaction.method.wire(), class);
+        message.transaction_id.0 = transaction.id;
+        message.write_header();
+        Self { message, fingerprint: transaction.fingerprint }
+    }
+
+    pub(crate) fn add(&mut self, typ: AttrType, value: &[u8]) {
+        self.message.add(typ, value);
+    }
+
+    pub(crate) fn add_address(&mut self, typ: AttrType, address: SocketAddr) {
+        let mut out = [0; MAX_ADDRESS];
+        let value = wire::write_xor_address(&mut out, address, &self.message.transaction_id.0);
+        self.message.add(typ, value);
+    }
+
+    /// ERROR-CODE (`head` is reserved) or ADDRESS-ERROR-CODE (`head` begins with the family).
+    pub(crate) fn add_code(&mut self, typ: AttrType, head: [u8; 2], code: ErrorCode) {
+        let number = code.code();
+        let mut value = vec![head[0], head[1], (number / 100) as u8, (number % 100) as u8];
+        value.extend_from_slice(code.phrase().as_bytes());
+        self.message.add(typ, &value);
+    }
+
+    /// Signs, if the request was authenticated, and returns the bytes.
+    pub(crate) fn finish(mut self, signer: Option<&Signer>) -> Vec<u8> {
+        if let Some(signer) = signer {
+            let (typ, length) = match signer.integrity {
+                Integrity::Sha1 => (ATTR_MESSAGE_INTEGRITY, 20),
+                Integrity::Sha256 => (ATTR_MESSAGE_INTEGRITY_SHA256, 32),
+            };
+            let mac = signer.key.sign(signer.integrity, &self.message.raw);
+            debug_assert_eq!(mac.len(), length);
+            self.message.add(typ, &mac);
+        }
+        if self.fingerprint {
+            // Setting a FINGERPRINT only appends; it has no way to fail.
+            let _ = FINGERPRINT.add_to(&mut self.message);
+        }
+        self.message.raw
+    }
+}

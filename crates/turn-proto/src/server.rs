@@ -1,0 +1,473 @@
+//! The server's state machine: tables, timers, and who is called for which input.
+
+mod allocate;
+mod control;
+mod data;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use contract::turn::TurnSecret;
+use rand::Rng;
+use slab::Slab;
+use stun::attributes::{ATTR_UNKNOWN_ATTRIBUTES, ATTR_XORMAPPED_ADDRESS, AttrType};
+
+use crate::allocation::Allocation;
+use crate::auth::{Authenticator, Identity, Rejection, Signer};
+use crate::config::{Config, ConfigError, Limits};
+use crate::error::{ErrorCode, Reason, Refusal};
+use crate::limit::ChallengeLimit;
+use crate::message::{Method, Request, Response, Transaction};
+use crate::peer::{PeerPolicy, PeerRefusal};
+use crate::ports::PortPool;
+use crate::stats::Stats;
+use crate::types::{FiveTuple, RelayId, Transport};
+use crate::wire::{self, Kind};
+
+pub use allocate::RESERVATION_LIFETIME;
+pub use control::{DEFAULT_LIFETIME, MAX_LIFETIME};
+pub use data::{ToClient, ToPeer};
+
+/// What the owner of the sockets must do. Order matters: a socket's `Open` comes before its `Close`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Send these bytes to a client, from the server address of its 5-tuple.
+    Send {
+        /// To whom.
+        to: FiveTuple,
+        /// A whole STUN message.
+        message: Vec<u8>,
+    },
+    /// Open a UDP socket for this relayed address and report with [`Server::relay_opened`].
+    OpenRelay {
+        /// The name of the socket from now on.
+        relay: RelayId,
+        /// The address that clients and peers are told.
+        address: SocketAddr,
+    },
+    /// Close a relay socket.
+    CloseRelay {
+        /// Which.
+        relay: RelayId,
+    },
+}
+
+/// Something an operator may want to read in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// An allocation was made.
+    Created {
+        /// Of whom.
+        tuple: FiveTuple,
+        /// With which user name.
+        username: Arc<str>,
+    },
+    /// An allocation ended.
+    Closed {
+        /// Of whom.
+        tuple: FiveTuple,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A request was refused.
+    Refused {
+        /// Of whom.
+        tuple: FiveTuple,
+        /// What and why.
+        refusal: Refusal,
+    },
+}
+
+/// Why an allocation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The client deleted it.
+    Deleted,
+    /// It was not refreshed, or its credential's grace is over.
+    Expired,
+    /// Its secret was removed.
+    SecretRemoved,
+}
+
+/// Events kept until they are polled; the oldest goes first when there are more.
+const MAX_EVENTS: usize = 256;
+
+/// A TURN server without sockets and clock.
+///
+/// Feed it with [`Server::handle_client`], [`Server::handle_peer`], [`Server::relay_opened`] and
+/// [`Server::handle_timeout`]; after each, drain [`Server::poll_command`] (which keeps the queue as short as
+/// one input's answer), then wait until [`Server::poll_timeout`]. Payloads never enter it: the answer to a
+/// datagram that is to be forwarded says where to, and which part of the caller's buffer.
+///
+/// One server belongs to one thread. Several threads each have their own, with a slice of the relay ports.
+pub struct Server<R> {
+    rng: R,
+    auth: Authenticator,
+    grace: Duration,
+    limits: Limits,
+    policy: PeerPolicy,
+    challenges: ChallengeLimit,
+    draining: bool,
+    /// Unix time in seconds at an instant.
+    wall: (Instant, u64),
+    pools: Vec<(IpAddr, PortPool)>,
+
+    relays: Slab<Relay>,
+    next_generation: u32,
+    allocations: Slab<Allocation>,
+    by_tuple: HashMap<FiveTuple, usize>,
+    pending: HashMap<FiveTuple, allocate::Pending>,
+    reservations: HashMap<[u8; 8], RelayId>,
+    /// Allocations, pending ones and reservations by user name.
+    used: HashMap<Arc<str>, usize>,
+    /// When relay sockets end. An ordered set and not a heap: what is deleted early leaves nothing behind, so
+    /// churn does not grow it.
+    timers: BTreeSet<(Instant, RelayId)>,
+
+    commands: VecDeque<Command>,
+    events: VecDeque<Event>,
+    stats: Stats,
+}
+
+/// A relay socket.
+struct Relay {
+    generation: u32,
+    address: SocketAddr,
+    owner: Owner,
+    /// Its entry in the timers, once it is open.
+    until: Option<Instant>,
+}
+
+/// What a relay socket is for.
+enum Owner {
+    /// An Allocate that is being answered.
+    Pending(FiveTuple),
+    /// A client that was promised the next port (EVEN-PORT with R).
+    Reserved { token: [u8; 8], username: Arc<str> },
+    /// An allocation, by its slot.
+    Allocation(usize),
+}
+
+/// Why a request is not granted; becomes an error response and an [`Event::Refused`].
+struct Fail {
+    code: ErrorCode,
+    reason: Reason,
+    unknown: Vec<AttrType>,
+}
+
+impl Fail {
+    fn new(code: ErrorCode, reason: Reason) -> Self {
+        Self { code, reason, unknown: Vec::new() }
+    }
+
+    fn malformed(attribute: &'static str) -> Self {
+        Self::new(ErrorCode::BadRequest, Reason::Attribute(attribute))
+    }
+}
+
+impl<R: Rng> Server<R> {
+    /// A server that knows nobody yet. `unix` is the Unix time in seconds at `now`.
+    ///
+    /// # Errors
+    /// A setting is wrong.
+    pub fn new(config: Config, mut rng: R, now: Instant, unix: u64) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let pools = config.relay_addresses.iter().map(|ip| (*ip, PortPool::new(&config.relay_ports))).collect();
+        Ok(Self {
+            auth: Authenticator::new(config.realm, config.secrets, now, &mut rng),
+            challenges: ChallengeLimit::new(config.limits.challenges_per_second, &mut rng),
+            rng,
+            grace: config.grace,
+            limits: config.limits,
+            policy: config.policy,
+            draining: false,
+            wall: (now, unix),
+            pools,
+            relays: Slab::new(),
+            next_generation: 0,
+            allocations: Slab::new(),
+            by_tuple: HashMap::new(),
+            pending: HashMap::new(),
+            reservations: HashMap::new(),
+            used: HashMap::new(),
+            timers: BTreeSet::new(),
+            commands: VecDeque::new(),
+            events: VecDeque::new(),
+            stats: Stats::default(),
+        })
+    }
+
+    /// A datagram (or a message of a stream) from a client. If it carries data for a peer, the answer says
+    /// which bytes of it go where.
+    pub fn handle_client(&mut self, bytes: &[u8], from: FiveTuple, now: Instant) -> Option<ToPeer> {
+        match wire::classify(bytes) {
+            Kind::ChannelData { number, payload } => self.channel_data(number, payload, &from, now),
+            Kind::Send => self.send_indication(bytes, &from, now),
+            Kind::Control => {
+                match Request::parse(bytes) {
+                    Some(request) => self.request(&request, from, now),
+                    None => self.stats.ignored += 1,
+                }
+                None
+            }
+            Kind::Noise => {
+                self.stats.ignored += 1;
+                None
+            }
+        }
+    }
+
+    /// Ends what has reached its end.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some((until, relay)) = self.timers.first().copied()
+            && until <= now
+        {
+            self.end_relay(relay, CloseReason::Expired);
+        }
+    }
+
+    /// When [`Server::handle_timeout`] has something to do.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.first().map(|(until, _)| *until)
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    /// The next thing to log.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Counters since the start.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Live allocations.
+    #[must_use]
+    pub fn allocations(&self) -> usize {
+        self.allocations.len()
+    }
+
+    /// Corrects the wall clock, by which credentials expire. The owner calls it now and then.
+    pub fn set_wall_clock(&mut self, now: Instant, unix: u64) {
+        self.wall = (now, unix);
+    }
+
+    /// Replaces the secrets. Allocations made under one that is gone end at once.
+    pub fn set_secrets(&mut self, secrets: Vec<TurnSecret>) {
+        self.auth.set_secrets(secrets);
+        let gone: Vec<usize> = self
+            .allocations
+            .iter()
+            .filter(|(_, allocation)| !self.auth.has_secret(allocation.identity.secret))
+            .map(|(index, _)| index)
+            .collect();
+        for index in gone {
+            self.close_allocation(index, CloseReason::SecretRemoved);
+        }
+    }
+
+    /// While draining, new allocations are refused (508) and live ones go on.
+    pub fn set_draining(&mut self, draining: bool) {
+        self.draining = draining;
+    }
+
+    fn request(&mut self, request: &Request, from: FiveTuple, now: Instant) {
+        let transaction = request.transaction;
+        if transaction.method == Method::Binding {
+            let unknown = request.unknown();
+            if !unknown.is_empty() {
+                return self.fail(transaction, from, None, unknown_attributes(unknown));
+            }
+            self.stats.bindings += 1;
+            let mut response = Response::success(transaction);
+            response.add_address(ATTR_XORMAPPED_ADDRESS, from.client.0);
+            return self.send(from, response.finish(None));
+        }
+        let identity = match self.authenticate(request, &from, now) {
+            Ok(identity) => identity,
+            Err(rejection) => return self.reject(transaction, from, rejection, now),
+        };
+        let signer = identity.signer.clone();
+        let unknown = request.unknown();
+        let result = if !unknown.is_empty() {
+            Err(unknown_attributes(unknown))
+        } else {
+            match transaction.method {
+                Method::Allocate => self.allocate(request, from, identity, now),
+                Method::Refresh => self.refresh(request, &from, &identity, now),
+                Method::CreatePermission => self.create_permission(request, &from, &identity, now),
+                Method::ChannelBind => self.channel_bind(request, &from, &identity, now),
+                Method::Binding => Ok(()),
+            }
+        };
+        if let Err(fail) = result {
+            self.fail(transaction, from, Some(&signer), fail);
+        }
+    }
+
+    /// Who is it, and is the credential good for this request?
+    fn authenticate(&self, request: &Request, from: &FiveTuple, now: Instant) -> Result<Identity, Rejection> {
+        let identity = self.auth.check(request, from, now)?;
+        let expired =
+            Rejection { code: ErrorCode::Unauthenticated, reason: Reason::ExpiredCredential };
+        // Expiry refuses what is new; what lives goes on through the grace.
+        let lives = self.allocation(from).is_some_and(|a| a.identity.username == identity.username);
+        let end = if lives { identity.expiry.saturating_add(self.grace.as_secs()) } else { identity.expiry };
+        if self.unix(now) < end { Ok(identity) } else { Err(expired) }
+    }
+
+    fn reject(&mut self, transaction: Transaction, from: FiveTuple, rejection: Rejection, now: Instant) {
+        let challenge = rejection.code != ErrorCode::BadRequest;
+        // A 400 here is shorter than the request that provokes it; a challenge is longer.
+        if challenge
+            && from.transport == Transport::Udp
+            && !self.challenges.allow(from.client.0.ip(), self.auth.second(now))
+        {
+            self.stats.suppressed_challenges += 1;
+            return;
+        }
+        let mut response = Response::error(transaction, rejection.code);
+        if challenge {
+            self.auth.challenge(&mut response, &from, now);
+        }
+        self.refused(transaction, from, rejection.code, rejection.reason);
+        self.send(from, response.finish(None));
+    }
+
+    fn fail(&mut self, transaction: Transaction, from: FiveTuple, signer: Option<&Signer>, fail: Fail) {
+        let mut response = Response::error(transaction, fail.code);
+        if !fail.unknown.is_empty() {
+            let types: Vec<u8> = fail.unknown.iter().flat_map(|typ| typ.value().to_be_bytes()).collect();
+            response.add(ATTR_UNKNOWN_ATTRIBUTES, &types);
+        }
+        self.refused(transaction, from, fail.code, fail.reason);
+        self.send(from, response.finish(signer));
+    }
+
+    fn refused(&mut self, transaction: Transaction, tuple: FiveTuple, code: ErrorCode, reason: Reason) {
+        self.stats.errors[code.index()] += 1;
+        if let Reason::Peer(refusal) = reason {
+            self.refused_peer(refusal);
+        }
+        let refusal = Refusal { method: transaction.method, code, reason };
+        self.event(Event::Refused { tuple, refusal });
+    }
+
+    fn refused_peer(&mut self, refusal: PeerRefusal) {
+        self.stats.refused_peers[refusal.index()] += 1;
+    }
+
+    fn send(&mut self, to: FiveTuple, message: Vec<u8>) {
+        self.commands.push_back(Command::Send { to, message });
+    }
+
+    fn event(&mut self, event: Event) {
+        if self.events.len() >= MAX_EVENTS {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+
+    /// Unix time in seconds.
+    fn unix(&self, now: Instant) -> u64 {
+        let (at, unix) = self.wall;
+        unix.saturating_add(now.saturating_duration_since(at).as_secs())
+    }
+
+    /// When an allocation of this identity ends at the latest; `None` if not in this server's lifetime.
+    fn hard_end(&self, identity: &Identity, now: Instant) -> Option<Instant> {
+        let end = identity.expiry.saturating_add(self.grace.as_secs());
+        now.checked_add(Duration::from_secs(end.saturating_sub(self.unix(now))))
+    }
+
+    fn allocation(&self, tuple: &FiveTuple) -> Option<&Allocation> {
+        self.allocations.get(*self.by_tuple.get(tuple)?)
+    }
+
+    fn relay(&self, id: RelayId) -> Option<&Relay> {
+        self.relays.get(id.slot()).filter(|relay| relay.generation == id.generation)
+    }
+
+    /// Sets or moves the end of a relay socket.
+    fn set_until(&mut self, id: RelayId, until: Instant) {
+        if let Some(relay) = self.relays.get_mut(id.slot())
+            && relay.generation == id.generation
+        {
+            if let Some(old) = relay.until.replace(until) {
+                self.timers.remove(&(old, id));
+            }
+            self.timers.insert((until, id));
+        }
+    }
+
+    /// Forgets a relay socket, gives its port back and has it closed.
+    fn close_relay(&mut self, id: RelayId) -> Option<Relay> {
+        self.relay(id)?;
+        let relay = self.relays.try_remove(id.slot())?;
+        if let Some(until) = relay.until {
+            self.timers.remove(&(until, id));
+        }
+        if let Some((_, pool)) = self.pools.iter_mut().find(|(ip, _)| *ip == relay.address.ip()) {
+            pool.release(relay.address.port());
+        }
+        self.commands.push_back(Command::CloseRelay { relay: id });
+        Some(relay)
+    }
+
+    /// Ends one relay socket and, if it was the last one, its allocation.
+    fn end_relay(&mut self, id: RelayId, reason: CloseReason) {
+        let Some(relay) = self.close_relay(id) else { return };
+        match relay.owner {
+            Owner::Reserved { token, username } => {
+                self.reservations.remove(&token);
+                self.release_quota(&username);
+            }
+            Owner::Allocation(index) => {
+                let Some(allocation) = self.allocations.get_mut(index) else { return };
+                allocation.relays.retain(|other| *other != id);
+                if allocation.relays.is_empty() {
+                    self.close_allocation(index, reason);
+                }
+            }
+            // A socket that is still being opened has no timer; its own request closes it.
+            Owner::Pending(_) => {}
+        }
+    }
+
+    fn close_allocation(&mut self, index: usize, reason: CloseReason) {
+        let Some(allocation) = self.allocations.try_remove(index) else { return };
+        self.by_tuple.remove(&allocation.tuple);
+        for relay in allocation.relays {
+            self.close_relay(relay);
+        }
+        self.release_quota(&allocation.identity.username);
+        self.stats.allocations_closed += 1;
+        self.event(Event::Closed { tuple: allocation.tuple, reason });
+    }
+
+    fn take_quota(&mut self, username: &Arc<str>) {
+        *self.used.entry(username.clone()).or_default() += 1;
+    }
+
+    fn release_quota(&mut self, username: &Arc<str>) {
+        if let Some(count) = self.used.get_mut(username) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.used.remove(username);
+            }
+        }
+    }
+}
+
+fn unknown_attributes(unknown: Vec<AttrType>) -> Fail {
+    Fail { code: ErrorCode::UnknownAttribute, reason: Reason::UnknownAttributes, unknown }
+}

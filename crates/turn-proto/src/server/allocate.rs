@@ -1,0 +1,398 @@
+//! Allocate: checked step by step (RFC 8656, section 7.2), then relay sockets are opened one after the other,
+//! then the client gets its answer.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use rand::{Rng, RngExt as _};
+use stun::attributes::{
+    ATTR_EVEN_PORT, ATTR_LIFETIME, ATTR_REQUESTED_TRANSPORT, ATTR_RESERVATION_TOKEN, ATTR_XOR_RELAYED_ADDRESS,
+    ATTR_XORMAPPED_ADDRESS,
+};
+use turn::proto::PROTO_UDP;
+
+use super::control::{lifetime, requested_family, seconds};
+use super::{Command, Event, Fail, Owner, Relay, Server};
+use crate::allocation::Allocation;
+use crate::auth::Identity;
+use crate::error::{ErrorCode, Reason};
+use crate::message::{
+    ATTR_ADDITIONAL_ADDRESS_FAMILY, ATTR_ADDRESS_ERROR_CODE, Request, Response, Transaction,
+};
+use crate::ports::Parity;
+use crate::types::{Family, FiveTuple, RelayId};
+
+/// How long the second port of a pair waits for its client (RFC 8656, section 7.2).
+pub const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);
+
+/// Ports that are tried before an Allocate fails because other programs hold them.
+const MAX_TRIES: u8 = 16;
+
+/// An Allocate whose relay sockets are being opened. At most one per 5-tuple; a retransmission meanwhile is
+/// ignored, since its answer is on the way.
+pub(super) struct Pending {
+    transaction: Transaction,
+    identity: Identity,
+    asked: Option<Duration>,
+    plan: Plan,
+    opened: Vec<RelayId>,
+    /// Families of a dual allocation that failed.
+    failed: Vec<(Family, ErrorCode)>,
+    tries: u8,
+}
+
+/// Which relay sockets an Allocate wants.
+#[derive(Clone, Copy)]
+enum Plan {
+    One {
+        family: Family,
+        parity: Parity,
+    },
+    /// An even port and the next one, which is then reserved.
+    Pair {
+        family: Family,
+    },
+    /// One of each family; one may fail.
+    Dual,
+}
+
+impl Plan {
+    fn sockets(self) -> usize {
+        match self {
+            Self::One { .. } => 1,
+            Self::Pair { .. } | Self::Dual => 2,
+        }
+    }
+}
+
+impl<R: Rng> Server<R> {
+    pub(super) fn allocate(
+        &mut self,
+        request: &Request,
+        from: FiveTuple,
+        identity: Identity,
+        now: Instant,
+    ) -> Result<(), Fail> {
+        if self.pending.contains_key(&from) {
+            self.stats.ignored += 1;
+            return Ok(());
+        }
+        if let Some(allocation) = self.allocation(&from) {
+            let same = allocation.made_by == request.transaction.id
+                && allocation.identity.username == identity.username;
+            if same {
+                let answer = allocation.answer.to_vec();
+                self.send(from, answer);
+                return Ok(());
+            }
+            return Err(Fail::new(ErrorCode::AllocationMismatch, Reason::AlreadyAllocated));
+        }
+        let transport = request
+            .fixed::<4>(ATTR_REQUESTED_TRANSPORT)
+            .ok()
+            .flatten()
+            .ok_or_else(|| Fail::malformed("REQUESTED-TRANSPORT"))?;
+        if transport[0] != PROTO_UDP.0 {
+            return Err(Fail::new(ErrorCode::UnsupportedTransport, Reason::Transport));
+        }
+        let asked = lifetime(request)?;
+        let reserved = self.reservation(request, &identity)?;
+        let plan = self.plan(request)?;
+        if self.draining {
+            return Err(Fail::new(ErrorCode::InsufficientCapacity, Reason::Draining));
+        }
+        self.check_room(&identity, plan, reserved)?;
+
+        let mut pending = Pending {
+            transaction: request.transaction,
+            identity,
+            asked,
+            plan,
+            opened: Vec::new(),
+            failed: Vec::new(),
+            tries: 0,
+        };
+        if let Some(relay) = reserved {
+            // The reservation's place in the quota becomes the allocation's.
+            if let Some(token) = self.unreserve(relay, from) {
+                self.reservations.remove(&token);
+            }
+            pending.opened.push(relay);
+            self.complete(from, pending, now);
+            return Ok(());
+        }
+        self.take_quota(&pending.identity.username);
+        if matches!(plan, Plan::Pair { .. }) {
+            self.take_quota(&pending.identity.username);
+        }
+        self.advance(from, pending, now);
+        Ok(())
+    }
+
+    /// The owner's answer to [`Command::OpenRelay`]: whether the socket is open.
+    pub fn relay_opened(&mut self, relay: RelayId, opened: bool, now: Instant) {
+        let Some(Owner::Pending(tuple)) = self.relay(relay).map(|relay| &relay.owner) else { return };
+        let tuple = *tuple;
+        let Some(mut pending) = self.pending.remove(&tuple) else { return };
+        if opened {
+            pending.opened.push(relay);
+        } else {
+            let address = self.forget(relay);
+            if matches!(pending.plan, Plan::Pair { .. }) {
+                // The other half of the pair goes back as well; a later try takes other ports.
+                match (pending.opened.pop(), address) {
+                    (Some(even), _) => drop(self.close_relay(even)),
+                    (None, Some(even)) => self.release_port(above(even)),
+                    (None, None) => {}
+                }
+            }
+        }
+        self.advance(tuple, pending, now);
+    }
+
+    /// Opens the next socket that is missing, or answers.
+    fn advance(&mut self, tuple: FiveTuple, mut pending: Pending, now: Instant) {
+        loop {
+            let done = pending.opened.len() + pending.failed.len();
+            if done >= pending.plan.sockets() {
+                return self.complete(tuple, pending, now);
+            }
+            let tries_left = pending.tries < MAX_TRIES;
+            pending.tries += 1;
+            let (family, next) = match pending.plan {
+                Plan::One { family, parity } => (family, self.choose(&tuple, family, parity, tries_left)),
+                Plan::Pair { family } => match pending.opened.first().and_then(|id| self.relay(*id)) {
+                    // The next port was taken together with the even one.
+                    Some(even) => (family, Some(above(even.address))),
+                    None => (family, self.choose(&tuple, family, Parity::EvenPair, tries_left)),
+                },
+                Plan::Dual => {
+                    let family = if done == 0 { Family::V4 } else { Family::V6 };
+                    (family, self.choose(&tuple, family, Parity::Any, tries_left))
+                }
+            };
+            if let Some(address) = next {
+                let relay = self.insert_relay(address, tuple);
+                self.pending.insert(tuple, pending);
+                self.commands.push_back(Command::OpenRelay { relay, address });
+                return;
+            }
+            let code = if self.has_family(family) {
+                ErrorCode::InsufficientCapacity
+            } else {
+                ErrorCode::AddressFamilyNotSupported
+            };
+            pending.failed.push((family, code));
+            pending.tries = 0;
+            if !matches!(pending.plan, Plan::Dual) {
+                return self.complete(tuple, pending, now);
+            }
+        }
+    }
+
+    /// All sockets that can be had are open: makes the allocation and answers, or gives up.
+    fn complete(&mut self, tuple: FiveTuple, mut pending: Pending, now: Instant) {
+        let failed_pair = matches!(pending.plan, Plan::Pair { .. }) && pending.opened.len() < 2;
+        if pending.opened.is_empty() || failed_pair {
+            for relay in std::mem::take(&mut pending.opened) {
+                self.close_relay(relay);
+            }
+            self.release_quota(&pending.identity.username);
+            if matches!(pending.plan, Plan::Pair { .. }) {
+                self.release_quota(&pending.identity.username);
+            }
+            let fail = Fail::new(ErrorCode::InsufficientCapacity, Reason::NoPort);
+            return self.fail(pending.transaction, tuple, Some(&pending.identity.signer), fail);
+        }
+        let token = match pending.plan {
+            Plan::Pair { .. } => pending.opened.pop().map(|odd| self.reserve(odd, &pending.identity, now)),
+            _ => None,
+        };
+
+        let granted = self.grant(pending.asked, &pending.identity, now);
+        let mut response = Response::success(pending.transaction);
+        for relay in &pending.opened {
+            if let Some(relay) = self.relay(*relay) {
+                response.add_address(ATTR_XOR_RELAYED_ADDRESS, relay.address);
+            }
+        }
+        for (family, code) in &pending.failed {
+            response.add_code(ATTR_ADDRESS_ERROR_CODE, [family.to_wire(), 0], *code);
+        }
+        response.add(ATTR_LIFETIME, &seconds(granted));
+        if let Some(token) = token {
+            response.add(ATTR_RESERVATION_TOKEN, &token);
+        }
+        response.add_address(ATTR_XORMAPPED_ADDRESS, tuple.client.0);
+        let answer = response.finish(Some(&pending.identity.signer));
+
+        let username = pending.identity.username.clone();
+        let id = pending.transaction.id;
+        let mut allocation = Allocation::new(tuple, pending.identity, id, pending.opened.clone());
+        allocation.answer = answer.clone().into_boxed_slice();
+        let index = self.allocations.insert(allocation);
+        self.by_tuple.insert(tuple, index);
+        for relay in pending.opened {
+            if let Some(relay) = self.relays.get_mut(relay.slot()) {
+                relay.owner = Owner::Allocation(index);
+            }
+            self.set_until(relay, now + granted);
+        }
+        self.stats.allocations_created += 1;
+        self.event(Event::Created { tuple, username });
+        self.send(tuple, answer);
+    }
+
+    /// EVEN-PORT, REQUESTED-ADDRESS-FAMILY and ADDITIONAL-ADDRESS-FAMILY: what is wanted, if it can be had.
+    fn plan(&self, request: &Request) -> Result<Plan, Fail> {
+        let even = request.fixed::<1>(ATTR_EVEN_PORT).map_err(|_| Fail::malformed("EVEN-PORT"))?;
+        let requested = requested_family(request)?;
+        let malformed = || Fail::malformed("ADDITIONAL-ADDRESS-FAMILY");
+        let additional = request.fixed::<4>(ATTR_ADDITIONAL_ADDRESS_FAMILY).map_err(|_| malformed())?;
+        let reserve = even.is_some_and(|[flags]| flags & 0x80 != 0);
+        if let Some([family, ..]) = additional {
+            if requested.is_some() {
+                let what = "REQUESTED-ADDRESS-FAMILY and ADDITIONAL-ADDRESS-FAMILY";
+                return Err(Fail::new(ErrorCode::BadRequest, Reason::Exclusive(what)));
+            }
+            if Family::from_wire(family) != Some(Family::V6) {
+                return Err(malformed());
+            }
+            if reserve {
+                let what = "EVEN-PORT with a reservation and ADDITIONAL-ADDRESS-FAMILY";
+                return Err(Fail::new(ErrorCode::BadRequest, Reason::Exclusive(what)));
+            }
+            return Ok(Plan::Dual);
+        }
+        let family = requested.unwrap_or(Family::V4);
+        if !self.has_family(family) {
+            return Err(Fail::new(ErrorCode::AddressFamilyNotSupported, Reason::Family(family)));
+        }
+        Ok(match even {
+            Some(_) if reserve => Plan::Pair { family },
+            Some(_) => Plan::One { family, parity: Parity::Even },
+            None => Plan::One { family, parity: Parity::Any },
+        })
+    }
+
+    /// The socket that a RESERVATION-TOKEN stands for.
+    fn reservation(&self, request: &Request, identity: &Identity) -> Result<Option<RelayId>, Fail> {
+        let malformed = || Fail::malformed("RESERVATION-TOKEN");
+        let token = request.fixed::<8>(ATTR_RESERVATION_TOKEN).map_err(|_| malformed())?;
+        let Some(token) = token else { return Ok(None) };
+        let others = [
+            ATTR_EVEN_PORT,
+            stun::attributes::ATTR_REQUESTED_ADDRESS_FAMILY,
+            ATTR_ADDITIONAL_ADDRESS_FAMILY,
+        ];
+        if others.iter().any(|typ| request.contains(*typ)) {
+            let what = "RESERVATION-TOKEN and EVEN-PORT or an address family";
+            return Err(Fail::new(ErrorCode::BadRequest, Reason::Exclusive(what)));
+        }
+        let relay = self.reservations.get(&token).copied().filter(|relay| {
+            let owner = self.relay(*relay).map(|relay| &relay.owner);
+            matches!(owner, Some(Owner::Reserved { username, .. }) if *username == identity.username)
+        });
+        relay.map(Some).ok_or_else(|| Fail::new(ErrorCode::InsufficientCapacity, Reason::Reservation))
+    }
+
+    /// Quotas: by user name, then in total.
+    fn check_room(&self, identity: &Identity, plan: Plan, reserved: Option<RelayId>) -> Result<(), Fail> {
+        if reserved.is_some() {
+            return Ok(());
+        }
+        let limit = self.limits.allocations_per_credential;
+        let wanted = if matches!(plan, Plan::Pair { .. }) { 2 } else { 1 };
+        if self.used.get(&identity.username).copied().unwrap_or(0) + wanted > limit {
+            return Err(Fail::new(ErrorCode::AllocationQuotaReached, Reason::Quota(limit)));
+        }
+        let total = self.limits.relay_sockets;
+        if self.relays.len() + plan.sockets() > total {
+            return Err(Fail::new(ErrorCode::InsufficientCapacity, Reason::Total(total)));
+        }
+        Ok(())
+    }
+
+    /// A free relayed address. A client on this machine gets a loopback address if there is one, and any
+    /// other client does not: a socket bound to loopback reaches nobody else.
+    fn choose(
+        &mut self,
+        tuple: &FiveTuple,
+        family: Family,
+        parity: Parity,
+        tries_left: bool,
+    ) -> Option<SocketAddr> {
+        if !tries_left {
+            return None;
+        }
+        let local = tuple.client.0.ip().is_loopback();
+        let fits = |ip: &IpAddr, alike: bool| Family::of(*ip) == family && (ip.is_loopback() == local) == alike;
+        for alike in [true, false] {
+            let count = self.pools.iter().filter(|(ip, _)| fits(ip, alike)).count();
+            if count == 0 {
+                continue;
+            }
+            let start = self.rng.random_range(0..count);
+            let mut pools: Vec<_> = self.pools.iter_mut().filter(|(ip, _)| fits(ip, alike)).collect();
+            pools.rotate_left(start);
+            for (ip, pool) in pools {
+                if let Some(port) = pool.take(&mut self.rng, parity) {
+                    return Some(SocketAddr::new(*ip, port));
+                }
+            }
+        }
+        None
+    }
+
+    fn insert_relay(&mut self, address: SocketAddr, tuple: FiveTuple) -> RelayId {
+        self.next_generation = self.next_generation.wrapping_add(1);
+        let generation = self.next_generation;
+        let slot =
+            self.relays.insert(Relay { generation, address, owner: Owner::Pending(tuple), until: None });
+        // The number of relay sockets is capped far below 2^32.
+        RelayId { slot: u32::try_from(slot).unwrap_or(u32::MAX), generation }
+    }
+
+    /// Makes the second socket of a pair wait for its client.
+    fn reserve(&mut self, relay: RelayId, identity: &Identity, now: Instant) -> [u8; 8] {
+        let mut token = [0; 8];
+        self.rng.fill_bytes(&mut token);
+        if let Some(relay) = self.relays.get_mut(relay.slot()) {
+            relay.owner = Owner::Reserved { token, username: identity.username.clone() };
+        }
+        self.reservations.insert(token, relay);
+        self.set_until(relay, now + RESERVATION_LIFETIME);
+        token
+    }
+
+    /// Takes a reserved socket for the client that came with its token.
+    fn unreserve(&mut self, relay: RelayId, tuple: FiveTuple) -> Option<[u8; 8]> {
+        let relay = self.relays.get_mut(relay.slot()).filter(|r| r.generation == relay.generation)?;
+        match std::mem::replace(&mut relay.owner, Owner::Pending(tuple)) {
+            Owner::Reserved { token, .. } => Some(token),
+            _ => None,
+        }
+    }
+
+    /// Forgets a socket that was never opened: there is nothing to close.
+    fn forget(&mut self, relay: RelayId) -> Option<SocketAddr> {
+        let relay = self.relays.try_remove(relay.slot())?;
+        self.release_port(relay.address);
+        Some(relay.address)
+    }
+
+    fn has_family(&self, family: Family) -> bool {
+        self.pools.iter().any(|(ip, _)| Family::of(*ip) == family)
+    }
+
+    fn release_port(&mut self, address: SocketAddr) {
+        if let Some((_, pool)) = self.pools.iter_mut().find(|(ip, _)| *ip == address.ip()) {
+            pool.release(address.port());
+        }
+    }
+}
+
+/// The address with the next port. The port is even, so there is a next one.
+fn above(even: SocketAddr) -> SocketAddr {
+    SocketAddr::new(even.ip(), even.port().saturating_add(1))
+}

@@ -1,0 +1,293 @@
+//! The data path's messages, read and written where they lie: ChannelData, the Send indication and the Data
+//! indication. No copy of a payload, no allocation. Control messages are in `message`.
+//!
+//! ```text
+//! ChannelData             Send / Data indication
+//!  0       2       4       0      2       4          8               20
+//!  +-------+-------+---     +------+-------+----------+---------------+------------------
+//!  |channel| length| data   | type | length| 2112A442 | transaction id| attributes (TLV)
+//!  +-------+-------+---     +------+-------+----------+---------------+------------------
+//! ```
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::{Range, RangeInclusive};
+
+use stun::message::{MAGIC_COOKIE, MESSAGE_HEADER_SIZE, TRANSACTION_ID_SIZE};
+
+use crate::types::Transport;
+
+/// Free bytes that a buffer needs before a peer's datagram, so that the header for the client can be written
+/// in place: a Data indication with an IPv6 address (20 + 4 + 20 + 4).
+pub const HEADROOM: usize = 48;
+
+/// Free bytes that a buffer needs after a peer's datagram, for padding.
+pub const TAILROOM: usize = 3;
+
+/// Channel numbers that a client may bind (RFC 8656, section 12).
+pub const CHANNEL_NUMBERS: RangeInclusive<u16> = 0x4000..=0x4FFF;
+
+const SEND_INDICATION: u16 = 0x0016;
+const DATA_INDICATION: u16 = 0x0017;
+
+const XOR_PEER_ADDRESS: u16 = 0x0012;
+const DATA: u16 = 0x0013;
+const MESSAGE_INTEGRITY: u16 = 0x0008;
+const MESSAGE_INTEGRITY_SHA256: u16 = 0x001C;
+const FIRST_OPTIONAL: u16 = 0x8000;
+
+/// What the first bytes of a datagram from a client announce.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// ChannelData with its payload.
+    ChannelData { number: u16, payload: Range<usize> },
+    /// A Send indication.
+    Send,
+    /// Another STUN message of plausible shape.
+    Control,
+    /// Neither: ignored.
+    Noise,
+}
+
+pub(crate) fn classify(buf: &[u8]) -> Kind {
+    let (Some(first), Some(second)) = (u16_at(buf, 0), u16_at(buf, 2)) else { return Kind::Noise };
+    let length = usize::from(second);
+    if CHANNEL_NUMBERS.contains(&first) {
+        let end = 4 + length;
+        // Over UDP the padding is optional, and anything else behind the data is ignored (section 12.5).
+        return if end <= buf.len() {
+            Kind::ChannelData { number: first, payload: 4..end }
+        } else {
+            Kind::Noise
+        };
+    }
+    let shape = first >> 14 == 0
+        && length % 4 == 0
+        && buf.len() == MESSAGE_HEADER_SIZE + length
+        && u32_at(buf, 4) == Some(MAGIC_COOKIE);
+    match (shape, first) {
+        (false, _) => Kind::Noise,
+        (true, SEND_INDICATION) => Kind::Send,
+        (true, _) => Kind::Control,
+    }
+}
+
+/// The peer and the payload of a Send indication (RFC 8656, section 11.2), or `None` if it must be silently
+/// discarded: an attribute is missing or malformed, or a comprehension-required one is not understood.
+pub(crate) fn send_indication(buf: &[u8]) -> Option<(SocketAddr, Range<usize>)> {
+    let id: [u8; TRANSACTION_ID_SIZE] = buf.get(8..MESSAGE_HEADER_SIZE)?.try_into().ok()?;
+    let (mut peer, mut data) = (None, None);
+    let mut at = MESSAGE_HEADER_SIZE;
+    while at < buf.len() {
+        let typ = u16_at(buf, at)?;
+        let length = usize::from(u16_at(buf, at + 2)?);
+        let start = at + 4;
+        let value = buf.get(start..start + length)?;
+        match typ {
+            XOR_PEER_ADDRESS if peer.is_none() => peer = Some(xor_address(value, &id)?),
+            DATA if data.is_none() => data = Some(start..start + length),
+            XOR_PEER_ADDRESS | DATA => {}
+            // An indication cannot be authenticated; integrity in it says nothing, and what follows it is
+            // ignored (RFC 8489, section 14.5).
+            MESSAGE_INTEGRITY | MESSAGE_INTEGRITY_SHA256 => break,
+            unknown if unknown < FIRST_OPTIONAL => return None,
+            _ => {}
+        }
+        at = start + length.next_multiple_of(4);
+    }
+    Some((peer?, data?))
+}
+
+/// Writes a ChannelData header before `payload` and returns the range of the message.
+pub(crate) fn write_channel_data(
+    buf: &mut [u8],
+    payload: Range<usize>,
+    number: u16,
+    transport: Transport,
+) -> Option<Range<usize>> {
+    let length = u16::try_from(payload.len()).ok()?;
+    let start = payload.start.checked_sub(4)?;
+    let header = buf.get_mut(start..payload.start)?;
+    header.get_mut(..2)?.copy_from_slice(&number.to_be_bytes());
+    header.get_mut(2..)?.copy_from_slice(&length.to_be_bytes());
+    let end = match transport {
+        Transport::Udp => payload.end,
+        Transport::Stream => pad(buf, payload)?,
+    };
+    Some(start..end)
+}
+
+/// Writes a Data indication's header before `payload` and its padding behind, and returns the range of the
+/// message.
+pub(crate) fn write_data_indication(
+    buf: &mut [u8],
+    payload: Range<usize>,
+    peer: SocketAddr,
+    id: &[u8; TRANSACTION_ID_SIZE],
+) -> Option<Range<usize>> {
+    let data_length = u16::try_from(payload.len()).ok()?;
+    let mut address = [0; MAX_ADDRESS];
+    let address = write_xor_address(&mut address, peer, id);
+    let header = MESSAGE_HEADER_SIZE + 4 + address.len() + 4;
+    let start = payload.start.checked_sub(header)?;
+    let end = pad(buf, payload.clone())?;
+    let length = u16::try_from(end - start - MESSAGE_HEADER_SIZE).ok()?;
+
+    let mut out = Writer { buf: buf.get_mut(start..payload.start)? };
+    out.put(&DATA_INDICATION.to_be_bytes())?;
+    out.put(&length.to_be_bytes())?;
+    out.put(&MAGIC_COOKIE.to_be_bytes())?;
+    out.put(id)?;
+    out.put(&XOR_PEER_ADDRESS.to_be_bytes())?;
+    out.put(&u16::try_from(address.len()).ok()?.to_be_bytes())?;
+    out.put(address)?;
+    out.put(&DATA.to_be_bytes())?;
+    out.put(&data_length.to_be_bytes())?;
+    Some(start..end)
+}
+
+/// Longest XOR-…-ADDRESS value: family, port, an IPv6 address.
+pub(crate) const MAX_ADDRESS: usize = 20;
+
+/// Reads the value of an XOR-…-ADDRESS attribute (RFC 8489, section 14.2). The length must fit the family.
+pub(crate) fn xor_address(value: &[u8], id: &[u8; TRANSACTION_ID_SIZE]) -> Option<SocketAddr> {
+    let port = u16_at(value, 2)? ^ (MAGIC_COOKIE >> 16) as u16;
+    let address = value.get(4..)?;
+    let ip: IpAddr = match value.get(1)? {
+        1 => Ipv4Addr::from_bits(u32::from_be_bytes(address.try_into().ok()?) ^ MAGIC_COOKIE).into(),
+        2 => Ipv6Addr::from_bits(u128::from_be_bytes(address.try_into().ok()?) ^ mask(id)).into(),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, port))
+}
+
+/// Writes the value of an XOR-…-ADDRESS attribute and returns the part of `out` it takes.
+pub(crate) fn write_xor_address<'a>(
+    out: &'a mut [u8; MAX_ADDRESS],
+    address: SocketAddr,
+    id: &[u8; TRANSACTION_ID_SIZE],
+) -> &'a [u8] {
+    let port = address.port() ^ (MAGIC_COOKIE >> 16) as u16;
+    out[2..4].copy_from_slice(&port.to_be_bytes());
+    match address.ip() {
+        IpAddr::V4(ip) => {
+            out[..2].copy_from_slice(&[0, 1]);
+            out[4..8].copy_from_slice(&(ip.to_bits() ^ MAGIC_COOKIE).to_be_bytes());
+            &out[..8]
+        }
+        IpAddr::V6(ip) => {
+            out[..2].copy_from_slice(&[0, 2]);
+            out[4..].copy_from_slice(&(ip.to_bits() ^ mask(id)).to_be_bytes());
+            &out[..]
+        }
+    }
+}
+
+/// What an IPv6 address is XORed with: the cookie and the transaction id.
+fn mask(id: &[u8; TRANSACTION_ID_SIZE]) -> u128 {
+    let mut mask = [0; 16];
+    mask[..4].copy_from_slice(&MAGIC_COOKIE.to_be_bytes());
+    mask[4..].copy_from_slice(id);
+    u128::from_be_bytes(mask)
+}
+
+/// Zeroes the padding behind `payload` and returns where it ends.
+fn pad(buf: &mut [u8], payload: Range<usize>) -> Option<usize> {
+    let end = payload.end.checked_add(payload.len().next_multiple_of(4) - payload.len())?;
+    buf.get_mut(payload.end..end)?.fill(0);
+    Some(end)
+}
+
+pub(crate) fn u16_at(buf: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(buf.get(at..at.checked_add(2)?)?.try_into().ok()?))
+}
+
+fn u32_at(buf: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(buf.get(at..at.checked_add(4)?)?.try_into().ok()?))
+}
+
+struct Writer<'a> {
+    buf: &'a mut [u8],
+}
+
+impl Writer<'_> {
+    fn put(&mut self, bytes: &[u8]) -> Option<()> {
+        let (head, tail) = std::mem::take(&mut self.buf).split_at_mut_checked(bytes.len())?;
+        head.copy_from_slice(bytes);
+        self.buf = tail;
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn address() -> impl Strategy<Value = SocketAddr> {
+        (any::<IpAddr>(), any::<u16>()).prop_map(|(ip, port)| SocketAddr::new(ip, port))
+    }
+
+    proptest! {
+        #[test]
+        fn addresses_survive_the_xor(address in address(), id: [u8; 12]) {
+            let mut out = [0; MAX_ADDRESS];
+            let value = write_xor_address(&mut out, address, &id);
+            prop_assert_eq!(xor_address(value, &id), Some(address));
+        }
+
+        #[test]
+        fn a_data_indication_reads_back_as_a_send_of_the_same(
+            payload in proptest::collection::vec(any::<u8>(), 0..1500), peer in address(), id: [u8; 12],
+        ) {
+            let mut buf = vec![0xEE; HEADROOM];
+            buf.extend(&payload);
+            buf.extend([0xEE; TAILROOM]);
+            let range = HEADROOM..HEADROOM + payload.len();
+            let message = write_data_indication(&mut buf, range, peer, &id).expect("fits");
+            let mut message = buf[message].to_vec();
+            prop_assert_eq!(u16_at(&message, 0), Some(DATA_INDICATION));
+            message[..2].copy_from_slice(&SEND_INDICATION.to_be_bytes());
+            prop_assert_eq!(classify(&message), Kind::Send);
+            let (to, data) = send_indication(&message).expect("well formed");
+            prop_assert_eq!((to, &message[data]), (peer, &payload[..]));
+        }
+
+        #[test]
+        fn channel_data_reads_back(
+            payload in proptest::collection::vec(any::<u8>(), 0..1500), number in CHANNEL_NUMBERS, stream: bool,
+        ) {
+            let transport = if stream { Transport::Stream } else { Transport::Udp };
+            let mut buf = vec![0xEE; HEADROOM];
+            buf.extend(&payload);
+            buf.extend([0xEE; TAILROOM]);
+            let range = HEADROOM..HEADROOM + payload.len();
+            let message = write_channel_data(&mut buf, range, number, transport).expect("fits");
+            let message = &buf[message];
+            prop_assert_eq!(message.len() % 4 == 0, stream || payload.len() % 4 == 0);
+            let Kind::ChannelData { number: read, payload: at } = classify(message) else { panic!("noise") };
+            prop_assert_eq!((read, &message[at]), (number, &payload[..]));
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = classify(&bytes);
+            let _ = send_indication(&bytes);
+            let _ = xor_address(&bytes, &[7; 12]);
+        }
+    }
+
+    #[test]
+    fn channel_data_that_claims_more_than_arrived_is_noise() {
+        assert_eq!(classify(&[0x40, 0x00, 0x00, 0x05, 1, 2, 3, 4]), Kind::Noise);
+        assert_eq!(classify(&[0x50, 0x00, 0x00, 0x00]), Kind::Noise, "0x5000 and above is reserved");
+    }
+
+    #[test]
+    fn a_buffer_without_room_is_refused_not_overrun() {
+        let mut buf = [0; 20];
+        let peer = SocketAddr::from(([192, 0, 2, 1], 9));
+        assert_eq!(write_data_indication(&mut buf, 10..20, peer, &[0; 12]), None);
+        assert_eq!(write_channel_data(&mut buf, 3..20, 0x4000, Transport::Udp), None);
+    }
+}
