@@ -86,11 +86,18 @@ pub(crate) struct Binding<'a> {
 }
 
 /// Key of MESSAGE-INTEGRITY: the password of the side that answers (RFC 8489 section 9.1.1).
-pub(crate) struct IntegrityKey(hmac::Key);
+///
+/// Kept as text: the prepared key of the library takes more than a kilobyte, and a check comes every
+/// other second.
+pub(crate) struct IntegrityKey(Box<str>);
 
 impl IntegrityKey {
     pub(crate) fn new(pwd: &str) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, pwd.as_bytes()))
+        Self(pwd.into())
+    }
+
+    fn prepared(&self) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, self.0.as_bytes())
     }
 }
 
@@ -195,7 +202,7 @@ impl<'a> Binding<'a> {
         let Some(tag) = self.raw.get(at + 4..at + INTEGRITY_LEN) else { return false };
         // The HMAC covers a header whose length ends with MESSAGE-INTEGRITY.
         let Ok(length) = u16::try_from(at + INTEGRITY_LEN - HEADER_LEN) else { return false };
-        let mut mac = hmac::Context::with_key(&key.0);
+        let mut mac = hmac::Context::with_key(&key.prepared());
         mac.update(head);
         mac.update(&length.to_be_bytes());
         mac.update(body);
@@ -287,7 +294,7 @@ impl Writer {
     pub(crate) fn finish(mut self, key: Option<&IntegrityKey>) -> Vec<u8> {
         if let Some(key) = key {
             self.write_length(INTEGRITY_LEN);
-            let tag = hmac::sign(&key.0, &self.bytes);
+            let tag = hmac::sign(&key.prepared(), &self.bytes);
             self = self.attribute(MESSAGE_INTEGRITY, tag.as_ref());
         }
         self.write_length(FINGERPRINT_LEN);

@@ -20,9 +20,10 @@ const MAX_PENDING: usize = 8;
 /// Distance between the first checks of two candidates (`Ta`, RFC 8445 section 14.2, which allows 5 ms).
 const PACING: Duration = Duration::from_millis(20);
 
-/// First repetition of a check, doubled up to [`MAX_RTO`].
+/// First repetition of a check, doubled up to [`MAX_RTO`]: a dozen tries before consent is lost, so that
+/// a network that loses a fifth of all datagrams does not end a session.
 const MIN_RTO: Duration = Duration::from_millis(200);
-const MAX_RTO: Duration = Duration::from_millis(1600);
+const MAX_RTO: Duration = Duration::from_millis(800);
 
 /// Distance of consent checks while they are answered, randomised by a fifth (RFC 7675 section 5.1).
 const CONSENT_INTERVAL: Duration = Duration::from_secs(5);
@@ -135,7 +136,7 @@ impl ControllingAgent {
             candidate.pending.remove(0);
         }
         candidate.pending.push(Pending { transaction, nominates });
-        let rto = MIN_RTO.saturating_mul(1 << candidate.unanswered.min(4)).min(MAX_RTO);
+        let rto = MIN_RTO.saturating_mul(1 << candidate.unanswered.min(2)).min(MAX_RTO);
         candidate.next_check = Some(now + rto);
         candidate.unanswered = candidate.unanswered.saturating_add(1);
         let to = candidate.address;

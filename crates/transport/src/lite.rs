@@ -198,7 +198,11 @@ mod tests {
                 request().username("server:browser").role(Role::Controlled(9)).finish(Some(&key("server"))),
                 error(487),
             ),
-            ("unknown attribute that must be understood",),
+            (
+                "unknown attribute that must be understood",
+                request().username("server:browser").attribute(0x7777, &[]).finish(Some(&key("server"))),
+                error(420),
+            ),
         ] {
             assert_eq!(ask(&mut agent(now), &message, now), expected, "{name}");
         }

@@ -96,7 +96,7 @@ impl SessionCiphers {
 /// index of a report.
 pub(super) enum PacketCipher {
     Gcm { key: Box<LessSafeKey>, salt: [u8; GCM_SALT_LEN] },
-    CounterMode { key: Box<EncryptingKey>, salt: [u8; CM_SALT_LEN], mac: hmac::Key },
+    CounterMode { key: Box<EncryptingKey>, salt: [u8; CM_SALT_LEN], mac: Box<hmac::Key> },
 }
 
 impl PacketCipher {
@@ -120,7 +120,7 @@ impl PacketCipher {
                 Some(Self::CounterMode {
                     key: Box::new(counter_mode_key(&key)?),
                     salt: master.derive(salt_label)?,
-                    mac: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &mac),
+                    mac: Box::new(hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &mac)),
                 })
             }
         }
@@ -133,6 +133,13 @@ impl PacketCipher {
     ) -> Option<Self> {
         let key = UnboundKey::new(algorithm, key).ok()?;
         Some(Self::Gcm { key: Box::new(LessSafeKey::new(key)), salt })
+    }
+
+    #[cfg(test)]
+    pub(super) fn counter_mode_for_test(key: &[u8], salt: &[u8], ssrc: u32, index: u64, payload: &mut [u8]) {
+        let salt = salt.try_into().expect("14 bytes");
+        counter_mode(&counter_mode_key(key).expect("16 bytes"), salt, ssrc, index, payload)
+            .expect("one packet");
     }
 
     pub(super) fn tag_len(&self) -> usize {

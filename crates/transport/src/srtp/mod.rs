@@ -58,6 +58,9 @@ pub enum SrtpError {
 /// Both directions from what DTLS exports (RFC 5764 section 4.2): client key, server key, client salt,
 /// server salt. `None` when the length does not fit the profile.
 pub(crate) fn contexts(profile: Profile, material: &[u8], is_client: bool) -> Option<(Sender, Receiver)> {
+    if material.len() != 2 * (profile.key_len() + profile.salt_len()) {
+        return None;
+    }
     let (keys, salts) = material.split_at_checked(2 * profile.key_len())?;
     let (client_key, server_key) = keys.split_at_checked(profile.key_len())?;
     let (client_salt, server_salt) = salts.split_at_checked(profile.salt_len())?;
