@@ -1,1 +1,27 @@
-//! sfu-service
+//! The SFU service: publishers come in by WHIP (RFC 9725), viewers go out by WHEP (draft-ietf-wish-whep), and a data
+//! plane of one thread a core forwards what the ones send to the others.
+//!
+//! ```text
+//! http     WHIP and WHEP requests            node      admission, negotiation, placement
+//! meta     admission and reports             registry  sessions and rooms (pure)
+//! signaling  viewers and tracks over STOMP   shard     threads, sockets, participants
+//! ```
+//! Meta and signaling may go away at any time: media plays on, new sessions wait.
+
+#![forbid(unsafe_code)]
+
+mod addresses;
+mod bearer;
+mod config;
+mod http;
+mod meta;
+mod metrics;
+mod node;
+mod registry;
+mod report;
+mod service;
+mod shard;
+mod signaling;
+
+pub use config::{Config, DEFAULT_MEDIA_PORT, Limits, MAX_PUBLIC_IPS, MAX_SHARDS};
+pub use service::{SfuService, StartError};

@@ -1,0 +1,48 @@
+//! What the answers to WHIP and WHEP offers have in common.
+
+use actix_web::HttpResponse;
+use actix_web::http::header;
+use contract::id::BroadcastId;
+use service_kit::HttpProblem;
+
+use super::FRAGMENT;
+use super::request::SDP;
+use crate::node::{Node, Opened, Resource};
+
+/// The broadcast of a path. A name that cannot be one is a broadcast that is not there.
+pub(super) fn broadcast_id(segment: &str) -> Result<BroadcastId, HttpProblem> {
+    segment.parse().map_err(|_| HttpProblem::not_found("there is no such broadcast"))
+}
+
+/// 201 with the answer. The location is relative, so that it holds behind any proxy.
+pub(super) fn created(node: &Node, opened: Opened) -> HttpResponse {
+    let kind = match opened.resource {
+        Resource::Whip => "whip",
+        Resource::Whep => "whep",
+    };
+    let mut response = HttpResponse::Created();
+    response
+        .content_type(SDP)
+        .insert_header((header::LOCATION, format!("/{kind}/{}/{}", opened.broadcast, opened.session)))
+        .insert_header((header::ETAG, opened.etag))
+        .insert_header((header::HeaderName::from_static("accept-patch"), FRAGMENT))
+        // The session's URL is a secret of its own.
+        .insert_header((header::CACHE_CONTROL, "no-store"));
+    for link in node.ice_links(Some(opened.session.as_str())) {
+        response.append_header((header::LINK, link));
+    }
+    response.body(opened.sdp)
+}
+
+/// The answer to OPTIONS of an endpoint. Nobody is asked who he is, so servers that need credentials are named
+/// without.
+pub(super) fn endpoint_options(node: &Node) -> HttpResponse {
+    let mut response = HttpResponse::NoContent();
+    response
+        .insert_header((header::ALLOW, "POST, OPTIONS"))
+        .insert_header((header::HeaderName::from_static("accept-post"), SDP));
+    for link in node.ice_links(None) {
+        response.append_header((header::LINK, link));
+    }
+    response.finish()
+}

@@ -1,0 +1,255 @@
+//! The service: sockets, threads, tasks, and their end.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use contract::id::NodeId;
+use prometheus_client::registry::Registry;
+use rand::RngExt as _;
+use service_kit::config::ConfigError;
+use service_kit::shutdown::CancellationToken;
+use service_kit::{Readiness, Routes};
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+use transport::{Identity, IdentityError};
+
+use crate::config::Config;
+use crate::meta::MetaClient;
+use crate::metrics::{Metrics, ShardCounters, ShardMetrics};
+use crate::node::{Node, Parts};
+use crate::shard::{Command, Prepared, ShardEvent, ShardSettings, prepare};
+use crate::{addresses, http, report, signaling};
+
+/// Events of shards that may wait for the control plane; shards keep what does not fit.
+const MAX_SHARD_EVENTS: usize = 4_096;
+/// Name of this service's readiness condition.
+const CONDITION: &str = "sfu";
+/// How often a drain looks whether everybody has gone.
+const DRAIN_POLL: Duration = Duration::from_millis(50);
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A media port cannot be opened.
+    #[error("cannot open the media port {address} (setting `media_port`): {source}")]
+    Media {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A media thread cannot be started.
+    #[error("cannot start a media thread: {0}")]
+    Thread(std::io::Error),
+    /// There is no certificate for DTLS.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The client of the meta service cannot be made.
+    #[error("cannot make the HTTP client: {0}")]
+    Http(#[from] reqwest::Error),
+}
+
+/// The running SFU service.
+#[derive(Debug)]
+pub struct SfuService {
+    node: Arc<Node>,
+    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    failed: CancellationToken,
+    readiness: Readiness,
+}
+
+impl SfuService {
+    /// Opens the media sockets and starts the data plane and the control plane's tasks. The service is ready when it
+    /// returns; meta and signaling need not be there yet.
+    ///
+    /// # Errors
+    /// [`StartError`] names the setting.
+    pub async fn start(
+        config: Config,
+        registry: &mut Registry,
+        readiness: Readiness,
+    ) -> Result<Self, StartError> {
+        config.validate()?;
+        let keys = config.token_keys()?;
+        let id = config.node_id.clone().unwrap_or_else(|| NodeId::random(&mut rand::rng()));
+        let meta = MetaClient::new(&config.meta_url, id.clone(), keys.clone())?;
+        let identity = Identity::generate()?;
+        let prepared = bind(&config)?;
+        let machine = addresses::of_this_machine();
+        let announced = |shard: &Prepared| addresses::announced(&config, &machine, shard.socket().local_addr());
+        let addresses: Vec<Vec<SocketAddr>> = prepared.iter().map(announced).collect();
+        let shards: Vec<_> = prepared.iter().map(|shard| shard.handle().clone()).collect();
+        let counters: Vec<ShardMetrics> = prepared
+            .iter()
+            .map(|shard| ShardMetrics { counters: Arc::default(), socket: shard.socket().clone() })
+            .collect();
+        let metrics = Metrics::register(registry, counters.clone());
+        let signaling = signaling::Settings {
+            url: config.signaling_url.clone(),
+            node: id.clone(),
+            keys: keys.clone(),
+        };
+        let parts =
+            Parts { config, id, keys, meta, metrics, identity: identity.clone(), shards: shards.clone(), addresses };
+        let node = Arc::new(Node::new(parts));
+        let (stop, failed) = (CancellationToken::new(), CancellationToken::new());
+
+        let (events, received) = mpsc::channel(MAX_SHARD_EVENTS);
+        let counters = counters.into_iter().map(|shard| shard.counters);
+        let threads = spawn_shards(prepared, counters, &identity, &events, &stop, &failed)?;
+        drop(events);
+
+        let tasks = TaskTracker::new();
+        let watched = |task| Watched { task, stop: stop.clone(), failed: failed.clone() };
+        tasks.spawn(watched("events").run(take_events(node.clone(), received)));
+        tasks.spawn(watched("report").run(report::run(node.clone(), stop.clone())));
+        let report_to_signaling =
+            signaling::run(signaling, node.clone(), node.changed.clone(), node.metrics.clone(), stop.clone());
+        tasks.spawn(watched("signaling").run(report_to_signaling));
+        tasks.close();
+
+        readiness.ready(CONDITION);
+        tracing::info!(
+            node.id = %node.id,
+            shards = node.shards.len(),
+            media_port = node.addresses.first().and_then(|list| list.first()).map_or(0, SocketAddr::port),
+            "the SFU is ready"
+        );
+        Ok(Self { node, threads: Mutex::new(threads), tasks, stop, failed, readiness })
+    }
+
+    /// WHIP and WHEP.
+    #[must_use]
+    pub fn routes(&self) -> Routes {
+        http::routes(self.node.clone())
+    }
+
+    /// This node's id.
+    #[must_use]
+    pub fn node_id(&self) -> &NodeId {
+        &self.node.id
+    }
+
+    /// Every announced address of every media port: peers that a TURN relay has to allow.
+    #[must_use]
+    pub fn media_addresses(&self) -> Vec<SocketAddr> {
+        self.node.addresses.iter().flatten().copied().collect()
+    }
+
+    /// Cancelled when a thread or task of the service ended by itself: the process should end, too.
+    #[must_use]
+    pub fn failed(&self) -> CancellationToken {
+        self.failed.clone()
+    }
+
+    /// Not ready, no new sessions; every client is told that its session has ended (it comes again, elsewhere or after
+    /// the restart); meta hears that the publishers are lost; then threads and tasks end. Takes at most `deadline`,
+    /// and a moment for the threads.
+    pub async fn drain(&self, deadline: Duration) {
+        let end = Instant::now() + deadline;
+        self.readiness.not_ready(CONDITION, "draining");
+        self.node.start_draining();
+        let removals = self.node.registry().remove_everything();
+        tracing::info!(sessions = removals.len(), "draining");
+        self.node.remove(removals);
+        let left = |end: Instant| end.saturating_duration_since(Instant::now());
+        // A handshake that ended just now may have brought one more.
+        while self.node.registry().counts() != (0, 0) && left(end) > Duration::ZERO {
+            tokio::time::sleep(DRAIN_POLL.min(left(end))).await;
+        }
+        let _ = tokio::time::timeout(left(end), report::once(&self.node, &mut true)).await;
+        self.stop.cancel();
+        for shard in &self.node.shards {
+            let _ = shard.send(Command::Stop);
+        }
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let joined = tokio::task::spawn_blocking(move || {
+            threads.into_iter().for_each(|thread| drop(thread.join()));
+        });
+        let _ = joined.await;
+        let _ = tokio::time::timeout(left(end).max(DRAIN_POLL), self.tasks.wait()).await;
+    }
+}
+
+impl Drop for SfuService {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        for shard in &self.node.shards {
+            let _ = shard.send(Command::Stop);
+        }
+    }
+}
+
+/// Opens one media socket a shard.
+fn bind(config: &Config) -> Result<Vec<Prepared>, StartError> {
+    let shards = u16::try_from(config.shard_count()).unwrap_or(u16::MAX);
+    let open = |index: u16| {
+        let port = if config.media_port == 0 { 0 } else { config.media_port.saturating_add(index) };
+        let address = SocketAddr::new(config.media_bind, port);
+        let opened = udp::Socket::bind(address).and_then(prepare);
+        opened.map_err(|source| StartError::Media { address, source })
+    };
+    (0..shards).map(open).collect()
+}
+
+fn spawn_shards(
+    prepared: Vec<Prepared>,
+    counters: impl Iterator<Item = Arc<ShardCounters>>,
+    identity: &Identity,
+    events: &mpsc::Sender<ShardEvent>,
+    stop: &CancellationToken,
+    failed: &CancellationToken,
+) -> Result<Vec<std::thread::JoinHandle<()>>, StartError> {
+    let handles: Vec<_> = prepared.iter().map(|shard| shard.handle().clone()).collect();
+    let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let epoch = (Instant::now(), unix);
+    let mut threads = Vec::with_capacity(prepared.len());
+    for (index, (shard, counters)) in prepared.into_iter().zip(counters).enumerate() {
+        let seed = rand::rng().random();
+        let settings = ShardSettings { index, identity: identity.clone(), epoch, seed, counters };
+        let (stop, failed) = (stop.clone(), failed.clone());
+        let ended = move || {
+            if !stop.is_cancelled() {
+                tracing::error!(shard = index, "a media thread has ended by itself");
+                failed.cancel();
+            }
+        };
+        threads.push(shard.spawn(settings, handles.clone(), events.clone(), ended).map_err(StartError::Thread)?);
+    }
+    Ok(threads)
+}
+
+async fn take_events(node: Arc<Node>, mut events: mpsc::Receiver<ShardEvent>) {
+    while let Some(event) = events.recv().await {
+        node.shard_event(event);
+    }
+}
+
+/// A task whose end before `stop` is a failure of the service.
+struct Watched {
+    task: &'static str,
+    stop: CancellationToken,
+    failed: CancellationToken,
+}
+
+impl Watched {
+    async fn run(self, task: impl Future<Output = ()>) {
+        task.await;
+        // Dropped here, or by a panic in the task.
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if !self.stop.is_cancelled() {
+            tracing::error!(task = self.task, "a task of the SFU has ended by itself");
+            self.failed.cancel();
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! What the control plane and other shards tell a shard, and what a shard tells the control plane.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use contract::id::BroadcastId;
+use mio::Waker;
+use sfu_core::{EncodingIndex, Extensions, RelayedReport, TrackConfig, TrackIndex};
+use tokio::sync::oneshot;
+use transport::{Fingerprint, IceCredentials};
+
+use crate::registry::{Formats, SessionKey, TrackState};
+
+/// Commands that may wait for a shard besides departures, of which there is at most one a session. Beyond, new
+/// sessions are refused: the shard does not keep up.
+const MAX_COMMANDS: usize = 1_024;
+/// Packets that may wait from all other shards together. When it is full the newest is dropped: the receivers ask
+/// for it again, or skip it.
+const MAX_RELAYED: usize = 1_024;
+/// Longest packet that passes from shard to shard: what fits an Ethernet frame.
+pub(crate) const MAX_PACKET: usize = 1_500;
+
+/// A new session for a shard.
+#[derive(Debug)]
+pub(crate) struct Join {
+    /// Its key.
+    pub(crate) key: SessionKey,
+    /// Its room.
+    pub(crate) room: BroadcastId,
+    /// Our ICE credentials.
+    pub(crate) local: IceCredentials,
+    /// The client's ICE credentials.
+    pub(crate) remote: IceCredentials,
+    /// The client's certificate.
+    pub(crate) remote_fingerprint: Fingerprint,
+    /// What it sends or receives.
+    pub(crate) role: JoinRole,
+}
+
+/// What a new session sends or receives.
+#[derive(Debug)]
+pub(crate) enum JoinRole {
+    /// A publisher; this shard is the room's home.
+    Publisher(Arc<Published>),
+    /// A viewer.
+    Viewer {
+        /// The room's home shard.
+        home: usize,
+        /// What the room's publisher sends.
+        published: Arc<Published>,
+        /// Header extension ids.
+        extensions: Extensions,
+        /// What it gets.
+        subscriptions: Vec<Subscription>,
+    },
+}
+
+/// What a publisher sends.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Published {
+    /// Header extension ids.
+    pub(crate) extensions: Extensions,
+    /// Its tracks by slot.
+    pub(crate) tracks: Vec<TrackConfig>,
+    /// Its codecs by slot; none where it sends nothing.
+    pub(crate) formats: Formats,
+}
+
+/// One m-line of a viewer.
+#[derive(Debug, Clone)]
+pub(crate) struct Subscription {
+    /// Which track.
+    pub(crate) track: TrackIndex,
+    /// Its m-line.
+    pub(crate) mid: sfu_core::Mid,
+    /// SSRC of the media.
+    pub(crate) ssrc: u32,
+    /// SSRC of retransmissions.
+    pub(crate) rtx_ssrc: Option<u32>,
+    /// What the viewer decodes.
+    pub(crate) formats: Vec<sfu_core::Format>,
+}
+
+/// The answer to a [`Command::Join`] or [`Command::RestartIce`]: why not, in words for the log.
+pub(crate) type Reply = oneshot::Sender<Result<(), String>>;
+
+/// What a shard is told.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// A new session.
+    Join(Box<Join>, Reply),
+    /// A session ends.
+    Leave(SessionKey),
+    /// A session's ICE starts over.
+    RestartIce {
+        /// The session.
+        key: SessionKey,
+        /// Our new credentials.
+        local: IceCredentials,
+        /// The client's new credentials.
+        remote: IceCredentials,
+        /// The answer.
+        reply: Reply,
+    },
+    /// The publisher of a room that has viewers on this shard is another one now.
+    Published(BroadcastId, Arc<Published>),
+    /// Shard `shard` has viewers of a room whose home is here, or has them no more.
+    Relay {
+        /// The room.
+        room: BroadcastId,
+        /// The shard.
+        shard: usize,
+        /// Whether it wants the packets.
+        wanted: bool,
+    },
+    /// Shut down: end every session, then the thread.
+    Stop,
+}
+
+/// What a shard tells another one of a room, by value.
+#[derive(Debug)]
+pub(crate) struct Relayed {
+    /// The room.
+    pub(crate) room: BroadcastId,
+    /// What.
+    pub(crate) what: RelayedKind,
+}
+
+/// See [`Relayed`]. A packet is carried inline: nothing is allocated, nothing shared.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant)]
+pub(crate) enum RelayedKind {
+    /// A packet of a publisher.
+    Packet { track: TrackIndex, encoding: EncodingIndex, len: u16, bytes: [u8; MAX_PACKET] },
+    /// A publisher's clock.
+    Report(RelayedReport),
+    /// To the home: an encoding needs a keyframe.
+    KeyframeNeeded { track: TrackIndex, encoding: EncodingIndex },
+}
+
+/// The sending side of a shard's inbox. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct ShardHandle {
+    commands: Arc<Commands>,
+    relayed: SyncSender<Relayed>,
+    waker: Arc<Waker>,
+}
+
+/// The receiving side.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    commands: Arc<Commands>,
+    relayed: Receiver<Relayed>,
+}
+
+#[derive(Debug, Default)]
+struct Commands {
+    /// So that a shard looks at the lock only when something is there.
+    waiting: AtomicBool,
+    queue: Mutex<VecDeque<Command>>,
+}
+
+/// The inbox is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct InboxFull;
+
+/// A shard's inbox.
+pub(crate) fn inbox(waker: Arc<Waker>) -> (ShardHandle, Inbox) {
+    let commands = Arc::new(Commands::default());
+    let (sender, receiver) = sync_channel(MAX_RELAYED);
+    (ShardHandle { commands: commands.clone(), relayed: sender, waker }, Inbox { commands, relayed: receiver })
+}
+
+impl ShardHandle {
+    /// Hands over a command and wakes the shard. Departures and orders between shards are always taken: there is
+    /// one a session at most.
+    pub(crate) fn send(&self, command: Command) -> Result<(), InboxFull> {
+        {
+            let mut queue = self.commands.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let may_wait = matches!(command, Command::Join(..) | Command::RestartIce { .. });
+            if may_wait && queue.len() >= MAX_COMMANDS {
+                return Err(InboxFull);
+            }
+            queue.push_back(command);
+        }
+        self.commands.waiting.store(true, Ordering::Release);
+        self.wake();
+        Ok(())
+    }
+
+    /// Hands over a packet without waking: the caller wakes once a batch. `false` if it was dropped.
+    pub(crate) fn relay(&self, relayed: Relayed) -> bool {
+        match self.relayed.try_send(relayed) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+        }
+    }
+
+    /// Wakes the shard.
+    pub(crate) fn wake(&self) {
+        if let Err(error) = self.waker.wake() {
+            tracing::error!(%error, "a media thread cannot be woken");
+        }
+    }
+}
+
+impl Inbox {
+    /// The next command.
+    pub(crate) fn command(&self) -> Option<Command> {
+        if !self.commands.waiting.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut queue = self.commands.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let command = queue.pop_front();
+        if command.is_none() {
+            self.commands.waiting.store(false, Ordering::Release);
+        }
+        command
+    }
+
+    /// The next packet of another shard.
+    pub(crate) fn relayed(&self) -> Option<Relayed> {
+        self.relayed.try_recv().ok()
+    }
+}
+
+/// Why a session ended, for logs and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EndReason {
+    /// No check came in 15 s.
+    IceTimeout,
+    /// There was connectivity, and then no check for 15 s.
+    ConsentLost,
+    /// The DTLS handshake failed, or the client closed it.
+    Dtls,
+    /// The client said goodbye.
+    ClosedByPeer,
+    /// The control plane removed it.
+    Removed,
+    /// A fault inside.
+    Panic,
+}
+
+impl EndReason {
+    /// The label.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::IceTimeout => "ice_timeout",
+            Self::ConsentLost => "consent_lost",
+            Self::Dtls => "dtls",
+            Self::ClosedByPeer => "closed_by_peer",
+            Self::Removed => "removed",
+            Self::Panic => "panic",
+        }
+    }
+}
+
+/// What a shard tells the control plane. Never lost: what the channel does not take waits in the shard, which has at
+/// most two a session and one a publisher.
+#[derive(Debug)]
+pub(crate) enum ShardEvent {
+    /// ICE and DTLS are done.
+    Connected(SessionKey),
+    /// The session is gone.
+    Ended(SessionKey, EndReason),
+    /// What a publisher's tracks do.
+    Media {
+        /// The publisher.
+        key: SessionKey,
+        /// Its tracks.
+        states: Vec<TrackState>,
+        /// When media came last.
+        last_media: Option<Instant>,
+    },
+}

@@ -1,0 +1,130 @@
+//! The way out of a shard: what its core causes is encrypted and written into the send batch at once.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use contract::id::BroadcastId;
+use sfu_core::{Event, Outgoing, Peer, PublisherId, Sink};
+use slab::Slab;
+
+use super::command::{MAX_PACKET, Relayed, RelayedKind, ShardHandle};
+use super::participant::Participant;
+use super::room::RoomSlot;
+use crate::metrics::ShardCounters;
+
+/// Datagrams in one batch; a full one is sent before more are written.
+pub(super) const SEND_BATCH: usize = 512;
+
+/// Sockets, participants and neighbours of a shard.
+pub(super) struct Io {
+    pub(super) socket: Arc<udp::Socket>,
+    pub(super) batch: udp::SendBatch,
+    pub(super) participants: Slab<Participant>,
+    pub(super) rooms: HashMap<BroadcastId, RoomSlot>,
+    pub(super) room_of: HashMap<PublisherId, BroadcastId>,
+    /// All shards of the node, this one included.
+    pub(super) shards: Vec<ShardHandle>,
+    /// Shards to wake after this batch.
+    pub(super) wake: Vec<bool>,
+    /// What the core said during the last call.
+    pub(super) events: Vec<Event>,
+    pub(super) counters: Arc<ShardCounters>,
+}
+
+impl Io {
+    /// Adds a datagram as it is.
+    pub(super) fn push(&mut self, to: SocketAddr, from: SocketAddr, bytes: &[u8]) {
+        if self.batch.len() == SEND_BATCH {
+            self.flush();
+        }
+        // Longer than a datagram of ours can be: the transport makes none.
+        let _ = self.batch.push_slice(to, source(from), bytes);
+    }
+
+    /// Sends what waits.
+    pub(super) fn flush(&mut self) {
+        self.batch.flush(&self.socket);
+    }
+
+    /// Wakes the shards that were handed something.
+    pub(super) fn wake_shards(&mut self) {
+        for (wake, shard) in self.wake.iter_mut().zip(&self.shards) {
+            if std::mem::take(wake) {
+                shard.wake();
+            }
+        }
+    }
+
+    /// Hands `relayed` to a shard; a full inbox drops it, counted.
+    pub(super) fn relay(&mut self, shard: usize, relayed: Relayed) {
+        let Some(handle) = self.shards.get(shard) else { return };
+        if handle.relay(relayed) {
+            if let Some(wake) = self.wake.get_mut(shard) {
+                *wake = true;
+            }
+        } else {
+            ShardCounters::add(&self.counters.forward_drops, 1);
+        }
+    }
+}
+
+/// The local address to leave from; an unspecified one leaves the choice to the kernel.
+fn source(local: SocketAddr) -> Option<std::net::IpAddr> {
+    (!local.ip().is_unspecified()).then_some(local.ip())
+}
+
+impl Sink for Io {
+    fn rtp(&mut self, packet: Outgoing<'_>) {
+        if self.batch.len() == SEND_BATCH {
+            self.flush();
+        }
+        let Some(participant) = self.participants.get_mut(packet.peer.0 as usize) else { return };
+        let Some(pair) = participant.pair else { return };
+        let transport = &mut participant.transport;
+        if packet.retransmission {
+            ShardCounters::add(&self.counters.retransmissions, 1);
+        }
+        let _ = self.batch.push(pair.remote, source(pair.local), |buffer| {
+            let len = packet.write(buffer);
+            // A packet that cannot be protected is not sent at all.
+            if len == 0 { 0 } else { transport.protect_rtp(buffer, len).unwrap_or(0) }
+        });
+    }
+
+    fn rtcp(&mut self, peer: Peer, packet: &[u8]) {
+        if self.batch.len() == SEND_BATCH {
+            self.flush();
+        }
+        let Some(participant) = self.participants.get_mut(peer.0 as usize) else { return };
+        let Some(pair) = participant.pair else { return };
+        let transport = &mut participant.transport;
+        let _ = self.batch.push(pair.remote, source(pair.local), |buffer| {
+            let Some(place) = buffer.get_mut(..packet.len()) else { return 0 };
+            place.copy_from_slice(packet);
+            transport.protect_rtcp(buffer, packet.len()).unwrap_or(0)
+        });
+    }
+
+    fn relayed(&mut self, publisher: PublisherId, what: sfu_core::Relayed<'_>) {
+        let Some(&room) = self.room_of.get(&publisher) else { return };
+        let count = self.rooms.get(&room).map_or(0, |slot| slot.relays.len());
+        for index in 0..count {
+            let Some(&shard) = self.rooms.get(&room).and_then(|slot| slot.relays.get(index)) else { return };
+            let what = match what {
+                sfu_core::Relayed::Packet { track, encoding, packet } => {
+                    let mut bytes = [0; MAX_PACKET];
+                    let Some(place) = bytes.get_mut(..packet.len()) else { return };
+                    place.copy_from_slice(packet);
+                    RelayedKind::Packet { track, encoding, len: packet.len() as u16, bytes }
+                }
+                sfu_core::Relayed::Report(report) => RelayedKind::Report(report),
+            };
+            self.relay(shard, Relayed { room, what });
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        self.events.push(event);
+    }
+}

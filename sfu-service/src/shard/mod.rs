@@ -1,0 +1,15 @@
+//! The data plane: one thread a shard, each with its socket, participants and timers. Nothing is shared between
+//! shards but messages by value.
+
+mod command;
+mod convert;
+mod io;
+mod participant;
+mod room;
+mod run;
+
+pub(crate) use command::{
+    Command, InboxFull, Join, JoinRole, Published, ShardEvent, ShardHandle, Subscription,
+};
+pub(crate) use convert::{extensions, format, mid, track_index, tracks};
+pub(crate) use run::{Prepared, ShardSettings, prepare};

@@ -1,0 +1,51 @@
+//! One browser connection on a shard.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use contract::id::BroadcastId;
+use sfu_core::{Extensions, SubscriberId};
+use transport::{AddressPair, Transport};
+
+use super::command::{Published, Subscription};
+use crate::registry::SessionKey;
+
+/// A connection with its transport.
+pub(super) struct Participant {
+    pub(super) key: SessionKey,
+    pub(super) room: BroadcastId,
+    pub(super) transport: Transport,
+    /// Where media goes.
+    pub(super) pair: Option<AddressPair>,
+    /// The timer that is set for it; others in the heap are stale.
+    pub(super) timer: Option<Instant>,
+    /// Our ICE user fragments: the current one, and after a restart the one before.
+    pub(super) ufrags: Vec<String>,
+    pub(super) role: Role,
+}
+
+/// What a participant does.
+pub(super) enum Role {
+    /// It sends.
+    Publisher {
+        /// What it offered.
+        published: Arc<Published>,
+        /// It is the one that its room's viewers see.
+        current: bool,
+    },
+    /// It receives.
+    Viewer {
+        /// Header extension ids.
+        extensions: Extensions,
+        /// What it was promised.
+        subscriptions: Vec<Subscription>,
+        /// Its id once it is connected.
+        subscriber: Option<SubscriberId>,
+    },
+}
+
+impl Participant {
+    pub(super) fn is_publisher(&self) -> bool {
+        matches!(self.role, Role::Publisher { .. })
+    }
+}
