@@ -1,1 +1,188 @@
-//! turn-relay
+//! The TURN relay as a service: sockets, a thread and metrics around the state machine of `turn-proto`.
+//!
+//! ```no_run
+//! # async fn f() -> Result<(), turn_relay::StartError> {
+//! let mut registry = prometheus_client::registry::Registry::default();
+//! let config = turn_relay::Config {
+//!     public_ips: vec!["198.51.100.7".parse().expect("an address")],
+//!     secret: service_kit::config::Secret::new("shared with meta".to_owned()),
+//!     ..turn_relay::Config::default()
+//! };
+//! let relay = turn_relay::TurnRelay::start(config, &mut registry).await?;
+//! println!("TURN on {:?}", relay.listen_addrs());
+//! relay.drain(std::time::Duration::from_secs(10)).await;
+//! # Ok(()) }
+//! ```
+
+mod config;
+mod metrics;
+mod worker;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use prometheus_client::registry::Registry;
+use rand::SeedableRng as _;
+use rand::rngs::{StdRng, SysRng};
+use tokio::sync::{oneshot, watch};
+
+pub use config::{Config, Limits, MediaPorts, ParseMediaPortsError, ParsePortRangeError, PortRange};
+
+use metrics::Metrics;
+use worker::{Handle, Order, Worker};
+
+/// Why the relay cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Config(#[from] service_kit::config::ConfigError),
+    /// A setting is wrong in a way that only the state machine sees.
+    #[error(transparent)]
+    Proto(#[from] turn_proto::ConfigError),
+    /// A client address cannot be opened.
+    #[error("cannot listen on {address}/udp (setting `listen`): {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A relay address cannot be used.
+    #[error("cannot use the relay address {address} (setting `public_ips`): {source}")]
+    Relay {
+        /// The address.
+        address: IpAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The event loop or its thread cannot be made, or the system has no randomness.
+    #[error("cannot start the relay thread: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// A running TURN relay. It owns its thread: dropping it stops the thread and waits for it.
+#[derive(Debug)]
+pub struct TurnRelay {
+    listen: Vec<SocketAddr>,
+    workers: Vec<Running>,
+    failed: watch::Receiver<bool>,
+}
+
+struct Running {
+    handle: Handle,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Running")
+    }
+}
+
+impl TurnRelay {
+    /// Validates, opens the client sockets and starts the thread.
+    ///
+    /// # Errors
+    /// [`StartError`] names the setting.
+    pub async fn start(config: Config, registry: &mut Registry) -> Result<Self, StartError> {
+        config.validate()?;
+        let mut listeners = Vec::new();
+        for address in &config.listen {
+            let options = udp::Options { dual_stack: false, ..udp::Options::default() };
+            let socket = udp::Socket::bind_with(*address, options)
+                .map_err(|source| StartError::Listen { address: *address, source })?;
+            listeners.push(socket);
+        }
+        let listen: Vec<SocketAddr> = listeners.iter().map(udp::Socket::local_addr).collect();
+        let mut binds = HashMap::new();
+        for address in &config.public_ips {
+            let bind = worker::bind_address(*address)
+                .map_err(|source| StartError::Relay { address: *address, source })?;
+            if bind.is_unspecified() {
+                tracing::info!("a relay address is not of this machine: relay sockets take all addresses");
+            }
+            binds.insert(*address, bind);
+        }
+
+        let rng = StdRng::try_from_rng(&mut SysRng).map_err(|error| StartError::Thread(io::Error::other(error)))?;
+        let server =
+            turn_proto::Server::new(config.proto(), rng, Instant::now(), service_kit::unix_now())?;
+        let metrics = Metrics::register(registry);
+        let (worker, handle) = Worker::new(listeners, binds, server, metrics).map_err(StartError::Thread)?;
+        let (failure, failed) = watch::channel(false);
+        let thread = std::thread::Builder::new()
+            .name("turn-0".to_owned())
+            .spawn(move || run(worker, &failure))
+            .map_err(StartError::Thread)?;
+        let workers = vec![Running { handle, thread: Mutex::new(Some(thread)) }];
+        Ok(Self { listen, workers, failed })
+    }
+
+    /// The UDP addresses for clients, in the order of the settings, with the ports that were taken for 0.
+    #[must_use]
+    pub fn listen_addrs(&self) -> &[SocketAddr] {
+        &self.listen
+    }
+
+    /// Resolves when a thread ended by itself: the service has failed, live allocations are gone.
+    pub async fn failed(&self) {
+        let mut failed = self.failed.clone();
+        if failed.wait_for(|failed| *failed).await.is_err() {
+            // Every thread ended as it was told to: that is no failure.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Takes no new allocations, waits until the live ones have ended or `deadline` has passed, and stops.
+    pub async fn drain(&self, deadline: Duration) {
+        let drained = async {
+            for worker in &self.workers {
+                let (sender, done) = oneshot::channel();
+                worker.handle.give(Order::Drain(sender));
+                // A worker that is gone has nothing to drain.
+                let _ = done.await;
+            }
+        };
+        if tokio::time::timeout(deadline, drained).await.is_err() {
+            tracing::info!("the drain deadline has passed: live allocations end now");
+        }
+        self.stop();
+    }
+
+    /// Stops the threads, which look at their orders at once, and waits for them.
+    fn stop(&self) {
+        for worker in &self.workers {
+            worker.handle.give(Order::Stop);
+        }
+        for worker in &self.workers {
+            let thread = worker.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if thread.is_some_and(|thread| thread.join().is_err()) {
+                tracing::error!("a relay thread had failed");
+            }
+        }
+    }
+}
+
+impl Drop for TurnRelay {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A thread's life. An end that nobody asked for, a panic included, is told to whoever waits for
+/// [`TurnRelay::failed`].
+fn run(worker: Worker, failure: &watch::Sender<bool>) {
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| worker.run()));
+    let why = match result {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "a panic".to_owned(),
+    };
+    tracing::error!(error = why, "the relay thread has failed");
+    failure.send_replace(true);
+}

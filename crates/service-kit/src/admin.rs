@@ -44,7 +44,8 @@ impl Readiness {
     }
 }
 
-pub(crate) fn configure(config: &mut web::ServiceConfig, readiness: Readiness, registry: Arc<Registry>) {
+/// The routes of the admin port, for a binary that has no other HTTP.
+pub fn configure(config: &mut web::ServiceConfig, readiness: Readiness, registry: Arc<Registry>) {
     config
         .app_data(web::Data::new(readiness))
         .app_data(web::Data::from(registry))

@@ -25,4 +25,4 @@ pub use server::{
 };
 pub use stats::Stats;
 pub use types::{ClientAddr, Family, FiveTuple, PeerAddr, RelayId, Transport};
-pub use wire::{CHANNEL_NUMBERS, HEADROOM, TAILROOM};
+pub use wire::{CHANNEL_NUMBERS, Header, MAX_HEADER, MAX_PADDING};

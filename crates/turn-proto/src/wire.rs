@@ -16,12 +16,11 @@ use stun::message::{MAGIC_COOKIE, MESSAGE_HEADER_SIZE, TRANSACTION_ID_SIZE};
 
 use crate::types::Transport;
 
-/// Free bytes that a buffer needs before a peer's datagram, so that the header for the client can be written
-/// in place: a Data indication with an IPv6 address (20 + 4 + 20 + 4).
-pub const HEADROOM: usize = 48;
+/// Longest header before a payload for a client: a Data indication with an IPv6 address (20 + 4 + 20 + 4).
+pub const MAX_HEADER: usize = 48;
 
-/// Free bytes that a buffer needs after a peer's datagram, for padding.
-pub const TAILROOM: usize = 3;
+/// Longest padding behind it.
+pub const MAX_PADDING: usize = 3;
 
 /// Channel numbers that a client may bind (RFC 8656, section 12).
 pub const CHANNEL_NUMBERS: RangeInclusive<u16> = 0x4000..=0x4FFF;
@@ -97,52 +96,89 @@ pub(crate) fn send_indication(buf: &[u8]) -> Option<(SocketAddr, Range<usize>)> 
     Some((peer?, data?))
 }
 
-/// Writes a ChannelData header before `payload` and returns the range of the message.
-pub(crate) fn write_channel_data(
-    buf: &mut [u8],
-    payload: Range<usize>,
-    number: u16,
-    transport: Transport,
-) -> Option<Range<usize>> {
-    let length = u16::try_from(payload.len()).ok()?;
-    let start = payload.start.checked_sub(4)?;
-    let header = buf.get_mut(start..payload.start)?;
-    header.get_mut(..2)?.copy_from_slice(&number.to_be_bytes());
-    header.get_mut(2..)?.copy_from_slice(&length.to_be_bytes());
-    let end = match transport {
-        Transport::Udp => payload.end,
-        Transport::Stream => pad(buf, payload)?,
-    };
-    Some(start..end)
+/// What surrounds a payload on its way to a client: `bytes()`, the payload, `padding()` zero bytes. It is
+/// apart from the payload, so that the owner of the buffers may write it before the payload, gather both in
+/// one call, or copy both into a batch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    bytes: [u8; MAX_HEADER],
+    len: usize,
+    padding: usize,
 }
 
-/// Writes a Data indication's header before `payload` and its padding behind, and returns the range of the
-/// message.
-pub(crate) fn write_data_indication(
-    buf: &mut [u8],
-    payload: Range<usize>,
+impl Header {
+    /// The bytes before the payload.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// The number of zero bytes behind it, at most [`MAX_PADDING`].
+    #[must_use]
+    pub fn padding(&self) -> usize {
+        self.padding
+    }
+
+    /// Writes header, payload and padding to the start of `out` and returns their length, or `None` if `out`
+    /// is too short.
+    #[must_use]
+    pub fn write_message(&self, payload: &[u8], out: &mut [u8]) -> Option<usize> {
+        let mut writer = Writer { buf: out };
+        writer.put(self.bytes())?;
+        writer.put(payload)?;
+        writer.put([0; MAX_PADDING].get(..self.padding)?)?;
+        Some(self.len + payload.len() + self.padding)
+    }
+
+    fn new(padding: usize, fill: impl FnOnce(&mut Writer<'_>) -> Option<()>) -> Option<Self> {
+        let mut bytes = [0; MAX_HEADER];
+        let mut writer = Writer { buf: &mut bytes };
+        fill(&mut writer)?;
+        let len = MAX_HEADER - writer.buf.len();
+        Some(Self { bytes, len, padding })
+    }
+}
+
+impl std::fmt::Debug for Header {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Header({:02x?} .. {} zeros)", self.bytes(), self.padding)
+    }
+}
+
+/// A ChannelData header. Over a stream the message is padded to four bytes (RFC 8656, section 12.5).
+pub(crate) fn channel_data_header(payload: usize, number: u16, transport: Transport) -> Option<Header> {
+    let length = u16::try_from(payload).ok()?;
+    let padding = match transport {
+        Transport::Udp => 0,
+        Transport::Stream => payload.next_multiple_of(4) - payload,
+    };
+    Header::new(padding, |out| {
+        out.put(&number.to_be_bytes())?;
+        out.put(&length.to_be_bytes())
+    })
+}
+
+/// A Data indication's header.
+pub(crate) fn data_indication_header(
+    payload: usize,
     peer: SocketAddr,
     id: &[u8; TRANSACTION_ID_SIZE],
-) -> Option<Range<usize>> {
-    let data_length = u16::try_from(payload.len()).ok()?;
+) -> Option<Header> {
+    let data_length = u16::try_from(payload).ok()?;
     let mut address = [0; MAX_ADDRESS];
     let address = write_xor_address(&mut address, peer, id);
-    let header = MESSAGE_HEADER_SIZE + 4 + address.len() + 4;
-    let start = payload.start.checked_sub(header)?;
-    let end = pad(buf, payload.clone())?;
-    let length = u16::try_from(end - start - MESSAGE_HEADER_SIZE).ok()?;
-
-    let mut out = Writer { buf: buf.get_mut(start..payload.start)? };
-    out.put(&DATA_INDICATION.to_be_bytes())?;
-    out.put(&length.to_be_bytes())?;
-    out.put(&MAGIC_COOKIE.to_be_bytes())?;
-    out.put(id)?;
-    out.put(&XOR_PEER_ADDRESS.to_be_bytes())?;
-    out.put(&u16::try_from(address.len()).ok()?.to_be_bytes())?;
-    out.put(address)?;
-    out.put(&DATA.to_be_bytes())?;
-    out.put(&data_length.to_be_bytes())?;
-    Some(start..end)
+    let length = u16::try_from(4 + address.len() + 4 + payload.next_multiple_of(4)).ok()?;
+    Header::new(payload.next_multiple_of(4) - payload, |out| {
+        out.put(&DATA_INDICATION.to_be_bytes())?;
+        out.put(&length.to_be_bytes())?;
+        out.put(&MAGIC_COOKIE.to_be_bytes())?;
+        out.put(id)?;
+        out.put(&XOR_PEER_ADDRESS.to_be_bytes())?;
+        out.put(&u16::try_from(address.len()).ok()?.to_be_bytes())?;
+        out.put(address)?;
+        out.put(&DATA.to_be_bytes())?;
+        out.put(&data_length.to_be_bytes())
+    })
 }
 
 /// Longest XOR-…-ADDRESS value: family, port, an IPv6 address.
@@ -190,13 +226,6 @@ fn mask(id: &[u8; TRANSACTION_ID_SIZE]) -> u128 {
     u128::from_be_bytes(mask)
 }
 
-/// Zeroes the padding behind `payload` and returns where it ends.
-fn pad(buf: &mut [u8], payload: Range<usize>) -> Option<usize> {
-    let end = payload.end.checked_add(payload.len().next_multiple_of(4) - payload.len())?;
-    buf.get_mut(payload.end..end)?.fill(0);
-    Some(end)
-}
-
 pub(crate) fn u16_at(buf: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes(buf.get(at..at.checked_add(2)?)?.try_into().ok()?))
 }
@@ -224,6 +253,13 @@ mod tests {
 
     use super::*;
 
+    fn written(header: Header, payload: &[u8]) -> Vec<u8> {
+        let mut out = vec![0xEE; 2000];
+        let length = header.write_message(payload, &mut out).expect("room");
+        out.truncate(length);
+        out
+    }
+
     fn address() -> impl Strategy<Value = SocketAddr> {
         (any::<IpAddr>(), any::<u16>()).prop_map(|(ip, port)| SocketAddr::new(ip, port))
     }
@@ -240,12 +276,8 @@ mod tests {
         fn a_data_indication_reads_back_as_a_send_of_the_same(
             payload in proptest::collection::vec(any::<u8>(), 0..1500), peer in address(), id: [u8; 12],
         ) {
-            let mut buf = vec![0xEE; HEADROOM];
-            buf.extend(&payload);
-            buf.extend([0xEE; TAILROOM]);
-            let range = HEADROOM..HEADROOM + payload.len();
-            let message = write_data_indication(&mut buf, range, peer, &id).expect("fits");
-            let mut message = buf[message].to_vec();
+            let header = data_indication_header(payload.len(), peer, &id).expect("fits");
+            let mut message = written(header, &payload);
             prop_assert_eq!(u16_at(&message, 0), Some(DATA_INDICATION));
             message[..2].copy_from_slice(&SEND_INDICATION.to_be_bytes());
             prop_assert_eq!(classify(&message), Kind::Send);
@@ -258,14 +290,10 @@ mod tests {
             payload in proptest::collection::vec(any::<u8>(), 0..1500), number in CHANNEL_NUMBERS, stream: bool,
         ) {
             let transport = if stream { Transport::Stream } else { Transport::Udp };
-            let mut buf = vec![0xEE; HEADROOM];
-            buf.extend(&payload);
-            buf.extend([0xEE; TAILROOM]);
-            let range = HEADROOM..HEADROOM + payload.len();
-            let message = write_channel_data(&mut buf, range, number, transport).expect("fits");
-            let message = &buf[message];
+            let header = channel_data_header(payload.len(), number, transport).expect("fits");
+            let message = written(header, &payload);
             prop_assert_eq!(message.len() % 4 == 0, stream || payload.len() % 4 == 0);
-            let Kind::ChannelData { number: read, payload: at } = classify(message) else { panic!("noise") };
+            let Kind::ChannelData { number: read, payload: at } = classify(&message) else { panic!("noise") };
             prop_assert_eq!((read, &message[at]), (number, &payload[..]));
         }
 
@@ -284,10 +312,12 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_without_room_is_refused_not_overrun() {
-        let mut buf = [0; 20];
+    fn what_does_not_fit_is_refused_not_cut() {
         let peer = SocketAddr::from(([192, 0, 2, 1], 9));
-        assert_eq!(write_data_indication(&mut buf, 10..20, peer, &[0; 12]), None);
-        assert_eq!(write_channel_data(&mut buf, 3..20, 0x4000, Transport::Udp), None);
+        assert_eq!(data_indication_header(65_536, peer, &[0; 12]), None);
+        assert_eq!(channel_data_header(65_536, 0x4000, Transport::Udp), None);
+        let header = channel_data_header(5, 0x4000, Transport::Stream).expect("fits");
+        assert_eq!(header.write_message(&[1; 5], &mut [0; 11]), None);
+        assert_eq!(header.write_message(&[1; 5], &mut [0; 12]), Some(12));
     }
 }

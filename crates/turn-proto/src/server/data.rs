@@ -9,7 +9,7 @@ use rand::Rng;
 
 use super::{Owner, Server};
 use crate::types::{Family, FiveTuple, PeerAddr, RelayId};
-use crate::wire;
+use crate::wire::{self, Header};
 
 /// A datagram that goes to a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,34 +22,32 @@ pub struct ToPeer {
     pub payload: Range<usize>,
 }
 
-/// A message that goes to a client.
+/// A peer's datagram that goes to a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToClient {
     /// To whom, and from which server address.
     pub to: FiveTuple,
-    /// The message's place in the buffer that was handed in; its header was written before the payload.
-    pub message: Range<usize>,
+    /// What surrounds the datagram.
+    pub header: Header,
 }
 
 impl<R: Rng> Server<R> {
-    /// A datagram that a relay socket received: `payload` is its place in `buf`, with
-    /// [`crate::HEADROOM`] bytes before and [`crate::TAILROOM`] bytes behind it, which are written to. The
-    /// answer says what to send to which client.
+    /// A datagram of `payload` bytes that a relay socket received. The answer says which client gets it, and
+    /// inside what.
     ///
     /// A peer needs a permission, then a channel decides the form (RFC 8656, section 12.7).
     pub fn handle_peer(
         &mut self,
-        buf: &mut [u8],
-        payload: Range<usize>,
+        payload: usize,
         relay: RelayId,
         peer: PeerAddr,
         now: Instant,
     ) -> Option<ToClient> {
-        let answer = self.to_client(buf, payload.clone(), relay, peer.0, now);
+        let answer = self.to_client(payload, relay, peer.0, now);
         match &answer {
             Some(_) => {
                 self.stats.to_client_packets += 1;
-                self.stats.to_client_bytes += payload.len() as u64;
+                self.stats.to_client_bytes += payload as u64;
             }
             None => self.stats.dropped_from_peer += 1,
         }
@@ -58,8 +56,7 @@ impl<R: Rng> Server<R> {
 
     fn to_client(
         &mut self,
-        buf: &mut [u8],
-        payload: Range<usize>,
+        payload: usize,
         relay: RelayId,
         peer: SocketAddr,
         now: Instant,
@@ -75,15 +72,15 @@ impl<R: Rng> Server<R> {
             return None;
         }
         let to = allocation.tuple;
-        let message = match allocation.channel_to(peer, now) {
-            Some(number) => wire::write_channel_data(buf, payload, number, to.transport),
+        let header = match allocation.channel_to(peer, now) {
+            Some(number) => wire::channel_data_header(payload, number, to.transport),
             None => {
                 let mut id = [0; 12];
                 self.rng.fill_bytes(&mut id);
-                wire::write_data_indication(buf, payload, peer, &id)
+                wire::data_indication_header(payload, peer, &id)
             }
         }?;
-        Some(ToClient { to, message })
+        Some(ToClient { to, header })
     }
 
     pub(super) fn channel_data(
