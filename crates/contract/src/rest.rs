@@ -50,8 +50,10 @@ pub struct Broadcast {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CreateBroadcast {
     /// Title.
+    #[schema(max_length = 255, pattern = r"^[^\u0000]*$")]
     pub name: String,
     /// Description.
+    #[schema(max_length = 255, pattern = r"^[^\u0000]*$")]
     pub description: String,
 }
 
@@ -79,9 +81,11 @@ pub struct CreatedBroadcast {
 pub struct UpdateBroadcast {
     /// Title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 255, pattern = r"^[^\u0000]*$")]
     pub name: Option<String>,
     /// Description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 255, pattern = r"^[^\u0000]*$")]
     pub description: Option<String>,
     /// First media.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,6 +98,7 @@ pub struct UpdateBroadcast {
     pub status: Option<Status>,
     /// Viewers now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0)]
     pub viewer_count: Option<i64>,
 }
 
@@ -125,9 +130,11 @@ pub struct IceServers {
 pub struct TokenRequest {
     /// Wanted rights; absent means subscribe and chat. More needs the key of the room or an admin token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_items = 1)]
     pub grants: Option<Vec<Grant>>,
     /// Display name that chat shows, at most 64 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     pub name: Option<String>,
 }
 
@@ -156,6 +163,7 @@ pub struct NewStreamKey {
 pub struct CreateGroup {
     /// Title, may be empty.
     #[serde(default)]
+    #[schema(max_length = 255, pattern = r"^[^\u0000]*$")]
     pub name: String,
 }
 

@@ -1,0 +1,98 @@
+//! Request bodies: bounded in size and time, JSON only where JSON is wanted.
+
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::http::{StatusCode, header};
+use actix_web::web::{BytesMut, Payload};
+use futures_util::StreamExt as _;
+use serde::de::DeserializeOwned;
+use service_kit::HttpProblem;
+
+/// Most bytes of a body.
+pub(crate) const MAX_BODY: usize = 64 * 1024;
+/// Most bytes of a report of another service: 10,000 broadcasts at 200 bytes fit well.
+pub(crate) const MAX_REPORT: usize = 4 * 1024 * 1024;
+/// Longest time that a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Reads the whole body.
+pub(crate) async fn read(
+    request: &HttpRequest,
+    mut payload: Payload,
+    limit: usize,
+) -> Result<BytesMut, HttpProblem> {
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    if announced.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > limit) {
+        return Err(too_large(limit));
+    }
+    let collect = async {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|_| HttpProblem::bad_request("the body cannot be read"))?;
+            if body.len() + chunk.len() > limit {
+                return Err(too_large(limit));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    };
+    match tokio::time::timeout(BODY_TIMEOUT, collect).await {
+        Ok(body) => body,
+        Err(_) => Err(HttpProblem::plain(StatusCode::REQUEST_TIMEOUT).detail("the body took too long")),
+    }
+}
+
+/// Reads a JSON body.
+pub(crate) async fn json<T: DeserializeOwned>(
+    request: &HttpRequest,
+    payload: Payload,
+    limit: usize,
+) -> Result<T, HttpProblem> {
+    check_json(request)?;
+    let body = read(request, payload, limit).await?;
+    parse(&body)
+}
+
+/// Reads a JSON body; no body at all is `T::default()`.
+pub(crate) async fn json_or_nothing<T: DeserializeOwned + Default>(
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<T, HttpProblem> {
+    let body = read(request, payload, MAX_BODY).await?;
+    if body.is_empty() {
+        return Ok(T::default());
+    }
+    check_json(request)?;
+    parse(&body)
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, HttpProblem> {
+    serde_json::from_slice(body).map_err(|error| HttpProblem::bad_request(format!("JSON: {error}")))
+}
+
+fn check_json(request: &HttpRequest) -> Result<(), HttpProblem> {
+    let media_type = media_type(request);
+    if media_type == "application/json" || media_type.ends_with("+json") {
+        Ok(())
+    } else {
+        Err(unsupported("send application/json"))
+    }
+}
+
+/// The media type of the body, in lower case and without parameters.
+pub(crate) fn media_type(request: &HttpRequest) -> String {
+    let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// 415 with words.
+pub(crate) fn unsupported(detail: &str) -> HttpProblem {
+    HttpProblem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported media type")
+        .detail(detail)
+}
+
+fn too_large(limit: usize) -> HttpProblem {
+    HttpProblem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Body too large")
+        .detail(format!("the body may have at most {limit} bytes"))
+}

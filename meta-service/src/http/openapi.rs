@@ -1,0 +1,207 @@
+//! `/openapi.json` and `/docs`: the API described by its own code, and a page to try it.
+
+use std::sync::Arc;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse};
+use contract::problem::Problem;
+use service_kit::HttpProblem;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{IntoResponses, Modify, OpenApi};
+
+use super::{Answer, broadcasts, groups, ice, thumbnails, tokens};
+
+/// The OpenAPI document of the public routes.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Madang meta service",
+        description = "The catalogue of broadcasts and groups. Errors are problem details (RFC 9457).",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
+    ),
+    paths(
+        broadcasts::list,
+        broadcasts::create,
+        broadcasts::read,
+        broadcasts::update,
+        broadcasts::replace_key,
+        tokens::of_broadcast,
+        thumbnails::read,
+        thumbnails::write,
+        groups::list,
+        groups::create,
+        groups::read,
+        groups::delete,
+        tokens::of_group,
+        ice::read,
+    ),
+    tags(
+        (name = "broadcasts", description = "Live broadcasts"),
+        (name = "thumbnails", description = "A picture of a broadcast"),
+        (name = "groups", description = "Group calls"),
+        (name = "tokens", description = "Join tokens and ICE servers"),
+    ),
+    modifiers(&Bearer)
+)]
+struct Document;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
+            "A stream key or owner key as it was shown once, or a join, creator, admin or service token",
+        ));
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme.build()));
+    }
+}
+
+/// Declares the problems that an operation answers with.
+macro_rules! problems {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident = $status:literal, $what:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(IntoResponses)]
+        #[allow(dead_code, reason = "only its description is used")]
+        pub(crate) enum $name {
+            $(
+                #[response(status = $status, description = $what, content_type = "application/problem+json")]
+                $variant(Problem),
+            )*
+        }
+    };
+}
+
+problems!(
+    /// Of a list.
+    ListProblems {
+        BadRequest = 400, "A parameter";
+        Unavailable = 503, "The database is away";
+    }
+);
+problems!(
+    /// Of the list of groups.
+    GroupsProblems {
+        BadRequest = 400, "A parameter";
+        Unauthorized = 401, "No valid credential";
+        Forbidden = 403, "Not with this credential";
+        Unavailable = 503, "The database is away";
+    }
+);
+problems!(
+    /// Of reading one thing.
+    ReadProblems {
+        NotFound = 404, "There is none";
+        Unavailable = 503, "The database is away";
+    }
+);
+problems!(
+    /// Of a creation.
+    CreateProblems {
+        BadRequest = 400, "A missing field, a wrong type, a text that is too long";
+        Unauthorized = 401, "No valid credential";
+        Forbidden = 403, "Not with this credential";
+        Timeout = 408, "The body took too long";
+        TooLarge = 413, "More than 64 KiB";
+        MediaType = 415, "Not JSON";
+        Mismatch = 422, "The Idempotency-Key came with another request before";
+        TooMany = 429, "Too many from one address";
+        Unavailable = 503, "The database is away";
+    }
+);
+problems!(
+    /// Of a change.
+    UpdateProblems {
+        BadRequest = 400, "A wrong type, a text that is too long";
+        Unauthorized = 401, "No valid credential";
+        Forbidden = 403, "Not with this credential, or a field that only services set";
+        NotFound = 404, "There is none";
+        Timeout = 408, "The body took too long";
+        Conflict = 409, "The status does not move that way";
+        Changed = 412, "It is no longer what If-Match names";
+        TooLarge = 413, "More than 64 KiB";
+        MediaType = 415, "Not JSON";
+        Unavailable = 503, "The database is away";
+    }
+);
+problems!(
+    /// Of replacing a key.
+    KeyProblems {
+        Unauthorized = 401, "No valid credential";
+        Forbidden = 403, "Not with this credential";
+        NotFound = 404, "There is none";
+        Unavailable = 503, "The database is away";
+    }
+);
+problems!(
+    /// Of deleting.
+    DeleteProblems {
+        Unauthorized = 401, "No valid credential";
+        Forbidden = 403, "Not with this credential";
+        NotFound = 404, "There is none";
+        Unavailable = 503, "The database is away";
+    }
+);
+problems!(
+    /// Of asking for a token.
+    TokenProblems {
+        BadRequest = 400, "An unknown grant, a name that is too long";
+        Unauthorized = 401, "No valid credential";
+        Forbidden = 403, "Not with this credential";
+        NotFound = 404, "There is none";
+        Timeout = 408, "The body took too long";
+        TooLarge = 413, "More than 64 KiB";
+        MediaType = 415, "Not JSON";
+        Unavailable = 503, "The database is away";
+    }
+);
+problems!(
+    /// Of setting a thumbnail.
+    ThumbnailProblems {
+        BadRequest = 400, "Not a picture of that type";
+        Unauthorized = 401, "No valid credential";
+        Forbidden = 403, "Not with this credential";
+        NotFound = 404, "There is no such broadcast";
+        Timeout = 408, "The body took too long";
+        Conflict = 409, "The broadcast is closed";
+        TooLarge = 413, "More than 64 KiB";
+        MediaType = 415, "Neither JPEG nor WebP";
+        Unavailable = 503, "The database is away";
+    }
+);
+problems!(
+    /// Of asking for ICE servers.
+    IceProblems {
+        Unauthorized = 401, "No valid credential";
+        Unavailable = 503, "The database is away";
+    }
+);
+
+pub(crate) async fn document() -> HttpResponse {
+    HttpResponse::Ok().json(openapi())
+}
+
+/// The page's own paths are relative to `/docs/`.
+pub(crate) async fn redirect() -> HttpResponse {
+    HttpResponse::PermanentRedirect().insert_header((header::LOCATION, "/docs/")).finish()
+}
+
+/// What the page may load: itself. Its library sets styles from script, and has pictures inside its style sheet.
+const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                      object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+pub(crate) async fn page(request: HttpRequest) -> Answer {
+    let config = Arc::new(utoipa_swagger_ui::Config::new(["/openapi.json"]));
+    let file = utoipa_swagger_ui::serve(request.match_info().query("file"), config)
+        .map_err(|_| HttpProblem::plain(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR))?
+        .ok_or_else(|| HttpProblem::not_found("there is no such file"))?;
+    Ok(HttpResponse::Ok()
+        .content_type(file.content_type)
+        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        .body(file.bytes.into_owned()))
+}

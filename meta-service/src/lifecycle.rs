@@ -1,0 +1,301 @@
+//! How a broadcast moves: READY, then STREAMING, then CLOSED, and never back. Pure: rows, reports and `now` in,
+//! changes and orders out.
+//!
+//! ```text
+//!            first media, a peer-to-peer streamer
+//!   READY ----------------------------------------> STREAMING
+//!     |                                                 |
+//!     | 24 h without media, closed by its owner         | ended, closed by its owner,
+//!     |                                                 | 30 s without a publisher
+//!     +------------------> CLOSED <---------------------+
+//! ```
+
+use chrono::{DateTime, TimeDelta, Utc};
+use contract::rest::{
+    Broadcast, CloseReason, MAX_TEXT_CHARS, MediaReport, MediaState, Status, UpdateBroadcast,
+};
+
+use crate::store::{Record, Seen, whole_millis};
+
+/// How long a broadcast stays STREAMING without a publisher.
+pub const PUBLISHER_GRACE: TimeDelta = TimeDelta::seconds(30);
+/// How long a broadcast stays READY without media.
+pub const UNSTARTED_GRACE: TimeDelta = TimeDelta::hours(24);
+
+/// The next state of a row: every column that a change may touch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Title.
+    pub name: String,
+    /// Description.
+    pub description: String,
+    /// Status.
+    pub status: Status,
+    /// First media.
+    pub started_at: Option<DateTime<Utc>>,
+    /// End.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// New viewer count, `None` to leave it.
+    pub viewer_count: Option<i64>,
+    /// New sign of life, `None` to leave it.
+    pub seen_at: Option<DateTime<Utc>>,
+    /// Only if the last sign of life is not after this.
+    pub unless_seen_after: Option<DateTime<Utc>>,
+}
+
+impl Change {
+    /// The row as it is.
+    fn of(broadcast: &Broadcast) -> Self {
+        Self {
+            name: broadcast.name.clone(),
+            description: broadcast.description.clone(),
+            status: broadcast.status,
+            started_at: broadcast.started_at,
+            ended_at: broadcast.ended_at,
+            viewer_count: None,
+            seen_at: None,
+            unless_seen_after: None,
+        }
+    }
+
+    fn start(&mut self, started_at: DateTime<Utc>, now: DateTime<Utc>) {
+        self.status = Status::Streaming;
+        self.started_at = Some(self.started_at.unwrap_or(started_at).min(now));
+        self.seen_at = Some(now);
+    }
+
+    fn close(&mut self, ended_at: DateTime<Utc>, now: DateTime<Utc>) {
+        self.status = Status::Closed;
+        let ended_at = ended_at.min(now);
+        self.ended_at = Some(self.started_at.map_or(ended_at, |started_at| ended_at.max(started_at)));
+        self.viewer_count = Some(0);
+    }
+}
+
+/// What one report about one broadcast leads to.
+#[derive(Debug, Clone, Default)]
+pub struct Verdict {
+    /// The row changes.
+    pub change: Option<Change>,
+    /// A sign of life to record.
+    pub seen: Option<Seen>,
+    /// The node has to end it.
+    pub order: Option<CloseReason>,
+}
+
+/// A node's report about a broadcast; `record` is `None` where there is no such broadcast.
+#[must_use]
+pub fn media(record: Option<&Record>, report: &MediaReport, now: DateTime<Utc>) -> Verdict {
+    let Some(record) = record.filter(|record| record.broadcast.status != Status::Closed) else {
+        return Verdict { order: Some(CloseReason::Closed), ..Verdict::default() };
+    };
+    if report.key_revision != record.key_revision {
+        return Verdict { order: Some(CloseReason::KeyRevoked), ..Verdict::default() };
+    }
+    let started_at = whole_millis(report.started_at);
+    let last_media_at = whole_millis(report.last_media_at).min(now);
+    let mut change = Change::of(&record.broadcast);
+    if record.broadcast.status == Status::Ready {
+        change.start(started_at, now);
+    }
+    if report.state == MediaState::Ended {
+        change.close(record.last_media_at.map_or(last_media_at, |known| known.max(last_media_at)), now);
+    }
+    let moved = change.status != record.broadcast.status;
+    let present = report.state == MediaState::Live;
+    Verdict {
+        change: moved.then_some(change),
+        seen: Some(Seen { id: record.broadcast.id, last_media_at, present }),
+        order: None,
+    }
+}
+
+/// A peer-to-peer streamer is there, which is all the media that can be known of it.
+#[must_use]
+pub fn peer_to_peer(record: &Record, now: DateTime<Utc>) -> Verdict {
+    if record.broadcast.status == Status::Closed {
+        return Verdict::default();
+    }
+    let mut change = Change::of(&record.broadcast);
+    change.start(now, now);
+    Verdict {
+        change: (record.broadcast.status == Status::Ready).then_some(change),
+        seen: Some(Seen { id: record.broadcast.id, last_media_at: now, present: true }),
+        order: None,
+    }
+}
+
+/// Nobody reports the broadcast: what time alone changes.
+#[must_use]
+pub fn idle(record: &Record, now: DateTime<Utc>) -> Option<Change> {
+    let broadcast = &record.broadcast;
+    let mut change = Change::of(broadcast);
+    match broadcast.status {
+        Status::Streaming => {
+            let limit = now - PUBLISHER_GRACE;
+            if record.seen_at.is_some_and(|seen_at| seen_at > limit) {
+                return None;
+            }
+            let last = record.last_media_at.or(record.seen_at).or(broadcast.started_at).unwrap_or(now);
+            change.close(last, now);
+            // It may be seen again between reading the row and writing it.
+            change.unless_seen_after = Some(limit);
+            Some(change)
+        }
+        Status::Ready if broadcast.created_at <= now - UNSTARTED_GRACE => {
+            change.close(now, now);
+            Some(change)
+        }
+        Status::Ready | Status::Closed => None,
+    }
+}
+
+/// Who edits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Editor {
+    /// The owner or an admin: texts, and the end.
+    Owner,
+    /// Another service: everything.
+    Service,
+}
+
+/// Why an edit is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    /// A value that nobody may set.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// A field that only a service may set.
+    #[error("only a service sets {0}")]
+    Reserved(&'static str),
+    /// The status does not move that way.
+    #[error("the status does not move from {from:?} to {to:?}")]
+    Backwards {
+        /// As it is.
+        from: Status,
+        /// As wanted.
+        to: Status,
+    },
+}
+
+/// Whether `text` may be a name or description: at most [`MAX_TEXT_CHARS`] characters, none of them NUL (which
+/// Postgres does not store).
+#[must_use]
+pub fn is_text(text: &str) -> bool {
+    text.chars().count() <= MAX_TEXT_CHARS && !text.contains('\0')
+}
+
+/// An edit (`PUT /broadcasts/{id}`): the change, or `None` when everything is so already. A field that repeats
+/// what is there asks for nothing, so that a client may send back what it read.
+///
+/// # Errors
+/// [`EditError`].
+pub fn edit(
+    record: &Record,
+    patch: &UpdateBroadcast,
+    editor: Editor,
+    now: DateTime<Utc>,
+) -> Result<Option<Change>, EditError> {
+    let was = &record.broadcast;
+    let mut change = Change::of(was);
+    if let Some(name) = &patch.name {
+        change.name = text(name, "name has at most 255 characters, none of them NUL")?;
+    }
+    if let Some(description) = &patch.description {
+        change.description = text(description, "description has at most 255 characters, none of them NUL")?;
+    }
+    let patched = |at: Option<DateTime<Utc>>, was: Option<DateTime<Utc>>| {
+        at.map(whole_millis).filter(|at| Some(*at) != was)
+    };
+    let started_at = patched(patch.started_at, was.started_at);
+    let ended_at = patched(patch.ended_at, was.ended_at);
+    let viewer_count = patch.viewer_count.filter(|count| *count != was.viewer_count);
+    let status = patch.status.filter(|status| *status != was.status);
+    if viewer_count.is_some_and(|count| count < 0) {
+        return Err(EditError::Invalid("viewer_count is not negative"));
+    }
+    if editor == Editor::Owner {
+        let reserved = [
+            ("started_at", started_at.is_some()),
+            ("ended_at", ended_at.is_some()),
+            ("viewer_count", viewer_count.is_some()),
+        ];
+        if let Some((field, _)) = reserved.iter().find(|(_, set)| *set) {
+            return Err(EditError::Reserved(field));
+        }
+    }
+    if let Some(to) = status {
+        move_to(&mut change, record, to, editor, now)?;
+    }
+    change.started_at = started_at.or(change.started_at);
+    change.ended_at = ended_at.or(change.ended_at);
+    change.viewer_count = if change.status == Status::Closed { Some(0) } else { viewer_count };
+    if change.started_at.zip(change.ended_at).is_some_and(|(start, end)| end < start) {
+        return Err(EditError::Invalid("ended_at is not before started_at"));
+    }
+    let mut same = Change::of(was);
+    same.viewer_count = change.viewer_count.filter(|count| *count == was.viewer_count);
+    Ok((change != same).then_some(change))
+}
+
+fn move_to(
+    change: &mut Change,
+    record: &Record,
+    to: Status,
+    editor: Editor,
+    now: DateTime<Utc>,
+) -> Result<(), EditError> {
+    match (change.status, to) {
+        (Status::Ready, Status::Streaming) if editor == Editor::Owner => {
+            Err(EditError::Reserved("status STREAMING: it comes with the first media"))
+        }
+        (Status::Ready, Status::Streaming) => {
+            change.start(now, now);
+            Ok(())
+        }
+        (Status::Ready | Status::Streaming, Status::Closed) => {
+            // A publisher that was there a moment ago still is: then the end is now.
+            let here = record.seen_at.is_some_and(|seen_at| now - seen_at <= TimeDelta::seconds(3));
+            let last = record.last_media_at.filter(|_| !here).unwrap_or(now);
+            change.close(last, now);
+            Ok(())
+        }
+        (from, to) => Err(EditError::Backwards { from, to }),
+    }
+}
+
+fn text(text: &str, rule: &'static str) -> Result<String, EditError> {
+    if is_text(text) { Ok(text.to_owned()) } else { Err(EditError::Invalid(rule)) }
+}
+
+/// Whether the sweeper has watched long enough to call a publisher gone. While meta or its database was away
+/// nobody could report, so the grace starts again.
+#[derive(Debug, Default)]
+pub struct Watch {
+    since: Option<DateTime<Utc>>,
+    last: Option<DateTime<Utc>>,
+}
+
+/// A longer gap between two good sweeps (or a clock that stepped) starts the watch again.
+const WATCH_GAP: TimeDelta = TimeDelta::seconds(10);
+
+impl Watch {
+    /// A sweep found the database well at `now`; whether silence counts.
+    pub fn good(&mut self, now: DateTime<Utc>) -> bool {
+        let steady = self.last.is_some_and(|last| last <= now && now - last <= WATCH_GAP);
+        if !steady {
+            self.since = Some(now);
+        }
+        self.last = Some(now);
+        self.since.is_some_and(|since| now - since >= PUBLISHER_GRACE)
+    }
+
+    /// A sweep found the database away.
+    pub fn bad(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+#[path = "lifecycle_tests.rs"]
+mod tests;

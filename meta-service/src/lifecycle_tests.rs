@@ -1,0 +1,225 @@
+use contract::id::BroadcastId;
+use contract::key::SecretKey;
+
+use super::*;
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
+}
+
+fn record(status: Status) -> Record {
+    Record {
+        broadcast: Broadcast {
+            id: BroadcastId(7),
+            name: "n".into(),
+            description: "d".into(),
+            status,
+            viewer_count: 3,
+            started_at: (status != Status::Ready).then(|| at(0)),
+            ended_at: (status == Status::Closed).then(|| at(50)),
+            created_at: at(-10),
+            modified_at: at(0),
+        },
+        version: 4,
+        key: SecretKey::stream(&mut rand::rng()).hash(),
+        key_revision: 2,
+        seen_at: (status != Status::Ready).then(|| at(40)),
+        last_media_at: (status != Status::Ready).then(|| at(38)),
+    }
+}
+
+fn report(state: MediaState) -> MediaReport {
+    MediaReport {
+        broadcast_id: BroadcastId(7),
+        key_revision: 2,
+        state,
+        started_at: at(1),
+        last_media_at: at(41),
+    }
+}
+
+#[test]
+fn first_media_starts_with_the_time_of_the_node() {
+    let verdict = media(Some(&record(Status::Ready)), &report(MediaState::Live), at(42));
+    let change = verdict.change.unwrap();
+    assert_eq!((change.status, change.started_at, change.ended_at), (Status::Streaming, Some(at(1)), None));
+    assert_eq!(change.seen_at, Some(at(42)));
+    assert!(verdict.seen.unwrap().present);
+    assert!(verdict.order.is_none());
+}
+
+#[test]
+fn a_node_whose_clock_is_ahead_starts_and_ends_nothing_in_the_future() {
+    let change = media(Some(&record(Status::Ready)), &report(MediaState::Ended), at(0)).change.unwrap();
+    assert_eq!((change.started_at, change.ended_at), (Some(at(0)), Some(at(0))));
+}
+
+#[test]
+fn live_media_is_a_sign_of_life_and_no_change() {
+    let verdict = media(Some(&record(Status::Streaming)), &report(MediaState::Live), at(42));
+    assert!(verdict.change.is_none() && verdict.order.is_none());
+    let seen = verdict.seen.unwrap();
+    assert_eq!((seen.present, seen.last_media_at), (true, at(41)));
+}
+
+#[test]
+fn a_lost_publisher_is_no_sign_of_life() {
+    let verdict = media(Some(&record(Status::Streaming)), &report(MediaState::Lost), at(42));
+    assert!(verdict.change.is_none());
+    assert!(!verdict.seen.unwrap().present);
+}
+
+#[test]
+fn an_ended_broadcast_closes_at_its_last_media() {
+    let change = media(Some(&record(Status::Streaming)), &report(MediaState::Ended), at(60)).change.unwrap();
+    assert_eq!(
+        (change.status, change.ended_at, change.viewer_count),
+        (Status::Closed, Some(at(41)), Some(0))
+    );
+}
+
+#[test]
+fn a_node_that_streams_what_is_over_or_unknown_is_told() {
+    for known in [None, Some(record(Status::Closed))] {
+        let verdict = media(known.as_ref(), &report(MediaState::Live), at(42));
+        assert_eq!(verdict.order, Some(CloseReason::Closed));
+        assert!(verdict.change.is_none() && verdict.seen.is_none());
+    }
+}
+
+#[test]
+fn an_old_key_is_no_sign_of_life_and_ends_nothing() {
+    for state in [MediaState::Live, MediaState::Lost, MediaState::Ended] {
+        let old = MediaReport { key_revision: 1, ..report(state) };
+        let verdict = media(Some(&record(Status::Streaming)), &old, at(42));
+        assert_eq!(verdict.order, Some(CloseReason::KeyRevoked));
+        assert!(verdict.change.is_none() && verdict.seen.is_none());
+    }
+}
+
+#[test]
+fn silence_of_thirty_seconds_closes_at_the_last_media() {
+    let streaming = record(Status::Streaming);
+    assert_eq!(idle(&streaming, at(69)), None);
+    let change = idle(&streaming, at(70)).unwrap();
+    assert_eq!((change.status, change.ended_at), (Status::Closed, Some(at(38))));
+    assert_eq!(change.unless_seen_after, Some(at(40)));
+}
+
+#[test]
+fn a_day_without_media_closes() {
+    let ready = record(Status::Ready);
+    assert_eq!(idle(&ready, at(86_389)), None);
+    let change = idle(&ready, at(86_390)).unwrap();
+    assert_eq!((change.status, change.started_at), (Status::Closed, None));
+    assert_eq!(idle(&record(Status::Closed), at(1_000_000)), None);
+}
+
+#[test]
+fn a_peer_to_peer_streamer_starts_a_broadcast_and_never_reopens_one() {
+    let verdict = peer_to_peer(&record(Status::Ready), at(5));
+    assert_eq!(verdict.change.unwrap().started_at, Some(at(5)));
+    let verdict = peer_to_peer(&record(Status::Streaming), at(5));
+    assert!(verdict.change.is_none() && verdict.seen.unwrap().present);
+    let verdict = peer_to_peer(&record(Status::Closed), at(60));
+    assert!(verdict.change.is_none() && verdict.seen.is_none());
+}
+
+#[test]
+fn statuses_only_move_forward() {
+    use Status::{Closed, Ready, Streaming};
+    for (from, to, allowed) in [
+        (Ready, Ready, true),
+        (Ready, Streaming, true),
+        (Ready, Closed, true),
+        (Streaming, Ready, false),
+        (Streaming, Streaming, true),
+        (Streaming, Closed, true),
+        (Closed, Ready, false),
+        (Closed, Streaming, false),
+        (Closed, Closed, true),
+    ] {
+        let patch = UpdateBroadcast { status: Some(to), ..UpdateBroadcast::default() };
+        let edited = edit(&record(from), &patch, Editor::Service, at(60));
+        assert_eq!(edited.is_ok(), allowed, "{from:?} to {to:?}: {edited:?}");
+        if from == to {
+            assert_eq!(edited, Ok(None));
+        }
+    }
+}
+
+#[test]
+fn an_owner_edits_texts_and_the_end_and_no_more() {
+    let streaming = record(Status::Streaming);
+    let owner = |patch: UpdateBroadcast| edit(&streaming, &patch, Editor::Owner, at(60));
+    let none = UpdateBroadcast::default;
+    let change = owner(UpdateBroadcast { name: Some("new".into()), ..none() }).unwrap().unwrap();
+    assert_eq!((change.name.as_str(), change.description.as_str()), ("new", "d"));
+    assert_eq!(
+        owner(UpdateBroadcast { started_at: Some(at(9)), ..none() }),
+        Err(EditError::Reserved("started_at"))
+    );
+    assert_eq!(
+        owner(UpdateBroadcast { viewer_count: Some(9), ..none() }),
+        Err(EditError::Reserved("viewer_count"))
+    );
+    let ready = record(Status::Ready);
+    let go = UpdateBroadcast { status: Some(Status::Streaming), ..none() };
+    assert!(matches!(edit(&ready, &go, Editor::Owner, at(60)), Err(EditError::Reserved(_))));
+    // What was read may be sent back.
+    let was = streaming.broadcast.clone();
+    let echo = UpdateBroadcast {
+        name: Some(was.name),
+        description: Some(was.description),
+        started_at: was.started_at,
+        ended_at: was.ended_at,
+        status: Some(was.status),
+        viewer_count: Some(was.viewer_count),
+    };
+    assert_eq!(owner(echo), Ok(None));
+}
+
+#[test]
+fn an_owner_who_closes_ends_it_now_or_at_the_media_that_was_last() {
+    let patch = UpdateBroadcast { status: Some(Status::Closed), ..UpdateBroadcast::default() };
+    let streaming = record(Status::Streaming);
+    let ended = |now| edit(&streaming, &patch, Editor::Owner, now).unwrap().unwrap().ended_at;
+    assert_eq!(ended(at(42)), Some(at(42)));
+    assert_eq!(ended(at(60)), Some(at(38)));
+}
+
+#[test]
+fn texts_have_255_characters_and_no_nul() {
+    let streaming = record(Status::Streaming);
+    let named = |name: String| {
+        let patch = UpdateBroadcast { name: Some(name), ..UpdateBroadcast::default() };
+        edit(&streaming, &patch, Editor::Owner, at(60)).is_ok()
+    };
+    assert!(named("한".repeat(255)));
+    assert!(!named("x".repeat(256)));
+    assert!(!named("a\0b".into()));
+    assert!(named(String::new()));
+}
+
+#[test]
+fn the_end_is_never_before_the_start() {
+    let patch = UpdateBroadcast { ended_at: Some(at(-5)), ..UpdateBroadcast::default() };
+    assert!(matches!(
+        edit(&record(Status::Streaming), &patch, Editor::Service, at(60)),
+        Err(EditError::Invalid(_))
+    ));
+}
+
+#[test]
+fn silence_counts_only_after_thirty_seconds_of_steady_watching() {
+    let mut watch = Watch::default();
+    assert!((0..30).all(|second| !watch.good(at(second))));
+    assert!(watch.good(at(30)));
+    watch.bad();
+    assert!(!watch.good(at(31)));
+    assert!((32..61).all(|second| !watch.good(at(second))));
+    assert!(watch.good(at(61)));
+    // A step of the clock, forward or back, is not thirty seconds of watching.
+    assert!(!watch.good(at(1_000)));
+    assert!(!watch.good(at(900)));
+}

@@ -1,0 +1,82 @@
+//! Postgres.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use contract::id::{BroadcastId, GroupId};
+use contract::key::KeyHash;
+use contract::rest::{Broadcast, Group};
+use futures_util::future::BoxFuture;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{Connection as _, QueryBuilder};
+
+use super::record::{BroadcastRow, GroupRow, ThumbnailRow, broadcast_columns, records, status_text};
+use super::sql::{Claimed, bounded, impl_store};
+use super::*;
+use crate::lifecycle::Change;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
+
+/// How long a start waits for a database that is itself starting.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+const START_RETRY: Duration = Duration::from_millis(250);
+
+/// The catalogue in Postgres.
+#[derive(Debug)]
+pub struct Postgres {
+    pool: PgPool,
+}
+
+impl Postgres {
+    /// Connects (waiting up to 30 s for a database that is starting), migrates, and opens the pool.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open(url: &str, connections: u32) -> Result<Self, OpenError> {
+        let options: PgConnectOptions =
+            url.parse().map_err(|_| OpenError::Url("not a valid postgres:// URL".into()))?;
+        let options = options.application_name("madang-meta");
+        migrate(&options).await?;
+        let timeout = STATEMENT_TIMEOUT.as_millis().to_string();
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .idle_timeout(Duration::from_secs(60))
+            .max_lifetime(Duration::from_secs(30 * 60))
+            .connect_lazy_with(options.options([("statement_timeout", timeout)]));
+        Ok(Self { pool })
+    }
+}
+
+/// Brings the schema up to date on a connection of its own (no statement timeout). sqlx holds an advisory lock
+/// of the database meanwhile: of two that start at once, the second waits and finds nothing left to do.
+async fn migrate(options: &PgConnectOptions) -> Result<(), OpenError> {
+    let start = Instant::now();
+    let mut connection = loop {
+        match PgConnection::connect_with(options).await {
+            Ok(connection) => break connection,
+            Err(error) if is_starting(&error) && start.elapsed() < START_PATIENCE => {
+                tracing::info!(error = %error, "waiting for the database");
+                tokio::time::sleep(START_RETRY).await;
+            }
+            Err(error) => return Err(OpenError::Connect(error)),
+        }
+    };
+    let mut migrations = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
+    // A newer release may have migrated further: this one goes on working beside it.
+    migrations.set_ignore_missing(true);
+    migrations.run_direct(None, &mut connection, false).await?;
+    connection.close().await.map_err(OpenError::Connect)
+}
+
+fn is_starting(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        // cannot_connect_now
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code == "57P03"),
+        _ => false,
+    }
+}
+
+impl_store!(Postgres, sqlx::Postgres, begin = "BEGIN");
