@@ -1,1 +1,154 @@
-//! signaling-service
+//! The signaling service: STOMP over WebSocket at `/streaming`, chat, presence, viewer counts, broadcast state.
+//! Destinations, bodies, rights and limits are in `docs/signaling.md`.
+
+#![forbid(unsafe_code)]
+
+mod access;
+mod broadcasts;
+pub mod bus;
+mod chat;
+mod config;
+mod guard;
+mod http;
+mod hub;
+mod metrics;
+mod report;
+mod socket;
+mod utf8;
+mod viewers;
+mod work;
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use contract::token::TokenKeys;
+use prometheus_client::registry::Registry;
+use service_kit::config::ConfigError;
+use service_kit::shutdown::CancellationToken;
+use service_kit::{Cors, Routes};
+use tokio::task::JoinHandle;
+
+pub use config::Config;
+
+use crate::access::Access;
+use crate::bus::{Bus, Heard};
+use crate::http::Site;
+use crate::hub::{Hub, TICK};
+use crate::metrics::Metrics;
+use crate::report::Reporter;
+use crate::socket::Shared;
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The HTTP client for reports.
+    #[error("cannot make an HTTP client: {0}")]
+    Http(#[from] reqwest::Error),
+}
+
+/// The running service: its broker and its two tasks. The sockets live in the HTTP server that mounts
+/// [`Signaling::routes`].
+pub struct Signaling {
+    hub: Arc<Hub>,
+    keys: TokenKeys,
+    config: Config,
+    stop: CancellationToken,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Signaling {
+    /// Starts the service on the running tokio runtime. Metrics `signaling_*` go into `registry`.
+    ///
+    /// # Errors
+    /// [`StartError`] for a setting that cannot be used.
+    pub async fn start(
+        config: Config,
+        bus: Arc<dyn Bus>,
+        registry: &mut Registry,
+    ) -> Result<Self, StartError> {
+        config.validate()?;
+        let keys = config.token_keys()?;
+        let replica = match config.replica.as_str() {
+            "" => format!("sig_{:016x}", rand::random::<u64>()),
+            name => name.to_owned(),
+        };
+        let hub = Hub::new(&replica, bus.clone(), Metrics::register(registry));
+        let stop = CancellationToken::new();
+        let mut tasks = vec![
+            tokio::spawn(tick(hub.clone(), stop.clone())),
+            tokio::spawn(listen(hub.clone(), bus, stop.clone())),
+        ];
+        if !config.meta_url.is_empty() {
+            let reporter = Reporter {
+                hub: hub.clone(),
+                keys: keys.clone(),
+                meta_url: config.meta_url.trim_end_matches('/').to_owned(),
+                replica,
+                http: reqwest::Client::builder().no_proxy().build()?,
+            };
+            tasks.push(tokio::spawn(reporter.run(stop.clone())));
+        }
+        Ok(Self { hub, keys, config, stop, tasks: Mutex::new(tasks) })
+    }
+
+    /// `/streaming`, `/room/{id}/count`, `/internal/events`.
+    #[must_use]
+    pub fn routes(&self) -> Routes {
+        let access = Access { dev: self.config.dev };
+        http::routes(Site {
+            shared: Shared { hub: self.hub.clone(), keys: self.keys.clone(), access },
+            cors: Cors::new(self.config.dev, &self.config.allowed_origins),
+            max_connections: self.config.max_connections,
+        })
+    }
+
+    /// Tells every client to connect again elsewhere (close code 1012), waits until they have left, at most
+    /// until `deadline`, and ends the tasks. New connections get 503 from the beginning on.
+    pub async fn drain(&self, deadline: Instant) {
+        self.hub.draining.cancel();
+        while self.hub.open.load(Ordering::Acquire) > 0 && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.stop.cancel();
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task of the signaling service failed");
+            }
+        }
+    }
+}
+
+/// Publishes counts and drops what was not renewed, once a second.
+async fn tick(hub: Arc<Hub>, stop: CancellationToken) {
+    let mut interval = tokio::time::interval(TICK);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = interval.tick() => hub.tick(Instant::now()),
+        }
+    }
+}
+
+/// Delivers what clients of other replicas sent.
+async fn listen(hub: Arc<Hub>, bus: Arc<dyn Bus>, stop: CancellationToken) {
+    let mut listener = bus.listen();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            heard = listener.hear() => match heard {
+                Heard::Envelope(envelope) => hub.hear(*envelope),
+                Heard::Missed(missed) => {
+                    hub.metrics.bus_missed.inc_by(missed);
+                    tracing::warn!(missed, "messages of other replicas were lost: this one was too slow");
+                }
+                Heard::Ended => return,
+            },
+        }
+    }
+}

@@ -201,7 +201,7 @@ fn subscriptions_are_unique_and_bounded() {
 fn a_message_carries_what_its_version_and_ack_mode_need() {
     let now = Instant::now();
     for (version, ack, want) in [
-        ("1.2", "auto", "MESSAGE\ndestination\\c:"),
+        ("1.2", "auto", "message-id:1\nsubscription:a\ncontent-length:2\n"),
         ("1.2", "client", "message-id:1\nsubscription:a\nack:1\n"),
         ("1.1", "client", "message-id:1\nsubscription:a\ncontent-length:2\n"),
     ] {
@@ -212,14 +212,8 @@ fn a_message_carries_what_its_version_and_ack_mode_need() {
         let headers = Default::default();
         let bytes = session.message(*key, destination, &headers, b"hi", now).unwrap();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
-        if ack == "auto" {
-            assert_eq!(
-                text, "MESSAGE\ndestination:/a\nmessage-id:1\nsubscription:a\ncontent-length:2\n\nhi\0",
-                "not {want}"
-            );
-        } else {
-            assert!(text.contains(want), "{text}");
-        }
+        assert!(text.starts_with("MESSAGE\ndestination:/a\n") && text.ends_with("\n\nhi\0"), "{text}");
+        assert!(text.contains(want), "{text}");
         let ack =
             if version == "1.2" { "ACK\nid:1\n\n\0" } else { "ACK\nsubscription:a\nmessage-id:1\n\n\0" };
         feed(&mut session, ack, now);

@@ -1,0 +1,234 @@
+//! Who a connection is and what it may do. Pure.
+
+use contract::destination::{Address, Destination, PeerLeaf, Prefix};
+use contract::room::Room;
+use contract::token::{Claims, Grant, Role};
+
+/// Who a connection is.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    /// The token's claims; a guest has none.
+    claims: Option<Claims>,
+    /// The token's subject, or a name made up for this connection.
+    subject: String,
+}
+
+impl Identity {
+    pub(crate) fn new(claims: Option<Claims>, fallback: String) -> Self {
+        let subject = claims.as_ref().map_or(fallback, |claims| claims.sub.clone());
+        Self { claims, subject }
+    }
+
+    /// Who: the same for every connection with the same token.
+    pub(crate) fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The subject, if a token names it.
+    pub(crate) fn token_subject(&self) -> Option<&str> {
+        self.claims.as_ref().map(|claims| claims.sub.as_str())
+    }
+
+    pub(crate) fn is_service(&self) -> bool {
+        matches!(self.role(), Some(Role::Service))
+    }
+
+    /// The display name that the token fixes.
+    pub(crate) fn name(&self) -> Option<&str> {
+        match self.role() {
+            Some(Role::Join { name, .. }) => name.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether the holder runs the room.
+    pub(crate) fn is_host(&self, room: &Room) -> bool {
+        self.may_any(room, &[Grant::Publish, Grant::Moderate])
+    }
+
+    fn role(&self) -> Option<&Role> {
+        self.claims.as_ref().map(|claims| &claims.role)
+    }
+
+    fn may_any(&self, room: &Room, grants: &[Grant]) -> bool {
+        self.claims.as_ref().is_some_and(|claims| grants.iter().any(|grant| claims.may(room, *grant)))
+    }
+
+    /// A join token of the room with any grant, or a role that has all.
+    fn is_in(&self, room: &Room) -> bool {
+        self.may_any(room, &[Grant::Subscribe, Grant::Publish, Grant::Chat, Grant::Moderate])
+    }
+}
+
+/// Why a frame is not allowed; the text is for the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Denied {
+    #[error("needs a join token of this room in CONNECT")]
+    NeedsToken,
+    #[error("your token has no right to this")]
+    NoRight,
+    #[error("nobody can SUBSCRIBE to this destination")]
+    NotReadable,
+    #[error("nobody can SEND to this destination")]
+    NotWritable,
+}
+
+const MEMBER: &[Grant] = &[Grant::Subscribe, Grant::Publish];
+const PUBLISHER: &[Grant] = &[Grant::Publish];
+
+/// The rules of this process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Access {
+    /// Peer-to-peer rooms and chat are open without a token.
+    pub(crate) dev: bool,
+}
+
+impl Access {
+    pub(crate) fn subscribe(self, who: &Identity, address: &Address) -> Result<(), Denied> {
+        let Address { prefix, path } = address;
+        match (prefix, path) {
+            (Prefix::Topic, Destination::Room(room)) => self.room(who, room, PUBLISHER),
+            (Prefix::Topic, Destination::Peer { room, leaf, .. }) => match leaf {
+                PeerLeaf::Offer | PeerLeaf::IceStreamer => self.room(who, room, MEMBER),
+                PeerLeaf::Answer | PeerLeaf::IceClient => self.room(who, room, PUBLISHER),
+            },
+            (Prefix::Topic, Destination::Chat(room)) => {
+                if self.dev || who.is_in(room) {
+                    Ok(())
+                } else {
+                    Err(refusal(who))
+                }
+            }
+            // What these say, `GET /broadcasts` says to anyone too.
+            (
+                Prefix::Topic,
+                Destination::Presence(_) | Destination::Broadcasts | Destination::Broadcast(_),
+            ) => Ok(()),
+            (Prefix::Queue, Destination::SfuQueue(node)) => {
+                // A service token that names a node reads the queue of that node only.
+                let named = who.subject().starts_with(contract::id::NodeId::PREFIX);
+                let own = who.is_service() && (!named || who.subject() == node.as_str());
+                if own { Ok(()) } else { Err(refusal(who)) }
+            }
+            (Prefix::Queue, Destination::ParticipantQueue(id)) => {
+                if who.token_subject() == Some(id.as_str()) { Ok(()) } else { Err(refusal(who)) }
+            }
+            _ => Err(Denied::NotReadable),
+        }
+    }
+
+    pub(crate) fn send(self, who: &Identity, address: &Address) -> Result<(), Denied> {
+        let Address { prefix, path } = address;
+        match (prefix, path) {
+            (Prefix::App | Prefix::Topic, Destination::Room(room)) => self.room(who, room, MEMBER),
+            (Prefix::App | Prefix::Topic, Destination::Peer { room, leaf, .. }) => match leaf {
+                PeerLeaf::Offer | PeerLeaf::IceStreamer => self.room(who, room, PUBLISHER),
+                PeerLeaf::Answer | PeerLeaf::IceClient => self.room(who, room, MEMBER),
+            },
+            (Prefix::App, Destination::Chat(room)) => self.room(who, room, &[Grant::Chat]),
+            (Prefix::App, Destination::NodeViewers(_) | Destination::NodeTracks(_))
+            | (Prefix::Queue, Destination::ParticipantQueue(_)) => {
+                if who.is_service() {
+                    Ok(())
+                } else {
+                    Err(refusal(who))
+                }
+            }
+            (Prefix::Queue, Destination::SfuQueue(_)) => match who.role() {
+                Some(Role::Join { .. } | Role::Service) => Ok(()),
+                _ => Err(refusal(who)),
+            },
+            _ => Err(Denied::NotWritable),
+        }
+    }
+
+    fn room(self, who: &Identity, room: &Room, grants: &[Grant]) -> Result<(), Denied> {
+        if self.dev || who.may_any(room, grants) { Ok(()) } else { Err(refusal(who)) }
+    }
+}
+
+fn refusal(who: &Identity) -> Denied {
+    if who.claims.is_none() { Denied::NeedsToken } else { Denied::NoRight }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::token::TokenKeys;
+
+    use super::*;
+
+    const ALL: [&str; 16] = [
+        "/app/7",
+        "/topic/7",
+        "/app/7/k/offer",
+        "/topic/7/k/offer",
+        "/topic/7/k/answer",
+        "/topic/7/k/ice/streamer",
+        "/topic/7/k/ice/client",
+        "/app/-/chat/7",
+        "/topic/-/chat/7",
+        "/topic/-/presence/7",
+        "/topic/-/broadcasts",
+        "/topic/-/broadcast/7",
+        "/app/-/sfu/nod_1/viewers",
+        "/app/-/sfu/nod_1/tracks",
+        "/queue/sfu/nod_1",
+        "/queue/participant/par_1",
+    ];
+
+    fn who(sub: &str, role: Role) -> Identity {
+        let keys = TokenKeys::new("0123456789abcdef0123456789abcdef", None).unwrap();
+        let claims = keys.verify(&keys.mint(sub, role, 0, 60), 1).unwrap();
+        Identity::new(Some(claims), String::new())
+    }
+
+    fn join(room: &str, grants: &[Grant]) -> Identity {
+        who("par_1", Role::Join { room: room.parse().unwrap(), grants: grants.to_vec(), name: None })
+    }
+
+    /// What of [`ALL`] is allowed, as two strings of one character a destination: read, write.
+    fn rights(dev: bool, who: &Identity) -> (String, String) {
+        let access = Access { dev };
+        let line = |allowed: &dyn Fn(&Address) -> bool| {
+            ALL.iter().map(|text| if allowed(&text.parse().unwrap()) { 'x' } else { '.' }).collect()
+        };
+        (
+            line(&|address| access.subscribe(who, address).is_ok()),
+            line(&|address| access.send(who, address).is_ok()),
+        )
+    }
+
+    #[test]
+    fn the_matrix_of_rights() {
+        let guest = Identity::new(None, "guest".into());
+        let table: [(&str, bool, Identity, &str, &str); 9] = [
+            ("guest", false, guest.clone(), ".........xxx....", "................"),
+            ("guest in dev", true, guest, ".x.xxxx| xxxx....", "xxxxxxxx........"),
+            (
+                "viewer",
+                false,
+                join("7", &[Grant::Subscribe, Grant::Chat]),
+                "...x.x..xxxx...x",
+                "xx..x.xx......x.",
+            ),
+            ("viewer, mute", false, join("7", &[Grant::Subscribe]), "...x.x..xxxx...x", "xx..x.x.......x."),
+            ("publisher", false, join("7", &[Grant::Publish]), ".x.xxxx.xxxx...x", "xxxxxxx.......x."),
+            (
+                "other room",
+                false,
+                join("8", &[Grant::Publish, Grant::Chat]),
+                ".........xxx...x",
+                "..............x.",
+            ),
+            ("node", false, who("nod_1", Role::Service), ".x.xxxx.xxxx..x.", "xxxxxxxx....xxxx"),
+            ("other node", false, who("nod_2", Role::Service), ".x.xxxx.xxxx....", "xxxxxxxx....xxxx"),
+            ("creator", false, who("ann", Role::Creator), ".........xxx....", "................"),
+        ];
+        for (name, dev, who, read, write) in table {
+            // `|` and blanks only set groups apart.
+            let plain = |text: &str| text.replace("| ", "").replace(' ', ".");
+            let (can_read, can_write) = rights(dev, &who);
+            assert_eq!((can_read, can_write), (plain(read), plain(write)), "{name}");
+        }
+    }
+}

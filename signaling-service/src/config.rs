@@ -1,0 +1,111 @@
+//! Settings of the signaling service.
+
+use std::net::SocketAddr;
+
+use contract::token::{MIN_SECRET_LEN, TokenKeys};
+use serde::Deserialize;
+use service_kit::config::{ConfigError, Secret};
+
+/// Settings. In the environment they are `SIGNALING_{FIELD}`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the binary listens. The single process has one server for all services and ignores it.
+    pub listen: SocketAddr,
+    /// Where the binary's admin port listens; as above.
+    pub admin_listen: SocketAddr,
+    /// Development mode: any origin, peer-to-peer rooms and chat without a token.
+    pub dev: bool,
+    /// Origins whose pages may open a WebSocket, in production. Clients that send no Origin are no browsers.
+    #[serde(deserialize_with = "service_kit::config::list")]
+    pub allowed_origins: Vec<String>,
+    /// Signs and verifies tokens; shared with the other services.
+    pub token_secret: Secret,
+    /// The previous secret, accepted while one rotates.
+    pub previous_token_secret: Secret,
+    /// Base URL of meta, for reports; empty: no reports.
+    pub meta_url: String,
+    /// Name of this replica in reports; empty: a random one.
+    pub replica: String,
+    /// Connections at once; more get 503.
+    pub max_connections: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([0, 0, 0, 0], 8082)),
+            admin_listen: SocketAddr::from(([127, 0, 0, 1], 9082)),
+            dev: false,
+            allowed_origins: Vec::new(),
+            token_secret: Secret::default(),
+            previous_token_secret: Secret::default(),
+            meta_url: String::new(),
+            replica: String::new(),
+            max_connections: 50_000,
+        }
+    }
+}
+
+impl Config {
+    /// Checks everything that can be checked without I/O.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the setting.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.token_keys()?;
+        if !self.dev && self.allowed_origins.is_empty() {
+            let reason = "production needs the origins of the pages, for example https://live.example.org";
+            return Err(ConfigError::value("allowed_origins", reason));
+        }
+        let is_origin = |text: &String| {
+            let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+            rest.is_some_and(|host| !host.is_empty() && !host.contains('/'))
+        };
+        if let Some(bad) = self.allowed_origins.iter().find(|origin| !is_origin(origin)) {
+            let reason = format!("`{bad}` is not an origin: scheme and host, without a path");
+            return Err(ConfigError::value("allowed_origins", reason));
+        }
+        let url = &self.meta_url;
+        if !url.is_empty() && reqwest::Url::parse(url).map_or(true, |url| !url.scheme().starts_with("http")) {
+            return Err(ConfigError::value("meta_url", "is not an http(s) URL"));
+        }
+        if self.max_connections == 0 {
+            return Err(ConfigError::value("max_connections", "must be at least 1"));
+        }
+        Ok(())
+    }
+
+    /// The keys from the secrets.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if a secret is missing or short.
+    pub fn token_keys(&self) -> Result<TokenKeys, ConfigError> {
+        let previous = Some(self.previous_token_secret.reveal()).filter(|secret| !secret.is_empty());
+        TokenKeys::new(self.token_secret.reveal(), previous)
+            .map_err(|_| ConfigError::value("token_secret", format!("needs at least {MIN_SECRET_LEN} bytes")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> Config {
+        Config {
+            token_secret: Secret::new("0123456789abcdef0123456789abcdef".into()),
+            allowed_origins: vec!["https://live.example.org".into()],
+            ..Config::default()
+        }
+    }
+
+    #[test]
+    fn production_needs_a_secret_and_origins() {
+        assert!(good().validate().is_ok());
+        assert!(Config { token_secret: Secret::default(), ..good() }.validate().is_err());
+        assert!(Config { allowed_origins: Vec::new(), ..good() }.validate().is_err());
+        assert!(Config { allowed_origins: Vec::new(), dev: true, ..good() }.validate().is_ok());
+        assert!(Config { allowed_origins: vec!["https://a.example/".into()], ..good() }.validate().is_err());
+        assert!(Config { meta_url: "not a url".into(), ..good() }.validate().is_err());
+    }
+}

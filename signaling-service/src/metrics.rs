@@ -1,0 +1,67 @@
+//! Metrics `signaling_*`. No label names a room or a connection.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// One label with a value from a fixed set.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Reason {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Metrics {
+    pub(crate) connections: Gauge,
+    pub(crate) subscriptions: Gauge,
+    pub(crate) rooms: Gauge,
+    pub(crate) received: Counter,
+    pub(crate) delivered: Counter,
+    pub(crate) bus_missed: Counter,
+    dropped: Family<Reason, Counter>,
+    closed: Family<Reason, Counter>,
+    reports: Family<Reason, Counter>,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let registry = registry.sub_registry_with_prefix("signaling");
+        registry.register("connections", "WebSocket connections", metrics.connections.clone());
+        registry.register("subscriptions", "STOMP subscriptions", metrics.subscriptions.clone());
+        registry.register("rooms", "Rooms with a viewer or a streamer", metrics.rooms.clone());
+        registry.register("messages_received", "Messages that clients sent", metrics.received.clone());
+        registry.register(
+            "messages_delivered",
+            "Messages put into a queue of a connection",
+            metrics.delivered.clone(),
+        );
+        registry.register(
+            "messages_dropped",
+            "Messages dropped for slow connections",
+            metrics.dropped.clone(),
+        );
+        registry.register("connections_closed", "Connections that ended", metrics.closed.clone());
+        registry.register("meta_reports", "Reports to meta", metrics.reports.clone());
+        registry.register(
+            "bus_missed",
+            "Messages of other replicas that were lost",
+            metrics.bus_missed.clone(),
+        );
+        metrics
+    }
+
+    pub(crate) fn dropped(&self, reason: &'static str, count: usize) {
+        self.dropped.get_or_create(&Reason { reason }).inc_by(count as u64);
+    }
+
+    pub(crate) fn closed(&self, reason: &'static str) {
+        self.closed.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(crate) fn report(&self, reason: &'static str) {
+        self.reports.get_or_create(&Reason { reason }).inc();
+    }
+}
