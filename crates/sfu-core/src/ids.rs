@@ -45,6 +45,7 @@ slot_id!(
 pub struct SubscriptionId {
     pub(crate) subscriber: SubscriberId,
     pub(crate) index: u16,
+    pub(crate) generation: u16,
 }
 
 impl SubscriptionId {

@@ -15,14 +15,36 @@
 //!
 //! After warm-up nothing on that way allocates.
 
+mod budget;
 mod clock;
+mod codec;
 mod config;
 mod extension;
 mod ids;
+mod keyframe;
+mod layers;
+mod nack;
 mod placement;
+mod publisher;
+mod receive;
+mod remb;
+mod rewrite;
+mod ring;
+pub mod rtcp;
+pub mod rtcp_write;
+pub mod rtp;
+mod seq;
 mod shard;
 mod sink;
+mod slots;
+mod splice;
 mod stats;
+mod subscriber;
+mod subscription;
+mod timers;
+mod track;
+pub mod twcc;
+mod upstream;
 
 pub use config::{
     Codec, EncodingConfig, Format, MAX_ENCODINGS, MAX_TRACKS, MediaKind, Origin, PublisherConfig,
@@ -32,7 +54,11 @@ pub use extension::{Extension, Extensions};
 pub use ids::{
     EncodingIndex, Mid, Peer, PublisherId, Rid, Room, SubscriberId, SubscriptionId, TagError, TrackIndex,
 };
+pub use keyframe::REQUEST_INTERVAL;
+pub use nack::{MAX_MISSING, MAX_TRIES, REORDER_TOLERANCE};
 pub use placement::{Placement, ShardIndex};
-pub use shard::{AddError, Shard};
+pub use shard::{AddError, MAX_PUBLISHERS, MAX_SUBSCRIBERS, Shard};
 pub use sink::{Event, Outgoing, Relayed, RelayedReport, Sink};
 pub use stats::{EncodingStats, PublisherStats, SubscriberStats, SubscriptionStats, TrackStats};
+pub use subscriber::MAX_SUBSCRIPTIONS;
+pub use track::ACTIVE;

@@ -1,11 +1,32 @@
 //! The shard: who publishes, who subscribes, and what each input causes.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::config::{PublisherConfig, ShardConfig, SubscriberConfig, SubscriptionConfig};
+use crate::clock::{WallClock, compact};
+use crate::config::{
+    MAX_ENCODINGS, MAX_TRACKS, PublisherConfig, ShardConfig, SubscriberConfig, SubscriptionConfig,
+};
 use crate::ids::{EncodingIndex, PublisherId, Rid, SubscriberId, SubscriptionId, TrackIndex};
+use crate::publisher::{Context, Publisher};
+use crate::rtcp::{Compound, RtcpPacket};
+use crate::rtp::{HeaderWriter, RtpPacket};
 use crate::sink::{Relayed, Sink};
+use crate::slots::Slots;
 use crate::stats::{PublisherStats, SubscriberStats};
+use crate::subscriber::{Place, Reports, Subscriber, answer_nack};
+use crate::subscription::Subscription;
+use crate::timers::{Owner, Timers};
+
+/// Most publishers of one shard.
+pub const MAX_PUBLISHERS: usize = 8_192;
+/// Most subscribers of one shard.
+pub const MAX_SUBSCRIBERS: usize = 32_768;
+/// Most formats of one track or subscription.
+const MAX_FORMATS: usize = 32;
+/// Longest packet that is unwrapped from a retransmission.
+const SCRATCH: usize = 2_048;
+/// A deadline that comes back within this is not due again at once: no loop without progress.
+const LEAST_STEP: Duration = Duration::from_millis(1);
 
 /// Why something cannot be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -13,7 +34,7 @@ pub enum AddError {
     /// More tracks, encodings or formats than a publisher or a subscription may have, or none.
     #[error("a publisher has at most 64 tracks of 1 to 3 encodings and 1 to 32 formats")]
     Shape,
-    /// The shard has as many as it takes.
+    /// The shard, or the subscriber, has as many as it takes.
     #[error("the shard is full")]
     Full,
     /// There is no such publisher, track or subscriber on this shard.
@@ -27,15 +48,50 @@ pub enum AddError {
 /// One shard's brain. See the crate's documentation for its contract.
 #[derive(Debug)]
 pub struct Shard {
-    _config: ShardConfig,
+    publishers: Slots<Publisher>,
+    subscribers: Slots<Subscriber>,
+    timers: Timers,
+    clock: WallClock,
+    random: u64,
+    ssrc: u32,
+    writer: HeaderWriter,
+    scratch: Box<[u8]>,
+    rtcp: Vec<u8>,
 }
 
-#[allow(unused_variables, clippy::unused_self)]
+/// Splits a shard into what a publisher needs and the publishers themselves.
+macro_rules! context {
+    ($self:ident, $now:expr, $sink:expr) => {
+        Context {
+            sink: $sink,
+            subscribers: &mut $self.subscribers,
+            writer: &mut $self.writer,
+            scratch: &mut $self.scratch,
+            rtcp: &mut $self.rtcp,
+            clock: $self.clock,
+            now: $now,
+            ssrc: $self.ssrc,
+        }
+    };
+}
+
 impl Shard {
     /// An empty shard.
     #[must_use]
     pub fn new(config: ShardConfig) -> Self {
-        Self { _config: config }
+        let mut shard = Self {
+            publishers: Slots::new(MAX_PUBLISHERS),
+            subscribers: Slots::new(MAX_SUBSCRIBERS),
+            timers: Timers::default(),
+            clock: WallClock::new(config.epoch, config.unix),
+            random: config.seed,
+            ssrc: 0,
+            writer: HeaderWriter::new(),
+            scratch: vec![0; SCRATCH].into_boxed_slice(),
+            rtcp: Vec::with_capacity(SCRATCH),
+        };
+        shard.ssrc = shard.next_random() as u32;
+        shard
     }
 
     /// Adds a publisher with its negotiated tracks.
@@ -43,31 +99,59 @@ impl Shard {
     /// # Errors
     /// [`AddError::Shape`], [`AddError::Full`].
     pub fn add_publisher(&mut self, config: PublisherConfig, now: Instant) -> Result<PublisherId, AddError> {
-        Err(AddError::Full)
+        check_shape(&config)?;
+        let make = |(index, generation)| Publisher::new(PublisherId { index, generation }, config, now);
+        let (index, generation) = self.publishers.insert(make).ok_or(AddError::Full)?;
+        let id = PublisherId { index, generation };
+        self.arm_publisher(id, now);
+        Ok(id)
     }
 
     /// The publisher is back on a new connection (or moved to another shard): its tracks go on under the same
     /// indexes, and so do their subscriptions, from the next keyframe. Tracks may be appended.
     ///
     /// # Errors
-    /// [`AddError::Shape`], [`AddError::Unknown`].
+    /// [`AddError::Shape`], [`AddError::Unknown`]; [`AddError::OtherRoom`] if its room is not the one it had.
     pub fn resume_publisher(
         &mut self,
         id: PublisherId,
         config: PublisherConfig,
         now: Instant,
     ) -> Result<(), AddError> {
-        Err(AddError::Unknown)
+        check_shape(&config)?;
+        let publisher = self.publishers.get_mut((id.index, id.generation)).ok_or(AddError::Unknown)?;
+        if publisher.room != config.room {
+            return Err(AddError::OtherRoom);
+        }
+        publisher.resume(config, now);
+        self.arm_publisher(id, now);
+        Ok(())
     }
 
     /// The publisher's connection is gone; its tracks and their subscriptions wait for it to come back.
-    pub fn publisher_lost(&mut self, id: PublisherId) {}
+    pub fn publisher_lost(&mut self, id: PublisherId) {
+        if let Some(publisher) = self.publishers.get_mut((id.index, id.generation)) {
+            publisher.lose();
+        }
+    }
 
     /// The publisher is gone for good, and with it the subscriptions to its tracks.
-    pub fn remove_publisher(&mut self, id: PublisherId) {}
+    pub fn remove_publisher(&mut self, id: PublisherId) {
+        let Some(publisher) = self.publishers.remove((id.index, id.generation)) else { return };
+        for (_, subscription) in publisher.tracks.iter().flat_map(|track| &track.subscriptions) {
+            let SubscriberId { index, generation } = subscription.id.subscriber;
+            if let Some(subscriber) = self.subscribers.get_mut((index, generation)) {
+                subscriber.vacate(subscription.id);
+            }
+        }
+    }
 
     /// Whether other shards want this publisher: its packets then also go to [`Sink::relayed`].
-    pub fn set_relayed(&mut self, id: PublisherId, relayed: bool) {}
+    pub fn set_relayed(&mut self, id: PublisherId, relayed: bool) {
+        if let Some(publisher) = self.publishers.get_mut((id.index, id.generation)) {
+            publisher.relayed = relayed;
+        }
+    }
 
     /// Adds a connection that receives.
     ///
@@ -78,7 +162,13 @@ impl Shard {
         config: SubscriberConfig,
         now: Instant,
     ) -> Result<SubscriberId, AddError> {
-        Err(AddError::Full)
+        let spread = Duration::from_millis(self.next_random() % 1_000);
+        let make =
+            |(index, generation)| Subscriber::new(SubscriberId { index, generation }, &config, spread, now);
+        let (index, generation) = self.subscribers.insert(make).ok_or(AddError::Full)?;
+        let id = SubscriberId { index, generation };
+        self.arm_subscriber(id);
+        Ok(id)
     }
 
     /// Subscribes to a track. Video starts with the ring's last keyframe if that is recent, else with the next
@@ -92,23 +182,71 @@ impl Shard {
         config: SubscriptionConfig,
         now: Instant,
     ) -> Result<SubscriptionId, AddError> {
-        Err(AddError::Unknown)
+        if config.formats.is_empty() || config.formats.len() > MAX_FORMATS {
+            return Err(AddError::Shape);
+        }
+        let random = self.next_random();
+        let key = (subscriber.index, subscriber.generation);
+        let receiver = self.subscribers.get_mut(key).ok_or(AddError::Unknown)?;
+        let (publisher_id, track_index) = (config.publisher, config.track.0);
+        let publisher_key = (publisher_id.index, publisher_id.generation);
+        let publisher = self.publishers.get_mut(publisher_key).ok_or(AddError::Unknown)?;
+        if publisher.room != receiver.room {
+            return Err(AddError::OtherRoom);
+        }
+        let track = publisher.tracks.get_mut(usize::from(track_index)).ok_or(AddError::Unknown)?;
+        let id = receiver.reserve().ok_or(AddError::Full)?;
+        let subscription = Subscription::new(id, receiver.peer, receiver.ids, config, random);
+        let entry = track.subscriptions.vacant_entry();
+        receiver.fill(publisher_id, track_index, entry.key(), &subscription);
+        entry.insert(subscription);
+        track.unsettled = true;
+        self.arm_publisher(publisher_id, now);
+        Ok(id)
     }
 
     /// Ends a subscription.
-    pub fn unsubscribe(&mut self, id: SubscriptionId) {}
+    pub fn unsubscribe(&mut self, id: SubscriptionId) {
+        let key = (id.subscriber.index, id.subscriber.generation);
+        let place = self.subscribers.get_mut(key).and_then(|subscriber| subscriber.vacate(id));
+        if let Some(place) = place {
+            self.remove_subscription(&place);
+        }
+    }
 
     /// Pauses or resumes a subscription: a paused one gets no media and costs nothing.
-    pub fn set_paused(&mut self, id: SubscriptionId, paused: bool, now: Instant) {}
+    pub fn set_paused(&mut self, id: SubscriptionId, paused: bool, now: Instant) {
+        self.change(id, now, |subscription| {
+            if subscription.paused != paused {
+                subscription.paused = paused;
+                subscription.map.end();
+            }
+        });
+    }
 
     /// Which encoding the subscriber wants: a rid, or the best one there is.
-    pub fn set_wanted_encoding(&mut self, id: SubscriptionId, rid: Option<Rid>, now: Instant) {}
+    pub fn set_wanted_encoding(&mut self, id: SubscriptionId, rid: Option<Rid>, now: Instant) {
+        self.change(id, now, |subscription| subscription.wanted = rid);
+    }
 
     /// Removes a subscriber with its subscriptions.
-    pub fn remove_subscriber(&mut self, id: SubscriberId) {}
+    pub fn remove_subscriber(&mut self, id: SubscriberId) {
+        let Some(subscriber) = self.subscribers.remove((id.index, id.generation)) else { return };
+        for place in subscriber.places() {
+            self.remove_subscription(&place);
+        }
+    }
 
     /// Takes a decrypted RTP packet of a local publisher.
-    pub fn handle_rtp(&mut self, id: PublisherId, packet: &[u8], now: Instant, sink: &mut impl Sink) {}
+    pub fn handle_rtp(&mut self, id: PublisherId, packet: &[u8], now: Instant, sink: &mut impl Sink) {
+        let Some(publisher) = self.publishers.get_mut((id.index, id.generation)) else { return };
+        let mut cx = context!(self, now, sink);
+        if let Some(track) = publisher.take_packet(packet, &mut cx) {
+            let due = publisher.due_after(track, now);
+            let owner = Owner::Publisher((id.index, id.generation));
+            self.timers.arm(owner, &mut publisher.deadline, due);
+        }
+    }
 
     /// Takes decrypted RTCP that came on a publisher's connection.
     pub fn handle_publisher_rtcp(
@@ -118,6 +256,13 @@ impl Shard {
         now: Instant,
         sink: &mut impl Sink,
     ) {
+        let Some(publisher) = self.publishers.get_mut((id.index, id.generation)) else { return };
+        let mut cx = context!(self, now, sink);
+        for packet in Compound::new(packet) {
+            if let RtcpPacket::SenderReport { ssrc, info, .. } = packet {
+                publisher.take_report(ssrc, &info, &mut cx);
+            }
+        }
     }
 
     /// Takes decrypted RTCP that came on a subscriber's connection.
@@ -128,10 +273,51 @@ impl Shard {
         now: Instant,
         sink: &mut impl Sink,
     ) {
+        let now_compact = compact(self.clock.ntp(now));
+        for packet in Compound::new(packet) {
+            let Some(subscriber) = self.subscribers.get_mut((id.index, id.generation)) else { return };
+            match packet {
+                RtcpPacket::SenderReport { blocks, .. } | RtcpPacket::ReceiverReport { blocks, .. } => {
+                    for block in blocks.iter() {
+                        subscriber.take_block(&block, &mut self.publishers, now_compact);
+                    }
+                }
+                RtcpPacket::Nack { media_ssrc, missing } => {
+                    let Some(place) = subscriber.by_ssrc(media_ssrc) else { continue };
+                    let key = (place.publisher.index, place.publisher.generation);
+                    if let Some(publisher) = self.publishers.get_mut(key) {
+                        let mut cx = context!(self, now, &mut *sink);
+                        answer_nack(publisher, &place, &missing, &mut cx);
+                    }
+                }
+                RtcpPacket::Pli { media_ssrc } => self.keyframe_asked(id, media_ssrc, now),
+                RtcpPacket::Fir(streams) => {
+                    streams.iter().for_each(|ssrc| self.keyframe_asked(id, ssrc, now))
+                }
+                RtcpPacket::Remb { bitrate } => subscriber.take_remb(bitrate),
+                RtcpPacket::ReceiverReferenceTime { ssrc, ntp } => subscriber.take_reference(ssrc, ntp, now),
+                RtcpPacket::SourceDescription
+                | RtcpPacket::Bye(_)
+                | RtcpPacket::TransportFeedback { .. }
+                | RtcpPacket::Other => {}
+            }
+        }
     }
 
     /// Takes what the shard of a remote publisher handed to [`Sink::relayed`].
     pub fn handle_relayed(&mut self, id: PublisherId, what: Relayed<'_>, now: Instant, sink: &mut impl Sink) {
+        let Some(publisher) = self.publishers.get_mut((id.index, id.generation)) else { return };
+        match what {
+            Relayed::Packet { track, encoding, packet } => {
+                let Ok(view) = RtpPacket::parse(packet) else { return };
+                let mut cx = context!(self, now, sink);
+                publisher.take_media(track.0, encoding.0, packet, &view, false, &mut cx);
+                let due = publisher.due_after(track.0, now);
+                let owner = Owner::Publisher((id.index, id.generation));
+                self.timers.arm(owner, &mut publisher.deadline, due);
+            }
+            Relayed::Report(report) => publisher.take_clock(&report, now),
+        }
     }
 
     /// Another shard wants a keyframe ([`crate::Event::KeyframeNeeded`] there).
@@ -142,27 +328,128 @@ impl Shard {
         encoding: EncodingIndex,
         now: Instant,
     ) {
+        let publisher = self.publishers.get_mut((id.index, id.generation));
+        let track = publisher.and_then(|publisher| publisher.tracks.get_mut(usize::from(track.0)));
+        if let Some(encoding) = track.and_then(|track| track.encodings.get_mut(usize::from(encoding.0))) {
+            encoding.keyframes.want();
+            self.arm_publisher(id, now);
+        }
     }
 
     /// When [`Shard::handle_timeout`] is due next; ask again after every call that changes something.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.timers.next()
     }
 
     /// Does what is due at `now`: reports, feedback, NACKs, keyframe requests, packets of the ring for those
     /// who join.
-    pub fn handle_timeout(&mut self, now: Instant, sink: &mut impl Sink) {}
+    pub fn handle_timeout(&mut self, now: Instant, sink: &mut impl Sink) {
+        while let Some((at, owner)) = self.timers.pop(now) {
+            match owner {
+                Owner::Publisher(key) => {
+                    let Some(publisher) = self.publishers.get_mut(key) else { continue };
+                    if publisher.deadline.take(at) {
+                        publisher.tick(&mut context!(self, now, &mut *sink));
+                        let due = publisher.due(now).map(|due| due.max(now + LEAST_STEP));
+                        self.timers.arm(owner, &mut publisher.deadline, due);
+                    }
+                }
+                Owner::Subscriber(key) => {
+                    let Some(subscriber) = self.subscribers.get_mut(key) else { continue };
+                    if subscriber.deadline.take(at) {
+                        let (rtcp, clock, ssrc) = (&mut self.rtcp, self.clock, self.ssrc);
+                        subscriber.tick(
+                            &self.publishers,
+                            &mut Reports { sink: &mut *sink, rtcp, clock, now, ssrc },
+                        );
+                        let due = subscriber.due().map(|due| due.max(now + LEAST_STEP));
+                        self.timers.arm(owner, &mut subscriber.deadline, due);
+                    }
+                }
+            }
+        }
+    }
 
     /// Numbers of a publisher.
     #[must_use]
     pub fn publisher_stats(&self, id: PublisherId, now: Instant) -> Option<PublisherStats> {
-        None
+        self.publishers.get((id.index, id.generation)).map(|publisher| publisher.stats(now))
     }
 
     /// Numbers of a subscriber.
     #[must_use]
     pub fn subscriber_stats(&self, id: SubscriberId) -> Option<SubscriberStats> {
-        None
+        self.subscribers.get((id.index, id.generation)).map(|subscriber| subscriber.stats(&self.publishers))
     }
+
+    /// A subscriber asks for a keyframe of one of its streams.
+    fn keyframe_asked(&mut self, id: SubscriberId, ssrc: u32, now: Instant) {
+        let subscriber = self.subscribers.get((id.index, id.generation));
+        let Some(place) = subscriber.and_then(|subscriber| subscriber.by_ssrc(ssrc)) else { return };
+        let publisher = self.publishers.get_mut((place.publisher.index, place.publisher.generation));
+        let track = publisher.and_then(|publisher| publisher.tracks.get_mut(usize::from(place.track)));
+        let Some(track) = track else { return };
+        let Some(subscription) = track.subscriptions.get_mut(place.key) else { return };
+        subscription.stats.keyframe_requests += 1;
+        let source = subscription.map.source().map_or(subscription.target, |source| source.encoding);
+        if let Some(encoding) = track.encodings.get_mut(usize::from(source)) {
+            encoding.keyframes.want();
+            self.arm_publisher(place.publisher, now);
+        }
+    }
+
+    fn change(&mut self, id: SubscriptionId, now: Instant, change: impl FnOnce(&mut Subscription)) {
+        let subscriber = self.subscribers.get((id.subscriber.index, id.subscriber.generation));
+        let Some(place) = subscriber.and_then(|subscriber| subscriber.place(id)) else { return };
+        let publisher = self.publishers.get_mut((place.publisher.index, place.publisher.generation));
+        let track = publisher.and_then(|publisher| publisher.tracks.get_mut(usize::from(place.track)));
+        let Some(track) = track else { return };
+        if let Some(subscription) = track.subscriptions.get_mut(place.key) {
+            change(subscription);
+            track.unsettled = true;
+            self.arm_publisher(place.publisher, now);
+        }
+    }
+
+    fn remove_subscription(&mut self, place: &Place) {
+        let publisher = self.publishers.get_mut((place.publisher.index, place.publisher.generation));
+        if let Some(track) = publisher.and_then(|p| p.tracks.get_mut(usize::from(place.track))) {
+            track.subscriptions.try_remove(place.key);
+        }
+    }
+
+    fn arm_publisher(&mut self, id: PublisherId, now: Instant) {
+        let key = (id.index, id.generation);
+        if let Some(publisher) = self.publishers.get_mut(key) {
+            let due = publisher.due(now);
+            self.timers.arm(Owner::Publisher(key), &mut publisher.deadline, due);
+        }
+    }
+
+    fn arm_subscriber(&mut self, id: SubscriberId) {
+        let key = (id.index, id.generation);
+        if let Some(subscriber) = self.subscribers.get_mut(key) {
+            let due = subscriber.due();
+            self.timers.arm(Owner::Subscriber(key), &mut subscriber.deadline, due);
+        }
+    }
+
+    /// SplitMix64: where streams begin need not be secret, SRTP protects them.
+    fn next_random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+fn check_shape(config: &PublisherConfig) -> Result<(), AddError> {
+    let fits = config.tracks.len() <= MAX_TRACKS
+        && config.tracks.iter().all(|track| {
+            (1..=MAX_ENCODINGS).contains(&track.encodings.len())
+                && (1..=MAX_FORMATS).contains(&track.formats.len())
+                && track.formats.iter().all(|f| f.clock_rate > 0 && f.codec.kind() == track.kind)
+        });
+    if fits { Ok(()) } else { Err(AddError::Shape) }
 }

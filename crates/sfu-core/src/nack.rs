@@ -1,0 +1,145 @@
+//! Which packets of an encoding to ask for again, and when.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::seq::Seq;
+
+/// Missing packets tracked; of more, the oldest are given up.
+pub const MAX_MISSING: usize = 1_000;
+/// Times that one packet is asked for.
+pub const MAX_TRIES: u8 = 10;
+/// A packet that comes this much late was reordered, not lost.
+pub const REORDER_TOLERANCE: Duration = Duration::from_millis(10);
+/// Least time between two requests for one packet.
+const MIN_INTERVAL: Duration = Duration::from_millis(20);
+/// Round trip before any was measured.
+const DEFAULT_ROUND_TRIP: Duration = Duration::from_millis(80);
+/// Numbers in one request: more would not fit a datagram in the worst case.
+pub(crate) const MAX_PER_REQUEST: usize = 200;
+
+#[derive(Debug, Clone, Copy)]
+struct Missing {
+    seq: Seq,
+    tries: u8,
+    since: Instant,
+    due: Instant,
+}
+
+/// The round trip to a publisher, learnt from retransmissions that came after one request.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct RoundTrip(Option<Duration>);
+
+impl RoundTrip {
+    pub(crate) fn sample(&mut self, sample: Duration) {
+        let sample = sample.min(Duration::from_secs(2));
+        self.0 = Some(self.0.map_or(sample, |mean| (mean * 7 + sample) / 8));
+    }
+
+    pub(crate) fn get(self) -> Option<Duration> {
+        self.0
+    }
+}
+
+/// The missing packets of one encoding, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct NackTracker {
+    missing: VecDeque<Missing>,
+    /// Not after the first due time; may be before it.
+    due: Option<Instant>,
+    /// Numbers asked for, repetitions counted.
+    pub(crate) nacked: u64,
+}
+
+/// What [`NackTracker::poll`] found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Polled {
+    /// Numbers written to the list.
+    pub(crate) count: usize,
+    /// Packets given up: only a keyframe helps.
+    pub(crate) given_up: usize,
+}
+
+impl NackTracker {
+    /// Numbers from `from` to before `to` are missing. False if they are more than are tracked: the stream is
+    /// too broken to be repaired.
+    pub(crate) fn gap(&mut self, from: Seq, to: Seq, now: Instant) -> bool {
+        if to.saturating_sub(from) > MAX_MISSING as u64 {
+            self.clear();
+            return false;
+        }
+        if self.missing.capacity() == 0 {
+            self.missing.reserve(MAX_MISSING);
+        }
+        for seq in from..to {
+            if self.missing.len() == MAX_MISSING {
+                self.missing.pop_front();
+            }
+            let due = now + REORDER_TOLERANCE;
+            self.missing.push_back(Missing { seq, tries: 0, since: now, due });
+            self.due = Some(self.due.map_or(due, |first| first.min(due)));
+        }
+        true
+    }
+
+    /// `seq` came after all. Tells how long after its only request, if there was just one.
+    pub(crate) fn arrived(&mut self, seq: Seq, now: Instant) -> Option<Duration> {
+        let place = self.missing.binary_search_by_key(&seq, |missing| missing.seq).ok()?;
+        let missing = self.missing.remove(place)?;
+        if self.missing.is_empty() {
+            self.due = None;
+        }
+        // After two requests nobody knows which one was answered.
+        (missing.tries == 1).then(|| now.saturating_duration_since(missing.since))
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        self.missing.clear();
+        self.due = None;
+    }
+
+    /// When [`NackTracker::poll`] has something to do.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Writes the numbers to ask for now, ascending, at most [`MAX_PER_REQUEST`]; the rest stays due.
+    pub(crate) fn poll(&mut self, now: Instant, round_trip: RoundTrip, list: &mut [u16]) -> Polled {
+        let mut polled = Polled::default();
+        if self.due.is_none_or(|due| due > now) {
+            return polled;
+        }
+        let interval = round_trip.get().unwrap_or(DEFAULT_ROUND_TRIP).max(MIN_INTERVAL);
+        let mut next: Option<Instant> = None;
+        self.missing.retain_mut(|missing| {
+            if missing.due <= now {
+                if missing.tries == MAX_TRIES {
+                    polled.given_up += 1;
+                    return false;
+                }
+                if let Some(slot) = list.get_mut(polled.count) {
+                    *slot = missing.seq as u16;
+                    polled.count += 1;
+                    if missing.tries == 0 {
+                        // The round trip counts from the request.
+                        missing.since = now;
+                    }
+                    missing.tries += 1;
+                    // A round trip and a quarter: an answer that is on its way is not asked for again.
+                    missing.due = now + interval + interval / 4;
+                }
+            }
+            next = Some(next.map_or(missing.due, |first| first.min(missing.due)));
+            true
+        });
+        self.due = next;
+        self.nacked += polled.count as u64;
+        polled
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.missing.len()
+    }
+}

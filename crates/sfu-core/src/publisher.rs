@@ -1,0 +1,435 @@
+//! A publisher: which packet belongs to which encoding, and who gets it.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::clock::{ClockMapping, ClockOffset, WallClock};
+use crate::config::{MAX_ENCODINGS, MAX_TRACKS, MediaKind, Origin, PublisherConfig};
+use crate::extension::{Extension, Extensions};
+use crate::ids::{EncodingIndex, Mid, PublisherId, Rid, Room, TrackIndex};
+use crate::layers;
+use crate::nack::RoundTrip;
+use crate::remb::RembEstimate;
+use crate::rewrite::Media;
+use crate::rtcp::SenderInfo;
+use crate::rtp::{HeaderWriter, RtpPacket, unwrap_rtx};
+use crate::sink::{Event, Relayed, RelayedReport, Sink};
+use crate::slots::Slots;
+use crate::splice::{Entry, Source};
+use crate::stats::PublisherStats;
+use crate::subscriber::Subscriber;
+use crate::subscription::{Outlet, Subscription};
+use crate::timers::Deadline;
+use crate::track::{Encoding, Track, learn};
+use crate::twcc::Recorder;
+
+/// SSRCs that one publisher may bind: media and retransmissions of every encoding, and as many again for
+/// streams that changed theirs.
+const MAX_BINDINGS: usize = MAX_TRACKS * MAX_ENCODINGS * 2;
+/// An SSRC that was silent for this long gives way to another one of the same encoding.
+const REBIND_AFTER: Duration = Duration::from_millis(500);
+/// Transport-wide feedback goes out this long after the first packet that it reports.
+const FEEDBACK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// What an SSRC is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Binding {
+    track: u8,
+    encoding: u8,
+    retransmission: bool,
+}
+
+/// What a publisher needs of its shard.
+pub(crate) struct Context<'a, S> {
+    pub(crate) sink: &'a mut S,
+    pub(crate) subscribers: &'a mut Slots<Subscriber>,
+    pub(crate) writer: &'a mut HeaderWriter,
+    pub(crate) scratch: &'a mut [u8],
+    pub(crate) rtcp: &'a mut Vec<u8>,
+    pub(crate) clock: WallClock,
+    pub(crate) now: Instant,
+    /// The SSRC that this shard reports under.
+    pub(crate) ssrc: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    pub(crate) id: PublisherId,
+    pub(crate) room: Room,
+    /// `None` while the connection is lost.
+    pub(crate) origin: Option<Origin>,
+    pub(crate) ids: Extensions,
+    pub(crate) tracks: Vec<Track>,
+    bindings: HashMap<u32, Binding>,
+    pub(crate) feedback: Recorder,
+    pub(crate) feedback_due: Option<Instant>,
+    pub(crate) numbered: bool,
+    pub(crate) report_due: Instant,
+    pub(crate) layers_due: Instant,
+    pub(crate) reduced_size: bool,
+    pub(crate) takes_remb: bool,
+    pub(crate) remb: RembEstimate,
+    pub(crate) round_trip: RoundTrip,
+    pub(crate) clock_offset: ClockOffset,
+    pub(crate) relayed: bool,
+    pub(crate) first_media: Option<Instant>,
+    pub(crate) deadline: Deadline,
+}
+
+impl Publisher {
+    pub(crate) fn new(id: PublisherId, config: PublisherConfig, now: Instant) -> Self {
+        let mut publisher = Self {
+            id,
+            room: config.room,
+            origin: Some(config.origin),
+            ids: config.extensions,
+            tracks: Vec::new(),
+            bindings: HashMap::new(),
+            feedback: Recorder::new(now),
+            feedback_due: None,
+            numbered: false,
+            report_due: now,
+            layers_due: now,
+            reduced_size: config.reduced_size,
+            takes_remb: config.remb,
+            remb: RembEstimate::default(),
+            round_trip: RoundTrip::default(),
+            clock_offset: ClockOffset::default(),
+            relayed: false,
+            first_media: None,
+            deadline: Deadline::default(),
+        };
+        publisher.tracks = config.tracks.into_iter().map(Track::new).collect();
+        publisher.bind_announced();
+        publisher
+    }
+
+    /// The publisher is back, with a new negotiation for the same tracks. Tracks that it does not have any
+    /// more stay, silent.
+    pub(crate) fn resume(&mut self, config: PublisherConfig, now: Instant) {
+        self.origin = Some(config.origin);
+        self.ids = config.extensions;
+        self.reduced_size = config.reduced_size;
+        self.takes_remb = config.remb;
+        self.feedback = Recorder::new(now);
+        self.feedback_due = None;
+        self.numbered = false;
+        self.round_trip = RoundTrip::default();
+        self.clock_offset = ClockOffset::default();
+        for (index, track) in config.tracks.into_iter().enumerate() {
+            match self.tracks.get_mut(index) {
+                Some(old) => old.resume(track),
+                None => self.tracks.push(Track::new(track)),
+            }
+        }
+        self.bind_announced();
+    }
+
+    /// The connection is lost: nothing is asked of it any more.
+    pub(crate) fn lose(&mut self) {
+        self.origin = None;
+        self.feedback_due = None;
+        for encoding in self.tracks.iter_mut().flat_map(|track| &mut track.encodings) {
+            encoding.nack.clear();
+            encoding.keyframes.satisfied();
+        }
+    }
+
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self.origin, Some(Origin::Local(_)))
+    }
+
+    /// Takes a packet of the publisher's own connection. Returns the track that it was for.
+    pub(crate) fn take_packet<S: Sink>(&mut self, bytes: &[u8], cx: &mut Context<'_, S>) -> Option<u8> {
+        let packet = RtpPacket::parse(bytes).ok().filter(|_| self.is_local())?;
+        if let Some(&number) =
+            packet.extension(&self.ids, Extension::TransportCc).and_then(<[u8]>::first_chunk::<2>)
+        {
+            self.numbered = true;
+            self.feedback.record(u16::from_be_bytes(number), cx.now);
+            self.feedback_due.get_or_insert(cx.now + FEEDBACK_INTERVAL);
+        }
+        let binding = self.bind(&packet, cx.now)?;
+        if !binding.retransmission {
+            self.take_media(binding.track, binding.encoding, bytes, &packet, false, cx);
+            return Some(binding.track);
+        }
+        let track = self.tracks.get(usize::from(binding.track))?;
+        let format = track.retransmitted(packet.payload_type)?;
+        let ssrc = track.encodings.get(usize::from(binding.encoding))?.ssrc.unwrap_or_default();
+        let scratch = std::mem::take(&mut cx.scratch);
+        if let Some(original) = unwrap_rtx(bytes, ssrc, format.payload_type, scratch)
+            .and_then(|len| scratch.get(..len))
+            .and_then(|bytes| Some((bytes, RtpPacket::parse(bytes).ok()?)))
+        {
+            self.take_media(binding.track, binding.encoding, original.0, &original.1, true, cx);
+        }
+        cx.scratch = scratch;
+        Some(binding.track)
+    }
+
+    /// Takes a media packet that is known to belong to this encoding.
+    pub(crate) fn take_media<S: Sink>(
+        &mut self,
+        track_index: u8,
+        encoding_index: u8,
+        bytes: &[u8],
+        packet: &RtpPacket<'_>,
+        recovered: bool,
+        cx: &mut Context<'_, S>,
+    ) {
+        let (id, local, now) = (self.id, self.is_local(), cx.now);
+        let clock_offset = self.clock_offset.get();
+        let Some(track) = self.tracks.get_mut(usize::from(track_index)) else { return };
+        let Some(format) = track.format(packet.payload_type) else { return };
+        let Some(encoding) = track.encodings.get_mut(usize::from(encoding_index)) else { return };
+        let was_active = encoding.active(now);
+        // Opus conceals what is lost better than a retransmission would repair it in time, but sound that was
+        // only late is sound: audio is asked for again too, where the format has retransmission.
+        let nack = local && format.rtx.is_some();
+        let Some(accepted) = encoding.accept(packet, bytes, &format, recovered, nack, now) else { return };
+        learn(&mut self.round_trip, &accepted);
+        let source = Source { encoding: encoding_index, run: encoding.run };
+        let media = Media::new(*packet, accepted.seq, source, format, &self.ids, clock_offset);
+        let (track_name, encoding_name) = (TrackIndex(track_index), EncodingIndex(encoding_index));
+        if media.info.keyframe
+            && encoding.keyframe_begins(media.seq, packet.timestamp, media.info.picture, now)
+        {
+            cx.sink.event(Event::Keyframe { publisher: id, track: track_name, encoding: encoding_name });
+        }
+        if !was_active {
+            track.unsettled = true;
+        }
+        if !track.active {
+            track.active = true;
+            let first = self.first_media.is_none();
+            self.first_media.get_or_insert(now);
+            cx.sink.event(Event::TrackActive { publisher: id, track: track_name, first });
+        }
+        if self.relayed && local {
+            cx.sink
+                .relayed(id, Relayed::Packet { track: track_name, encoding: encoding_name, packet: bytes });
+        }
+        fan_out(track, &media, &self.ids, clock_offset, cx);
+    }
+
+    /// Takes a sender report: the publisher's clock, and how its timestamps lie on it.
+    pub(crate) fn take_report<S: Sink>(&mut self, ssrc: u32, info: &SenderInfo, cx: &mut Context<'_, S>) {
+        let Some(binding) = self.bindings.get(&ssrc).copied().filter(|binding| !binding.retransmission)
+        else {
+            return;
+        };
+        let Some(track) = self.tracks.get_mut(usize::from(binding.track)) else { return };
+        let Some(encoding) = track.encodings.get_mut(usize::from(binding.encoding)) else { return };
+        encoding.receive.sender_report(crate::clock::compact(info.ntp), cx.now);
+        if info.ntp == 0 {
+            // A sender without a wall clock (RFC 3550, section 6.4.1).
+            return;
+        }
+        let offset = self.clock_offset.update(cx.now, cx.clock.ntp(cx.now), info.ntp);
+        let clock = ClockMapping { ntp: info.ntp, rtp: info.rtp, offset };
+        encoding.clock = Some(clock);
+        if self.relayed {
+            let (track, encoding) = (TrackIndex(binding.track), EncodingIndex(binding.encoding));
+            cx.sink.relayed(self.id, Relayed::Report(RelayedReport { track, encoding, clock }));
+        }
+    }
+
+    /// Takes the clock of a remote publisher.
+    pub(crate) fn take_clock(&mut self, report: &RelayedReport, now: Instant) {
+        let track = self.tracks.get_mut(usize::from(report.track.0));
+        if let Some(encoding) =
+            track.and_then(|track| track.encodings.get_mut(usize::from(report.encoding.0)))
+        {
+            encoding.clock = Some(report.clock);
+            self.clock_offset.set(now, report.clock.offset);
+        }
+    }
+
+    /// Starts the subscriptions of a track that can start now, switches those that should, and asks for
+    /// keyframes for the others.
+    pub(crate) fn settle<S: Sink>(&mut self, track_index: usize, cx: &mut Context<'_, S>) {
+        let clock_offset = self.clock_offset.get();
+        let Some(track) = self.tracks.get_mut(track_index) else { return };
+        track.unsettled = false;
+        let candidates = track.candidates(cx.now);
+        let Track { config, encodings, subscriptions, .. } = track;
+        for (_, subscription) in subscriptions.iter_mut().filter(|(_, subscription)| !subscription.paused) {
+            let current = subscription.map.source().map_or(subscription.target, |source| source.encoding);
+            let target = layers::select(candidates.as_slice(), subscription.wanted, current);
+            subscription.target = target;
+            let Some(encoding) = encodings.get_mut(usize::from(target)) else { continue };
+            if config.kind == MediaKind::Audio || !subscription.waits(encoding.run) {
+                continue;
+            }
+            let takes = encoding.format.is_none_or(|format| subscription.accepts(&format, cx.sink));
+            let Some(entry) = encoding.entry(cx.now).filter(|_| takes) else {
+                if takes {
+                    encoding.keyframes.want();
+                }
+                continue;
+            };
+            start(encoding, target, &config.formats, subscription, &entry, &self.ids, clock_offset, cx);
+        }
+    }
+
+    /// Binds the SSRCs that the SDP names.
+    fn bind_announced(&mut self) {
+        self.bindings.clear();
+        for (track, index) in self.tracks.iter().zip(0u8..) {
+            for (encoding, number) in track.encodings.iter().zip(0u8..) {
+                let binding = |retransmission| Binding { track: index, encoding: number, retransmission };
+                if let Some(ssrc) = encoding.config.ssrc {
+                    self.bindings.entry(ssrc).or_insert(binding(false));
+                }
+                if let Some(ssrc) = encoding.config.rtx_ssrc {
+                    self.bindings.entry(ssrc).or_insert(binding(true));
+                }
+            }
+        }
+    }
+
+    /// What the SSRC of a packet is: the first media section or encoding that it was seen with counts for good.
+    fn bind(&mut self, packet: &RtpPacket<'_>, now: Instant) -> Option<Binding> {
+        if let Some(binding) = self.bindings.get(&packet.ssrc) {
+            return Some(*binding);
+        }
+        let binding = self.identify(packet)?;
+        let track = self.tracks.get_mut(usize::from(binding.track))?;
+        let encoding = track.encodings.get_mut(usize::from(binding.encoding))?;
+        let recent = |last: Instant| now.saturating_duration_since(last) < REBIND_AFTER;
+        if !binding.retransmission {
+            if encoding.ssrc.is_some() && encoding.last_media.is_some_and(recent) {
+                // Two streams claim one encoding: the one that flows keeps it.
+                return None;
+            }
+            if let Some(old) = encoding.ssrc.replace(packet.ssrc) {
+                self.bindings.remove(&old);
+                encoding.restart();
+            }
+        }
+        if self.bindings.len() >= MAX_BINDINGS {
+            return None;
+        }
+        self.bindings.insert(packet.ssrc, binding);
+        Some(binding)
+    }
+
+    /// Finds the encoding of a packet with an unknown SSRC by its header extensions (RFC 8843, RFC 8852), or
+    /// by a payload type that only one track has.
+    fn identify(&self, packet: &RtpPacket<'_>) -> Option<Binding> {
+        let value = |extension| packet.extension(&self.ids, extension);
+        let has_format = |track: &Track| {
+            track.format(packet.payload_type).is_some() || track.retransmitted(packet.payload_type).is_some()
+        };
+        let track = match value(Extension::Mid).and_then(|mid| Mid::new(mid).ok()) {
+            Some(mid) => self.tracks.iter().position(|track| track.config.mid == mid && has_format(track))?,
+            None => {
+                let mut fitting = self.tracks.iter().enumerate().filter(|(_, track)| has_format(track));
+                let (index, _) = fitting.next()?;
+                if fitting.next().is_some() {
+                    return None;
+                }
+                index
+            }
+        };
+        let encodings = &self.tracks.get(track)?.encodings;
+        let by_rid = |rid: &[u8]| {
+            let rid = Rid::new(rid).ok()?;
+            encodings.iter().position(|encoding| encoding.config.rid == Some(rid))
+        };
+        let retransmission = self.tracks.get(track)?.retransmitted(packet.payload_type).is_some();
+        let named = if retransmission { value(Extension::RepairedRid) } else { value(Extension::Rid) };
+        let encoding = match (named, encodings.as_slice()) {
+            (Some(rid), _) if encodings.len() > 1 => by_rid(rid)?,
+            (_, [_only]) => 0,
+            _ => return None,
+        };
+        Some(Binding {
+            track: u8::try_from(track).ok()?,
+            encoding: u8::try_from(encoding).ok()?,
+            retransmission,
+        })
+    }
+
+    pub(crate) fn stats(&self, now: Instant) -> PublisherStats {
+        PublisherStats {
+            tracks: self.tracks.iter().map(|track| track.stats(now)).collect(),
+            first_media: self.first_media,
+            last_media: self.tracks.iter().filter_map(Track::last_media).max(),
+            round_trip: self.round_trip.get(),
+        }
+    }
+}
+
+/// Hands a packet to the subscriptions of its track.
+fn fan_out<S: Sink>(
+    track: &mut Track,
+    media: &Media<'_>,
+    ids: &Extensions,
+    clock_offset: Option<i64>,
+    cx: &mut Context<'_, S>,
+) {
+    let Track { config, encodings, subscriptions, .. } = track;
+    let Some(encoding) = encodings.get_mut(usize::from(media.source.encoding)) else { return };
+    for (_, subscription) in subscriptions.iter_mut().filter(|(_, subscription)| !subscription.paused) {
+        if subscription.map.source() != Some(media.source) {
+            if subscription.target != media.source.encoding {
+                continue;
+            }
+            if config.kind == MediaKind::Video {
+                // The ring has this packet too: starting from it sends everything since the keyframe.
+                match encoding.entry(cx.now) {
+                    Some(entry) if subscription.accepts(&media.format, cx.sink) => {
+                        let target = media.source.encoding;
+                        start(encoding, target, &config.formats, subscription, &entry, ids, clock_offset, cx);
+                    }
+                    Some(_) => {}
+                    None => encoding.keyframes.want(),
+                }
+                continue;
+            }
+            if !subscription.accepts(&media.format, cx.sink) {
+                continue;
+            }
+            let timestamp = media.packet.timestamp;
+            let (picture, clock_rate) = (media.info.picture, media.format.clock_rate);
+            let entry = Entry { seq: media.seq, timestamp, live: timestamp, picture, clock_rate };
+            subscription.map.begin(media.source, &entry, cx.now);
+        }
+        let subscriber = subscription.id.subscriber;
+        let Some(subscriber) = cx.subscribers.get_mut((subscriber.index, subscriber.generation)) else {
+            continue;
+        };
+        let mut out = Outlet { sink: &mut *cx.sink, writer: &mut *cx.writer, clock: cx.clock, now: cx.now };
+        subscription.forward(media, &mut subscriber.transport, &mut out);
+    }
+}
+
+/// Starts a subscription at `entry`: everything that the ring has from there on goes out at once.
+#[allow(clippy::too_many_arguments)]
+fn start<S: Sink>(
+    encoding: &Encoding,
+    encoding_index: u8,
+    formats: &[crate::config::Format],
+    subscription: &mut Subscription,
+    entry: &Entry,
+    ids: &Extensions,
+    clock_offset: Option<i64>,
+    cx: &mut Context<'_, S>,
+) {
+    let subscriber = subscription.id.subscriber;
+    let Some(subscriber) = cx.subscribers.get_mut((subscriber.index, subscriber.generation)) else { return };
+    let source = Source { encoding: encoding_index, run: encoding.run };
+    subscription.map.begin(source, entry, cx.now);
+    let mut out = Outlet { sink: &mut *cx.sink, writer: &mut *cx.writer, clock: cx.clock, now: cx.now };
+    for seq in entry.seq..=encoding.newest().unwrap_or(entry.seq) {
+        let Some(packet) = encoding.ring.get(seq).and_then(|bytes| RtpPacket::parse(bytes).ok()) else {
+            continue;
+        };
+        let format = formats.iter().find(|format| format.payload_type == packet.payload_type);
+        let Some(format) = format else { continue };
+        let media = Media::new(packet, seq, source, *format, ids, clock_offset);
+        subscription.forward(&media, &mut subscriber.transport, &mut out);
+    }
+}

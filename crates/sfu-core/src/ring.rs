@@ -1,0 +1,179 @@
+//! The recent packets of one encoding, kept once for all its subscribers: retransmissions and joiners are
+//! served from here.
+//!
+//! Packets lie one after another in a byte ring, in the order of their arrival; a table finds them by number.
+//! Nothing is ever freed: writing over a packet invalidates it, since positions only grow. Both grow by
+//! doubling while packets younger than [`KEEP`] would be written over, up to their caps; beyond the caps the
+//! oldest packets are lost first.
+
+use std::time::{Duration, Instant};
+
+use crate::seq::Seq;
+
+/// Time that packets are kept, as far as the caps allow.
+pub(crate) const KEEP: Duration = Duration::from_millis(1_200);
+/// Cap of a video ring in bytes: 1.2 s of 14 Mbit/s.
+pub(crate) const MAX_VIDEO_BYTES: usize = 2 << 20;
+/// Cap of an audio ring in bytes.
+pub(crate) const MAX_AUDIO_BYTES: usize = 64 << 10;
+/// Cap in packets.
+const MAX_PACKETS: usize = 4096;
+const FIRST_BYTES: usize = 32 << 10;
+const FIRST_PACKETS: usize = 64;
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    seq: Seq,
+    /// Position in the endless stream of bytes.
+    at: u64,
+    len: u32,
+    arrival: Instant,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct PacketRing {
+    bytes: Box<[u8]>,
+    max_bytes: usize,
+    /// Where the next packet goes, in the endless stream of bytes.
+    head: u64,
+    /// When the ring last began to write over old packets.
+    turned: Option<Instant>,
+    slots: Box<[Option<Slot>]>,
+}
+
+impl PacketRing {
+    /// An empty ring that grows to `max_bytes`. It takes no memory before the first packet.
+    pub(crate) fn new(max_bytes: usize) -> Self {
+        Self { bytes: Box::default(), max_bytes, head: 0, turned: None, slots: Box::default() }
+    }
+
+    /// Keeps a copy of `packet`; one that is longer than the whole ring is not kept.
+    pub(crate) fn insert(&mut self, seq: Seq, packet: &[u8], now: Instant) {
+        if packet.is_empty() || packet.len() > self.max_bytes {
+            return;
+        }
+        self.make_room(seq, packet.len(), now);
+        let at = self.place(packet.len());
+        let start = self.offset(at);
+        if let Some(place) = self.bytes.get_mut(start..start + packet.len()) {
+            place.copy_from_slice(packet);
+        }
+        self.head = at + packet.len() as u64;
+        let index = self.index(seq);
+        if let Some(slot) = self.slots.get_mut(index) {
+            *slot = Some(Slot { seq, at, len: packet.len() as u32, arrival: now });
+        }
+    }
+
+    /// The packet with this number, if it is still kept.
+    pub(crate) fn get(&self, seq: Seq) -> Option<&[u8]> {
+        let slot = self.slot(seq)?;
+        let start = self.offset(slot.at);
+        self.bytes.get(start..start + slot.len as usize)
+    }
+
+    /// Whether the packet with this number is still kept.
+    pub(crate) fn contains(&self, seq: Seq) -> bool {
+        self.slot(seq).is_some()
+    }
+
+    fn slot(&self, seq: Seq) -> Option<&Slot> {
+        let slot = self.slots.get(self.index(seq))?.as_ref()?;
+        (slot.seq == seq && self.head - slot.at <= self.bytes.len() as u64).then_some(slot)
+    }
+
+    fn index(&self, seq: Seq) -> usize {
+        // The length is a power of two, or zero: then no index is valid.
+        (seq as usize) & self.slots.len().wrapping_sub(1)
+    }
+
+    fn offset(&self, at: u64) -> usize {
+        (at % (self.bytes.len().max(1) as u64)) as usize
+    }
+
+    /// The position for `len` bytes: they do not wrap around the end of the ring.
+    fn place(&self, len: usize) -> u64 {
+        let start = self.offset(self.head);
+        if start + len <= self.bytes.len() {
+            self.head
+        } else {
+            self.head + (self.bytes.len() - start) as u64
+        }
+    }
+
+    fn make_room(&mut self, seq: Seq, len: usize, now: Instant) {
+        while self.bytes.len() < len {
+            self.grow_bytes(now);
+        }
+        if self.turns(len) {
+            // A turn that took less than the time to keep: the next would write over what is still wanted.
+            let short = now.saturating_duration_since(self.turned.unwrap_or(now)) < KEEP;
+            if short && self.bytes.len() < self.max_bytes {
+                self.grow_bytes(now);
+            } else {
+                self.turned = Some(now);
+            }
+        }
+        while self.slots.len() < MAX_PACKETS && self.slot_is_young(seq, now) {
+            self.grow_slots();
+        }
+    }
+
+    /// Whether `len` more bytes begin a new turn of the ring.
+    fn turns(&self, len: usize) -> bool {
+        let size = self.bytes.len() as u64;
+        (self.place(len) + len as u64 - 1) / size != self.head.saturating_sub(1) / size
+    }
+
+    fn slot_is_young(&self, seq: Seq, now: Instant) -> bool {
+        let Some(slot) = self.slots.get(self.index(seq)) else { return true };
+        slot.is_some_and(|slot| slot.seq != seq && now.saturating_duration_since(slot.arrival) < KEEP)
+    }
+
+    /// Doubles the bytes and lays the packets out anew, oldest first.
+    fn grow_bytes(&mut self, now: Instant) {
+        self.turned = Some(now);
+        let size = (self.bytes.len() * 2).clamp(FIRST_BYTES.min(self.max_bytes), self.max_bytes);
+        let mut bytes = vec![0; size].into_boxed_slice();
+        let old = self.bytes.len() as u64;
+        let mut kept: Vec<Slot> =
+            self.slots.iter().flatten().filter(|slot| self.head - slot.at <= old).copied().collect();
+        kept.sort_unstable_by_key(|slot| slot.at);
+        let mut at = 0;
+        for slot in &mut kept {
+            let (start, len) = (self.offset(slot.at), slot.len as usize);
+            if let (Some(from), Some(to)) = (self.bytes.get(start..start + len), bytes.get_mut(at..at + len))
+            {
+                to.copy_from_slice(from);
+            }
+            slot.at = at as u64;
+            at += len;
+        }
+        self.bytes = bytes;
+        self.head = at as u64;
+        self.slots.fill(None);
+        for slot in kept {
+            let index = self.index(slot.seq);
+            if let Some(place) = self.slots.get_mut(index) {
+                *place = Some(slot);
+            }
+        }
+    }
+
+    fn grow_slots(&mut self) {
+        let size = (self.slots.len() * 2).clamp(FIRST_PACKETS, MAX_PACKETS);
+        let old = std::mem::replace(&mut self.slots, vec![None; size].into_boxed_slice());
+        for slot in old.into_iter().flatten() {
+            let index = self.index(slot.seq);
+            if let Some(place) = self.slots.get_mut(index) {
+                *place = Some(slot);
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> (usize, usize) {
+        (self.bytes.len(), self.slots.len())
+    }
+}

@@ -1,0 +1,283 @@
+//! A connection that receives: what its RTCP says, and the sender reports that it gets.
+
+use std::time::{Duration, Instant};
+
+use crate::clock::{ClockMapping, WallClock, compact, compact_duration};
+use crate::config::SubscriberConfig;
+use crate::extension::Extensions;
+use crate::ids::{Peer, PublisherId, Room, SubscriberId, SubscriptionId};
+use crate::publisher::{Context, Publisher};
+use crate::rewrite::Media;
+use crate::rtcp::{NackList, ReportBlock, SenderInfo};
+use crate::rtcp_write;
+use crate::rtp::RtpPacket;
+use crate::sink::Sink;
+use crate::slots::Slots;
+use crate::stats::SubscriberStats;
+use crate::subscription::{Outlet, Subscription};
+use crate::timers::Deadline;
+use crate::track::Track;
+
+/// Sender reports go out this often.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// A compound is sent when it has grown to this.
+const FULL_COMPOUND: usize = 1_000;
+/// Sequence numbers answered of one NACK.
+const MAX_NACKED: usize = 1_000;
+/// Most subscriptions of one subscriber: a hundred participants with all their sources, and some.
+pub const MAX_SUBSCRIPTIONS: usize = 512;
+const CNAME: &[u8] = b"madang";
+
+/// Where a subscription is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) publisher: PublisherId,
+    pub(crate) track: u8,
+    pub(crate) key: usize,
+    pub(crate) generation: u16,
+    ssrc: u32,
+    rtx_ssrc: Option<u32>,
+}
+
+/// What a subscriber needs of its shard to report.
+pub(crate) struct Reports<'a, S> {
+    pub(crate) sink: &'a mut S,
+    pub(crate) rtcp: &'a mut Vec<u8>,
+    pub(crate) clock: WallClock,
+    pub(crate) now: Instant,
+    /// The SSRC that this shard reports under.
+    pub(crate) ssrc: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Subscriber {
+    pub(crate) id: SubscriberId,
+    pub(crate) peer: Peer,
+    pub(crate) room: Room,
+    pub(crate) ids: Extensions,
+    reduced_size: bool,
+    /// By [`SubscriptionId::index`]; places are used again.
+    places: Vec<(u16, Option<Place>)>,
+    /// The last transport-wide sequence number.
+    pub(crate) transport: u16,
+    pub(crate) round_trip: Option<Duration>,
+    remb: Option<u64>,
+    /// Who asked for its delay, the compact time it gave, and when.
+    reference: Option<(u32, u32, Instant)>,
+    report_due: Instant,
+    pub(crate) deadline: Deadline,
+}
+
+impl Subscriber {
+    /// `spread` (0 to 1 s) keeps the reports of many subscribers apart.
+    pub(crate) fn new(id: SubscriberId, config: &SubscriberConfig, spread: Duration, now: Instant) -> Self {
+        Self {
+            id,
+            peer: config.peer,
+            room: config.room,
+            ids: config.extensions,
+            reduced_size: config.reduced_size,
+            places: Vec::new(),
+            transport: 0,
+            round_trip: None,
+            remb: None,
+            reference: None,
+            report_due: now + spread,
+            deadline: Deadline::default(),
+        }
+    }
+
+    /// Reserves a place for a subscription.
+    pub(crate) fn reserve(&mut self) -> Option<SubscriptionId> {
+        let index = match self.places.iter().position(|(_, place)| place.is_none()) {
+            Some(index) => index,
+            None if self.places.len() < MAX_SUBSCRIPTIONS => {
+                self.places.push((0, None));
+                self.places.len() - 1
+            }
+            None => return None,
+        };
+        let (generation, _) = *self.places.get(index)?;
+        Some(SubscriptionId { subscriber: self.id, index: u16::try_from(index).ok()?, generation })
+    }
+
+    /// Fills the place that was reserved for `subscription`.
+    pub(crate) fn fill(
+        &mut self,
+        publisher: PublisherId,
+        track: u8,
+        key: usize,
+        subscription: &Subscription,
+    ) {
+        if let Some((generation, place)) = self.places.get_mut(usize::from(subscription.id.index)) {
+            let (ssrc, rtx_ssrc) = (subscription.ssrc, subscription.rtx_ssrc);
+            *place = Some(Place { publisher, track, key, generation: *generation, ssrc, rtx_ssrc });
+        }
+    }
+
+    pub(crate) fn place(&self, id: SubscriptionId) -> Option<Place> {
+        self.places.get(usize::from(id.index))?.1.filter(|place| place.generation == id.generation)
+    }
+
+    /// Empties the place of a subscription; its id is stale from here on.
+    pub(crate) fn vacate(&mut self, id: SubscriptionId) -> Option<Place> {
+        let place = self.place(id)?;
+        let (generation, slot) = self.places.get_mut(usize::from(id.index))?;
+        *generation = generation.wrapping_add(1);
+        *slot = None;
+        Some(place)
+    }
+
+    pub(crate) fn places(&self) -> impl Iterator<Item = Place> + '_ {
+        self.places.iter().filter_map(|(_, place)| *place)
+    }
+
+    /// The subscription that an SSRC of this subscriber is.
+    pub(crate) fn by_ssrc(&self, ssrc: u32) -> Option<Place> {
+        self.places().find(|place| place.ssrc == ssrc || place.rtx_ssrc == Some(ssrc))
+    }
+
+    pub(crate) fn due(&self) -> Option<Instant> {
+        Some(self.report_due)
+    }
+
+    /// Takes a report block about one of its streams.
+    pub(crate) fn take_block(
+        &mut self,
+        block: &ReportBlock,
+        publishers: &mut Slots<Publisher>,
+        now_compact: u32,
+    ) {
+        let Some(place) = self.by_ssrc(block.ssrc) else { return };
+        if block.last_report != 0 {
+            let round_trip =
+                compact_duration(now_compact.wrapping_sub(block.last_report).wrapping_sub(block.delay));
+            self.round_trip = Some(self.round_trip.map_or(round_trip, |mean| (mean * 7 + round_trip) / 8));
+        }
+        let Some((track, subscription)) = find(publishers, &place) else { return };
+        if subscription.ssrc != block.ssrc {
+            // About the retransmissions: their loss is not the stream's.
+            return;
+        }
+        let clock_rate = track.first().map_or(90_000, |format| format.clock_rate);
+        subscription.reported();
+        subscription.stats.fraction_lost = f32::from(block.fraction_lost) / 256.0;
+        subscription.stats.lost = block.lost.max(0).unsigned_abs();
+        subscription.stats.jitter =
+            Duration::from_micros(u64::from(block.jitter) * 1_000_000 / u64::from(clock_rate.max(1)));
+    }
+
+    pub(crate) fn take_remb(&mut self, bitrate: u64) {
+        self.remb = Some(bitrate);
+    }
+
+    pub(crate) fn take_reference(&mut self, ssrc: u32, ntp: u64, now: Instant) {
+        self.reference = Some((ssrc, compact(ntp), now));
+    }
+
+    /// Sends the sender reports that are due, and the answer to a receiver reference time.
+    pub(crate) fn tick<S: Sink>(&mut self, publishers: &Slots<Publisher>, out: &mut Reports<'_, S>) {
+        if self.report_due > out.now {
+            return;
+        }
+        self.report_due = out.now + REPORT_INTERVAL;
+        out.rtcp.clear();
+        let ntp = out.clock.ntp(out.now);
+        for place in self.places() {
+            let Some(info) = sender_info(publishers, &place, ntp) else { continue };
+            rtcp_write::sender_report(out.rtcp, place.ssrc, &info);
+            rtcp_write::cname(out.rtcp, place.ssrc, CNAME);
+            if out.rtcp.len() >= FULL_COMPOUND {
+                out.sink.rtcp(self.peer, out.rtcp);
+                out.rtcp.clear();
+            }
+        }
+        if let Some((receiver, last, at)) = self.reference.take() {
+            if out.rtcp.is_empty() && !self.reduced_size {
+                rtcp_write::receiver_report(out.rtcp, out.ssrc, &[]);
+            }
+            let delay = out.now.saturating_duration_since(at).as_micros() * 65_536 / 1_000_000;
+            rtcp_write::delay_since_last_rr(out.rtcp, out.ssrc, receiver, last, delay as u32);
+        }
+        if !out.rtcp.is_empty() {
+            out.sink.rtcp(self.peer, out.rtcp);
+            out.rtcp.clear();
+        }
+    }
+
+    pub(crate) fn stats(&self, publishers: &Slots<Publisher>) -> SubscriberStats {
+        let subscription = |place: Place| {
+            let publisher = publishers.get((place.publisher.index, place.publisher.generation))?;
+            let subscription =
+                publisher.tracks.get(usize::from(place.track))?.subscriptions.get(place.key)?;
+            let encoding = subscription.map.source().map(|source| source.encoding);
+            Some(crate::stats::SubscriptionStats { encoding, ..subscription.stats })
+        };
+        SubscriberStats {
+            subscriptions: self.places().filter_map(subscription).collect(),
+            round_trip: self.round_trip,
+            remb: self.remb,
+        }
+    }
+}
+
+fn find<'a>(
+    publishers: &'a mut Slots<Publisher>,
+    place: &Place,
+) -> Option<(&'a [crate::config::Format], &'a mut Subscription)> {
+    let publisher = publishers.get_mut((place.publisher.index, place.publisher.generation))?;
+    let Track { config, subscriptions, .. } = publisher.tracks.get_mut(usize::from(place.track))?;
+    Some((&config.formats, subscriptions.get_mut(place.key)?))
+}
+
+/// What the sender report of a subscription says at `ntp`: the publisher's timestamps on this node's clock, so
+/// that sound and picture meet and the age of both can be told.
+fn sender_info(publishers: &Slots<Publisher>, place: &Place, ntp: u64) -> Option<SenderInfo> {
+    let publisher = publishers.get((place.publisher.index, place.publisher.generation))?;
+    let track = publisher.tracks.get(usize::from(place.track))?;
+    let subscription =
+        track.subscriptions.get(place.key).filter(|subscription| subscription.stats.packets > 0)?;
+    let source = subscription.map.source()?;
+    let encoding = track.encodings.get(usize::from(source.encoding)).filter(|e| e.run == source.run)?;
+    // The publisher's offset of now, not of the encoding's last report: one for sound and picture.
+    let clock = ClockMapping { offset: publisher.clock_offset.get()?, ..encoding.clock? };
+    let rtp = subscription.map.live_timestamp(clock.rtp_at(ntp, encoding.format?.clock_rate))?;
+    Some(SenderInfo { ntp, rtp, packets: subscription.stats.packets as u32, octets: subscription.octets })
+}
+
+/// Answers a NACK about the subscription at `place`.
+pub(crate) fn answer_nack<S: Sink>(
+    publisher: &mut Publisher,
+    place: &Place,
+    missing: &NackList<'_>,
+    cx: &mut Context<'_, S>,
+) {
+    let clock_offset = publisher.clock_offset.get();
+    let Some(track) = publisher.tracks.get_mut(usize::from(place.track)) else { return };
+    let Track { config, encodings, subscriptions, .. } = track;
+    let Some(subscription) = subscriptions.get_mut(place.key) else { return };
+    let subscriber = subscription.id.subscriber;
+    let Some(subscriber) = cx.subscribers.get_mut((subscriber.index, subscriber.generation)) else { return };
+    let round_trip = subscriber.round_trip;
+    let mut out = Outlet { sink: &mut *cx.sink, writer: &mut *cx.writer, clock: cx.clock, now: cx.now };
+    for wire in missing.iter().take(MAX_NACKED) {
+        let Some((seq, original)) = subscription.original(wire) else {
+            subscription.stats.unanswered += 1;
+            continue;
+        };
+        let kept = encodings
+            .get(usize::from(original.source.encoding))
+            .and_then(|encoding| encoding.ring.get(original.seq))
+            .and_then(|bytes| RtpPacket::parse(bytes).ok());
+        let format =
+            kept.and_then(|packet| config.formats.iter().find(|f| f.payload_type == packet.payload_type));
+        let (Some(packet), Some(format)) = (kept, format) else {
+            // Not here yet: the publisher was asked for it, and it goes out when it comes.
+            subscription.stats.unanswered += 1;
+            continue;
+        };
+        let mapped = original.mapped(seq, packet.timestamp);
+        let media = Media::new(packet, original.seq, original.source, *format, &publisher.ids, clock_offset);
+        subscription.repeat(&media, &mapped, round_trip, &mut subscriber.transport, &mut out);
+    }
+}
