@@ -12,7 +12,7 @@ export default tseslint.config(
       '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
       // StompJS declares the shapes of its plain option objects as classes.
       '@typescript-eslint/no-unsafe-class-instance-assignment': 'off',
-      eqeqeq: 'error',
+      eqeqeq: ['error', 'always', { null: 'ignore' }],
       'no-console': 'error',
     },
   },

@@ -15,7 +15,7 @@ const flags = [
 
 export async function launchChromium(more: string[] = []): Promise<Browser> {
   return chromium.launch({
-    executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [...flags, ...more],
   });
 }
@@ -85,17 +85,17 @@ export async function received(page: Page): Promise<Received> {
       const report = await connection.getStats();
       report.forEach((entry: Record<string, unknown>) => {
         const number = (key: string) => (typeof entry[key] === 'number' ? entry[key] : 0);
-        if (entry['type'] === 'inbound-rtp' && entry['kind'] === 'video') {
+        if (entry.type === 'inbound-rtp' && entry.kind === 'video') {
           sum.framesDecoded += number('framesDecoded');
           sum.freezeCount += number('freezeCount');
           sum.totalFreezesDuration += number('totalFreezesDuration');
           sum.frameWidth = Math.max(sum.frameWidth, number('frameWidth'));
-          const codec = report.get(entry['codecId'] as string) as { mimeType?: string } | undefined;
+          const codec = report.get(entry.codecId as string) as { mimeType?: string } | undefined;
           if (number('framesDecoded') > 0) sum.codec = codec?.mimeType ?? '';
         }
-        if (entry['type'] === 'inbound-rtp' && entry['kind'] === 'audio') sum.audioEnergy += number('totalAudioEnergy');
-        if (entry['type'] === 'candidate-pair' && entry['nominated'] === true && entry['state'] === 'succeeded') {
-          const local = report.get(entry['localCandidateId'] as string) as { candidateType?: string } | undefined;
+        if (entry.type === 'inbound-rtp' && entry.kind === 'audio') sum.audioEnergy += number('totalAudioEnergy');
+        if (entry.type === 'candidate-pair' && entry.nominated === true && entry.state === 'succeeded') {
+          const local = report.get(entry.localCandidateId as string) as { candidateType?: string } | undefined;
           sum.candidateType = local?.candidateType ?? '';
         }
       });

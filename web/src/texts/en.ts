@@ -31,7 +31,8 @@ export const en = {
   homeTitle: 'Live',
   homeHeading: 'Broadcasts',
   heroTitle: 'A courtyard for live video',
-  heroText: 'Go live from this browser in one click. No software to install, about as fast as talking face to face.',
+  heroText:
+    'Go live from this browser in one click. No software to install, about as fast as talking face to face.',
   featured: 'Most watched right now',
   previewPlay: 'Play preview',
   previewPause: 'Pause preview',
@@ -99,7 +100,6 @@ export const en = {
   liveFor: (duration: string) => `Live for ${duration}`,
   nothingToSend: 'Turn on a camera, a microphone or a screen share first.',
   otherTab: 'This broadcast is live in another tab. Go on there, or close that tab and try again here.',
-  leaveWarning: 'You are live. Leaving this page interrupts your broadcast.',
   creatorTokenNeeded: 'This server lets invited people broadcast. Enter your creator token.',
   creatorToken: 'Creator token',
 
@@ -164,7 +164,7 @@ export const en = {
   stateErrorTitle: 'The broadcast cannot be opened',
   failureUnauthorized: 'The server did not accept the key or token.',
   failureKey: 'The stream key is no longer valid. Start a new broadcast.',
-  'failureNot-found': 'The broadcast is not there any more.',
+  failureNotFound: 'The broadcast is not there any more.',
   failureEnded: 'The broadcast is over.',
   failureCodec: 'Browser and server found no video format that both know.',
   failureIce:
@@ -205,7 +205,8 @@ export const en = {
     'Browsers give camera and microphone to secure pages only. Open this page over https:// or at localhost.',
   captureUnsupported: 'This browser cannot capture that. Try a current Chrome, Edge, Firefox or Safari.',
   captureUnknown: 'The device did not start. Unplug it, plug it in again, then try again.',
-  captureScreenFailed: 'The screen could not be shared. Allow screen recording for this browser in your system settings.',
+  captureScreenFailed:
+    'The screen could not be shared. Allow screen recording for this browser in your system settings.',
 };
 
 /** The shape of every language. */

@@ -97,7 +97,6 @@ export const ko: Texts = {
   liveFor: (duration) => `방송 시간 ${duration}`,
   nothingToSend: '먼저 카메라, 마이크, 화면 공유 중 하나를 켜 주세요.',
   otherTab: '이 방송은 다른 탭에서 진행 중입니다. 그 탭에서 계속하거나, 그 탭을 닫고 다시 시도하세요.',
-  leaveWarning: '방송 중입니다. 페이지를 나가면 방송이 끊깁니다.',
   creatorTokenNeeded: '초대받은 사람만 방송할 수 있는 서버입니다. 크리에이터 토큰을 입력하세요.',
   creatorToken: '크리에이터 토큰',
 
@@ -160,7 +159,7 @@ export const ko: Texts = {
   stateErrorTitle: '방송을 열 수 없습니다',
   failureUnauthorized: '서버가 키나 토큰을 받아들이지 않았습니다.',
   failureKey: '스트림 키가 더 이상 유효하지 않습니다. 새 방송을 시작해 주세요.',
-  'failureNot-found': '방송이 더 이상 없습니다.',
+  failureNotFound: '방송이 더 이상 없습니다.',
   failureEnded: '종료된 방송입니다.',
   failureCodec: '브라우저와 서버가 함께 쓸 수 있는 영상 형식이 없습니다.',
   failureIce:

@@ -1,0 +1,69 @@
+/** What the pages keep in the browser. Storage may be off: then nothing is kept and nothing fails. */
+
+const STUDIO = 'madang.studio';
+const NAME = 'madang.name';
+const GUEST = 'madang.guest.';
+
+/** The broadcast that this tab sends; only ever in the tab's own storage. */
+export interface KeptBroadcast {
+  id: number;
+  streamKey: string;
+  whipUrl: string;
+  watchUrl: string;
+}
+
+/** A guest token, kept so that a reload is not a second viewer. */
+export interface KeptToken {
+  token: string;
+  participantId: string;
+  expiresAt: number;
+}
+
+/** The tab's own broadcast. */
+export const keptBroadcast = {
+  read: (): KeptBroadcast | null => read(sessionStorage, STUDIO, isKeptBroadcast),
+  write: (kept: KeptBroadcast): void => write(sessionStorage, STUDIO, kept),
+  clear: (): void => write(sessionStorage, STUDIO, null),
+};
+
+/** The tab's guest token of a broadcast. */
+export const keptToken = {
+  read: (id: number): KeptToken | null => read(sessionStorage, GUEST + String(id), isKeptToken),
+  write: (id: number, kept: KeptToken): void => write(sessionStorage, GUEST + String(id), kept),
+};
+
+/** The name that this person chats under. */
+export const keptName = {
+  read: (): string => read(localStorage, NAME, (value) => typeof value === 'string') ?? '',
+  write: (name: string): void => write(localStorage, NAME, name),
+};
+
+function isKeptBroadcast(value: unknown): value is KeptBroadcast {
+  const kept = value as Partial<KeptBroadcast> | null;
+  return (
+    typeof kept?.id === 'number' && typeof kept.streamKey === 'string' && typeof kept.whipUrl === 'string'
+  );
+}
+
+function isKeptToken(value: unknown): value is KeptToken {
+  const kept = value as Partial<KeptToken> | null;
+  return typeof kept?.token === 'string' && typeof kept.expiresAt === 'number';
+}
+
+function read<T>(storage: Storage, key: string, valid: (value: unknown) => value is T): T | null {
+  try {
+    const value: unknown = JSON.parse(storage.getItem(key) ?? 'null');
+    return valid(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+function write(storage: Storage, key: string, value: unknown): void {
+  try {
+    if (value === null) storage.removeItem(key);
+    else storage.setItem(key, JSON.stringify(value));
+  } catch {
+    // Full or forbidden: the page works on, a reload forgets.
+  }
+}

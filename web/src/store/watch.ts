@@ -1,0 +1,242 @@
+import { create } from 'zustand';
+import {
+  ApiError,
+  type Broadcast,
+  canDecode,
+  type LinkFailure,
+  type LinkState,
+  NetworkError,
+  type PlayerStats,
+  type RemoteTrack,
+  type Source,
+  WhepPlayer,
+} from '../../sdk';
+import { api } from '../lib/api';
+import { merge } from './catalogue';
+import { Guest } from './guest';
+import { enterRoom, useRoom } from './room';
+
+/** The watch page. */
+export interface WatchState {
+  /** What is known of the broadcast: still asking, there, or why not. */
+  phase: 'loading' | 'open' | 'not-found' | 'token' | 'network' | 'server';
+  broadcast: Broadcast | null;
+  link: LinkState;
+  failure: LinkFailure | null;
+  tracks: Partial<Record<Source, MediaStreamTrack>>;
+  /** Sources whose media arrives. */
+  active: Partial<Record<Source, boolean>>;
+  stats: PlayerStats | null;
+  quality: Quality;
+  /** A codec that this browser cannot decode. */
+  undecodable: string | null;
+  participantId: string | null;
+}
+
+/** How well media arrives. */
+export type Quality = 'good' | 'fair' | 'poor' | null;
+
+const EMPTY: WatchState = {
+  phase: 'loading',
+  broadcast: null,
+  link: 'idle',
+  failure: null,
+  tracks: {},
+  active: {},
+  stats: null,
+  quality: null,
+  undecodable: null,
+  participantId: null,
+};
+
+const STATS_MS = 1_000;
+/** A source without packets for this many measurements shows nothing. */
+const SILENT_MEASUREMENTS = 3;
+/** Packets without one decoded frame for this many measurements: the browser cannot decode it. */
+const UNDECODED_MEASUREMENTS = 8;
+
+export const useWatch = create<WatchState>(() => EMPTY);
+
+/** Sends the player's retry; set while a broadcast is open. */
+let current: Viewing | null = null;
+
+/** Opens a broadcast; the returned function leaves it. */
+export function watch(id: number): () => void {
+  useWatch.setState(EMPTY);
+  const viewing = new Viewing(id);
+  current = viewing;
+  void viewing.open();
+  return () => {
+    if (current === viewing) current = null;
+    viewing.close();
+  };
+}
+
+/** Tries again after a failure. */
+export function retryWatch(): void {
+  current?.retry();
+}
+
+/** The element whose picture the latency is measured on. */
+export function measureOn(video: HTMLVideoElement | null, source: Source): void {
+  if (current !== null) current.measured = { video, source };
+}
+
+class Viewing {
+  measured: { video: HTMLVideoElement | null; source: Source } = { video: null, source: 'camera' };
+  private readonly guest: Guest;
+  private readonly player: WhepPlayer;
+  private readonly cleanups: (() => void)[] = [];
+  private readonly silent = new Map<Source, number>();
+  private undecoded = 0;
+  private closed = false;
+
+  constructor(private readonly id: number) {
+    this.guest = new Guest(id);
+    this.player = new WhepPlayer({
+      url: `/whep/${id}`,
+      token: this.guest.token,
+      iceServers: this.guest.iceServers,
+      iceTransportPolicy: relayOnly() ? 'relay' : 'all',
+    });
+  }
+
+  async open(): Promise<void> {
+    useWatch.setState({ phase: 'loading' });
+    try {
+      const broadcast = await api.get(this.id);
+      if (broadcast.status !== 'CLOSED') await this.guest.token();
+      if (this.closed) return;
+      useWatch.setState({ phase: 'open', broadcast, participantId: this.guest.participantId });
+      this.follow(broadcast.status !== 'CLOSED');
+    } catch (error) {
+      if (!this.closed) useWatch.setState({ phase: phaseOf(error) });
+    }
+  }
+
+  retry(): void {
+    if (useWatch.getState().phase === 'open') this.player.retry();
+    else void this.open();
+  }
+
+  close(): void {
+    this.closed = true;
+    for (const cleanup of this.cleanups) cleanup();
+    void this.player.close();
+  }
+
+  /** Chat and state by signaling; media unless the broadcast is over. */
+  private follow(alive: boolean): void {
+    if (!alive) return;
+    this.cleanups.push(enterRoom(this.id, this.guest.token));
+    this.cleanups.push(
+      useRoom.subscribe((room, before) => {
+        if (room.broadcast !== before.broadcast) this.onState();
+      }),
+    );
+    this.player.on('state', ({ state, failure }) => {
+      useWatch.setState({ link: state, failure });
+      if (failure === 'ended' || failure === 'not-found') void this.refresh();
+    });
+    this.player.on('tracks', (tracks) => this.onTracks(tracks));
+    this.player.start();
+    const timer = setInterval(() => void this.measure(), STATS_MS);
+    this.cleanups.push(() => clearInterval(timer));
+    const online = (): void => this.player.retry();
+    addEventListener('online', online);
+    this.cleanups.push(() => removeEventListener('online', online));
+    // A closed tab leaves at once instead of counting as a viewer until it times out.
+    const leave = (): void => void this.player.close();
+    addEventListener('pagehide', leave);
+    this.cleanups.push(() => removeEventListener('pagehide', leave));
+  }
+
+  private onState(): void {
+    const state = useRoom.getState().broadcast;
+    const { broadcast } = useWatch.getState();
+    if (state?.id !== this.id || broadcast === null) return;
+    const next = merge(broadcast, state);
+    useWatch.setState({ broadcast: next, undecodable: undecodable(state.tracks ?? []) });
+    if (next.status === 'CLOSED') {
+      if (broadcast.status !== 'CLOSED') void this.refresh();
+    } else if (state.media === 'live' && this.player.state === 'waiting') {
+      this.player.retry();
+    }
+  }
+
+  /** Takes the catalogue's word, with the times that signaling does not carry. */
+  private async refresh(): Promise<void> {
+    const broadcast = await api.get(this.id).catch(() => null);
+    if (broadcast === null || this.closed) return;
+    useWatch.setState({ broadcast });
+    if (broadcast.status === 'CLOSED') void this.player.close();
+  }
+
+  private onTracks(remote: readonly RemoteTrack[]): void {
+    const tracks: WatchState['tracks'] = {};
+    for (const { source, track } of remote) {
+      tracks[source] ??= track;
+      track.addEventListener('unmute', () => this.setActive(source, true), { once: true });
+    }
+    useWatch.setState({ tracks, active: {} });
+  }
+
+  private setActive(source: Source, active: boolean): void {
+    const before = useWatch.getState().active;
+    if (before[source] === active) return;
+    useWatch.setState({ active: { ...before, [source]: active } });
+  }
+
+  private async measure(): Promise<void> {
+    const stats = await this.player.stats(this.measured.video, this.measured.source).catch(() => null);
+    if (this.closed) return;
+    for (const track of stats?.tracks ?? []) {
+      const silent = track.packets > 0 ? 0 : (this.silent.get(track.source) ?? 0) + 1;
+      this.silent.set(track.source, silent);
+      if (silent === 0 && (track.frames > 0 || track.width === null)) this.setActive(track.source, true);
+      if (silent >= SILENT_MEASUREMENTS) this.setActive(track.source, false);
+    }
+    const before = useWatch.getState().stats;
+    useWatch.setState({ stats, quality: qualityOf(stats, before), ...this.undecodedNow(stats) });
+  }
+
+  private undecodedNow(stats: PlayerStats | null): Partial<WatchState> {
+    const videos = stats?.tracks.filter(({ source, packets }) => source === 'camera' && packets > 0) ?? [];
+    const stuck = videos.find(({ frames }) => frames === 0);
+    this.undecoded = stuck === undefined ? 0 : this.undecoded + 1;
+    return this.undecoded >= UNDECODED_MEASUREMENTS ? { undecodable: stuck?.codec ?? '?' } : {};
+  }
+}
+
+/** Media through TURN only, for people who look for the fault of a network: `/watch/7?relay=1`. */
+function relayOnly(): boolean {
+  return new URLSearchParams(location.search).get('relay') === '1';
+}
+
+function phaseOf(error: unknown): WatchState['phase'] {
+  if (error instanceof NetworkError) return 'network';
+  if (!(error instanceof ApiError)) return 'server';
+  if (error.status === 404 || error.status === 400) return 'not-found';
+  return error.status === 401 || error.status === 403 ? 'token' : 'server';
+}
+
+function undecodable(tracks: readonly { source: Source; codec: string }[]): string | null {
+  const foreign = tracks.find(({ source, codec }) => {
+    const kind = source === 'camera' || source === 'screen' ? 'video' : 'audio';
+    return codec !== '' && !canDecode(kind, codec);
+  });
+  return foreign?.codec ?? null;
+}
+
+/** Quality by loss and new freezes. */
+export function qualityOf(now: PlayerStats | null, before: PlayerStats | null): Quality {
+  if (now === null || now.tracks.every(({ packets }) => packets === 0)) return null;
+  const froze = freezes(now) > freezes(before);
+  const loss = now.lossPercent ?? 0;
+  if (loss >= 8) return 'poor';
+  return froze || loss >= 2 || (now.rttMs ?? 0) > 400 ? 'fair' : 'good';
+}
+
+function freezes(stats: PlayerStats | null): number {
+  return stats?.tracks.reduce((sum, track) => sum + (track.freezes ?? 0), 0) ?? 0;
+}
