@@ -10,7 +10,7 @@ use contract::turn::TurnSecret;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 use service_kit::config::{ConfigError, Secret};
-use turn_proto::{OwnPorts, PeerPolicy};
+use turn_proto::{CHANNEL_NUMBERS, LEGACY_CHANNEL_NUMBERS, OwnPorts, PeerPolicy};
 
 /// Most listening addresses.
 const MAX_LISTEN: usize = 16;
@@ -56,6 +56,9 @@ pub struct Config {
     pub deny: Vec<IpNet>,
     /// How long a live allocation outlives the expiry of its credential, in seconds; 0 ends it at expiry.
     pub grace_secs: u64,
+    /// Also take the channel numbers 0x5000-0x7FFF, which RFC 5766 allowed and RFC 8656 reserves: older
+    /// clients, and coturn's load tool, use them.
+    pub legacy_channels: bool,
     /// Upper bounds.
     pub limits: Limits,
 }
@@ -102,6 +105,7 @@ impl Default for Config {
             allow_private: Vec::new(),
             deny: Vec::new(),
             grace_secs: 24 * 3600,
+            legacy_channels: true,
             limits: Limits::default(),
         }
     }
@@ -138,6 +142,7 @@ impl Config {
             grace: Duration::from_secs(self.grace_secs),
             relay_addresses: self.public_ips.clone(),
             relay_ports: self.relay_ports.range(),
+            channel_numbers: if self.legacy_channels { LEGACY_CHANNEL_NUMBERS } else { CHANNEL_NUMBERS },
             policy: PeerPolicy {
                 deny: self.deny.clone(),
                 allow_private: self.allow_private.clone(),
@@ -226,6 +231,12 @@ pub struct MediaPorts {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected `ip:port` or `ip:first-last`, an IPv6 address in brackets")]
 pub struct ParseMediaPortsError;
+
+impl From<SocketAddr> for MediaPorts {
+    fn from(address: SocketAddr) -> Self {
+        Self { ip: address.ip(), ports: PortRange { first: address.port(), last: address.port() } }
+    }
+}
 
 impl FromStr for MediaPorts {
     type Err = ParseMediaPortsError;

@@ -84,21 +84,33 @@ impl std::fmt::Debug for Running {
     }
 }
 
-impl TurnRelay {
-    /// Validates, opens the client sockets and starts the thread.
+/// Open client sockets, before the relay runs: the addresses are known, and what depends on other services can
+/// still be set.
+#[derive(Debug)]
+pub struct Bound {
+    config: Config,
+    listeners: Vec<udp::Socket>,
+}
+
+impl Bound {
+    /// The UDP addresses for clients, in the order of the settings, with the ports that were taken for 0.
+    #[must_use]
+    pub fn listen_addrs(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().map(udp::Socket::local_addr).collect()
+    }
+
+    /// Allows these media ports of an SFU as peers, besides those in the settings.
+    pub fn allow_media(&mut self, ports: &[SocketAddr]) {
+        self.config.media.extend(ports.iter().map(|port| MediaPorts::from(*port)));
+    }
+
+    /// Starts the thread.
     ///
     /// # Errors
     /// [`StartError`] names the setting.
-    pub async fn start(config: Config, registry: &mut Registry) -> Result<Self, StartError> {
-        config.validate()?;
-        let mut listeners = Vec::new();
-        for address in &config.listen {
-            let options = udp::Options { dual_stack: false, ..udp::Options::default() };
-            let socket = udp::Socket::bind_with(*address, options)
-                .map_err(|source| StartError::Listen { address: *address, source })?;
-            listeners.push(socket);
-        }
-        let listen: Vec<SocketAddr> = listeners.iter().map(udp::Socket::local_addr).collect();
+    pub fn start(self, registry: &mut Registry) -> Result<TurnRelay, StartError> {
+        let listen = self.listen_addrs();
+        let Self { config, listeners } = self;
         let mut binds = HashMap::new();
         for address in &config.public_ips {
             let bind = worker::bind_address(*address)
@@ -120,7 +132,33 @@ impl TurnRelay {
             .spawn(move || run(worker, &failure))
             .map_err(StartError::Thread)?;
         let workers = vec![Running { handle, thread: Mutex::new(Some(thread)) }];
-        Ok(Self { listen, workers, failed })
+        Ok(TurnRelay { listen, workers, failed })
+    }
+}
+
+impl TurnRelay {
+    /// Validates and opens the client sockets.
+    ///
+    /// # Errors
+    /// [`StartError`] names the setting.
+    pub fn bind(config: Config) -> Result<Bound, StartError> {
+        config.validate()?;
+        let mut listeners = Vec::new();
+        for address in &config.listen {
+            let options = udp::Options { dual_stack: false, ..udp::Options::default() };
+            let socket = udp::Socket::bind_with(*address, options)
+                .map_err(|source| StartError::Listen { address: *address, source })?;
+            listeners.push(socket);
+        }
+        Ok(Bound { config, listeners })
+    }
+
+    /// Both steps in one.
+    ///
+    /// # Errors
+    /// [`StartError`] names the setting.
+    pub async fn start(config: Config, registry: &mut Registry) -> Result<Self, StartError> {
+        Self::bind(config)?.start(registry)
     }
 
     /// The UDP addresses for clients, in the order of the settings, with the ports that were taken for 0.

@@ -73,7 +73,10 @@ impl Metrics {
             bindings: Counter::default(),
             to_peer: flow("to_peer"),
             to_client: flow("to_client"),
-            errors: ErrorCode::ALL.iter().map(|c| errors.get_or_create(&Code { code: c.code() }).clone()).collect(),
+            errors: ErrorCode::ALL
+                .iter()
+                .map(|c| errors.get_or_create(&Code { code: c.code() }).clone())
+                .collect(),
             refused_peers: PeerRefusal::ALL
                 .iter()
                 .map(|refusal| refused.get_or_create(&Reason { reason: refusal.name() }).clone())
@@ -87,7 +90,11 @@ impl Metrics {
         registry.register("turn_relayed_packets", "Datagrams relayed", packets);
         registry.register_with_unit("turn_relayed", "Payload relayed", Unit::Bytes, bytes);
         registry.register("turn_errors", "Error responses by code", errors);
-        registry.register("turn_refused_peers", "Permissions, channels and datagrams refused by the peer filter", refused);
+        registry.register(
+            "turn_refused_peers",
+            "Permissions, channels and datagrams refused by the peer filter",
+            refused,
+        );
         registry.register(
             "turn_suppressed_challenges",
             "Challenges not sent because the source had its share",
@@ -116,7 +123,9 @@ impl Metrics {
         for ((counter, before), now) in self.errors.iter().zip(before.errors).zip(now.errors) {
             add(counter, before, now);
         }
-        for ((counter, before), now) in self.refused_peers.iter().zip(before.refused_peers).zip(now.refused_peers) {
+        for ((counter, before), now) in
+            self.refused_peers.iter().zip(before.refused_peers).zip(now.refused_peers)
+        {
             add(counter, before, now);
         }
         let [unknown, unpermitted, full, failed] = &self.dropped;

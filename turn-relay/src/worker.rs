@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token, Waker};
 use rand::rngs::StdRng;
-use turn_proto::{ClientAddr, Command, Event, FiveTuple, PeerAddr, Reason, RelayId, Server, Stats, Transport};
+use turn_proto::{
+    ClientAddr, Command, Event, FiveTuple, PeerAddr, Reason, RelayId, Server, Stats, Transport,
+};
 use udp::{RecvBatch, SendBatch, Socket};
 
 use crate::metrics::{Metrics, Unsent};

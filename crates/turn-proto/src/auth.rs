@@ -61,6 +61,12 @@ impl Key {
         Self(Sha256::digest(format!("{username}:{realm}:{password}")).to_vec())
     }
 
+    /// A short-term key, which is the password itself: the form of the published vectors.
+    #[cfg(test)]
+    pub(crate) fn raw(password: &[u8]) -> Self {
+        Self(password.to_vec())
+    }
+
     /// The MAC of a message that ends before its integrity attribute.
     pub(crate) fn sign(&self, integrity: Integrity, before: &[u8]) -> Vec<u8> {
         match integrity {

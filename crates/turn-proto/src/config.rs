@@ -24,6 +24,9 @@ pub struct Config {
     pub relay_addresses: Vec<IpAddr>,
     /// Ports of each relay address.
     pub relay_ports: RangeInclusive<u16>,
+    /// Channel numbers that may be bound: [`crate::CHANNEL_NUMBERS`], or [`crate::LEGACY_CHANNEL_NUMBERS`] to
+    /// serve clients of RFC 5766 as well.
+    pub channel_numbers: RangeInclusive<u16>,
     /// The peer filter.
     pub policy: PeerPolicy,
     /// Upper bounds.

@@ -59,9 +59,8 @@ mod tests {
     #[test]
     fn a_source_has_its_share_each_second_and_a_64_is_one_source() {
         let mut limit = ChallengeLimit::new(10, &mut StdRng::seed_from_u64(5));
-        let mut answers = |ip: &str, second| {
-            (0..100).filter(|_| limit.allow(ip.parse().expect("address"), second)).count()
-        };
+        let mut answers =
+            |ip: &str, second| (0..100).filter(|_| limit.allow(ip.parse().expect("address"), second)).count();
         assert_eq!(answers("192.0.2.1", 7), 10);
         assert_eq!(answers("192.0.2.2", 7), 10);
         assert_eq!(answers("192.0.2.1", 7), 0);

@@ -306,13 +306,18 @@ mod tests {
     fn own_addresses_are_reachable_on_their_media_and_relay_ports_only() {
         let own = |text: &str, ports| OwnPorts { ip: ip(text), ports };
         let policy = PeerPolicy {
-            own: vec![own("127.0.0.1", 9000..=9001), own("127.0.0.1", 49152..=65535), own("1.2.3.4", 9000..=9000)],
+            own: vec![
+                own("127.0.0.1", 9000..=9001),
+                own("127.0.0.1", 49152..=65535),
+                own("1.2.3.4", 9000..=9000),
+            ],
             ..PeerPolicy::default()
         };
         for text in ["127.0.0.1", "::ffff:127.0.0.1", "1.2.3.4"] {
             assert_eq!(policy.permission(ip(text)), Ok(()), "{text}");
         }
-        for open in ["127.0.0.1:9000", "127.0.0.1:9001", "127.0.0.1:49152", "127.0.0.1:65535", "1.2.3.4:9000"] {
+        for open in ["127.0.0.1:9000", "127.0.0.1:9001", "127.0.0.1:49152", "127.0.0.1:65535", "1.2.3.4:9000"]
+        {
             assert_eq!(policy.send(open.parse().expect("address")), Ok(()), "{open}");
         }
         for closed in ["127.0.0.1:8999", "127.0.0.1:9002", "127.0.0.1:5432", "1.2.3.4:49152", "1.2.3.4:443"] {

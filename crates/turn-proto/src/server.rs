@@ -6,6 +6,7 @@ mod data;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -108,6 +109,7 @@ pub struct Server<R> {
     grace: Duration,
     limits: Limits,
     policy: PeerPolicy,
+    channel_numbers: RangeInclusive<u16>,
     challenges: ChallengeLimit,
     draining: bool,
     /// Unix time in seconds at an instant.
@@ -174,7 +176,8 @@ impl<R: Rng> Server<R> {
     /// A setting is wrong.
     pub fn new(config: Config, mut rng: R, now: Instant, unix: u64) -> Result<Self, ConfigError> {
         config.validate()?;
-        let pools = config.relay_addresses.iter().map(|ip| (*ip, PortPool::new(&config.relay_ports))).collect();
+        let pools =
+            config.relay_addresses.iter().map(|ip| (*ip, PortPool::new(&config.relay_ports))).collect();
         Ok(Self {
             auth: Authenticator::new(config.realm, config.secrets, now, &mut rng),
             challenges: ChallengeLimit::new(config.limits.challenges_per_second, &mut rng),
@@ -182,6 +185,7 @@ impl<R: Rng> Server<R> {
             grace: config.grace,
             limits: config.limits,
             policy: config.policy,
+            channel_numbers: config.channel_numbers,
             draining: false,
             wall: (now, unix),
             pools,
@@ -317,8 +321,7 @@ impl<R: Rng> Server<R> {
     /// Who is it, and is the credential good for this request?
     fn authenticate(&self, request: &Request, from: &FiveTuple, now: Instant) -> Result<Identity, Rejection> {
         let identity = self.auth.check(request, from, now)?;
-        let expired =
-            Rejection { code: ErrorCode::Unauthenticated, reason: Reason::ExpiredCredential };
+        let expired = Rejection { code: ErrorCode::Unauthenticated, reason: Reason::ExpiredCredential };
         // Expiry refuses what is new; what lives goes on through the grace.
         let lives = self.allocation(from).is_some_and(|a| a.identity.username == identity.username);
         let end = if lives { identity.expiry.saturating_add(self.grace.as_secs()) } else { identity.expiry };

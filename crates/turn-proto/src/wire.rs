@@ -22,8 +22,12 @@ pub const MAX_HEADER: usize = 48;
 /// Longest padding behind it.
 pub const MAX_PADDING: usize = 3;
 
-/// Channel numbers that a client may bind (RFC 8656, section 12).
+/// Channel numbers of RFC 8656, section 12.
 pub const CHANNEL_NUMBERS: RangeInclusive<u16> = 0x4000..=0x4FFF;
+
+/// Channel numbers of RFC 5766, section 11: what is read as ChannelData. Clients of that time, and coturn's
+/// load tool today, take numbers from all of it.
+pub const LEGACY_CHANNEL_NUMBERS: RangeInclusive<u16> = 0x4000..=0x7FFF;
 
 const SEND_INDICATION: u16 = 0x0016;
 const DATA_INDICATION: u16 = 0x0017;
@@ -50,7 +54,7 @@ pub(crate) enum Kind {
 pub(crate) fn classify(buf: &[u8]) -> Kind {
     let (Some(first), Some(second)) = (u16_at(buf, 0), u16_at(buf, 2)) else { return Kind::Noise };
     let length = usize::from(second);
-    if CHANNEL_NUMBERS.contains(&first) {
+    if LEGACY_CHANNEL_NUMBERS.contains(&first) {
         let end = 4 + length;
         // Over UDP the padding is optional, and anything else behind the data is ignored (section 12.5).
         return if end <= buf.len() {
@@ -308,7 +312,7 @@ mod tests {
     #[test]
     fn channel_data_that_claims_more_than_arrived_is_noise() {
         assert_eq!(classify(&[0x40, 0x00, 0x00, 0x05, 1, 2, 3, 4]), Kind::Noise);
-        assert_eq!(classify(&[0x50, 0x00, 0x00, 0x00]), Kind::Noise, "0x5000 and above is reserved");
+        assert_eq!(classify(&[0x80, 0x00, 0x00, 0x00]), Kind::Noise, "no channel number");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use rand::{Rng, RngExt as _};
 use stun::attributes::{
-    ATTR_EVEN_PORT, ATTR_LIFETIME, ATTR_REQUESTED_TRANSPORT, ATTR_RESERVATION_TOKEN, ATTR_XOR_RELAYED_ADDRESS,
-    ATTR_XORMAPPED_ADDRESS,
+    ATTR_EVEN_PORT, ATTR_LIFETIME, ATTR_REQUESTED_TRANSPORT, ATTR_RESERVATION_TOKEN,
+    ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS,
 };
 use turn::proto::PROTO_UDP;
 
@@ -280,11 +280,8 @@ impl<R: Rng> Server<R> {
         let malformed = || Fail::malformed("RESERVATION-TOKEN");
         let token = request.fixed::<8>(ATTR_RESERVATION_TOKEN).map_err(|_| malformed())?;
         let Some(token) = token else { return Ok(None) };
-        let others = [
-            ATTR_EVEN_PORT,
-            stun::attributes::ATTR_REQUESTED_ADDRESS_FAMILY,
-            ATTR_ADDITIONAL_ADDRESS_FAMILY,
-        ];
+        let others =
+            [ATTR_EVEN_PORT, stun::attributes::ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_ADDITIONAL_ADDRESS_FAMILY];
         if others.iter().any(|typ| request.contains(*typ)) {
             let what = "RESERVATION-TOKEN and EVEN-PORT or an address family";
             return Err(Fail::new(ErrorCode::BadRequest, Reason::Exclusive(what)));
@@ -326,7 +323,8 @@ impl<R: Rng> Server<R> {
             return None;
         }
         let local = tuple.client.0.ip().is_loopback();
-        let fits = |ip: &IpAddr, alike: bool| Family::of(*ip) == family && (ip.is_loopback() == local) == alike;
+        let fits =
+            |ip: &IpAddr, alike: bool| Family::of(*ip) == family && (ip.is_loopback() == local) == alike;
         for alike in [true, false] {
             let count = self.pools.iter().filter(|(ip, _)| fits(ip, alike)).count();
             if count == 0 {

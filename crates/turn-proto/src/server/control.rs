@@ -14,7 +14,6 @@ use crate::auth::Identity;
 use crate::error::{ErrorCode, Reason};
 use crate::message::{Request, Response};
 use crate::types::{Family, FiveTuple, RelayId};
-use crate::wire::CHANNEL_NUMBERS;
 
 /// Lifetime of an allocation whose client asks for none or for less (RFC 8656, section 7.2).
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
@@ -95,9 +94,10 @@ impl<R: Rng> Server<R> {
     ) -> Result<(), Fail> {
         let index = self.owned(from, identity)?;
         let malformed = || Fail::malformed("CHANNEL-NUMBER");
-        let number = request.fixed::<4>(ATTR_CHANNEL_NUMBER).map_err(|_| malformed())?.ok_or_else(malformed)?;
+        let number =
+            request.fixed::<4>(ATTR_CHANNEL_NUMBER).map_err(|_| malformed())?.ok_or_else(malformed)?;
         let number = u16::from_be_bytes([number[0], number[1]]);
-        if !CHANNEL_NUMBERS.contains(&number) {
+        if !self.channel_numbers.contains(&number) {
             return Err(malformed());
         }
         let peer: SocketAddr = request
@@ -134,7 +134,8 @@ impl<R: Rng> Server<R> {
     /// credential.
     pub(super) fn grant(&self, asked: Option<Duration>, identity: &Identity, now: Instant) -> Duration {
         let wished = asked.unwrap_or(DEFAULT_LIFETIME).clamp(DEFAULT_LIFETIME, MAX_LIFETIME);
-        let left = self.hard_end(identity, now).map_or(Duration::MAX, |end| end.saturating_duration_since(now));
+        let left =
+            self.hard_end(identity, now).map_or(Duration::MAX, |end| end.saturating_duration_since(now));
         wished.min(left)
     }
 

@@ -125,8 +125,9 @@ impl<R: Rng> Server<R> {
     /// The allocation's relay socket of a family.
     pub(super) fn relay_towards(&self, from: &FiveTuple, family: Family) -> Option<RelayId> {
         let relays = &self.allocation(from)?.relays;
-        relays.iter().copied().find(|id| {
-            self.relay(*id).is_some_and(|relay| Family::of(relay.address.ip()) == family)
-        })
+        relays
+            .iter()
+            .copied()
+            .find(|id| self.relay(*id).is_some_and(|relay| Family::of(relay.address.ip()) == family))
     }
 }
