@@ -22,7 +22,7 @@ pub struct Config {
     /// Signs and verifies tokens; shared with the other services.
     pub token_secret: Secret,
     /// The previous secret, accepted while one rotates.
-    pub previous_token_secret: Secret,
+    pub token_secret_previous: Secret,
     /// Base URL of meta, for reports; empty: no reports.
     pub meta_url: String,
     /// Name of this replica in reports; empty: a random one.
@@ -39,7 +39,7 @@ impl Default for Config {
             dev: false,
             allowed_origins: Vec::new(),
             token_secret: Secret::default(),
-            previous_token_secret: Secret::default(),
+            token_secret_previous: Secret::default(),
             meta_url: String::new(),
             replica: String::new(),
             max_connections: 50_000,
@@ -81,7 +81,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] if a secret is missing or short.
     pub fn token_keys(&self) -> Result<TokenKeys, ConfigError> {
-        let previous = Some(self.previous_token_secret.reveal()).filter(|secret| !secret.is_empty());
+        let previous = Some(self.token_secret_previous.reveal()).filter(|secret| !secret.is_empty());
         TokenKeys::new(self.token_secret.reveal(), previous)
             .map_err(|_| ConfigError::value("token_secret", format!("needs at least {MIN_SECRET_LEN} bytes")))
     }

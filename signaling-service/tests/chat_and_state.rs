@@ -1,0 +1,237 @@
+//! Chat, presence, broadcast state, and rights.
+
+mod support;
+
+use contract::token::{Grant, Role};
+use serde_json::json;
+use support::{Peer, SECRET, Service, config, join_token, token};
+
+const VIEWER: [Grant; 2] = [Grant::Subscribe, Grant::Chat];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chat_names_its_sender_and_late_joiners_get_the_last_hundred() {
+    let service = Service::start(config(true)).await;
+    let host_token = join_token("par_host", "7", &[Grant::Publish, Grant::Chat], Some("Hana"));
+    let mut host = Peer::with_token(&service, &host_token).await;
+    host.subscribe("c", "/topic/-/chat/7").await;
+    host.send_to("/app/-/chat/7", "{\"text\":\"hi \u{1F3A5}\",\"name\":\"Someone else\"}").await;
+    let message = host.json().await;
+    assert_eq!(message["type"], "message");
+    assert_eq!(
+        (&message["seq"], &message["from"], &message["name"]),
+        (&json!(1), &json!("par_host"), &json!("Hana"))
+    );
+    assert_eq!((&message["host"], &message["text"]), (&json!(true), &json!("hi \u{1F3A5}")));
+    let viewer_token = join_token("par_v", "7", &VIEWER, None);
+    for batch in 0..14 {
+        let mut viewer = Peer::with_token(&service, &viewer_token).await;
+        for n in 0..10 {
+            viewer
+                .send_to(
+                    "/app/-/chat/7",
+                    &json!({"text": format!("{batch}.{n}"), "name": " Vic "}).to_string(),
+                )
+                .await;
+        }
+        viewer.sync().await;
+    }
+    for n in 0..140 {
+        let message = host.json().await;
+        assert_eq!(
+            (&message["seq"], &message["name"], &message["host"]),
+            (&json!(n + 2), &json!("Vic"), &json!(false))
+        );
+    }
+    let mut late = Peer::guest(&service).await;
+    late.subscribe("c", "/topic/-/chat/7").await;
+    for seq in 42..=141 {
+        assert_eq!(late.json().await["seq"], seq);
+    }
+    late.nothing_else().await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_chat_is_an_error_and_changes_nothing() {
+    let service = Service::start(config(true)).await;
+    let mut reader = Peer::guest(&service).await;
+    reader.subscribe("c", "/topic/-/chat/7").await;
+    for (body, message) in [
+        (json!({"text": "한".repeat(501)}).to_string(), "at most 500 characters"),
+        (json!({"text": "  "}).to_string(), "needs text"),
+        (json!({"txt": "a"}).to_string(), "missing field `text`"),
+        ("{".into(), "not what belongs there"),
+    ] {
+        let mut writer = Peer::guest(&service).await;
+        writer.send_to("/app/-/chat/7", &body).await;
+        let (error, code) = writer.error().await;
+        assert!(error.contains(message) && code == 1008, "{error} {code}");
+    }
+    let mut flood = Peer::guest(&service).await;
+    let sends = "SEND\ndestination:/app/-/chat/7\n\n{\"text\":\"a\"}\0".repeat(20);
+    flood.send(&sends).await;
+    assert!(flood.error().await.0.contains("too many chat messages"));
+    // A transaction is whole or not at all: the first message of this one is fine by itself.
+    let mut writer = Peer::guest(&service).await;
+    writer
+        .send(
+            "BEGIN\ntransaction:t\n\n\0SEND\ndestination:/app/-/chat/7\ntransaction:t\n\n{\"text\":\"b\"}\0\
+             SEND\ndestination:/app/-/no\ntransaction:t\n\n\0COMMIT\ntransaction:t\nreceipt:1\n\n\0",
+        )
+        .await;
+    assert!(writer.error().await.0.contains("unknown destination /app/-/no"));
+    for _ in 0..10 {
+        assert_eq!(reader.json().await["text"], "a");
+    }
+    reader.nothing_else().await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn presence_comes_at_once_and_moves() {
+    let service = Service::start(config(true)).await;
+    let mut watcher = Peer::guest(&service).await;
+    watcher.subscribe("p", "/topic/-/presence/7").await;
+    assert_eq!(watcher.json().await, json!({"viewer_count": 0, "chatting": 0}));
+    let mut viewer = Peer::guest(&service).await;
+    viewer.send_to("/app/7", "{}").await;
+    viewer.subscribe("c", "/topic/-/chat/7").await;
+    watcher.json_where(|body| *body == json!({"viewer_count": 1, "chatting": 1})).await;
+    viewer.leave().await;
+    watcher.json_where(|body| *body == json!({"viewer_count": 0, "chatting": 0})).await;
+    service.stop().await;
+}
+
+fn broadcast(name: &str, status: &str) -> serde_json::Value {
+    json!({"broadcast": {
+        "id": 7, "name": name, "description": "d", "status": status, "viewer_count": 0, "started_at": null,
+        "ended_at": null, "created_at": "2026-01-01T00:00:00Z", "modified_at": "2026-01-01T00:00:00Z",
+    }})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broadcast_state_merges_meta_nodes_and_counts() {
+    let service = Service::start(config(false)).await;
+    let http = reqwest::Client::new();
+    let post = |bearer: Option<String>, body: serde_json::Value| {
+        let request = http.post(service.url("/internal/events")).json(&body);
+        async move {
+            let request = if let Some(bearer) = bearer { request.bearer_auth(bearer) } else { request };
+            let response = request.send().await.unwrap();
+            let kind = response.headers().get("content-type").map(|kind| kind.to_str().unwrap().to_owned());
+            (response.status().as_u16(), kind.unwrap_or_default())
+        }
+    };
+    let problem = "application/problem+json".to_owned();
+    assert_eq!(post(None, broadcast("n", "READY")).await, (401, problem.clone()));
+    assert_eq!(post(Some("x".into()), broadcast("n", "READY")).await, (401, problem.clone()));
+    assert_eq!(post(Some(token("ann", Role::Admin)), broadcast("n", "READY")).await, (403, problem.clone()));
+    let service_token = || Some(token("meta", Role::Service));
+    assert_eq!(post(service_token(), json!({})).await, (400, problem));
+
+    let mut all = Peer::guest(&service).await;
+    all.subscribe("a", "/topic/-/broadcasts").await;
+    let mut early = Peer::guest(&service).await;
+    early.subscribe("b", "/topic/-/broadcast/7").await;
+    assert_eq!(early.json().await, json!({"id": 7, "viewer_count": 0}));
+    assert_eq!(post(service_token(), broadcast("news", "STREAMING")).await.0, 204);
+    let state = early.json().await;
+    assert_eq!((&state["name"], &state["status"]), (&json!("news"), &json!("STREAMING")));
+    assert_eq!(all.json().await["name"], "news");
+
+    let mut node = Peer::with_token(&service, &token("nod_1", Role::Service)).await;
+    let tracks = json!({"rooms": [{"room": "7", "media": "live", "tracks": [
+        {"id": "trk_1", "owner": "par_1", "source": "camera", "codec": "VP8", "active": true}]}]});
+    node.send_to("/app/-/sfu/nod_1/tracks", &tracks.to_string()).await;
+    let state = early.json().await;
+    assert_eq!((&state["media"], &state["tracks"][0]["source"]), (&json!("live"), &json!("camera")));
+    let brief = all.json().await;
+    assert_eq!((&brief["media"], brief.get("tracks")), (&json!("live"), None));
+
+    let viewers = json!({"rooms": [{"room": "7", "subjects": ["par_2"], "anonymous": 0}]});
+    node.send_to("/app/-/sfu/nod_1/viewers", &viewers.to_string()).await;
+    early.json_where(|state| state["viewer_count"] == 1 && state["name"] == "news").await;
+    let mut late = Peer::guest(&service).await;
+    late.subscribe("b", "/topic/-/broadcast/7").await;
+    let state = late.json().await;
+    assert_eq!(
+        (&state["name"], &state["viewer_count"], &state["media"]),
+        (&json!("news"), &json!(1), &json!("live"))
+    );
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn production_asks_for_a_join_token_of_the_room() {
+    let service = Service::start(config(false)).await;
+    let bob = join_token("par_bob", "7", &VIEWER, None);
+    let subscribe = |to: &str| format!("SUBSCRIBE\nid:1\ndestination:{to}\nreceipt:1\n\n\0");
+    let send = |to: &str| format!("SEND\ndestination:{to}\nreceipt:1\n\n{{\"text\":\"a\"}}\0");
+    for (frame, guest, member) in [
+        (subscribe("/topic/-/chat/7"), false, true),
+        (subscribe("/topic/-/presence/7"), true, true),
+        (subscribe("/topic/7/k/offer"), false, true),
+        (subscribe("/topic/7"), false, false),
+        (subscribe("/topic/8/k/offer"), false, false),
+        (subscribe("/app/7"), false, false),
+        (subscribe("/queue/participant/par_bob"), false, true),
+        (subscribe("/queue/participant/par_ann"), false, false),
+        (subscribe("/queue/sfu/nod_1"), false, false),
+        (subscribe("/topic/nothing/like/this"), false, false),
+        (send("/app/-/chat/7"), false, true),
+        (send("/topic/-/chat/7"), false, false),
+        (send("/app/7"), false, true),
+        (send("/topic/7"), false, true),
+        (send("/app/8"), false, false),
+        (send("/app/7/k/answer"), false, true),
+        (send("/app/7/k/offer"), false, false),
+        (send("/topic/-/broadcasts"), false, false),
+        (send("/app/-/sfu/nod_1/viewers"), false, false),
+    ] {
+        for (allowed, token) in [(guest, None), (member, Some(&bob))] {
+            let mut peer = match token {
+                None => Peer::guest(&service).await,
+                Some(token) => Peer::with_token(&service, token).await,
+            };
+            peer.send(&frame).await;
+            if allowed {
+                peer.receipt("1").await;
+            } else {
+                let (message, code) = peer.error().await;
+                assert!(message.contains('/') && code == 1008, "{message} {code}");
+            }
+        }
+    }
+    assert_eq!(service.count("8").await, 0);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_token_is_refused_wherever_it_stands() {
+    let expired = support::keys().mint("par_1", Role::Creator, 1_000, 60);
+    let other = contract::token::TokenKeys::new(&SECRET.replace('0', "9"), None).unwrap();
+    let foreign = other.mint("par_1", Role::Admin, service_kit::unix_now(), 60);
+    for dev in [true, false] {
+        let service = Service::start(config(dev)).await;
+        for (header, message) in [
+            (format!("Authorization:Bearer {expired}"), "the token has expired"),
+            (format!("passcode:{foreign}"), "the token is not valid"),
+            (format!("token:{foreign}"), "the token is not valid"),
+            ("Authorization:Bearer x".into(), "the token is not valid"),
+        ] {
+            let mut peer = Peer::open(&service).await;
+            peer.send(&format!("CONNECT\naccept-version:1.2\n{header}\n\n\0")).await;
+            assert_eq!(peer.error().await, (message.into(), 1008));
+        }
+        let good = join_token("par_1", "7", &VIEWER, None);
+        let mut peer = Peer::open(&service).await;
+        peer.send(&format!("CONNECT\naccept-version:1.2\nlogin:x\npasscode:{good}\n\n\0")).await;
+        assert_eq!(peer.frame().await.command, stomp_proto::Command::Connected);
+        // A passcode out of habit makes a guest in the development mode only.
+        let mut peer = Peer::open(&service).await;
+        peer.send("CONNECT\naccept-version:1.2\nlogin:guest\npasscode:guest\n\n\0").await;
+        let connected = peer.frame().await.command == stomp_proto::Command::Connected;
+        assert_eq!(connected, dev);
+        service.stop().await;
+    }
+}
