@@ -217,3 +217,7 @@ impl ControllingAgent {
         self.candidates.iter().filter_map(|candidate| candidate.next_check).min()
     }
 }
+
+#[cfg(test)]
+#[path = "controlling_tests.rs"]
+mod tests;

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use dimpl::{CertificateError, CryptoError, Dtls, Error, Output, SecurityError, SrtpProfile};
 
-use crate::identity::{Fingerprint, Identity};
+use crate::identity::{Fingerprint, HANDSHAKE_TIMEOUT, Identity};
 use crate::peer::CloseReason;
 use crate::srtp::{self, Profile, Receiver, Sender};
 
@@ -31,6 +31,9 @@ pub(crate) struct DtlsAssociation {
     is_verified: bool,
     is_connected: bool,
     timeout: Option<Instant>,
+    /// When the handshake must be done. The implementation's own limit begins with the first message,
+    /// which a peer may never send.
+    deadline: Instant,
 }
 
 impl DtlsAssociation {
@@ -52,11 +55,15 @@ impl DtlsAssociation {
             is_verified: false,
             is_connected: false,
             timeout: None,
+            deadline: now + HANDSHAKE_TIMEOUT,
         }
     }
 
     pub(crate) fn timeout(&self) -> Option<Instant> {
-        self.timeout
+        if self.is_connected {
+            return self.timeout;
+        }
+        Some(self.timeout.map_or(self.deadline, |timeout| timeout.min(self.deadline)))
     }
 
     pub(crate) fn handle_packet(&mut self, packet: &[u8], now: Instant, out: &mut dyn FnMut(DtlsOutput)) {
@@ -66,6 +73,9 @@ impl DtlsAssociation {
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant, out: &mut dyn FnMut(DtlsOutput)) {
+        if !self.is_connected && now >= self.deadline {
+            return self.fail(CloseReason::HandshakeTimeout, out);
+        }
         let Some(dtls) = &mut self.dtls else { return };
         let result = dtls.handle_timeout(now);
         self.settle(result, out);

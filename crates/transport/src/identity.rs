@@ -14,7 +14,7 @@ const FLIGHT_START_RTO: Duration = Duration::from_millis(100);
 const FLIGHT_RETRIES: usize = 8;
 
 /// A handshake that takes longer is given up: as long as a session may take to start ICE.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Certificate, private key and DTLS settings, made once per process and shared by all transports.
 ///

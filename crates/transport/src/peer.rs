@@ -73,7 +73,8 @@ pub enum Event {
     AddressChanged(AddressPair),
     /// The peer is authenticated and the keys are there. Comes once.
     Connected(srtp::Profile),
-    /// It is over. Comes once, as the last event; datagrams may still wait to be sent.
+    /// It is over, and all addresses with it. Comes once, as the last event; datagrams may still wait
+    /// to be sent.
     Closed(CloseReason),
 }
 

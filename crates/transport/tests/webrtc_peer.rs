@@ -69,7 +69,7 @@ fn vp8() -> RTCRtpCodec {
 
 async fn theirs(certificate: Option<RTCCertificate>) -> Theirs {
     let mut engine = MediaEngine::default();
-    let codec = RTCRtpCodecParameters { rtp_codec: vp8(), payload_type: 96, ..Default::default() };
+    let codec = RTCRtpCodecParameters { rtp_codec: vp8(), payload_type: 96 };
     engine.register_codec(codec, RtpCodecKind::Video).unwrap();
     let (gathered_in, gathered) = watch::channel(false);
     let (packets_in, packets) = mpsc::unbounded_channel();
