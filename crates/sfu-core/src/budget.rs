@@ -13,13 +13,16 @@ const REMEMBERED: usize = 64;
 /// A repeated NACK within this time, or a round trip where that is known, asks for what is on its way.
 const MIN_INTERVAL: Duration = Duration::from_millis(15);
 
+/// Sequence number and time of a retransmission.
+type Repeated = Option<(u16, Instant)>;
+
 /// The budget of one subscription.
 #[derive(Debug)]
 pub(crate) struct RetransmissionBudget {
     saved: u64,
     /// Sequence number and time of recent retransmissions, by the low bits of the number. Allocated with the
     /// first one: most subscriptions never need it.
-    recent: Option<Box<[Option<(u16, Instant)>; REMEMBERED]>>,
+    recent: Option<Box<[Repeated; REMEMBERED]>>,
 }
 
 impl RetransmissionBudget {

@@ -143,3 +143,66 @@ impl NackTracker {
         self.missing.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn a_reordered_packet_is_not_asked_for() {
+        let now = Instant::now();
+        let (mut nack, mut list) = (NackTracker::default(), [0; 8]);
+        assert!(nack.gap(10, 12, now));
+        assert_eq!(nack.arrived(10, now + ms(5)), None);
+        assert_eq!(nack.poll(now + ms(9), RoundTrip::default(), &mut list).count, 0);
+        assert_eq!(nack.poll(now + ms(10), RoundTrip::default(), &mut list).count, 1);
+        assert_eq!(list[0], 11);
+        assert_eq!(nack.arrived(11, now + ms(40)), Some(ms(30)), "from the request to the answer");
+        assert_eq!(nack.due(), None);
+    }
+
+    #[test]
+    fn it_asks_ten_times_at_the_pace_of_the_round_trip_and_gives_up() {
+        let start = Instant::now();
+        let (mut nack, mut list) = (NackTracker::default(), [0; 8]);
+        let mut round_trip = RoundTrip::default();
+        round_trip.sample(ms(40));
+        nack.gap(1, 2, start);
+        let (mut times, mut given_up) = (Vec::new(), 0);
+        while let Some(due) = nack.due() {
+            let polled = nack.poll(due, round_trip, &mut list);
+            given_up += polled.given_up;
+            times.extend((polled.count > 0).then(|| due - start));
+        }
+        assert_eq!(times, (0..10).map(|i| ms(10 + 50 * i)).collect::<Vec<_>>());
+        assert_eq!((given_up, nack.nacked), (1, 10));
+    }
+
+    #[test]
+    fn at_most_a_thousand_are_tracked_and_a_longer_gap_is_given_up() {
+        let now = Instant::now();
+        let mut nack = NackTracker::default();
+        assert!(nack.gap(0, 600, now));
+        assert!(nack.gap(700, 1500, now));
+        assert_eq!(nack.len(), MAX_MISSING);
+        assert_eq!(nack.arrived(399, now), None, "the oldest were dropped");
+        assert!(!nack.gap(2000, 3001, now));
+        assert_eq!((nack.len(), nack.due()), (0, None));
+    }
+
+    #[test]
+    fn one_request_has_a_limit_and_the_rest_follows() {
+        let now = Instant::now();
+        let (mut nack, mut list) = (NackTracker::default(), [0; MAX_PER_REQUEST]);
+        nack.gap(0, 300, now);
+        let due = now + REORDER_TOLERANCE;
+        assert_eq!(nack.poll(due, RoundTrip::default(), &mut list).count, MAX_PER_REQUEST);
+        assert_eq!(nack.due(), Some(due), "more is due at once");
+        assert_eq!(nack.poll(due, RoundTrip::default(), &mut list).count, 100);
+        assert_eq!(list[..2], [200, 201]);
+    }
+}

@@ -377,19 +377,18 @@ fn fan_out<S: Sink>(
             if subscription.target != media.source.encoding {
                 continue;
             }
+            if !subscription.accepts(&media.format, cx.sink) {
+                continue;
+            }
             if config.kind == MediaKind::Video {
                 // The ring has this packet too: starting from it sends everything since the keyframe.
                 match encoding.entry(cx.now) {
-                    Some(entry) if subscription.accepts(&media.format, cx.sink) => {
+                    Some(entry) => {
                         let target = media.source.encoding;
                         start(encoding, target, &config.formats, subscription, &entry, ids, clock_offset, cx);
                     }
-                    Some(_) => {}
                     None => encoding.keyframes.want(),
                 }
-                continue;
-            }
-            if !subscription.accepts(&media.format, cx.sink) {
                 continue;
             }
             let timestamp = media.packet.timestamp;

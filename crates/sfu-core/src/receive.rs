@@ -158,3 +158,49 @@ impl ReceiveStats {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loss_is_counted_over_the_wrap_and_recovery_does_not_hide_it() {
+        let now = Instant::now();
+        let mut stats = ReceiveStats::default();
+        assert!(matches!(stats.arrive(65_530, false), Arrival::First(_)));
+        for wire in (65_531..=65_535).chain(0..=3).filter(|wire| wire % 5 != 0) {
+            assert!(matches!(stats.arrive(wire as u16, false), Arrival::Newer(_)));
+        }
+        let block = stats.report(7, now).expect("started");
+        assert_eq!((block.lost, block.highest, block.ssrc), (2, (1 << 16) + 3, 7));
+        assert_eq!(block.fraction_lost, (2 * 256 / 10) as u8);
+        assert!(matches!(stats.arrive(65_535, true), Arrival::Older(_)));
+        let block = stats.report(7, now).expect("started");
+        assert_eq!((block.lost, block.fraction_lost), (2, 0), "nothing new was lost");
+    }
+
+    #[test]
+    fn a_stray_packet_is_refused_and_a_new_start_is_confirmed_by_the_second() {
+        let mut stats = ReceiveStats::default();
+        stats.arrive(100, false);
+        assert_eq!(stats.arrive(30_000, false), Arrival::Stray);
+        let Arrival::Newer(before) = stats.arrive(101, false) else { panic!("the stream goes on") };
+        assert_eq!(stats.arrive(30_000, false), Arrival::Stray);
+        let Arrival::First(after) = stats.arrive(30_001, false) else { panic!("it started over") };
+        assert!(after > before + u64::from(u16::MAX), "numbers are never used twice");
+    }
+
+    #[test]
+    fn jitter_follows_rfc_3550() {
+        let start = Instant::now();
+        let mut stats = ReceiveStats::default();
+        stats.arrive(0, false);
+        for i in 0..1000u32 {
+            // Packets every 20 ms that come 0 or 10 ms late in turn.
+            let late = if i % 2 == 0 { 0 } else { 10 };
+            stats.transit(i * 960, 48_000, start + Duration::from_millis(u64::from(i * 20 + late)));
+        }
+        let jitter = stats.jitter().as_secs_f64() * 1e3;
+        assert!((9.5..=10.5).contains(&jitter), "{jitter} ms");
+    }
+}

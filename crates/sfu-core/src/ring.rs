@@ -128,7 +128,9 @@ impl PacketRing {
 
     fn slot_is_young(&self, seq: Seq, now: Instant) -> bool {
         let Some(slot) = self.slots.get(self.index(seq)) else { return true };
-        slot.is_some_and(|slot| slot.seq != seq && now.saturating_duration_since(slot.arrival) < KEEP)
+        // Numbers further apart than the cap meet in any table: growing would not part them.
+        let parted = |slot: Slot| (1..MAX_PACKETS as u64).contains(&slot.seq.abs_diff(seq));
+        slot.is_some_and(|slot| parted(slot) && now.saturating_duration_since(slot.arrival) < KEEP)
     }
 
     /// Doubles the bytes and lays the packets out anew, oldest first.
@@ -175,5 +177,63 @@ impl PacketRing {
     #[cfg(test)]
     pub(crate) fn capacity(&self) -> (usize, usize) {
         (self.bytes.len(), self.slots.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(seq: Seq, len: usize) -> Vec<u8> {
+        (0..len).map(|i| (seq as usize + i) as u8).collect()
+    }
+
+    fn holds(ring: &PacketRing, seq: Seq, len: usize) -> bool {
+        ring.get(seq).is_some_and(|bytes| bytes == packet(seq, len))
+    }
+
+    #[test]
+    fn it_keeps_more_than_a_second_at_any_rate_below_the_cap() {
+        for rate in [10u64, 50, 250, 900] {
+            let start = Instant::now();
+            let mut ring = PacketRing::new(MAX_VIDEO_BYTES);
+            let at = |i: u64| start + Duration::from_micros(i * 1_000_000 / rate);
+            for i in 0..rate * 8 {
+                ring.insert(i, &packet(i, 1100), at(i));
+            }
+            let newest = rate * 8 - 1;
+            assert!((newest - rate..=newest).all(|seq| holds(&ring, seq, 1100)), "{rate} packets/s");
+            let (bytes, slots) = ring.capacity();
+            assert!(bytes <= MAX_VIDEO_BYTES && slots <= MAX_PACKETS);
+        }
+    }
+
+    #[test]
+    fn beyond_the_cap_the_oldest_are_lost() {
+        let now = Instant::now();
+        let mut ring = PacketRing::new(64 << 10);
+        for seq in 0..200 {
+            ring.insert(seq, &packet(seq, 1000), now);
+        }
+        assert_eq!(ring.capacity().0, 64 << 10);
+        assert!((140..200).all(|seq| holds(&ring, seq, 1000)));
+        assert!((0..130).all(|seq| !ring.contains(seq)));
+    }
+
+    #[test]
+    fn packets_come_in_any_order_and_size() {
+        let now = Instant::now();
+        let mut ring = PacketRing::new(MAX_VIDEO_BYTES);
+        let order = [5u64, 3, 9, 4, 100, 7, 65_536 + 8];
+        for (i, &seq) in order.iter().enumerate() {
+            ring.insert(seq, &packet(seq, 1 + i * 400), now);
+        }
+        assert!(order.iter().enumerate().all(|(i, &seq)| holds(&ring, seq, 1 + i * 400)));
+        assert!(!ring.contains(6) && !ring.contains(101));
+        assert!(ring.capacity().1 <= 128, "a jump does not make the table grow");
+        ring.insert(6, &vec![0; MAX_VIDEO_BYTES + 1], now);
+        ring.insert(8, &[], now);
+        assert!(!ring.contains(6) && !ring.contains(8));
+        assert_eq!(PacketRing::new(100).get(0), None);
     }
 }

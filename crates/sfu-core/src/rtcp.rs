@@ -240,7 +240,7 @@ fn parse(kind: u8, count: u8, body: &[u8]) -> Option<RtcpPacket<'_>> {
             // | number of SSRCs | 6 bits of exponent, 18 of mantissa |
             let word = u32_at(body, 12)? & 0x00ff_ffff;
             let (exponent, mantissa) = (word >> 18, u64::from(word & 0x3_ffff));
-            let bitrate = if exponent > 45 { u64::MAX } else { mantissa << exponent };
+            let bitrate = u64::try_from(u128::from(mantissa) << exponent).unwrap_or(u64::MAX);
             RtcpPacket::Remb { bitrate }
         }
         (EXTENDED_REPORT, _) => {

@@ -13,7 +13,7 @@ pub(crate) fn packet(out: &mut Vec<u8>, count: u8, kind: u8, body: impl FnOnce(&
     let start = out.len();
     out.extend_from_slice(&[0x80 | (count & 0x1f), kind, 0, 0]);
     body(out);
-    while (out.len() - start) % 4 != 0 {
+    while !(out.len() - start).is_multiple_of(4) {
         out.push(0);
     }
     let words = ((out.len() - start) / 4 - 1) as u16;

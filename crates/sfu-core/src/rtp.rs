@@ -254,7 +254,7 @@ impl HeaderWriter {
         if !self.has_elements {
             return;
         }
-        while self.len % 4 != 0 {
+        while !self.len.is_multiple_of(4) {
             self.append(&[0]);
         }
         let words = ((self.len - FIXED_HEADER - 4) / 4) as u16;

@@ -221,3 +221,76 @@ impl Original<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::codec::PictureId;
+
+    const A: Source = Source { encoding: 0, run: 1 };
+    const B: Source = Source { encoding: 1, run: 1 };
+
+    fn picture(id: u16) -> Picture {
+        Picture { id: Some((2, PictureId::Long(id))), tl0: Some((4, id as u8)) }
+    }
+
+    fn entry(seq: Seq, timestamp: u32, id: u16) -> Entry {
+        Entry { seq, timestamp, live: timestamp, picture: picture(id), clock_rate: 90_000 }
+    }
+
+    #[test]
+    fn the_next_piece_goes_on_without_a_gap() {
+        let now = Instant::now();
+        let mut map = SpliceMap::new(1000, 5000);
+        map.begin(A, &entry(70_000, 100, 7), now);
+        let first = map.map(70_000, 100, &picture(7), now).expect("mapped");
+        assert_eq!((first.seq as u16, first.timestamp, first.picture_offset), (1000, 5000, 0));
+        let lost_one = map.map(70_002, 3100, &picture(8), now).expect("mapped");
+        assert_eq!(lost_one.seq as u16, 1002, "what the publisher lost stays a gap");
+        assert_eq!(map.map(69_999, 0, &picture(6), now), None, "from before the piece");
+        let later = now + Duration::from_millis(100);
+        map.begin(B, &entry(900_000, 4_000_000_000, 500), later);
+        let next = map.map(900_000, 4_000_000_000, &picture(500), later).expect("mapped");
+        assert_eq!(next.seq, lost_one.seq + 1);
+        assert_eq!(next.timestamp, lost_one.timestamp + 9000, "100 ms later");
+        assert_eq!(500u16.wrapping_add(next.picture_offset), 9);
+        assert_eq!((500u16 as u8).wrapping_add(next.tl0_offset), 9);
+        // A NACK finds both pieces.
+        assert_eq!(map.unmap(lost_one.seq - 1).map(|o| (o.source, o.seq)), Some((A, 70_001)));
+        assert_eq!(map.unmap(next.seq).map(|o| (o.source, o.seq)), Some((B, 900_000)));
+        assert!(map.unmap(next.seq + 1).is_none());
+    }
+
+    #[test]
+    fn a_backlog_is_squeezed_and_stays_in_order() {
+        let now = Instant::now();
+        let mut map = SpliceMap::new(0, 0);
+        // A keyframe 800 ms ago, 24 frames since.
+        let live = 1_000_000;
+        map.begin(A, &Entry { live, ..entry(10, live - 72_000, 0) }, now);
+        let stamps: Vec<_> = (0..=26)
+            .filter_map(|frame| {
+                map.map(10 + u64::from(frame), live - 72_000 + frame * 3000, &picture(0), now)
+            })
+            .map(|mapped| mapped.timestamp)
+            .collect();
+        assert!(stamps.is_sorted_by(|a, b| a < b));
+        assert_eq!(stamps[24] - stamps[0], 72_000 / 16);
+        assert_eq!([stamps[25] - stamps[24], stamps[26] - stamps[25]], [3000, 3000], "live from there on");
+        let original = map.unmap((1 << 16) + 5).expect("sent");
+        assert_eq!(original.mapped((1 << 16) + 5, live - 72_000 + 15_000).timestamp, stamps[5]);
+    }
+
+    #[test]
+    fn after_the_end_nothing_maps() {
+        let now = Instant::now();
+        let mut map = SpliceMap::new(0, 0);
+        map.begin(A, &entry(10, 0, 0), now);
+        map.map(10, 0, &picture(0), now).expect("mapped");
+        map.end();
+        assert_eq!((map.source(), map.map(11, 0, &picture(0), now)), (None, None));
+        assert!(map.unmap(1 << 16).is_some(), "what was sent can be sent again");
+    }
+}
