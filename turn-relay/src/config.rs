@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use contract::turn::TurnSecret;
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use service_kit::config::{ConfigError, Secret};
 use turn_proto::{CHANNEL_NUMBERS, LEGACY_CHANNEL_NUMBERS, OwnPorts, PeerPolicy};
 
@@ -36,7 +36,6 @@ pub struct Config {
     #[serde(deserialize_with = "service_kit::config::list")]
     pub public_ips: Vec<IpAddr>,
     /// Ports of each relay address.
-    #[serde(deserialize_with = "from_str")]
     pub relay_ports: PortRange,
     /// Realm of the credentials.
     pub realm: String,
@@ -182,12 +181,21 @@ impl Config {
 }
 
 /// Ports from `first` to `last`, both included. Written `49152-65535`, or `3478` for a single one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct PortRange {
     /// The first port.
     pub first: u16,
     /// The last port.
     pub last: u16,
+}
+
+impl TryFrom<String> for PortRange {
+    type Error = ParsePortRangeError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
 }
 
 impl PortRange {
@@ -250,15 +258,6 @@ impl FromStr for MediaPorts {
         }
         Ok(Self { ip, ports: ports.parse().map_err(|_| ParseMediaPortsError)? })
     }
-}
-
-fn from_str<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: FromStr<Err: fmt::Display>,
-{
-    let text = String::deserialize(deserializer)?;
-    text.parse().map_err(|error| serde::de::Error::custom(format!("`{text}`: {error}")))
 }
 
 #[cfg(test)]

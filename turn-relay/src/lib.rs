@@ -121,9 +121,9 @@ impl Bound {
             binds.insert(*address, bind);
         }
 
-        let rng = StdRng::try_from_rng(&mut SysRng).map_err(|error| StartError::Thread(io::Error::other(error)))?;
-        let server =
-            turn_proto::Server::new(config.proto(), rng, Instant::now(), service_kit::unix_now())?;
+        let rng =
+            StdRng::try_from_rng(&mut SysRng).map_err(|error| StartError::Thread(io::Error::other(error)))?;
+        let server = turn_proto::Server::new(config.proto(), rng, Instant::now(), service_kit::unix_now())?;
         let metrics = Metrics::register(registry);
         let (worker, handle) = Worker::new(listeners, binds, server, metrics).map_err(StartError::Thread)?;
         let (failure, failed) = watch::channel(false);

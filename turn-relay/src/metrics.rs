@@ -134,4 +134,9 @@ impl Metrics {
         add(full, 0, unsent.full);
         add(failed, 0, unsent.failed);
     }
+
+    /// Allocations that end together with their worker.
+    pub(crate) fn ended(&self, allocations: usize) {
+        self.allocations.dec_by(i64::try_from(allocations).unwrap_or(i64::MAX));
+    }
 }

@@ -145,6 +145,8 @@ impl Worker {
                 }
             }
             if stop {
+                // What still lives ends with the sockets.
+                self.metrics.ended(self.server.allocations());
                 return Ok(());
             }
         }

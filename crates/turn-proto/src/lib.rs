@@ -60,7 +60,8 @@ pub use error::{ErrorCode, Reason, Refusal};
 pub use message::Method;
 pub use peer::{OwnPorts, PeerPolicy, PeerRefusal, canonical};
 pub use server::{
-    CloseReason, Command, DEFAULT_LIFETIME, Event, MAX_LIFETIME, RESERVATION_LIFETIME, Server, ToClient, ToPeer,
+    CloseReason, Command, DEFAULT_LIFETIME, Event, MAX_LIFETIME, RESERVATION_LIFETIME, Server, ToClient,
+    ToPeer,
 };
 pub use stats::Stats;
 pub use types::{ClientAddr, Family, FiveTuple, PeerAddr, RelayId, Transport};

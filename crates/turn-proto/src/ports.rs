@@ -53,7 +53,7 @@ impl PortPool {
 
     fn fits(&self, index: usize, parity: Parity) -> bool {
         let free = |index: usize| self.used.get(index) == Some(&false);
-        let even = (usize::from(self.first) + index) % 2 == 0;
+        let even = (usize::from(self.first) + index).is_multiple_of(2);
         match parity {
             Parity::Any => free(index),
             Parity::Even => even && free(index),

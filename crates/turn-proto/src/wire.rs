@@ -64,7 +64,7 @@ pub(crate) fn classify(buf: &[u8]) -> Kind {
         };
     }
     let shape = first >> 14 == 0
-        && length % 4 == 0
+        && length.is_multiple_of(4)
         && buf.len() == MESSAGE_HEADER_SIZE + length
         && u32_at(buf, 4) == Some(MAGIC_COOKIE);
     match (shape, first) {

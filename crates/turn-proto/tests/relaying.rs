@@ -37,7 +37,7 @@ fn another_user_gets_441_and_changes_nothing() {
     assert_eq!(world.bind(&mut mallory, 0x4000, PEER), 441);
     assert_eq!(world.server.allocations(), 1);
     let relay = world.relay(relayed);
-    assert_eq!(world.from_peer(relay, PEER, b"x"), None);
+    assert_eq!(world.peer_sends(relay, PEER, b"x"), None);
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn an_allocation_that_is_not_refreshed_ends_on_the_second() {
     world.pass(1);
     assert_eq!(world.settle(), []);
     assert_eq!(world.closed, [relay]);
-    assert_eq!(world.from_peer(relay, PEER, b"late"), None);
+    assert_eq!(world.peer_sends(relay, PEER, b"late"), None);
 }
 
 #[test]
@@ -78,18 +78,18 @@ fn data_needs_a_permission_both_ways_and_the_port_does_not_matter() {
     let (mut client, relayed) = world.allocated("198.51.100.1:4000");
     let relay = world.relay(relayed);
     assert_eq!(world.send(&client, PEER, b"x"), None);
-    assert_eq!(world.from_peer(relay, PEER, b"x"), None);
+    assert_eq!(world.peer_sends(relay, PEER, b"x"), None);
     assert_eq!(world.permit(&mut client, "1.2.3.4:1"), 0);
 
     let to = world.send(&client, PEER, b"hello").expect("permitted");
     assert_eq!(to.relay, relay);
     for data in [&b""[..], b"a", b"four", b"hello"] {
-        let (to, bytes) = world.from_peer(relay, PEER, data).expect("permitted");
+        let (to, bytes) = world.peer_sends(relay, PEER, data).expect("permitted");
         assert_eq!(to, client.tuple);
         assert_eq!(data_of(&parse(&bytes)), (addr(PEER), data.to_vec()));
     }
     assert_eq!(world.send(&client, "1.2.3.5:5000", b"x"), None);
-    assert_eq!(world.from_peer(relay, "1.2.3.5:5000", b"x"), None);
+    assert_eq!(world.peer_sends(relay, "1.2.3.5:5000", b"x"), None);
     let stats = world.server.stats();
     assert_eq!((stats.to_peer_packets, stats.to_peer_bytes), (1, 5));
     assert_eq!((stats.to_client_packets, stats.to_client_bytes), (4, 10));
@@ -120,15 +120,15 @@ fn all_peers_are_judged_before_one_is_permitted() {
         let peers = vec![world.peer_attribute(PEER), world.peer_attribute(bad)];
         let answer = world.exchange_with_peer(&mut client, PERMISSION, peers);
         assert_eq!(code(&answer), expected, "{bad}");
-        assert_eq!(world.from_peer(relay, PEER, b"x"), None, "{bad}");
+        assert_eq!(world.peer_sends(relay, PEER, b"x"), None, "{bad}");
     }
     let answer = world.exchange(&mut client, PERMISSION, &[(ATTR_XOR_PEER_ADDRESS, vec![0, 1, 0])]);
     assert_eq!(code(&answer), 400);
     assert_eq!(code(&world.exchange(&mut client, PERMISSION, &[])), 400);
     let peers = vec![world.peer_attribute(PEER), world.peer_attribute("1.2.3.5:1")];
     assert_eq!(code(&world.exchange_with_peer(&mut client, PERMISSION, peers)), 0);
-    assert!(world.from_peer(relay, PEER, b"x").is_some());
-    assert!(world.from_peer(relay, "1.2.3.5:9", b"x").is_some());
+    assert!(world.peer_sends(relay, PEER, b"x").is_some());
+    assert!(world.peer_sends(relay, "1.2.3.5:9", b"x").is_some());
 }
 
 #[test]
@@ -138,12 +138,12 @@ fn a_permission_lasts_300_seconds_and_is_refreshed_by_another() {
     let relay = world.relay(relayed);
     assert_eq!(world.permit(&mut client, PEER), 0);
     world.pass(299);
-    assert!(world.from_peer(relay, PEER, b"x").is_some());
+    assert!(world.peer_sends(relay, PEER, b"x").is_some());
     assert_eq!(world.permit(&mut client, PEER), 0);
     world.pass(299);
     assert!(world.send(&client, PEER, b"x").is_some());
     world.pass(1);
-    assert_eq!(world.from_peer(relay, PEER, b"x"), None);
+    assert_eq!(world.peer_sends(relay, PEER, b"x"), None);
     assert_eq!(world.send(&client, PEER, b"x"), None);
 }
 
@@ -155,10 +155,10 @@ fn a_channel_carries_data_both_ways_and_installs_a_permission() {
     assert_eq!(world.bind(&mut client, 0x4000, PEER), 0);
     let to = world.channel_data(&client, 0x4000, b"hello").expect("bound");
     assert_eq!((to.relay, to.peer.0), (relay, addr(PEER)));
-    let (to, bytes) = world.from_peer(relay, PEER, b"reply").expect("permitted");
+    let (to, bytes) = world.peer_sends(relay, PEER, b"reply").expect("permitted");
     assert_eq!(to, client.tuple);
     assert_eq!(bytes, b"\x40\x00\x00\x05reply", "no padding over UDP");
-    let (_, bytes) = world.from_peer(relay, "1.2.3.4:5001", b"x").expect("the permission is by address");
+    let (_, bytes) = world.peer_sends(relay, "1.2.3.4:5001", b"x").expect("the permission is by address");
     assert_eq!(data_of(&parse(&bytes)), (addr("1.2.3.4:5001"), b"x".to_vec()));
     assert_eq!(world.channel_data(&client, 0x4001, b"x"), None);
 }
@@ -171,7 +171,7 @@ fn over_a_stream_channel_data_is_padded() {
     assert_eq!(code(&world.exchange(&mut client, ALLOCATE, &[udp()])), 0);
     assert_eq!(world.bind(&mut client, 0x4000, PEER), 0);
     let relay = world.opened[0].0;
-    let (_, bytes) = world.from_peer(relay, PEER, b"reply").expect("permitted");
+    let (_, bytes) = world.peer_sends(relay, PEER, b"reply").expect("permitted");
     assert_eq!(bytes, b"\x40\x00\x00\x05reply\0\0\0");
 }
 
@@ -210,10 +210,10 @@ fn a_channel_lasts_600_seconds_and_its_permission_300() {
     let relay = world.relay(address_of(&answer, ATTR_XOR_RELAYED_ADDRESS));
     assert_eq!(world.bind(&mut client, 0x4000, PEER), 0);
     world.pass(300);
-    assert_eq!(world.from_peer(relay, PEER, b"x"), None, "the permission comes before the channel");
+    assert_eq!(world.peer_sends(relay, PEER, b"x"), None, "the permission comes before the channel");
     assert!(world.channel_data(&client, 0x4000, b"x").is_some());
     assert_eq!(world.bind(&mut client, 0x4000, PEER), 0);
-    assert!(world.from_peer(relay, PEER, b"x").is_some(), "a refreshed channel refreshes the permission");
+    assert!(world.peer_sends(relay, PEER, b"x").is_some(), "a refreshed channel refreshes the permission");
     world.pass(299);
     assert_eq!(world.permit(&mut client, PEER), 0);
     world.pass(300);
@@ -279,7 +279,7 @@ fn forbidden_peers_are_refused_by_every_method() {
         assert_eq!(world.send(&client, peer, b"x"), None, "{peer}");
         assert_eq!(world.channel_data(&client, 0x4000, b"x"), None, "{peer}");
         for (relay, _) in world.opened.clone() {
-            assert_eq!(world.from_peer(relay, peer, b"x"), None, "{peer}");
+            assert_eq!(world.peer_sends(relay, peer, b"x"), None, "{peer}");
         }
     }
     assert_eq!(world.server.stats().to_peer_packets, 0);
@@ -299,11 +299,11 @@ fn of_own_addresses_only_media_and_relay_ports_are_reached() {
     assert_eq!(world.permit(&mut client, "127.0.0.1:5432"), 0, "a permission is by address");
     for open in ["127.0.0.1:9000", "127.0.0.1:9001", "127.0.0.1:50000", "127.0.0.1:50099"] {
         assert!(world.send(&client, open, b"x").is_some(), "{open}");
-        assert!(world.from_peer(relay, open, b"x").is_some(), "{open}");
+        assert!(world.peer_sends(relay, open, b"x").is_some(), "{open}");
     }
     for closed in ["127.0.0.1:5432", "127.0.0.1:8080", "127.0.0.1:3478", "127.0.0.1:9002", "127.0.0.1:0"] {
         assert_eq!(world.send(&client, closed, b"x"), None, "{closed}");
-        assert_eq!(world.from_peer(relay, closed, b"x"), None, "{closed}");
+        assert_eq!(world.peer_sends(relay, closed, b"x"), None, "{closed}");
         assert_eq!(world.bind(&mut client, 0x4000, closed), 403, "{closed}");
     }
     assert_eq!(world.bind(&mut client, 0x4000, "127.0.0.1:9000"), 0);
@@ -322,8 +322,8 @@ fn an_old_socket_of_a_reused_slot_reaches_nobody() {
     let new = world.relay(relayed);
     assert_eq!(world.permit(&mut other, PEER), 0);
     assert_eq!(old.slot(), new.slot());
-    assert_eq!(world.from_peer(old, PEER, b"x"), None);
-    assert!(world.from_peer(new, PEER, b"x").is_some());
+    assert_eq!(world.peer_sends(old, PEER, b"x"), None);
+    assert!(world.peer_sends(new, PEER, b"x").is_some());
 }
 
 /// What a client and time may do.
@@ -386,7 +386,7 @@ proptest! {
             for (i, peer) in PEERS.iter().enumerate() {
                 let may_come = end.is_some() && clock < permitted[i];
                 let by_channel = end.is_some() && clock < bound[i];
-                let came = world.from_peer(relay, peer, b"data");
+                let came = world.peer_sends(relay, peer, b"data");
                 prop_assert_eq!(came.is_some(), may_come);
                 if let Some((_, bytes)) = came {
                     prop_assert_eq!(bytes[0] == 0x40, by_channel);

@@ -43,7 +43,7 @@ impl<R: Rng> Server<R> {
         peer: PeerAddr,
         now: Instant,
     ) -> Option<ToClient> {
-        let answer = self.to_client(payload, relay, peer.0, now);
+        let answer = self.admit(payload, relay, peer.0, now);
         match &answer {
             Some(_) => {
                 self.stats.to_client_packets += 1;
@@ -54,13 +54,7 @@ impl<R: Rng> Server<R> {
         answer
     }
 
-    fn to_client(
-        &mut self,
-        payload: usize,
-        relay: RelayId,
-        peer: SocketAddr,
-        now: Instant,
-    ) -> Option<ToClient> {
+    fn admit(&mut self, payload: usize, relay: RelayId, peer: SocketAddr, now: Instant) -> Option<ToClient> {
         let Owner::Allocation(index) = self.relay(relay)?.owner else { return None };
         let allocation = self.allocations.get(index)?;
         if !allocation.is_permitted(peer.ip(), now) {
@@ -95,7 +89,7 @@ impl<R: Rng> Server<R> {
             self.stats.dropped_from_client += 1;
             return None;
         };
-        self.to_peer(peer, payload, from)
+        self.release(peer, payload, from)
     }
 
     pub(super) fn send_indication(&mut self, bytes: &[u8], from: &FiveTuple, now: Instant) -> Option<ToPeer> {
@@ -107,11 +101,11 @@ impl<R: Rng> Server<R> {
             self.stats.dropped_from_client += 1;
             return None;
         }
-        self.to_peer(peer, payload, from)
+        self.release(peer, payload, from)
     }
 
     /// The last check before a datagram leaves: the filter again, now with the port.
-    fn to_peer(&mut self, peer: SocketAddr, payload: Range<usize>, from: &FiveTuple) -> Option<ToPeer> {
+    fn release(&mut self, peer: SocketAddr, payload: Range<usize>, from: &FiveTuple) -> Option<ToPeer> {
         if let Err(refusal) = self.policy.send(peer) {
             self.refused_peer(refusal);
             return None;

@@ -337,7 +337,12 @@ impl World {
     }
 
     /// What the client gets when a peer sends `data` to a relayed address.
-    pub(crate) fn from_peer(&mut self, relay: RelayId, peer: &str, data: &[u8]) -> Option<(FiveTuple, Vec<u8>)> {
+    pub(crate) fn peer_sends(
+        &mut self,
+        relay: RelayId,
+        peer: &str,
+        data: &[u8],
+    ) -> Option<(FiveTuple, Vec<u8>)> {
         let to = self.server.handle_peer(data.len(), relay, PeerAddr(addr(peer)), self.now)?;
         assert_eq!(self.server.poll_command(), None);
         let mut out = vec![0xEE; 2000];
