@@ -37,7 +37,7 @@ export class HttpSession {
     }
     const answer = await response.text();
     // Location may be relative, and a redirect may have moved its base.
-    const base = new URL(response.url === '' ? endpoint : response.url, globalThis.location.href);
+    const base = response.url === '' ? endpoint : response.url;
     const url = new URL(location, base).href;
     const session = new HttpSession(url, bearer, response.headers.get('etag'), answer);
     return { session, answer, iceServers: iceServersOfLink(response.headers.get('link')) };

@@ -9,6 +9,9 @@ import { SendIcon } from './icons';
 /** How near its end a scrolled list counts as being at its end, in pixels. */
 const END_PX = 60;
 
+/** What signaling calls people without a name. */
+const NAMELESS = 'guest';
+
 /** The chat of the room on the page. */
 export function Chat({ own, closed }: { own: string | null; closed: boolean }): ReactNode {
   const connection = useRoom((state) => state.connection);
@@ -82,11 +85,14 @@ function Lines({ own }: { own: string | null }): ReactNode {
 
 function Line({ line, own }: { line: ChatLine; own: string | null }): ReactNode {
   if (line.type === 'gap') return <li className="chat-gap">{t.chatGap(line.dropped)}</li>;
+  const nameless = line.name === '' || line.name === NAMELESS;
   const mine = own !== null && line.from === own;
   return (
     <li className="chat-line" data-host={line.host} data-testid="chat-message">
       <span className="chat-meta">
-        <span className="chat-name">{line.name === '' ? t.chatNamePlaceholder : line.name}</span>
+        {nameless && line.host ? null : (
+          <span className="chat-name">{nameless ? t.chatNamePlaceholder : line.name}</span>
+        )}
         {line.host ? <span className="tag">{t.chatHost}</span> : null}
         {mine ? <span className="tag quiet-tag">{t.chatYou}</span> : null}
         <time dateTime={new Date(line.at).toISOString()}>{clockTime(line.at)}</time>

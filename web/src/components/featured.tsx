@@ -11,6 +11,8 @@ import { Link } from './link';
 import { Thumbnail } from './thumbnail';
 
 const MEASURE_MS = 2_000;
+/** A broadcast that has nothing to show now is asked again after this. */
+const RETRY_MS = 15_000;
 
 /** The most watched live broadcast, playing without sound. */
 export function Featured({ id }: { id: number }): ReactNode {
@@ -67,38 +69,48 @@ export function Featured({ id }: { id: number }): ReactNode {
 /** The video to show of a broadcast's preview: the screen if one is shared, or the camera. */
 function usePreview(id: number, playing: boolean): MediaStreamTrack | null {
   const [shown, setShown] = useState<MediaStreamTrack | null>(null);
-  useEffect(() => {
-    if (!playing) return;
-    const guest = new Guest(id, null);
-    const player = new WhepPlayer({
+  useEffect(() => (playing ? playPreview(id, setShown) : undefined), [id, playing]);
+  return shown;
+}
+
+/** Plays a preview and tells the track to show; stops when the returned function is called. */
+function playPreview(id: number, show: (track: MediaStreamTrack | null) => void): () => void {
+  const guest = new Guest(id, null);
+  let tracks = new Map<Source, MediaStreamTrack>();
+  let player: WhepPlayer | null = null;
+  let again: ReturnType<typeof setTimeout> | undefined;
+  const open = (): void => {
+    const own = new WhepPlayer({
       url: `/whep/${id}?preview=1`,
       token: guest.token,
       iceServers: guest.iceServers,
     });
-    let tracks = new Map<Source, MediaStreamTrack>();
-    player.on('tracks', (remote) => (tracks = new Map(remote.map(({ source, track }) => [source, track]))));
-    player.on('state', ({ state }) => {
-      if (state === 'failed' || state === 'waiting') setShown(null);
+    player = own;
+    own.on('tracks', (remote) => (tracks = new Map(remote.map(({ source, track }) => [source, track]))));
+    own.on('state', ({ state }) => {
+      if (state !== 'failed' && state !== 'waiting') return;
+      show(null);
+      void own.close();
+      again = setTimeout(open, RETRY_MS);
     });
-    const choose = async (): Promise<void> => {
-      const stats = await player.stats(null);
-      const sending = new Set(
-        stats?.tracks.filter(({ frames, packets }) => frames > 0 && packets > 0).map((track) => track.source),
-      );
-      const source = (['screen', 'camera'] as const).find((candidate) => sending.has(candidate));
-      setShown(source === undefined ? null : (tracks.get(source) ?? null));
-    };
-    const timer = setInterval(() => void choose().catch(() => undefined), MEASURE_MS);
-    // The page's own first request goes first.
-    player.start();
-    const leave = (): void => void player.close();
-    addEventListener('pagehide', leave);
-    return () => {
-      clearInterval(timer);
-      removeEventListener('pagehide', leave);
-      void player.close();
-      setShown(null);
-    };
-  }, [id, playing]);
-  return shown;
+    own.start();
+  };
+  const choose = async (): Promise<void> => {
+    const stats = await player?.stats(null);
+    const arriving = stats?.tracks.filter(({ frames, packets }) => frames > 0 && packets > 0) ?? [];
+    const sending = new Set(arriving.map(({ source }) => source));
+    const source = (['screen', 'camera'] as const).find((candidate) => sending.has(candidate));
+    if (stats != null) show(source === undefined ? null : (tracks.get(source) ?? null));
+  };
+  const timer = setInterval(() => void choose().catch(() => undefined), MEASURE_MS);
+  const leave = (): void => void player?.close();
+  addEventListener('pagehide', leave);
+  open();
+  return () => {
+    clearInterval(timer);
+    clearTimeout(again);
+    removeEventListener('pagehide', leave);
+    leave();
+    show(null);
+  };
 }

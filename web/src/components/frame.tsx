@@ -27,7 +27,11 @@ export function Frame({ children }: { children: ReactNode }): ReactNode {
             <Mark />
             <span className="brand-name">Madang</span>
           </Link>
-          {page === 'studio' ? null : (
+          {page === 'studio' ? (
+            <Link to="/" className="button">
+              {t.navHome}
+            </Link>
+          ) : (
             <Link to="/studio" className={onAir ? 'button on-air' : 'button primary'}>
               <CameraIcon />
               {onAir ? t.navStudio : t.goLive}

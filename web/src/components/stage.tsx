@@ -8,8 +8,6 @@ export function Stage(props: {
   screen: MediaStreamTrack | null;
   /** The camera large and the screen small instead. */
   swapped?: boolean;
-  /** A front camera is shown to oneself as in a mirror. */
-  mirrored?: boolean;
   /** What covers the stage. */
   overlay?: ReactNode;
   /** What lies over its lower edge. */
@@ -35,7 +33,6 @@ export function Stage(props: {
         aria-label={t.cameraVideo}
         hidden={camera === null}
         data-place={place('camera')}
-        data-mirrored={props.mirrored ?? false}
         data-testid="video-camera"
       />
       <video
@@ -48,9 +45,7 @@ export function Stage(props: {
         data-place={place('screen')}
         data-testid="video-screen"
       />
-      {props.overlay === null || props.overlay === undefined ? null : (
-        <div className="stage-overlay">{props.overlay}</div>
-      )}
+      {props.overlay}
       {props.bar}
       {props.children}
     </div>

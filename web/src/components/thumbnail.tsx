@@ -22,7 +22,7 @@ export function Thumbnail({ broadcast }: { broadcast: Broadcast }): ReactNode {
           src={api.thumbnailUrl(broadcast.id, version)}
           alt=""
           loading="lazy"
-          hidden={!shown}
+          data-shown={shown}
           onLoad={() => setShown(true)}
           onError={() => setShown(false)}
         />

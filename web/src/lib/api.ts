@@ -16,15 +16,19 @@ export const api = new MetaApi();
 /** `/config.json`; null until it is there. */
 export const useServer = create<{ config: ServerConfig | null }>(() => ({ config: null }));
 
-const loaded: Promise<ServerConfig> = fetch('/config.json')
-  .then(async (response) => (response.ok ? ((await response.json()) as Partial<ServerConfig>) : {}))
-  .catch(() => ({}))
-  .then((config) => ({ ...DEFAULTS, ...config }));
+let loaded: Promise<ServerConfig> | null = null;
 
-/** The configuration, once loaded; defaults if the server has none. */
-export async function serverConfig(): Promise<ServerConfig> {
-  const config = await loaded;
-  if (useServer.getState().config === null) useServer.setState({ config });
+/** The configuration, loaded once; defaults if the server has none. */
+export function serverConfig(): Promise<ServerConfig> {
+  loaded ??= loadConfig();
+  return loaded;
+}
+
+async function loadConfig(): Promise<ServerConfig> {
+  const response = await fetch('/config.json').catch(() => null);
+  const answer = response?.ok ? ((await response.json().catch(() => ({}))) as Partial<ServerConfig>) : {};
+  const config = { ...DEFAULTS, ...answer };
+  useServer.setState({ config });
   return config;
 }
 

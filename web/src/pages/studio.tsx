@@ -34,6 +34,7 @@ export function StudioPage(): ReactNode {
     return () => studio.leave();
   }, []);
   const ended = useStudio((state) => state.phase === 'ended');
+  const onAir = useStudio(isOnAir);
   useStudioRoom();
   if (ended) return <Ended />;
   return (
@@ -43,12 +44,25 @@ export function StudioPage(): ReactNode {
         <Controls />
         <Problems />
         <OwnStatistics />
+        {onAir ? (
+          <div className="studio-panels">
+            <TextsPanel />
+            <DevicesPanel />
+          </div>
+        ) : null}
       </div>
       <div className="studio-side">
-        <SharePanel />
-        <TextsPanel />
-        <DevicesPanel />
-        <StudioChat />
+        {onAir ? (
+          <>
+            <SharePanel />
+            <StudioChat />
+          </>
+        ) : (
+          <>
+            <TextsPanel />
+            <DevicesPanel />
+          </>
+        )}
       </div>
     </div>
   );
@@ -82,12 +96,13 @@ function Preview(): ReactNode {
       <Stage
         camera={camera}
         screen={screen}
-        mirrored
         overlay={
           empty ? (
-            <div className="cover" role="status" data-kind="preview">
-              {opening ? <span className="spinner" /> : <CameraOffIcon />}
-              <p className="cover-title">{opening ? t.previewStarting : t.previewCameraOff}</p>
+            <div className="stage-overlay">
+              <div className="cover" role="status" data-kind="preview">
+                {opening ? <span className="spinner" /> : <CameraOffIcon />}
+                <p className="cover-title">{opening ? t.previewStarting : t.previewCameraOff}</p>
+              </div>
             </div>
           ) : null
         }

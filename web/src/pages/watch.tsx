@@ -234,7 +234,13 @@ function Health(): ReactNode {
 }
 
 /** What the stage says while it has no picture. */
-interface Cover { kind: string; title: string; hint?: string; busy?: boolean; retry?: boolean }
+interface Cover {
+  kind: string;
+  title: string;
+  hint?: string;
+  busy?: boolean;
+  retry?: boolean;
+}
 
 function cover(state: WatchState, lost: boolean): Cover | null {
   const { broadcast, link, failure, active, undecodable } = state;
@@ -276,12 +282,14 @@ function Overlay(): ReactNode {
   const shown = cover(state, lost);
   if (shown === null) return null;
   return (
-    <div className="cover" role="status" data-testid="cover" data-kind={shown.kind}>
-      {shown.busy ? <span className="spinner" /> : null}
-      <p className="cover-title">{shown.title}</p>
-      {shown.hint === undefined ? null : <p className="cover-hint">{shown.hint}</p>}
-      {shown.retry ? <RetryButton /> : null}
-      {shown.kind === 'ended' ? <HomeLink /> : null}
+    <div className="stage-overlay">
+      <div className="cover" role="status" data-testid="cover" data-kind={shown.kind}>
+        {shown.busy ? <span className="spinner" /> : null}
+        <p className="cover-title">{shown.title}</p>
+        {shown.hint === undefined ? null : <p className="cover-hint">{shown.hint}</p>}
+        {shown.retry ? <RetryButton /> : null}
+        {shown.kind === 'ended' ? <HomeLink /> : null}
+      </div>
     </div>
   );
 }
