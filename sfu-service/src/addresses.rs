@@ -24,7 +24,8 @@ pub(crate) fn announced(config: &Config, machine: &[IpAddr], local: SocketAddr) 
 
 /// The machine's own addresses: those that others may reach first, loopback last (Firefox never pairs with it,
 /// Chromium on this machine does without a network).
-pub(crate) fn of_this_machine() -> Vec<IpAddr> {
+#[must_use]
+pub fn of_this_machine() -> Vec<IpAddr> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_else(|error| {
         tracing::warn!(%error, "the machine's addresses cannot be listed: announcing loopback only");
         Vec::new()

@@ -102,7 +102,10 @@ impl Config {
         }
         let shards = u16::try_from(self.shard_count()).unwrap_or(u16::MAX);
         if self.media_port != 0 && self.media_port.checked_add(shards - 1).is_none() {
-            return Err(ConfigError::value("media_port", format!("there is no room for {shards} ports from here")));
+            return Err(ConfigError::value(
+                "media_port",
+                format!("there is no room for {shards} ports from here"),
+            ));
         }
         if self.public_ips.len() > MAX_PUBLIC_IPS {
             return Err(ConfigError::value("public_ips", format!("at most {MAX_PUBLIC_IPS}")));
@@ -184,7 +187,10 @@ mod tests {
     fn values_out_of_range_are_named() {
         assert_eq!(refused(&Config { shards: 65, ..config() }), "shards");
         assert_eq!(refused(&Config { media_port: 65_535, shards: 2, ..config() }), "media_port");
-        assert_eq!(refused(&Config { public_ips: vec!["0.0.0.0".parse().unwrap()], ..config() }), "public_ips");
+        assert_eq!(
+            refused(&Config { public_ips: vec!["0.0.0.0".parse().unwrap()], ..config() }),
+            "public_ips"
+        );
         assert_eq!(refused(&Config { meta_url: "meta:80".into(), ..config() }), "meta_url");
         assert_eq!(refused(&Config { signaling_url: "http://x".into(), ..config() }), "signaling_url");
         assert_eq!(refused(&Config { public_url: "x".into(), ..config() }), "public_url");

@@ -70,7 +70,8 @@ async fn main() -> anyhow::Result<()> {
     let (process, config) = settings(&flags)?;
     telemetry::init(process.log_format, &process.log);
     let at = |port| SocketAddr::new(process.bind, port);
-    let server = Server::bind(Listen { http: at(process.http_port), https: None, admin: at(process.admin_port) })?;
+    let server =
+        Server::bind(Listen { http: at(process.http_port), https: None, admin: at(process.admin_port) })?;
     let stop = shutdown::on_signals()?;
     let (mut registry, readiness) = (Registry::default(), Readiness::default());
     let cors = Cors::new(config.dev, &config.allowed_origins);

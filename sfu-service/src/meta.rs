@@ -54,7 +54,11 @@ impl MetaClient {
     }
 
     /// May the holder of `stream_key` publish to `broadcast`?
-    pub(crate) async fn admit(&self, broadcast: BroadcastId, stream_key: &str) -> Result<Admitted, MetaError> {
+    pub(crate) async fn admit(
+        &self,
+        broadcast: BroadcastId,
+        stream_key: &str,
+    ) -> Result<Admitted, MetaError> {
         let url = format!("{}/internal/broadcasts/{broadcast}/admit", self.base);
         let body = AdmitPublisher { stream_key: stream_key.to_owned(), node_id: self.node.clone() };
         let answer = self.http.post(url).bearer_auth(self.token()).json(&body).send().await.map_err(away)?;

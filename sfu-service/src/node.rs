@@ -21,15 +21,13 @@ use tokio::sync::{Notify, oneshot};
 use transport::sdp::{
     self, CodecFormat, Fragment, Local, Offer, PlayTrack, PublishMedia, PublishOptions, Remote, SdpError,
 };
-use transport::{Identity, IceCredentials};
+use transport::{IceCredentials, Identity};
 
 use crate::bearer;
 use crate::config::Config;
 use crate::meta::{MetaClient, MetaError};
 use crate::metrics::{Metrics, Reason};
-use crate::registry::{
-    Formats, Full, Kind, NewSession, Placed, Registry, Removal, SOURCES, slot,
-};
+use crate::registry::{Formats, Full, Kind, NewSession, Placed, Registry, Removal, SOURCES, slot};
 use crate::shard::{self, Command, Join, JoinRole, Published, ShardEvent, ShardHandle, Subscription};
 use crate::signaling::Snapshots;
 
@@ -194,11 +192,20 @@ impl Node {
     }
 
     /// Refuses early when the node is full or leaving.
-    pub(crate) fn require_capacity(&self) -> Result<(), HttpProblem> {
+    pub(crate) fn require_capacity(
+        &self,
+        resource: Resource,
+        broadcast: BroadcastId,
+    ) -> Result<(), HttpProblem> {
         if self.draining.load(Ordering::Relaxed) {
             return Err(HttpProblem::unavailable("this server is being restarted", RETRY_AFTER));
         }
-        if self.registry().has_room() { Ok(()) } else { Err(full()) }
+        let registry = self.registry();
+        let may_come = match resource {
+            Resource::Whip => registry.may_publish(broadcast),
+            Resource::Whep => registry.has_room(),
+        };
+        if may_come { Ok(()) } else { Err(full()) }
     }
 
     /// WHIP: takes a publisher in.
@@ -231,8 +238,10 @@ impl Node {
             remote_ufrag: answer.remote.ice.ufrag.clone(),
             now: Instant::now(),
         };
-        let (placed, stale) =
-            self.registry().open_publisher(new, home, admitted.key_revision, &mut rand::rng()).map_err(|Full| full())?;
+        let (placed, stale) = self
+            .registry()
+            .open_publisher(new, home, admitted.key_revision, &mut rand::rng())
+            .map_err(|Full| full())?;
         self.remove(stale);
         self.join(&placed, broadcast, &local, &answer.remote, JoinRole::Publisher(published)).await?;
         tracing::info!(room.id = %broadcast, "a publisher has come");
@@ -367,7 +376,9 @@ impl Node {
         }
         let allowed = match (&session.bearer, token) {
             (None, _) => true,
-            (Some(opener), Some(token)) => bearer::same(opener, &bearer::hash(token)) || self.is_same_person(session, token),
+            (Some(opener), Some(token)) => {
+                bearer::same(opener, &bearer::hash(token)) || self.is_same_person(session, token)
+            }
             (Some(_), None) => false,
         };
         Some(Access { etag: session.etag.clone(), allowed })
@@ -387,9 +398,10 @@ impl Node {
         may_restart: bool,
     ) -> Result<Patched, HttpProblem> {
         let fragment = guarded(|| Fragment::parse(text))?.map_err(sdp_problem)?;
-        let found = self.registry().session(id).map(|session| {
-            (session.key, session.shard, fragment.restarts(&session.remote_ufrag))
-        });
+        let found = self
+            .registry()
+            .session(id)
+            .map(|session| (session.key, session.shard, fragment.restarts(&session.remote_ufrag)));
         let (key, shard, restarts) = found.ok_or_else(no_session)?;
         // Our side is ICE-lite and sends no checks: candidates are of no use to it.
         let Some(remote) = fragment.ice.filter(|_| restarts) else { return Ok(Patched::Candidates) };
@@ -405,12 +417,7 @@ impl Node {
         let mid = mid.map_or_else(|| "0".parse().map_err(sdp_problem), Ok)?;
         let local = self.local(self.addresses.get(shard).cloned().unwrap_or_default());
         let (reply, answer) = oneshot::channel();
-        let command = Command::RestartIce {
-            key,
-            local: local.ice.clone(),
-            remote: remote.clone(),
-            reply,
-        };
+        let command = Command::RestartIce { key, local: local.ice.clone(), remote: remote.clone(), reply };
         let overloaded = || HttpProblem::unavailable("the server is overloaded", RETRY_AFTER);
         self.shards.get(shard).ok_or_else(internal)?.send(command).map_err(|_| overloaded())?;
         match tokio::time::timeout(SHARD_TIMEOUT, answer).await {
@@ -462,7 +469,8 @@ impl Node {
                 self.metrics.ended.get_or_create(&Reason { reason: reason.as_str() }).inc();
                 let lost_publisher = {
                     let mut registry = self.registry();
-                    let room = registry.by_key(key).filter(|session| matches!(session.kind, Kind::Publisher(_)));
+                    let room =
+                        registry.by_key(key).filter(|session| matches!(session.kind, Kind::Publisher(_)));
                     let room = room.map(|session| session.broadcast);
                     registry.closed(key);
                     room

@@ -219,6 +219,11 @@ impl Registry {
         self.sessions.len() < self.max_sessions
     }
 
+    /// Whether a publisher of `broadcast` may come: whoever replaces a session needs no place of its own in the end.
+    pub(crate) fn may_publish(&self, broadcast: BroadcastId) -> bool {
+        self.has_room() || self.rooms.get(&broadcast).is_some_and(|room| room.publisher.is_some())
+    }
+
     /// A session by its id.
     pub(crate) fn session(&self, id: &SessionId) -> Option<&Session> {
         self.sessions.get(id)
@@ -260,9 +265,7 @@ impl Registry {
         if self.rooms.get(&new.broadcast).is_some_and(|room| room.home != home) {
             return Err(Full);
         }
-        // Whoever replaces a session needs no room of its own in the end.
-        let replaces = self.rooms.get(&new.broadcast).is_some_and(|room| room.publisher.is_some());
-        if !self.has_room() && !replaces {
+        if !self.may_publish(new.broadcast) {
             return Err(Full);
         }
         let room = self.rooms.entry(new.broadcast).or_insert_with(|| RoomState::new(home, rng));
@@ -300,7 +303,8 @@ impl Registry {
         if let Some(load) = self.load.get_mut(shard) {
             *load += 1;
         }
-        let room = self.rooms.get(&broadcast).expect("callers made the room or checked it under the same lock");
+        let room =
+            self.rooms.get(&broadcast).expect("callers made the room or checked it under the same lock");
         Placed { key, shard, home: room.home }
     }
 
@@ -349,14 +353,13 @@ impl Registry {
         if !(is_publisher && current) {
             return self.forget(key).into_iter().collect();
         }
-        let removals = self.remove_all(broadcast, |_| true);
         // The end is reported until meta has answered, also if no media ever came.
         if let Some(room) = self.rooms.get_mut(&broadcast) {
             room.media.get_or_insert(Media { started_at: now, last_at: now });
             room.ended = true;
             room.states.clear();
         }
-        removals
+        self.remove_all(broadcast, |_| true)
     }
 
     /// An order of meta, in answer to `reports`. A key that was replaced after them revokes nothing.
@@ -386,7 +389,8 @@ impl Registry {
 
     fn remove_all(&mut self, broadcast: BroadcastId, which: impl Fn(&Session) -> bool) -> Vec<Removal> {
         let of_room = |session: &&Session| session.broadcast == broadcast && which(session);
-        let keys: Vec<SessionKey> = self.sessions.values().filter(of_room).map(|session| session.key).collect();
+        let keys: Vec<SessionKey> =
+            self.sessions.values().filter(of_room).map(|session| session.key).collect();
         keys.into_iter().filter_map(|key| self.forget(key)).collect()
     }
 
@@ -410,9 +414,10 @@ impl Registry {
 
     /// A room without sessions that meta need not hear of is nothing.
     fn drop_if_idle(&mut self, broadcast: BroadcastId) {
-        let idle = self.rooms.get(&broadcast).is_some_and(|room| {
-            room.media.is_none() && room.publisher.is_none() && room.incoming.is_none()
-        });
+        let idle = self
+            .rooms
+            .get(&broadcast)
+            .is_some_and(|room| room.media.is_none() && room.publisher.is_none() && room.incoming.is_none());
         if idle && !self.sessions.values().any(|session| session.broadcast == broadcast) {
             self.rooms.remove(&broadcast);
         }
@@ -460,7 +465,8 @@ impl Registry {
     /// Meta has answered a report that named these broadcasts as ended: they need no more reports.
     pub(crate) fn reported(&mut self, reports: &[MediaReport]) {
         for report in reports.iter().filter(|report| report.state == MediaState::Ended) {
-            if self.rooms.get(&report.broadcast_id).is_some_and(|room| room.ended && room.incoming.is_none()) {
+            if self.rooms.get(&report.broadcast_id).is_some_and(|room| room.ended && room.incoming.is_none())
+            {
                 self.rooms.remove(&report.broadcast_id);
             }
         }
@@ -539,3 +545,7 @@ impl RoomState {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "registry_tests.rs"]
+mod tests;

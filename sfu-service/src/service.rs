@@ -82,7 +82,8 @@ impl SfuService {
         let identity = Identity::generate()?;
         let prepared = bind(&config)?;
         let machine = addresses::of_this_machine();
-        let announced = |shard: &Prepared| addresses::announced(&config, &machine, shard.socket().local_addr());
+        let announced =
+            |shard: &Prepared| addresses::announced(&config, &machine, shard.socket().local_addr());
         let addresses: Vec<Vec<SocketAddr>> = prepared.iter().map(announced).collect();
         let shards: Vec<_> = prepared.iter().map(|shard| shard.handle().clone()).collect();
         let counters: Vec<ShardMetrics> = prepared
@@ -90,13 +91,18 @@ impl SfuService {
             .map(|shard| ShardMetrics { counters: Arc::default(), socket: shard.socket().clone() })
             .collect();
         let metrics = Metrics::register(registry, counters.clone());
-        let signaling = signaling::Settings {
-            url: config.signaling_url.clone(),
-            node: id.clone(),
-            keys: keys.clone(),
+        let signaling =
+            signaling::Settings { url: config.signaling_url.clone(), node: id.clone(), keys: keys.clone() };
+        let parts = Parts {
+            config,
+            id,
+            keys,
+            meta,
+            metrics,
+            identity: identity.clone(),
+            shards: shards.clone(),
+            addresses,
         };
-        let parts =
-            Parts { config, id, keys, meta, metrics, identity: identity.clone(), shards: shards.clone(), addresses };
         let node = Arc::new(Node::new(parts));
         let (stop, failed) = (CancellationToken::new(), CancellationToken::new());
 
@@ -220,7 +226,8 @@ fn spawn_shards(
                 failed.cancel();
             }
         };
-        threads.push(shard.spawn(settings, handles.clone(), events.clone(), ended).map_err(StartError::Thread)?);
+        threads
+            .push(shard.spawn(settings, handles.clone(), events.clone(), ended).map_err(StartError::Thread)?);
     }
     Ok(threads)
 }

@@ -116,8 +116,10 @@ async fn connect(settings: &Settings) -> Result<Socket, Lost> {
         headers.insert(header::AUTHORIZATION, value);
     }
     let connecting = tokio_tungstenite::connect_async(request);
-    let (socket, _) =
-        tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| Lost::Timeout)?.map_err(Box::new)?;
+    let (socket, _) = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+        .await
+        .map_err(|_| Lost::Timeout)?
+        .map_err(Box::new)?;
     Ok(socket)
 }
 

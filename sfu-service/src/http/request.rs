@@ -25,7 +25,8 @@ pub(crate) fn bearer(request: &HttpRequest) -> Option<&str> {
 
 /// Refuses any content type but `wanted`; parameters do not matter.
 pub(crate) fn require_type(request: &HttpRequest, wanted: &'static str) -> Result<(), HttpProblem> {
-    let sent = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let sent =
+        request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = sent.split(';').next().unwrap_or("").trim();
     if essence.eq_ignore_ascii_case(wanted) {
         return Ok(());
@@ -69,7 +70,8 @@ pub(crate) fn if_match(request: &HttpRequest, etag: &str) -> Precondition {
     if values.peek().is_none() {
         return Precondition::Missing;
     }
-    let mut tags = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim);
+    let mut tags =
+        values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim);
     if tags.any(|tag| tag == "*" || tag == etag) { Precondition::Holds } else { Precondition::Fails }
 }
 

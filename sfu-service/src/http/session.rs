@@ -30,9 +30,10 @@ pub(super) async fn patch(
         let may_restart = precondition == Precondition::Holds;
         match node.patch(&id, &text, may_restart).await? {
             Patched::Candidates => Ok(HttpResponse::NoContent().finish()),
-            Patched::Restarted { etag, fragment } => {
-                Ok(HttpResponse::Ok().content_type(FRAGMENT).insert_header((header::ETAG, etag)).body(fragment))
-            }
+            Patched::Restarted { etag, fragment } => Ok(HttpResponse::Ok()
+                .content_type(FRAGMENT)
+                .insert_header((header::ETAG, etag))
+                .body(fragment)),
         }
     })
     .await

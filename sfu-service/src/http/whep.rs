@@ -10,7 +10,7 @@ use service_kit::HttpProblem;
 
 use super::offer::{broadcast_id, created, endpoint_options};
 use super::request::{SDP, bearer, require_type, text_body};
-use crate::node::{Node, Viewer};
+use crate::node::{Node, Resource, Viewer};
 
 /// The query of `POST /whep/{broadcast}`: an extension of ours.
 #[derive(Debug, Deserialize)]
@@ -31,7 +31,7 @@ pub(super) async fn post(
         let broadcast = broadcast_id(&path)?;
         let subject = authorise(&node, &request, broadcast)?;
         require_type(&request, SDP)?;
-        node.require_capacity()?;
+        node.require_capacity(Resource::Whep, broadcast)?;
         let offer = text_body(payload).await?;
         let preview = query.preview.as_deref() == Some("1");
         let viewer = Viewer { subject, preview, bearer: bearer(&request) };

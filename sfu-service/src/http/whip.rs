@@ -7,7 +7,7 @@ use service_kit::HttpProblem;
 
 use super::offer::{broadcast_id, created, endpoint_options};
 use super::request::{SDP, bearer, require_type, text_body};
-use crate::node::Node;
+use crate::node::{Node, Resource};
 
 /// `POST /whip/{broadcast}`: offer in, answer out.
 pub(super) async fn post(
@@ -23,7 +23,7 @@ pub(super) async fn post(
             .parse()
             .map_err(|_| HttpProblem::unauthorized("the bearer is not a stream key"))?;
         require_type(&request, SDP)?;
-        node.require_capacity()?;
+        node.require_capacity(Resource::Whip, broadcast)?;
         let offer = text_body(payload).await?;
         let answer = node.publish(broadcast, &key, &offer).await?;
         Ok(created(&node, answer))

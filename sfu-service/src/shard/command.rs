@@ -171,7 +171,10 @@ pub(crate) struct InboxFull;
 pub(crate) fn inbox(waker: Arc<Waker>) -> (ShardHandle, Inbox) {
     let commands = Arc::new(Commands::default());
     let (sender, receiver) = sync_channel(MAX_RELAYED);
-    (ShardHandle { commands: commands.clone(), relayed: sender, waker }, Inbox { commands, relayed: receiver })
+    (
+        ShardHandle { commands: commands.clone(), relayed: sender, waker },
+        Inbox { commands, relayed: receiver },
+    )
 }
 
 impl ShardHandle {

@@ -15,7 +15,8 @@ use tokio::sync::mpsc;
 use transport::{CloseReason, DatagramKind, Identity, Received, ServerConfig, Transport};
 
 use super::command::{
-    Command, EndReason, Inbox, Join, JoinRole, Published, Relayed, RelayedKind, ShardEvent, ShardHandle, inbox,
+    Command, EndReason, Inbox, Join, JoinRole, Published, Relayed, RelayedKind, ShardEvent, ShardHandle,
+    inbox,
 };
 use super::io::{Io, SEND_BATCH};
 use super::participant::{Participant, Role};
@@ -298,7 +299,9 @@ impl Shard {
     }
 
     fn send_transmits(&mut self, slot: usize) {
-        while let Some(transmit) = self.io.participants.get_mut(slot).and_then(|p| p.transport.poll_transmit()) {
+        while let Some(transmit) =
+            self.io.participants.get_mut(slot).and_then(|p| p.transport.poll_transmit())
+        {
             self.io.push(transmit.to, transmit.from_local, &transmit.bytes);
         }
     }
@@ -378,8 +381,12 @@ impl Shard {
 
     fn join(&mut self, join: Join, now: Instant) {
         let Join { key, room, local, remote, remote_fingerprint, role } = join;
-        let config =
-            ServerConfig { identity: self.settings.identity.clone(), local: local.clone(), remote, remote_fingerprint };
+        let config = ServerConfig {
+            identity: self.settings.identity.clone(),
+            local: local.clone(),
+            remote,
+            remote_fingerprint,
+        };
         let transport = Transport::server(config, now);
         let slot_of_room = self.io.rooms.entry(room).or_default();
         let role = match role {
@@ -450,7 +457,11 @@ impl Shard {
     fn connected(&mut self, slot: usize, now: Instant) {
         let Some(participant) = self.io.participants.get(slot) else { return };
         let key = participant.key;
-        if participant.is_publisher() { self.attach_publisher(slot, now) } else { self.attach_viewer(slot, now) }
+        if participant.is_publisher() {
+            self.attach_publisher(slot, now)
+        } else {
+            self.attach_viewer(slot, now)
+        }
         self.say(ShardEvent::Connected(key));
     }
 
@@ -678,7 +689,8 @@ impl Shard {
     /// connect and one end a session, and media reports make room for newer ones.
     fn say(&mut self, event: ShardEvent) {
         if let ShardEvent::Media { key, .. } = &event {
-            self.backlog.retain(|other| !matches!(other, ShardEvent::Media { key: waiting, .. } if waiting == key));
+            self.backlog
+                .retain(|other| !matches!(other, ShardEvent::Media { key: waiting, .. } if waiting == key));
         }
         self.backlog.push_back(event);
         self.flush_backlog();

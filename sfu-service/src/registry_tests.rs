@@ -1,0 +1,214 @@
+use std::time::Instant;
+
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use sfu_core::Extensions;
+use transport::sdp::H264Profile;
+
+use super::*;
+
+const ROOM: BroadcastId = BroadcastId(7);
+
+struct Fixture {
+    registry: Registry,
+    rng: StdRng,
+}
+
+fn published(video: CodecFormat) -> Arc<Published> {
+    let formats = [Some(CodecFormat::Opus), Some(video), None, None];
+    Arc::new(Published { extensions: Extensions::new(), tracks: Vec::new(), formats })
+}
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(seconds, 0).unwrap()
+}
+
+impl Fixture {
+    fn new(max_sessions: usize) -> Self {
+        Self { registry: Registry::new(2, max_sessions), rng: StdRng::seed_from_u64(1) }
+    }
+
+    fn session(&mut self, kind: Kind) -> NewSession {
+        NewSession {
+            id: SessionId::random(&mut self.rng),
+            broadcast: ROOM,
+            kind,
+            bearer: None,
+            etag: "\"1\"".into(),
+            remote_ufrag: "abcd".into(),
+            now: Instant::now(),
+        }
+    }
+
+    fn publisher(&mut self, video: CodecFormat, revision: i64) -> (SessionId, Placed, Option<Removal>) {
+        let new = self.session(Kind::Publisher(published(video)));
+        let (id, home) = (new.id.clone(), self.registry.home(ROOM));
+        let (placed, stale) = self.registry.open_publisher(new, home, revision, &mut self.rng).unwrap();
+        (id, placed, stale)
+    }
+
+    fn live(&mut self) -> (SessionId, Placed) {
+        let (id, placed, _) = self.publisher(CodecFormat::Vp8, 1);
+        assert_eq!(self.registry.connected(placed.key), []);
+        self.registry.media(placed.key, Vec::new(), Some(at(10)));
+        (id, placed)
+    }
+
+    fn viewer(&mut self, subject: Option<&str>, preview: bool, decoders: Vec<CodecFormat>) -> Placed {
+        let subject = subject.map(str::to_owned);
+        let new = self.session(Kind::Viewer { subject, preview, decodes: vec![(1, decoders)] });
+        let shard = self.registry.emptiest();
+        self.registry.open_viewer(new, shard).unwrap().unwrap()
+    }
+
+    fn state(&self) -> Option<MediaState> {
+        self.registry.report().0.first().map(|report| report.state)
+    }
+}
+
+#[test]
+fn a_publisher_is_reported_from_its_first_media_on() {
+    let mut fixture = Fixture::new(10);
+    let (_, placed, _) = fixture.publisher(CodecFormat::Vp8, 3);
+    assert!(fixture.registry.playable(ROOM).is_none(), "not connected yet");
+    fixture.registry.connected(placed.key);
+    assert_eq!(fixture.registry.report(), (vec![], vec![ROOM]));
+    assert!(fixture.registry.media(placed.key, Vec::new(), Some(at(10))), "first media is news");
+    assert!(!fixture.registry.media(placed.key, Vec::new(), Some(at(12))));
+    let (reports, watched) = fixture.registry.report();
+    assert_eq!(watched, []);
+    assert_eq!(reports[0].state, MediaState::Live);
+    assert_eq!((reports[0].started_at, reports[0].last_media_at), (at(10), at(12)));
+    assert_eq!(reports[0].key_revision, 3);
+}
+
+#[test]
+fn the_new_session_of_a_reloaded_page_takes_over_when_it_is_connected() {
+    let mut fixture = Fixture::new(10);
+    let (_, first) = fixture.live();
+    let owner = fixture.registry.playable(ROOM).unwrap().owner;
+    let (_, second, stale) = fixture.publisher(CodecFormat::Vp8, 1);
+    assert_eq!((second.shard, stale), (first.shard, None));
+    // Until then the first one plays on, and a third one replaces the second.
+    let (_, third, stale) = fixture.publisher(CodecFormat::Vp8, 1);
+    assert_eq!(stale, Some(Removal { shard: second.shard, key: second.key }));
+    assert_eq!(fixture.state(), Some(MediaState::Live));
+    let removed = fixture.registry.connected(third.key);
+    assert_eq!(removed, [Removal { shard: first.shard, key: first.key }]);
+    assert_eq!(fixture.state(), Some(MediaState::Live));
+    assert_eq!(fixture.registry.playable(ROOM).unwrap().owner, owner);
+}
+
+#[test]
+fn a_lost_publisher_leaves_its_viewers_waiting() {
+    let mut fixture = Fixture::new(10);
+    let (_, placed) = fixture.live();
+    let viewer = fixture.viewer(None, false, vec![CodecFormat::Vp8]);
+    fixture.registry.closed(placed.key);
+    assert_eq!(fixture.state(), Some(MediaState::Lost));
+    assert!(fixture.registry.playable(ROOM).is_some(), "others may come meanwhile");
+    assert_eq!(fixture.registry.counts(), (0, 1));
+    let (_, again, _) = fixture.publisher(CodecFormat::Vp8, 1);
+    assert_eq!(fixture.registry.connected(again.key), []);
+    assert_eq!(fixture.state(), Some(MediaState::Live));
+    let order = CloseOrder { broadcast_id: ROOM, reason: CloseReason::Closed };
+    let removed = fixture.registry.order(&order, &[]);
+    assert_eq!(removed.len(), 2);
+    assert!(removed.iter().any(|removal| removal.key == viewer.key));
+    assert_eq!(fixture.registry.report(), (vec![], vec![]));
+}
+
+#[test]
+fn viewers_that_cannot_decode_the_next_publisher_leave() {
+    let mut fixture = Fixture::new(10);
+    let (_, placed) = fixture.live();
+    let vp8_only = fixture.viewer(None, false, vec![CodecFormat::Vp8]);
+    let h264 = CodecFormat::H264(H264Profile::ConstrainedBaseline);
+    let both = fixture.viewer(None, false, vec![CodecFormat::Vp8, h264]);
+    fixture.registry.closed(placed.key);
+    let (_, again, _) = fixture.publisher(h264, 1);
+    let removed = fixture.registry.connected(again.key);
+    assert_eq!(removed, [Removal { shard: vp8_only.shard, key: vp8_only.key }]);
+    assert!(fixture.registry.by_key(both.key).is_some());
+}
+
+#[test]
+fn delete_ends_the_broadcast_and_is_reported_until_heard() {
+    let mut fixture = Fixture::new(10);
+    let (id, _) = fixture.live();
+    fixture.viewer(None, false, Vec::new());
+    assert_eq!(fixture.registry.delete(&id, at(20)).len(), 2);
+    assert_eq!(fixture.registry.counts(), (0, 0));
+    assert!(fixture.registry.playable(ROOM).is_none());
+    let (reports, _) = fixture.registry.report();
+    assert_eq!(reports[0].state, MediaState::Ended);
+    assert_eq!(fixture.registry.report().0, reports, "until meta has answered");
+    fixture.registry.reported(&reports);
+    assert_eq!(fixture.registry.report(), (vec![], vec![]));
+}
+
+#[test]
+fn the_end_of_a_replaced_session_is_its_own() {
+    let mut fixture = Fixture::new(10);
+    let (old, _) = fixture.live();
+    let (_, placed, _) = fixture.publisher(CodecFormat::Vp8, 1);
+    assert_eq!(fixture.registry.delete(&old, at(20)).len(), 1);
+    fixture.registry.connected(placed.key);
+    assert_eq!(fixture.state(), Some(MediaState::Live));
+}
+
+#[test]
+fn a_revoked_key_ends_the_publisher_that_used_it_and_no_later_one() {
+    let mut fixture = Fixture::new(10);
+    fixture.live();
+    fixture.viewer(None, false, Vec::new());
+    let order = CloseOrder { broadcast_id: ROOM, reason: CloseReason::KeyRevoked };
+    let (old_reports, _) = fixture.registry.report();
+    assert_eq!(fixture.registry.order(&order, &old_reports).len(), 1);
+    assert_eq!(fixture.registry.counts(), (0, 1), "viewers stay");
+    let (_, placed, _) = fixture.publisher(CodecFormat::Vp8, 2);
+    fixture.registry.connected(placed.key);
+    assert_eq!(fixture.registry.order(&order, &old_reports), [], "the order was about the key before");
+}
+
+#[test]
+fn viewers_count_once_a_subject_and_previews_not_at_all() {
+    let mut fixture = Fixture::new(10);
+    fixture.live();
+    let viewers = [(Some("par_a"), false), (Some("par_a"), false), (None, false), (None, true)];
+    for (subject, preview) in viewers {
+        let placed = fixture.viewer(subject, preview, Vec::new());
+        fixture.registry.connected(placed.key);
+    }
+    fixture.viewer(None, false, Vec::new());
+    let snapshot = fixture.registry.viewers();
+    assert_eq!(snapshot.rooms.len(), 1);
+    assert_eq!(snapshot.rooms[0].subjects, ["par_a"]);
+    assert_eq!(snapshot.rooms[0].anonymous, 1, "one is a preview and one is not connected");
+}
+
+#[test]
+fn a_full_node_refuses_all_but_a_publisher_who_comes_back() {
+    let mut fixture = Fixture::new(2);
+    fixture.live();
+    fixture.viewer(None, false, vec![CodecFormat::Vp8]);
+    let new = fixture.session(Kind::Viewer { subject: None, preview: false, decodes: Vec::new() });
+    assert!(fixture.registry.open_viewer(new, 0).is_err());
+    assert!(fixture.registry.may_publish(ROOM) && !fixture.registry.may_publish(BroadcastId(8)));
+    let (_, placed, _) = fixture.publisher(CodecFormat::Vp8, 1);
+    assert_eq!(fixture.registry.connected(placed.key).len(), 1);
+    assert_eq!(fixture.registry.counts(), (1, 1));
+}
+
+#[test]
+fn sessions_spread_over_shards_and_nothing_stays_behind() {
+    let mut fixture = Fixture::new(100);
+    let (_, placed) = fixture.live();
+    let viewers: Vec<Placed> = (0..9).map(|_| fixture.viewer(None, false, Vec::new())).collect();
+    assert_eq!(viewers.iter().filter(|viewer| viewer.shard != placed.shard).count(), 5);
+    assert!(viewers.iter().all(|viewer| viewer.home == placed.shard));
+    assert_eq!(fixture.registry.remove_everything().len(), 10);
+    assert_eq!(fixture.registry.counts(), (0, 0));
+    assert_eq!(fixture.registry.load, [0, 0]);
+    assert_eq!(fixture.state(), Some(MediaState::Lost), "the key may publish again elsewhere");
+}

@@ -1,0 +1,227 @@
+//! What the tests share: an SFU on real sockets of the loopback, and a meta service that answers as it is told.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix_web::{App, HttpResponse, HttpServer, web};
+use contract::id::BroadcastId;
+use contract::rest::{Admitted, Broadcast, CloseOrder, NodeOrders, NodeReport, Status};
+use contract::token::TokenKeys;
+use prometheus_client::registry::Registry;
+use service_kit::config::Secret;
+use service_kit::shutdown::CancellationToken;
+use service_kit::{Cors, Listen, Readiness, Server};
+use sfu_service::{Config, SfuService};
+
+pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub const KEY: &str = "sk_0123456789012345678901";
+/// Long enough for a busy machine; a test that waits for it has failed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the meta service of a test knows.
+#[derive(Debug, Default)]
+pub struct MetaState {
+    /// Status of each broadcast; one that is not here does not exist.
+    pub broadcasts: HashMap<i64, Status>,
+    /// Orders for the next reports, repeated until they are taken out.
+    pub orders: Vec<CloseOrder>,
+    /// The last report.
+    pub report: Option<NodeReport>,
+}
+
+/// A meta service with the bodies of the contract.
+#[derive(Clone)]
+pub struct Meta {
+    pub state: Arc<Mutex<MetaState>>,
+    address: SocketAddr,
+    stop: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Meta {
+    pub fn start() -> Self {
+        let state = Arc::new(Mutex::new(MetaState::default()));
+        let data = web::Data::from(state.clone());
+        let server = HttpServer::new(move || {
+            App::new()
+                .app_data(data.clone())
+                .route("/internal/broadcasts/{id}/admit", web::post().to(admit))
+                .route("/internal/nodes/{node}/report", web::post().to(report))
+                .route("/broadcasts/{id}", web::get().to(broadcast))
+        })
+        .workers(1)
+        .disable_signals()
+        .bind("127.0.0.1:0")
+        .unwrap();
+        let address = server.addrs()[0];
+        let server = server.run();
+        let handle = server.handle();
+        tokio::spawn(server);
+        let stop = Arc::new(move || drop(handle.stop(false)));
+        Self { state, address, stop }
+    }
+
+    pub fn set(&self, broadcast: i64, status: Status) {
+        self.state.lock().unwrap().broadcasts.insert(broadcast, status);
+    }
+
+    pub fn order(&self, order: CloseOrder) {
+        self.state.lock().unwrap().orders.push(order);
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Waits until a report satisfies `wanted`.
+    pub async fn reported(&self, wanted: impl Fn(&NodeReport) -> bool) -> NodeReport {
+        eventually("a report", || self.state.lock().unwrap().report.clone().filter(|report| wanted(report)))
+            .await
+    }
+}
+
+async fn admit(state: web::Data<Mutex<MetaState>>, id: web::Path<i64>, body: String) -> HttpResponse {
+    let body: contract::rest::AdmitPublisher = serde_json::from_str(&body).unwrap();
+    let status = state.lock().unwrap().broadcasts.get(&id).copied();
+    match status {
+        None => HttpResponse::NotFound().finish(),
+        Some(_) if body.stream_key != KEY => HttpResponse::Unauthorized().finish(),
+        Some(Status::Closed) => HttpResponse::Conflict().finish(),
+        Some(_) => HttpResponse::Ok().json(Admitted { broadcast_id: BroadcastId(*id), key_revision: 1 }),
+    }
+}
+
+async fn report(state: web::Data<Mutex<MetaState>>, body: web::Json<NodeReport>) -> HttpResponse {
+    let mut state = state.lock().unwrap();
+    state.report = Some(body.into_inner());
+    HttpResponse::Ok().json(NodeOrders { close: state.orders.clone() })
+}
+
+async fn broadcast(state: web::Data<Mutex<MetaState>>, id: web::Path<i64>) -> HttpResponse {
+    let Some(status) = state.lock().unwrap().broadcasts.get(&id).copied() else {
+        return HttpResponse::NotFound().finish();
+    };
+    HttpResponse::Ok().json(Broadcast {
+        id: BroadcastId(*id),
+        name: String::new(),
+        description: String::new(),
+        status,
+        viewer_count: 0,
+        started_at: None,
+        ended_at: None,
+        created_at: chrono::Utc::now(),
+        modified_at: chrono::Utc::now(),
+    })
+}
+
+/// A running SFU with its HTTP and admin ports.
+pub struct Sfu {
+    pub base: String,
+    pub admin: String,
+    pub service: Arc<SfuService>,
+    pub meta: Meta,
+    pub http: reqwest::Client,
+    stop: CancellationToken,
+}
+
+impl Sfu {
+    /// In the development mode, with two shards.
+    pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let meta = Meta::start();
+        let mut config = Config {
+            dev: true,
+            media_bind: [127, 0, 0, 1].into(),
+            media_port: 0,
+            shards: 2,
+            meta_url: meta.url(),
+            // Nobody listens there: signaling is away in these tests.
+            signaling_url: "ws://127.0.0.1:9/streaming".into(),
+            token_secret: Secret::new(SECRET.into()),
+            ..Config::default()
+        };
+        change(&mut config);
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let server = Server::bind(Listen { http: any, https: None, admin: any }).unwrap();
+        let base = format!("http://{}", server.http_addr());
+        let admin = format!("http://{}", server.admin_addr());
+        let (mut registry, readiness) = (Registry::default(), Readiness::default());
+        let cors = Cors::new(config.dev, &config.allowed_origins);
+        let service = Arc::new(SfuService::start(config, &mut registry, readiness.clone()).await.unwrap());
+        let stop = CancellationToken::new();
+        let serving = server.serve(
+            vec![service.routes()],
+            cors,
+            readiness,
+            registry,
+            stop.clone(),
+            Duration::from_secs(1),
+        );
+        tokio::spawn(async move { serving.await.unwrap() });
+        Self { base, admin, service, meta, http: reqwest::Client::new(), stop }
+    }
+
+    pub async fn post(&self, path: &str, bearer: Option<&str>, offer: &str) -> reqwest::Response {
+        let request =
+            self.http.post(format!("{}{path}", self.base)).header("content-type", "application/sdp");
+        let request = match bearer {
+            Some(bearer) => request.bearer_auth(bearer),
+            None => request,
+        };
+        request.body(offer.to_owned()).send().await.unwrap()
+    }
+
+    /// The value of a metric without labels.
+    pub async fn metric(&self, name: &str) -> u64 {
+        let text =
+            self.http.get(format!("{}/metrics", self.admin)).send().await.unwrap().text().await.unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no metric {name}")).parse().unwrap()
+    }
+}
+
+impl Drop for Sfu {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        (self.meta.stop)();
+    }
+}
+
+pub fn keys() -> TokenKeys {
+    TokenKeys::new(SECRET, None).unwrap()
+}
+
+/// Looks again and again until `look` finds something: conditions of other threads have no event to wait for.
+pub async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let search = async {
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, search).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+}
+
+/// An offer of one audio and one video m-line, as a browser writes it, in `direction`.
+pub fn offer(direction: &str) -> String {
+    let transport = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n\
+        a=fingerprint:sha-256 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:\
+        10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F\r\n\
+        a=setup:actpass\r\na=rtcp-mux\r\na=rtcp-rsize\r\n";
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n\
+         m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\n{transport}a=mid:0\r\na={direction}\r\n\
+         a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\n\
+         m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\nc=IN IP4 0.0.0.0\r\n{transport}a=mid:1\r\na={direction}\r\n\
+         a=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack\r\na=rtcp-fb:96 nack pli\r\n\
+         a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n"
+    )
+}

@@ -1,0 +1,204 @@
+//! Media through the SFU between peers of an implementation that we did not write.
+
+mod common;
+#[path = "common/peer.rs"]
+mod peer;
+
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{KEY, Sfu};
+use contract::id::BroadcastId;
+use contract::rest::{CloseOrder, CloseReason, MediaState, Status};
+use peer::Peer;
+use rtc::rtp;
+use webrtc::media_stream::track_local::TrackLocal as _;
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+
+/// Frames of one packet each, numbered in their last four bytes, every 30th a keyframe.
+struct Camera {
+    stop: tokio::task::JoinHandle<()>,
+}
+
+impl Camera {
+    fn start(track: Arc<TrackLocalStaticRTP>, first: u32) -> Self {
+        let stop = tokio::spawn(async move {
+            // The pace of a camera; nothing waits for it.
+            let mut pace = tokio::time::interval(Duration::from_millis(5));
+            for number in first.. {
+                pace.tick().await;
+                if track.write_rtp(frame(number)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Self { stop }
+    }
+}
+
+impl Drop for Camera {
+    fn drop(&mut self) {
+        self.stop.abort();
+    }
+}
+
+/// A VP8 frame in one packet (RFC 7741): descriptor with a 15-bit picture id, frame header, number.
+fn frame(number: u32) -> rtp::Packet {
+    let picture = (number & 0x7FFF) as u16 | 0x8000;
+    let mut payload = vec![0x90, 0x80];
+    payload.extend(picture.to_be_bytes());
+    if number % 30 == 0 {
+        // Keyframe: frame tag, start code, 320 x 180.
+        payload.extend([0x10, 0x02, 0x00, 0x9D, 0x01, 0x2A, 0x40, 0x01, 0xB4, 0x00]);
+    } else {
+        payload.extend([0x11, 0x02, 0x00]);
+    }
+    payload.extend([0; 100]);
+    payload.extend(number.to_be_bytes());
+    let mut packet = rtp::Packet::default();
+    packet.header.version = 2;
+    packet.header.marker = true;
+    packet.header.payload_type = 96;
+    packet.header.sequence_number = number as u16;
+    packet.header.timestamp = number.wrapping_mul(450);
+    packet.header.ssrc = 0x1234_5678;
+    packet.payload = payload.into();
+    packet
+}
+
+fn number(packet: &rtp::Packet) -> u32 {
+    let tail = packet.payload.last_chunk().expect("a frame ends with its number");
+    u32::from_be_bytes(*tail)
+}
+
+/// Takes `count` packets and checks that none is missing: neither at the viewer nor of the camera.
+async fn continuous(viewer: &mut Peer, count: usize) -> Vec<rtp::Packet> {
+    let mut packets = Vec::new();
+    for _ in 0..count {
+        packets.push(viewer.packet().await);
+    }
+    packets.sort_by_key(number);
+    for pair in packets.windows(2) {
+        let step = pair[1].header.sequence_number.wrapping_sub(pair[0].header.sequence_number);
+        assert_eq!((number(&pair[1]) - number(&pair[0]), step), (1, 1));
+        assert_eq!(pair[1].header.ssrc, pair[0].header.ssrc);
+        assert_eq!(pair[1].header.payload_type, pair[0].header.payload_type);
+    }
+    packets
+}
+
+async fn live(sfu: &Sfu) -> (Peer, Camera) {
+    sfu.meta.set(1, Status::Ready);
+    let (publisher, track) = Peer::publish(sfu, "/whip/1").await;
+    let camera = Camera::start(track, 0);
+    sfu.meta.reported(|report| report.broadcasts.iter().any(|one| one.state == MediaState::Live)).await;
+    (publisher, camera)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packets_reach_every_viewer_in_sequence() {
+    let sfu = Sfu::start().await;
+    let (_publisher, _camera) = live(&sfu).await;
+    // On two shards: one of these is on the publisher's, one is not.
+    let mut first = Peer::play(&sfu, "/whep/1").await;
+    let mut second = Peer::play(&sfu, "/whep/1").await;
+    let seen = continuous(&mut first, 200).await;
+    assert!(seen[0].payload[4] & 1 == 0, "the first frame is a keyframe");
+    let also = continuous(&mut second, 200).await;
+    assert_ne!(seen[0].header.ssrc, also[0].header.ssrc, "each viewer has a stream of its own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_who_comes_back_goes_on_for_the_viewers() {
+    let sfu = Sfu::start().await;
+    let (publisher, camera) = live(&sfu).await;
+    let mut viewer = Peer::play(&sfu, "/whep/1").await;
+    let before = continuous(&mut viewer, 100).await;
+    drop(camera);
+    publisher.connection.close().await.unwrap();
+    sfu.meta.reported(|report| report.broadcasts.iter().any(|one| one.state == MediaState::Lost)).await;
+
+    let (_again, track) = Peer::publish(&sfu, "/whip/1").await;
+    let _camera = Camera::start(track, 1_000_000);
+    sfu.meta.reported(|report| report.broadcasts.iter().any(|one| one.state == MediaState::Live)).await;
+    let mut packets = Vec::new();
+    while packets.len() < 100 {
+        let packet = viewer.packet().await;
+        if number(&packet) >= 1_000_000 {
+            packets.push(packet);
+        }
+    }
+    packets.sort_by_key(number);
+    let (last, first) = (before.last().unwrap(), &packets[0]);
+    assert_eq!(first.header.ssrc, last.header.ssrc);
+    assert_eq!(first.header.payload_type, last.header.payload_type);
+    assert!(first.payload[4] & 1 == 0, "the new stream begins with a keyframe");
+    // What the first camera sent in the end came in between: numbers only move forward.
+    let step = first.header.sequence_number.wrapping_sub(last.header.sequence_number);
+    assert!((1..0x8000).contains(&step), "{step}");
+    assert!(first.header.timestamp.wrapping_sub(last.header.timestamp) < 1 << 31);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delete_and_orders_of_meta_end_everybody() {
+    let sfu = Sfu::start().await;
+    let (publisher, camera) = live(&sfu).await;
+    let viewer = Peer::play(&sfu, "/whep/1").await;
+    let answer = sfu.http.delete(&publisher.url).bearer_auth(KEY).send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 200);
+    assert_eq!(
+        sfu.http.delete(&viewer.url).send().await.unwrap().status().as_u16(),
+        404,
+        "the viewer has gone"
+    );
+    drop(camera);
+    sfu.meta.reported(|report| report.broadcasts.is_empty()).await;
+
+    let (_publisher, _camera) = live(&sfu).await;
+    let viewer = Peer::play(&sfu, "/whep/1").await;
+    sfu.meta.order(CloseOrder { broadcast_id: BroadcastId(1), reason: CloseReason::Closed });
+    sfu.meta.reported(|report| report.broadcasts.is_empty() && report.watched.is_empty()).await;
+    assert_eq!(sfu.http.delete(&viewer.url).send().await.unwrap().status().as_u16(), 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn datagrams_from_elsewhere_do_nothing() {
+    let sfu = Sfu::start().await;
+    let (_publisher, _camera) = live(&sfu).await;
+    let mut viewer = Peer::play(&sfu, "/whep/1").await;
+    continuous(&mut viewer, 20).await;
+    let before = sfu.metric("sfu_datagrams_refused_total").await;
+
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    stranger.set_nonblocking(true).unwrap();
+    let mut rtp = vec![0x80, 96, 0, 1, 0, 0, 0, 1, 0x12, 0x34, 0x56, 0x78];
+    rtp.extend([0; 64]);
+    let mut client_hello = vec![22, 0xFE, 0xFD];
+    client_hello.extend([0; 64]);
+    // A Binding request to a user fragment that nobody has.
+    let mut binding = vec![0, 1, 0, 12, 0x21, 0x12, 0xA4, 0x42];
+    binding.extend([7; 12]);
+    binding.extend([0, 6, 0, 5, b'x', b'y', b':', b'a', b'b', 0, 0, 0]);
+    let forged = [rtp, vec![0x80, 200, 0, 1, 0, 0, 0, 1], client_hello, binding, vec![0xFF; 50]];
+    let addresses = sfu.service.media_addresses();
+    let mut sent = 0;
+    for address in &addresses {
+        for datagram in &forged {
+            for _ in 0..20 {
+                stranger.send_to(datagram, address).unwrap();
+                sent += 1;
+            }
+        }
+    }
+    let mut refused = 0;
+    while refused < sent {
+        refused = sfu.metric("sfu_datagrams_refused_total").await - before;
+    }
+    assert_eq!(refused, sent);
+    let mut buffer = [0; 2048];
+    let nothing = stranger.recv_from(&mut buffer).unwrap_err();
+    assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock, "nobody answers a stranger");
+    continuous(&mut viewer, 50).await;
+    assert_eq!(sfu.metric("sfu_session_panics_total").await, 0);
+}
