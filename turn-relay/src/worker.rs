@@ -26,6 +26,9 @@ const MAX_DATAGRAM: usize = 65_507;
 /// Receive calls on one socket before the others have their turn.
 const MAX_RECV_CALLS: usize = 4;
 
+/// Errors of one socket in a row before it is left alone until its next datagram.
+const MAX_RECV_ERRORS: usize = 64;
+
 /// Kernel buffer of a relay socket: a fifth of a second at 10 Mbit/s.
 const RELAY_BUFFER: usize = 256 << 10;
 
@@ -250,8 +253,10 @@ impl Worker {
                 Command::OpenRelay { relay, address } => {
                     let opened = match self.open(relay, address) {
                         Ok(()) => true,
+                        // Somebody else's port; the state machine tries another one.
+                        Err(error) if error.kind() == io::ErrorKind::AddrInUse => false,
                         Err(error) => {
-                            tracing::debug!(net.port = address.port(), %error, "a relay port could not be opened");
+                            tracing::warn!(%error, "a relay socket could not be opened");
                             false
                         }
                     };
@@ -337,18 +342,16 @@ trait Receive {
 
 impl Receive for RecvBatch {
     fn receive(&mut self, socket: &Socket) -> Option<()> {
-        loop {
+        for _ in 0..MAX_RECV_ERRORS {
             match socket.recv(self) {
                 Ok(_) => return Some(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
-                Err(error) => {
-                    // An ICMP error of an earlier datagram: reading it has cleared it.
-                    tracing::debug!(%error, "receiving failed");
-                    return None;
-                }
+                // An interruption, or an ICMP error of an earlier datagram, which reading has cleared; what
+                // waits behind it must be read, because the event does not come again.
+                Err(error) => tracing::debug!(%error, "receiving failed"),
             }
         }
+        None
     }
 }
 

@@ -296,7 +296,7 @@ mod tests {
             let transport = if stream { Transport::Stream } else { Transport::Udp };
             let header = channel_data_header(payload.len(), number, transport).expect("fits");
             let message = written(header, &payload);
-            prop_assert_eq!(message.len() % 4 == 0, stream || payload.len() % 4 == 0);
+            prop_assert_eq!(message.len().is_multiple_of(4), stream || payload.len().is_multiple_of(4));
             let Kind::ChannelData { number: read, payload: at } = classify(&message) else { panic!("noise") };
             prop_assert_eq!((read, &message[at]), (number, &payload[..]));
         }
