@@ -9,7 +9,7 @@ use crate::ids::Rid;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) rid: Option<Rid>,
-    /// Whether media came within the last second.
+    /// Whether it flows.
     pub(crate) active: bool,
     /// Bits per second, measured; 0 before the first measurement.
     pub(crate) bitrate: u64,

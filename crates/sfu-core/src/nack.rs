@@ -51,6 +51,13 @@ pub(crate) struct NackTracker {
     pub(crate) nacked: u64,
 }
 
+/// A missing packet that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Repaired {
+    /// How long after its only request it came.
+    pub(crate) round_trip: Option<Duration>,
+}
+
 /// What [`NackTracker::poll`] found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Polled {
@@ -82,15 +89,16 @@ impl NackTracker {
         true
     }
 
-    /// `seq` came after all. Tells how long after its only request, if there was just one.
-    pub(crate) fn arrived(&mut self, seq: Seq, now: Instant) -> Option<Duration> {
+    /// `seq` came after all; `None` if it was not missing.
+    pub(crate) fn arrived(&mut self, seq: Seq, now: Instant) -> Option<Repaired> {
         let place = self.missing.binary_search_by_key(&seq, |missing| missing.seq).ok()?;
         let missing = self.missing.remove(place)?;
         if self.missing.is_empty() {
             self.due = None;
         }
         // After two requests nobody knows which one was answered.
-        (missing.tries == 1).then(|| now.saturating_duration_since(missing.since))
+        let round_trip = (missing.tries == 1).then(|| now.saturating_duration_since(missing.since));
+        Some(Repaired { round_trip })
     }
 
     /// Forgets everything.
@@ -157,11 +165,13 @@ mod tests {
         let now = Instant::now();
         let (mut nack, mut list) = (NackTracker::default(), [0; 8]);
         assert!(nack.gap(10, 12, now));
-        assert_eq!(nack.arrived(10, now + ms(5)), None);
+        assert_eq!(nack.arrived(10, now + ms(5)), Some(Repaired { round_trip: None }));
         assert_eq!(nack.poll(now + ms(9), RoundTrip::default(), &mut list).count, 0);
         assert_eq!(nack.poll(now + ms(10), RoundTrip::default(), &mut list).count, 1);
         assert_eq!(list[0], 11);
-        assert_eq!(nack.arrived(11, now + ms(40)), Some(ms(30)), "from the request to the answer");
+        let repaired = nack.arrived(11, now + ms(40));
+        assert_eq!(repaired, Some(Repaired { round_trip: Some(ms(30)) }), "from the request to the answer");
+        assert_eq!(nack.arrived(11, now + ms(41)), None, "once");
         assert_eq!(nack.due(), None);
     }
 

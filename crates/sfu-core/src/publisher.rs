@@ -20,7 +20,7 @@ use crate::stats::PublisherStats;
 use crate::subscriber::Subscriber;
 use crate::subscription::{Outlet, Subscription};
 use crate::timers::Deadline;
-use crate::track::{Encoding, Track, learn};
+use crate::track::{Encoding, Repair, Track, learn};
 use crate::twcc::Recorder;
 
 /// SSRCs that one publisher may bind: media and retransmissions of every encoding, and as many again for
@@ -184,10 +184,14 @@ impl Publisher {
         let Some(format) = track.format(packet.payload_type) else { return };
         let Some(encoding) = track.encodings.get_mut(usize::from(encoding_index)) else { return };
         let was_active = encoding.active(now);
-        // Opus conceals what is lost better than a retransmission would repair it in time, but sound that was
-        // only late is sound: audio is asked for again too, where the format has retransmission.
-        let nack = local && format.rtx.is_some();
-        let Some(accepted) = encoding.accept(packet, bytes, &format, recovered, nack, now) else { return };
+        // Sound that is lost is concealed sooner than it could be repeated, unless retransmission was
+        // negotiated for it.
+        let repair = match track.config.kind {
+            _ if !local => Repair::Trust,
+            MediaKind::Audio if format.rtx.is_none() => Repair::None,
+            MediaKind::Audio | MediaKind::Video => Repair::Ask,
+        };
+        let Some(accepted) = encoding.accept(packet, bytes, &format, recovered, repair, now) else { return };
         learn(&mut self.round_trip, &accepted);
         let source = Source { encoding: encoding_index, run: encoding.run };
         let media = Media::new(*packet, accepted.seq, source, format, &self.ids, clock_offset);
@@ -252,7 +256,7 @@ impl Publisher {
         let clock_offset = self.clock_offset.get();
         let Some(track) = self.tracks.get_mut(track_index) else { return };
         track.unsettled = false;
-        let candidates = track.candidates(cx.now);
+        let candidates = track.candidates();
         let Track { config, encodings, subscriptions, .. } = track;
         for (_, subscription) in subscriptions.iter_mut().filter(|(_, subscription)| !subscription.paused) {
             let current = subscription.map.source().map_or(subscription.target, |source| source.encoding);

@@ -10,6 +10,9 @@ const MAX_DROPOUT: u64 = 3_000;
 /// A jump back of this many packets is one too.
 const MAX_MISORDER: u64 = 1_000;
 
+/// Packets that may overtake another one on the way.
+const MAX_OVERTAKEN: u64 = 50;
+
 /// Where a packet lies in its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrival {
@@ -114,6 +117,16 @@ impl ReceiveStats {
     /// The highest number so far.
     pub(crate) fn highest(&self) -> Option<Seq> {
         self.started.then_some(self.highest)
+    }
+
+    /// Whether `seq` is just before the first packet of the stream: overtaken at its start.
+    pub(crate) fn just_before_start(&self, seq: Seq) -> bool {
+        self.started && (1..=MAX_OVERTAKEN).contains(&self.base.saturating_sub(seq))
+    }
+
+    /// Whether `seq` is so near to the newest packet that it was overtaken rather than repeated.
+    pub(crate) fn just_overtaken(&self, seq: Seq) -> bool {
+        self.highest.saturating_sub(seq) <= MAX_OVERTAKEN
     }
 
     /// Packets that did not come.

@@ -20,6 +20,8 @@ use crate::subscription::Subscription;
 
 /// A track with no media for this long is inactive.
 pub const ACTIVE: Duration = Duration::from_secs(1);
+/// An encoding that is silent for this long while another one of its track flows was stopped.
+const STOPPED: Duration = Duration::from_millis(400);
 /// A subscriber who joins starts with a keyframe of the ring if it is at most this old: what came since is
 /// sent at once, so it must not be much.
 const MAX_BACKLOG_AGE: Duration = Duration::from_secs(1);
@@ -55,6 +57,17 @@ pub(crate) struct Encoding {
     stats: EncodingStats,
     window_start: Option<Instant>,
     window_bytes: u64,
+}
+
+/// What is done about missing packets, and so which late ones are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repair {
+    /// The publisher is asked: only what was missing is taken late.
+    Ask,
+    /// Nothing: what was just overtaken is taken late.
+    None,
+    /// The publisher's own shard asks and drops duplicates: everything is taken.
+    Trust,
 }
 
 /// What a packet means for its encoding.
@@ -108,7 +121,7 @@ impl Encoding {
         bytes: &[u8],
         format: &Format,
         recovered: bool,
-        nack: bool,
+        repair: Repair,
         now: Instant,
     ) -> Option<Accepted> {
         let expected = self.receive.highest().map(|highest| highest + 1);
@@ -121,7 +134,8 @@ impl Encoding {
                 seq
             }
             Arrival::Newer(seq) => {
-                if let Some(expected) = expected.filter(|&expected| nack && expected < seq)
+                let asks = repair == Repair::Ask;
+                if let Some(expected) = expected.filter(|&expected| asks && expected < seq)
                     && !self.nack.gap(expected, seq, now)
                 {
                     self.keyframes.want();
@@ -129,10 +143,21 @@ impl Encoding {
                 seq
             }
             Arrival::Older(seq) => {
+                // A duplicate must not pass, not even one that the ring has forgotten: sent on, it would be
+                // encrypted twice under one SRTP index. Browsers probe with old packets.
                 if self.ring.contains(seq) {
                     return None;
                 }
-                round_trip = self.nack.arrived(seq, now);
+                let repaired = self.nack.arrived(seq, now);
+                round_trip = repaired.and_then(|repaired| repaired.round_trip);
+                let expected = match repair {
+                    Repair::Ask => repaired.is_some() || self.receive.just_before_start(seq),
+                    Repair::None => self.receive.just_overtaken(seq),
+                    Repair::Trust => true,
+                };
+                if !expected {
+                    return None;
+                }
                 seq
             }
         };
@@ -305,12 +330,16 @@ impl Track {
         self.encodings.iter().filter_map(|encoding| encoding.last_media).max()
     }
 
-    /// The encodings as candidates.
-    pub(crate) fn candidates(&self, now: Instant) -> Candidates {
+    /// The encodings as candidates. One flows if it does not lag behind its siblings: a still screen has a
+    /// frame now and then in all of them, an encoding that the browser stopped has none while others go on.
+    pub(crate) fn candidates(&self) -> Candidates {
+        let newest = self.last_media();
         let mut list = Candidates::default();
         for (slot, encoding) in list.candidates.iter_mut().zip(&self.encodings) {
-            let (rid, active, bitrate) = (encoding.config.rid, encoding.active(now), encoding.bitrate());
-            *slot = Candidate { rid, active, bitrate };
+            let lag =
+                encoding.last_media.zip(newest).map(|(last, newest)| newest.saturating_duration_since(last));
+            let active = lag.is_some_and(|lag| lag < STOPPED);
+            *slot = Candidate { rid: encoding.config.rid, active, bitrate: encoding.bitrate() };
             list.len += 1;
         }
         list

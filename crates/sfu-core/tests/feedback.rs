@@ -199,3 +199,48 @@ fn without_reduced_size_every_compound_begins_with_a_report() {
         assert!(matches!(Compound::new(&bytes).next(), Some(RtcpPacket::ReceiverReport { .. })));
     }
 }
+
+proptest! {
+    #[test]
+    fn another_implementation_reads_the_same(
+        steps in prop::collection::vec((1u16..4, 0u64..100_000), 1..300),
+    ) {
+        use rtc_rtcp::transport_feedbacks::transport_layer_cc::{PacketStatusChunk, SymbolTypeTcc, TransportLayerCc};
+        use rtc_shared::marshal::Unmarshal;
+
+        let epoch = Instant::now();
+        let mut recorder = Recorder::new(epoch);
+        let (mut seq, mut time) = (100, 0);
+        for (step, wait) in steps {
+            seq += step;
+            time += wait;
+            recorder.record(seq, epoch + Duration::from_micros(time));
+        }
+        for bytes in drain(&mut recorder) {
+            let other = TransportLayerCc::unmarshal(&mut bytes.as_slice()).expect("well formed");
+            let ours = read(std::slice::from_ref(&bytes));
+            prop_assert_eq!(usize::from(other.packet_status_count), ours.len());
+            prop_assert_eq!(other.base_sequence_number, ours[0].0);
+            let mut received = Vec::new();
+            for chunk in &other.packet_chunks {
+                match chunk {
+                    PacketStatusChunk::RunLengthChunk(run) => received.extend(std::iter::repeat_n(
+                        run.packet_status_symbol != SymbolTypeTcc::PacketNotReceived,
+                        run.run_length.into(),
+                    )),
+                    PacketStatusChunk::StatusVectorChunk(vector) => received
+                        .extend(vector.symbol_list.iter().map(|s| *s != SymbolTypeTcc::PacketNotReceived)),
+                }
+            }
+            received.truncate(ours.len());
+            prop_assert_eq!(received, ours.iter().map(|(_, at)| at.is_some()).collect::<Vec<_>>());
+            let mut time = i64::from(other.reference_time) * 64_000;
+            let mut times = Vec::new();
+            for delta in &other.recv_deltas {
+                time += delta.delta;
+                times.push(time);
+            }
+            prop_assert_eq!(times, ours.iter().filter_map(|(_, at)| *at).collect::<Vec<_>>());
+        }
+    }
+}

@@ -142,3 +142,18 @@ fn a_hole_of_thousands_is_not_asked_for_packet_by_packet() {
     let bytes: usize = rtcp.iter().map(|packet| Compound::new(packet).count()).sum();
     assert!(bytes > 0);
 }
+
+#[test]
+fn a_publisher_that_repeats_old_packets_does_not_make_them_go_out_twice() {
+    // Browsers probe for bandwidth with packets of their history: sent on, they would use an SRTP index twice.
+    let (mut world, publisher, _, mut source) = scene(Some(5001));
+    let sent = play(&mut world, publisher, &mut source, 150);
+    assert_eq!(sent.len(), 9 + 149 * 3);
+    for back in 0..450u16 {
+        let old = source.retransmit(source.sequence.wrapping_sub(back)).unwrap();
+        world.rtp(publisher, &old);
+    }
+    assert!(world.out.take_rtp(Peer(2)).is_empty());
+    let stats = world.shard.publisher_stats(publisher, world.now).unwrap().tracks[0].encodings[0];
+    assert_eq!(stats.recovered, 0);
+}

@@ -72,10 +72,10 @@ fn the_best_that_flows_is_forwarded() {
     let mut scene = Scene::new();
     scene.play(50, &[0, 1, 2]);
     assert_eq!(scene.current(), Some(30));
-    // The browser stops the highest: within two seconds the next one is there.
-    scene.play(50, &[0, 1]);
+    // The browser stops the highest: within 800 ms the next one is there.
+    scene.play(20, &[0, 1]);
     assert_eq!(scene.current(), Some(20));
-    scene.play(50, &[0]);
+    scene.play(20, &[0]);
     assert_eq!(scene.current(), Some(10));
     scene.play(75, &[0, 1, 2]);
     assert_eq!(scene.current(), Some(30));

@@ -1,0 +1,63 @@
+//! After warm-up a packet is forwarded without an allocation, whoever watches.
+
+mod common;
+
+use common::*;
+use sfu_core::*;
+
+/// Counts, and writes each packet where a shell would.
+struct Wire {
+    buffer: [u8; 1500],
+    packets: u64,
+}
+
+impl Sink for Wire {
+    fn rtp(&mut self, packet: Outgoing<'_>) {
+        assert!(packet.write(&mut self.buffer) > 12);
+        self.packets += 1;
+    }
+
+    fn rtcp(&mut self, _: Peer, _: &[u8]) {}
+
+    fn relayed(&mut self, _: PublisherId, _: Relayed<'_>) {}
+
+    fn event(&mut self, _: Event) {}
+}
+
+#[test]
+fn forwarding_does_not_allocate() {
+    let mut world = World::new();
+    let publisher = world.shard.add_publisher(video_publisher(1, 1), world.now).unwrap();
+    world.shard.set_relayed(publisher, true);
+    for peer in 2..102 {
+        let viewer = world.shard.add_subscriber(subscriber(1, peer), world.now).unwrap();
+        world.shard.subscribe(viewer, video_subscription(publisher, 1000 * peer), world.now).unwrap();
+    }
+    let mut source = Source::new(1000, "0");
+    let mut wire = Wire { buffer: [0; 1500], packets: 0 };
+    let mut now = world.now;
+    // The packets are made before, so that only the shard is measured: 6 s to warm up, 4 s to count.
+    let mut frames = Vec::new();
+    for frame in 0..300u64 {
+        frames.push((now + ms(33 * frame), source.frame(now + ms(33 * frame))));
+    }
+    let (warm_up, measured) = frames.split_at(180);
+    let mut play = |frames: &[(std::time::Instant, Vec<Vec<u8>>)], wire: &mut Wire| {
+        for (at, packets) in frames {
+            while now < *at {
+                now += ms(1);
+                world.shard.handle_timeout(now, wire);
+            }
+            for packet in packets {
+                world.shard.handle_rtp(publisher, packet, now, wire);
+            }
+        }
+    };
+    play(warm_up, &mut wire);
+    wire.packets = 0;
+    let one = allocation_counter::measure(|| drop(std::hint::black_box(Vec::<u8>::with_capacity(100))));
+    assert_eq!(one.count_total, 1, "the counter counts");
+    let counted = allocation_counter::measure(|| play(measured, &mut wire));
+    assert_eq!(wire.packets, 120 * 3 * 100);
+    assert_eq!(counted.count_total, 0, "{counted:?}");
+}
