@@ -1,0 +1,222 @@
+//! Starts the four services in one process, in an order in which each finds what it needs, and ends them in the
+//! opposite one.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use contract::token::{Role, TokenKeys};
+use meta_service::MetaService;
+use prometheus_client::registry::Registry;
+use service_kit::config::Secret;
+use service_kit::shutdown::CancellationToken;
+use service_kit::{Cors, Listen, Readiness, Server, shutdown, tls};
+use sfu_service::SfuService;
+use signaling_service::Signaling;
+use turn_relay::TurnRelay;
+use url::Url;
+
+use crate::banner::{self, Urls};
+use crate::config::Config;
+use crate::demo;
+
+/// Lifetime of the demo publisher's creator token: longer than any process runs.
+const DEMO_TOKEN_SECS: u64 = 10 * 365 * 86_400;
+/// How long the start waits for its own endpoints to answer before it gives up.
+const READY_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long ports stay open after clients were told to leave.
+const HTTP_GRACE: Duration = Duration::from_secs(2);
+
+/// Runs until a signal, then drains.
+pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+    let stop = shutdown::on_signals()?;
+    let (mut registry, readiness) = (Registry::default(), Readiness::default());
+    let addresses = public_addresses(&config);
+    let server = bind(&config, &addresses)?;
+    let (http, https, admin) = (server.http_addr(), server.https_addr(), server.admin_addr());
+    let base = loopback(http);
+
+    let mut turn = TurnRelay::bind(turn_config(&config, &addresses)).context("the TURN relay does not start")?;
+    let turn_port = turn.listen_addrs().first().map_or(config.turn_port, SocketAddr::port);
+    let sfu = SfuService::start(sfu_config(&config, base, turn_port), &mut registry, readiness.clone())
+        .await
+        .context("the SFU does not start")?;
+    turn.allow_media(&sfu.media_addresses());
+    let turn = turn.start(&mut registry).context("the TURN relay does not start")?;
+    let bus = Arc::new(signaling_service::bus::InMemoryBus::default());
+    let signaling = Signaling::start(signaling_config(&config, base), bus, &mut registry)
+        .await
+        .context("the signaling service does not start")?;
+    let deps = meta_service::Deps {
+        registry: &mut registry,
+        readiness: readiness.clone(),
+        clock: meta_service::Clock::system(),
+    };
+    let meta = MetaService::start(meta_config(&config, base, turn_port), deps)
+        .await
+        .context("the meta service does not start")?;
+
+    let pages = pages::routes(pages::Config {
+        dev: config.dev,
+        version: env!("CARGO_PKG_VERSION").into(),
+        ..pages::Config::default()
+    });
+    let routes = vec![meta.routes(), signaling.routes(), sfu.routes(), pages];
+    let cors = Cors::new(config.dev, &config.allowed_origins);
+    let stop_http = CancellationToken::new();
+    let mut serving =
+        tokio::spawn(server.serve(routes, cors, readiness.clone(), registry, stop_http.clone(), HTTP_GRACE));
+
+    answers(base).await?;
+    let stop_demo = CancellationToken::new();
+    let demo = demo_config(&config, base).map(|demo| tokio::spawn(demo::run(demo, stop_demo.clone())));
+    banner::print(&Urls { http, https, admin, addresses, turn_port, dev: config.dev, demo: config.demo });
+
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = sfu.failed().cancelled_owned() => tracing::error!("the SFU has failed"),
+        () = turn.failed() => tracing::error!("the TURN relay has failed"),
+        ended = &mut serving => {
+            ended??;
+            anyhow::bail!("the HTTP server ended by itself");
+        }
+    }
+    let failed = !stop.is_cancelled();
+
+    // Media first: while it ends, the catalogue and the broker still listen.
+    let deadline = Duration::from_secs(config.drain_secs);
+    readiness.not_ready("madang", "draining");
+    stop_demo.cancel();
+    if let Some(demo) = demo {
+        match tokio::time::timeout(deadline, demo).await {
+            Ok(ended) => ended??,
+            Err(_) => tracing::warn!("the demo broadcast did not end in time"),
+        }
+    }
+    sfu.drain(deadline).await;
+    signaling.drain(Instant::now() + deadline).await;
+    stop_http.cancel();
+    let served = serving.await?;
+    meta.drain(deadline).await;
+    // Its clients are gone: only strangers' allocations are left, and they cannot be moved anywhere.
+    turn.drain(Duration::ZERO).await;
+    tracing::info!("stopped");
+    served.context("the HTTP server failed")?;
+    anyhow::ensure!(!failed, "a service failed");
+    Ok(())
+}
+
+fn bind(config: &Config, addresses: &[IpAddr]) -> anyhow::Result<Server> {
+    let tls = match (&config.tls_cert, &config.tls_key) {
+        (Some(certificate), Some(key)) => Some(tls::from_files(certificate, key)?),
+        _ if config.tls_self_signed => Some(tls::self_signed(addresses)?),
+        _ => None,
+    };
+    let listen = Listen {
+        http: config.socket_addr(config.http_port),
+        https: tls.map(|tls| (config.socket_addr(config.https_port), tls)),
+        admin: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), config.admin_port),
+    };
+    Ok(Server::bind(listen)?)
+}
+
+/// The addresses that this machine is reached at, the preferred first, loopback last.
+fn public_addresses(config: &Config) -> Vec<IpAddr> {
+    if config.public_ip.is_empty() { sfu_service::machine_addresses() } else { config.public_ip.clone() }
+}
+
+/// Where the services find each other in this process.
+fn loopback(http: SocketAddr) -> SocketAddr {
+    let ip = if http.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { http.ip() };
+    SocketAddr::new(ip, http.port())
+}
+
+fn demo_config(config: &Config, base: SocketAddr) -> Option<demo::Config> {
+    let creator = || {
+        let keys = TokenKeys::new(config.token_secret.reveal(), None).ok()?;
+        Some(keys.mint("demo", Role::Creator, service_kit::unix_now(), DEMO_TOKEN_SECS))
+    };
+    config.demo.then(|| demo::Config {
+        base_url: Url::parse(&format!("http://{base}")).expect("an address makes a URL"),
+        creator_token: if config.dev { None } else { creator() },
+        state_file: Some(config.data_dir.join("demo.json")),
+    })
+}
+
+fn sfu_config(config: &Config, base: SocketAddr, turn_port: u16) -> sfu_service::Config {
+    sfu_service::Config {
+        dev: config.dev,
+        media_bind: config.bind,
+        media_port: config.media_port,
+        shards: config.shards,
+        public_ips: config.public_ip.clone(),
+        public_url: config.public_url.clone(),
+        meta_url: format!("http://{base}"),
+        signaling_url: format!("ws://{base}/streaming"),
+        token_secret: config.token_secret.clone(),
+        token_secret_previous: config.token_secret_previous.clone(),
+        allowed_origins: config.allowed_origins.clone(),
+        ice_urls: vec![turn_url(turn_port)],
+        turn_secret: config.turn_secret.clone(),
+        ..sfu_service::Config::default()
+    }
+}
+
+fn signaling_config(config: &Config, base: SocketAddr) -> signaling_service::Config {
+    signaling_service::Config {
+        dev: config.dev,
+        allowed_origins: config.allowed_origins.clone(),
+        token_secret: config.token_secret.clone(),
+        token_secret_previous: config.token_secret_previous.clone(),
+        meta_url: format!("http://{base}"),
+        ..signaling_service::Config::default()
+    }
+}
+
+fn meta_config(config: &Config, base: SocketAddr, turn_port: u16) -> meta_service::Config {
+    let sqlite = config.data_dir.join("madang.db").display().to_string();
+    meta_service::Config {
+        database: if config.database_url.is_empty() { Secret::new(sqlite) } else { config.database_url.clone() },
+        dev: config.dev,
+        token_secret: config.token_secret.clone(),
+        token_secret_previous: config.token_secret_previous.clone(),
+        turn_secret: config.turn_secret.clone(),
+        turn_urls: vec![turn_url(turn_port)],
+        stun_urls: vec![format!("stun:{{host}}:{turn_port}")],
+        public_url: config.public_url.clone(),
+        signaling_url: format!("http://{base}"),
+        ..meta_service::Config::default()
+    }
+}
+
+fn turn_config(config: &Config, addresses: &[IpAddr]) -> turn_relay::Config {
+    turn_relay::Config {
+        listen: vec![config.socket_addr(config.turn_port)],
+        public_ips: addresses.to_vec(),
+        relay_ports: config.turn_relay_ports,
+        secret: config.turn_secret.clone(),
+        secret_previous: config.turn_secret_previous.clone(),
+        ..turn_relay::Config::default()
+    }
+}
+
+/// `{host}` is the host of the page's request: the address that this client can reach.
+fn turn_url(port: u16) -> String {
+    format!("turn:{{host}}:{port}?transport=udp")
+}
+
+/// Waits until the services answer over HTTP, as their clients will ask them.
+async fn answers(base: SocketAddr) -> anyhow::Result<()> {
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let ask = async {
+        loop {
+            let response = client.get(format!("http://{base}/broadcasts?limit=1")).send().await;
+            if response.is_ok_and(|response| response.status().is_success()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(READY_TIMEOUT, ask).await.context("the services do not answer on their own port")
+}
