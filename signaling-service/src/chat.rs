@@ -8,6 +8,8 @@ use contract::room::Room;
 
 /// Rooms whose history is kept. Beyond, the one that was silent for longest is forgotten.
 pub(crate) const MAX_LOGS: usize = 2_000;
+/// Bytes of all histories together. Beyond, as with [`MAX_LOGS`].
+pub(crate) const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Longest display name of a guest, in characters.
 pub(crate) const MAX_NAME_CHARS: usize = 64;
 /// Messages that a connection may send at once.
@@ -20,6 +22,9 @@ pub(crate) const RATE: f64 = 1.0;
 pub(crate) struct Logs<M> {
     rooms: HashMap<Room, Log<M>>,
     clock: u64,
+    size: fn(&M) -> usize,
+    bytes: usize,
+    max_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -29,33 +34,44 @@ struct Log<M> {
     used: u64,
 }
 
-impl<M> Default for Logs<M> {
+impl<M> Default for Log<M> {
     fn default() -> Self {
-        Self { rooms: HashMap::new(), clock: 0 }
+        Self { last: 0, messages: VecDeque::new(), used: 0 }
     }
 }
 
 impl<M: Clone> Logs<M> {
+    /// Empty histories; `size` tells what a message counts against `max_bytes`.
+    pub(crate) fn new(size: fn(&M) -> usize, max_bytes: usize) -> Self {
+        Self { rooms: HashMap::new(), clock: 0, size, bytes: 0, max_bytes }
+    }
+
     /// Adds the message that `make` builds from its number.
     pub(crate) fn add(&mut self, room: &Room, make: impl FnOnce(u64) -> M) -> M {
         if self.rooms.len() >= MAX_LOGS && !self.rooms.contains_key(room) {
-            let silent = self.rooms.iter().min_by_key(|(_, log)| log.used).map(|(room, _)| room.clone());
-            silent.and_then(|room| self.rooms.remove(&room));
+            self.forget_silent();
         }
         self.clock += 1;
-        let log = self.rooms.entry(room.clone()).or_insert_with(|| Log {
-            last: 0,
-            messages: VecDeque::new(),
-            used: 0,
-        });
+        let log = self.rooms.entry(room.clone()).or_default();
         log.used = self.clock;
         log.last += 1;
         let message = make(log.last);
-        if log.messages.len() >= CHAT_HISTORY {
-            log.messages.pop_front();
-        }
+        let oldest = if log.messages.len() >= CHAT_HISTORY { log.messages.pop_front() } else { None };
         log.messages.push_back(message.clone());
+        let freed = oldest.as_ref().map_or(0, self.size);
+        self.bytes = self.bytes.saturating_sub(freed).saturating_add((self.size)(&message));
+        while self.bytes > self.max_bytes && self.rooms.len() > 1 {
+            self.forget_silent();
+        }
         message
+    }
+
+    fn forget_silent(&mut self) {
+        let silent = self.rooms.iter().min_by_key(|(_, log)| log.used).map(|(room, _)| room.clone());
+        if let Some(log) = silent.and_then(|room| self.rooms.remove(&room)) {
+            let freed = log.messages.iter().map(self.size).sum();
+            self.bytes = self.bytes.saturating_sub(freed);
+        }
     }
 
     /// The last messages of `room`, oldest first.
@@ -120,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_last_hundred_are_kept_and_numbers_go_on() {
-        let mut logs = Logs::default();
+        let mut logs = Logs::new(|_: &u64| 1, usize::MAX);
         let room: Room = "7".parse().unwrap();
         for _ in 0..150 {
             logs.add(&room, |seq| seq);
@@ -131,7 +147,7 @@ mod tests {
 
     #[test]
     fn the_silent_rooms_are_forgotten_first() {
-        let mut logs = Logs::default();
+        let mut logs = Logs::new(|_: &u64| 1, usize::MAX);
         let room = |n: usize| n.to_string().parse::<Room>().unwrap();
         for n in 0..MAX_LOGS {
             logs.add(&room(n), |seq| seq);
@@ -140,6 +156,17 @@ mod tests {
         logs.add(&room(MAX_LOGS), |seq| seq);
         assert_eq!(logs.rooms.len(), MAX_LOGS);
         assert_eq!((logs.history(&room(0)).count(), logs.history(&room(1)).count()), (2, 0));
+    }
+
+    #[test]
+    fn all_histories_together_are_bounded_in_bytes() {
+        let mut logs = Logs::new(|_: &u64| 10, 100);
+        let rooms: Vec<Room> = (0..3).map(|n| n.to_string().parse().unwrap()).collect();
+        for n in 0..12 {
+            logs.add(&rooms[n / 4], |seq| seq);
+        }
+        assert_eq!(rooms.iter().map(|room| logs.history(room).count()).collect::<Vec<_>>(), [0, 4, 4]);
+        assert_eq!(logs.bytes, 80);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 use crate::access::Identity;
 use crate::broadcasts::Broadcasts;
 use crate::bus::{Bus, Envelope};
-use crate::chat::Logs;
+use crate::chat::{self, Logs};
 use crate::metrics::Metrics;
 use crate::viewers::{ConnId, Viewers};
 
@@ -104,7 +104,7 @@ struct Connection {
     joined: HashSet<Room>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     broker: Broker<ConnId>,
     connections: HashMap<ConnId, Connection>,
@@ -135,7 +135,15 @@ pub(crate) struct TooManyRooms;
 impl Hub {
     pub(crate) fn new(replica: &str, bus: Arc<dyn Bus>, metrics: Metrics) -> Arc<Self> {
         Arc::new(Self {
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                broker: Broker::default(),
+                connections: HashMap::new(),
+                viewers: Viewers::default(),
+                broadcasts: Broadcasts::default(),
+                chat: Logs::new(|message| message.bytes(), chat::MAX_BYTES),
+                presence: HashMap::new(),
+                unknown: VecDeque::new(),
+            }),
             next: AtomicU64::new(1),
             open: AtomicU64::new(0),
             replica: replica.into(),

@@ -199,14 +199,15 @@ async fn each_violation_has_its_close_code() {
         ("a close of an application", masked(0x88, &4000_u16.to_be_bytes()), 4000),
         ("a close without a code", masked(0x88, b""), 1000),
     ];
-    for (name, bytes, code) in table {
+    let checks = table.into_iter().map(async |(name, bytes, code)| {
         let mut raw = Raw::open(&service).await;
         raw.socket.write_all(&bytes).await.unwrap();
         let (first, payload) = raw.read().await.unwrap_or_else(|| panic!("{name}: no close frame"));
         assert_eq!(first, 0x88, "{name}");
         assert_eq!(payload.get(..2), Some(&code.to_be_bytes()[..]), "{name}: {payload:?}");
         assert_eq!(raw.read().await, None, "{name}: the stream ends");
-    }
+    });
+    futures_util::future::join_all(checks).await;
     // Characters that span fragments are fine, and so is binary that is not text.
     let mut raw = Raw::open(&service).await;
     raw.frame(0x01, b"CONNECT\naccept-version:1.2\nlogin:\xed").await;

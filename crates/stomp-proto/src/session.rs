@@ -180,11 +180,6 @@ impl Session {
         }
     }
 
-    /// Notes that the peer lives, by something else than STOMP bytes (a WebSocket pong).
-    pub fn handle_sign_of_life(&mut self, now: Instant) {
-        self.pulse.received(now);
-    }
-
     /// Whether the socket should be read: not while answers pile up, and not after the end.
     #[must_use]
     pub fn wants_bytes(&self) -> bool {
