@@ -79,7 +79,7 @@ fn scene(delay: Duration) -> Scene {
     world.advance(delay);
     for i in 0..75 {
         let at = f64::from(i) * 0.02;
-        if i == 10 {
+        if i == 10 || i == 30 {
             // A report that was held up for 300 ms on the way must not move the clock.
             world.shard.handle_publisher_rtcp(publisher, &AUDIO.report(at - 0.3), world.now, &mut world.out);
         }
