@@ -27,7 +27,8 @@ describe('the original peer-to-peer pages', () => {
     expect(await madang.stop()).toBe(0);
   });
 
-  const room = async (id: number) => (await (await fetch(`${madang.url}/broadcasts/${id}`)).json()) as Broadcast;
+  const room = async (id: number) =>
+    (await (await fetch(`${madang.url}/broadcasts/${id}`)).json()) as Broadcast;
   const count = async (id: number) =>
     ((await (await fetch(`${madang.url}/room/${id}/count`)).json()) as { userCount: number }).userCount;
 
@@ -44,7 +45,10 @@ describe('the original peer-to-peer pages', () => {
 
       const streamer = await openPage(browser, `${fixtures.url}/streamer.html?${query}`);
       await eventually('streamer connects', async () => (await streamer.title()) === 'ready');
-      await eventually('STREAMING while the streamer is there', async () => (await room(id)).status === 'STREAMING');
+      await eventually(
+        'STREAMING while the streamer is there',
+        async () => (await room(id)).status === 'STREAMING',
+      );
 
       const viewers = [];
       for (let n = 1; n <= 2; n += 1) {
@@ -54,11 +58,17 @@ describe('the original peer-to-peer pages', () => {
         await eventually('their own data channel', async () =>
           (await viewer.locator('#chat').textContent())?.startsWith('welcome'),
         );
-        await eventually(`${n} viewers`, async () => (await count(id)) === n && (await room(id)).viewer_count === n);
+        await eventually(
+          `${n} viewers`,
+          async () => (await count(id)) === n && (await room(id)).viewer_count === n,
+        );
         viewers.push(viewer);
       }
       await viewers[0]?.context().close();
-      await eventually('one viewer left', async () => (await count(id)) === 1 && (await room(id)).viewer_count === 1);
+      await eventually(
+        'one viewer left',
+        async () => (await count(id)) === 1 && (await room(id)).viewer_count === 1,
+      );
       await viewers[1]?.context().close();
       await streamer.context().close();
       await eventually('nobody left', async () => (await count(id)) === 0);

@@ -1,4 +1,10 @@
-import { type Browser, type BrowserContext, type BrowserContextOptions, type Page, chromium } from 'playwright-core';
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  type Page,
+  chromium,
+} from 'playwright-core';
 
 const flags = [
   '--no-sandbox',
@@ -93,9 +99,11 @@ export async function received(page: Page): Promise<Received> {
           const codec = report.get(entry.codecId as string) as { mimeType?: string } | undefined;
           if (number('framesDecoded') > 0) sum.codec = codec?.mimeType ?? '';
         }
-        if (entry.type === 'inbound-rtp' && entry.kind === 'audio') sum.audioEnergy += number('totalAudioEnergy');
+        if (entry.type === 'inbound-rtp' && entry.kind === 'audio')
+          sum.audioEnergy += number('totalAudioEnergy');
         if (entry.type === 'candidate-pair' && entry.nominated === true && entry.state === 'succeeded') {
-          const local = report.get(entry.localCandidateId as string) as { candidateType?: string } | undefined;
+          const local = report.get(entry.localCandidateId as string) as
+            { candidateType?: string } | undefined;
           sum.candidateType = local?.candidateType ?? '';
         }
       });

@@ -15,8 +15,21 @@ export class Madang {
 
   static async start(args: string[] = [], env: Record<string, string> = {}): Promise<Madang> {
     const dataDir = await mkdtemp(join(tmpdir(), 'madang-e2e-'));
-    const free = ['--http-port', '0', '--https-port', '0', '--admin-port', '0', '--media-port', '0', '--turn-port', '0'];
-    const child = new Child('madang', binary('madang'), ['--dev', '--data-dir', dataDir, ...free, ...args], { env });
+    const free = [
+      '--http-port',
+      '0',
+      '--https-port',
+      '0',
+      '--admin-port',
+      '0',
+      '--media-port',
+      '0',
+      '--turn-port',
+      '0',
+    ];
+    const child = new Child('madang', binary('madang'), ['--dev', '--data-dir', dataDir, ...free, ...args], {
+      env,
+    });
     const home = await child.line(/^\s*Home\s+(http:\S+?)\/?$/);
     const admin = await child.line(/^\s*Admin\s+(http:\S+?)\/?$/);
     return new Madang(child, home[1] ?? '', admin[1] ?? '', dataDir);
