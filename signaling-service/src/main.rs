@@ -49,7 +49,7 @@ struct Flags {
 #[actix_web::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    telemetry::init(arguments.log_format, "info");
+    telemetry::init(arguments.log_format, "info,actix_server=warn");
     let config: Config =
         config::load(arguments.config.as_deref(), "SIGNALING_", utf8_vars(), &arguments.flags)?;
     config.validate()?;
