@@ -169,8 +169,9 @@ mod tests {
 
     #[test]
     fn a_wrong_value_is_named() {
+        type Spoil = fn(&mut Config);
         assert!(valid().validate().is_ok());
-        let cases: [(&str, fn(&mut Config)); 8] = [
+        let cases: [(&str, Spoil); 8] = [
             ("database", |c| c.database = Secret::default()),
             ("token_secret", |c| c.token_secret = Secret::new("short".into())),
             ("token_secret_previous", |c| c.token_secret_previous = Secret::new("short".into())),

@@ -30,6 +30,8 @@ pub struct Counts {
     held: usize,
     /// What the store says, as far as it is not zero or not known.
     written: HashMap<BroadcastId, i64>,
+    /// Counts of the last run that nobody has renewed or ended yet; none after [`PART_TTL`].
+    carried: HashSet<BroadcastId>,
     started: DateTime<Utc>,
 }
 
@@ -37,13 +39,16 @@ impl Counts {
     /// Counts as the store has them at the start.
     #[must_use]
     pub fn new(written: impl IntoIterator<Item = (BroadcastId, i64)>, now: DateTime<Utc>) -> Self {
-        Self { parts: HashMap::new(), held: 0, written: written.into_iter().collect(), started: now }
+        let written: HashMap<_, _> = written.into_iter().collect();
+        let carried = written.keys().copied().collect();
+        Self { parts: HashMap::new(), held: 0, written, carried, started: now }
     }
 
     /// A signaling replica reports. Rooms of groups and of no broadcast are left out.
     pub fn report(&mut self, report: &RoomsReport, now: DateTime<Utc>) {
         for room in &report.rooms {
             let Some(id) = room.room.broadcast() else { continue };
+            self.carried.remove(&id);
             let viewers = room.viewer_count.clamp(0, MAX_VIEWERS);
             if viewers == 0 && !room.p2p_streamer {
                 self.remove(id, &report.replica);
@@ -93,9 +98,11 @@ impl Counts {
             .filter(|(id, count)| self.written.get(id) != Some(count))
             .collect();
         if now - self.started >= PART_TTL || now < self.started {
-            let gone = self.written.iter().filter(|(id, count)| **count != 0 && !self.parts.contains_key(id));
-            changes.extend(gone.map(|(id, _)| (*id, 0)));
+            self.carried.clear();
         }
+        let stands = |id: &BroadcastId| self.parts.contains_key(id) || self.carried.contains(id);
+        let gone = self.written.iter().filter(|(id, count)| **count != 0 && !stands(id));
+        changes.extend(gone.map(|(id, _)| (*id, 0)));
         changes
     }
 
@@ -182,6 +189,13 @@ mod tests {
         assert_eq!(tick(&mut counts, at(1)), [(ID, 2)]);
         counts.report(&report("a", 2, false), at(3));
         assert_eq!(tick(&mut counts, at(4)), [(BroadcastId(8), 0)]);
+    }
+
+    #[test]
+    fn a_room_that_empties_right_after_a_start_is_empty_at_once() {
+        let mut counts = Counts::new([(ID, 9)], at(0));
+        counts.report(&report("a", 0, false), at(1));
+        assert_eq!(tick(&mut counts, at(1)), [(ID, 0)]);
     }
 
     #[test]

@@ -185,6 +185,23 @@ pub fn is_text(text: &str) -> bool {
     text.chars().count() <= MAX_TEXT_CHARS && !text.contains('\0')
 }
 
+/// Checks what is wrong with an edit whatever it is applied to.
+///
+/// # Errors
+/// [`EditError::Invalid`].
+pub fn check(patch: &UpdateBroadcast) -> Result<(), EditError> {
+    if !patch.name.as_deref().is_none_or(is_text) {
+        return Err(EditError::Invalid("name has at most 255 characters, none of them NUL"));
+    }
+    if !patch.description.as_deref().is_none_or(is_text) {
+        return Err(EditError::Invalid("description has at most 255 characters, none of them NUL"));
+    }
+    if patch.viewer_count.is_some_and(|count| count < 0) {
+        return Err(EditError::Invalid("viewer_count is not negative"));
+    }
+    Ok(())
+}
+
 /// An edit (`PUT /broadcasts/{id}`): the change, or `None` when everything is so already. A field that repeats
 /// what is there asks for nothing, so that a client may send back what it read.
 ///
@@ -196,13 +213,14 @@ pub fn edit(
     editor: Editor,
     now: DateTime<Utc>,
 ) -> Result<Option<Change>, EditError> {
+    check(patch)?;
     let was = &record.broadcast;
     let mut change = Change::of(was);
     if let Some(name) = &patch.name {
-        change.name = text(name, "name has at most 255 characters, none of them NUL")?;
+        change.name.clone_from(name);
     }
     if let Some(description) = &patch.description {
-        change.description = text(description, "description has at most 255 characters, none of them NUL")?;
+        change.description.clone_from(description);
     }
     let patched = |at: Option<DateTime<Utc>>, was: Option<DateTime<Utc>>| {
         at.map(whole_millis).filter(|at| Some(*at) != was)
@@ -211,9 +229,6 @@ pub fn edit(
     let ended_at = patched(patch.ended_at, was.ended_at);
     let viewer_count = patch.viewer_count.filter(|count| *count != was.viewer_count);
     let status = patch.status.filter(|status| *status != was.status);
-    if viewer_count.is_some_and(|count| count < 0) {
-        return Err(EditError::Invalid("viewer_count is not negative"));
-    }
     if editor == Editor::Owner {
         let reserved = [
             ("started_at", started_at.is_some()),
@@ -262,10 +277,6 @@ fn move_to(
         }
         (from, to) => Err(EditError::Backwards { from, to }),
     }
-}
-
-fn text(text: &str, rule: &'static str) -> Result<String, EditError> {
-    if is_text(text) { Ok(text.to_owned()) } else { Err(EditError::Invalid(rule)) }
 }
 
 /// Whether the sweeper has watched long enough to call a publisher gone. While meta or its database was away

@@ -14,7 +14,7 @@ fn record(status: Status) -> Record {
             name: "n".into(),
             description: "d".into(),
             status,
-            viewer_count: 3,
+            viewer_count: if status == Status::Closed { 0 } else { 3 },
             started_at: (status != Status::Ready).then(|| at(0)),
             ended_at: (status == Status::Closed).then(|| at(50)),
             created_at: at(-10),

@@ -40,6 +40,10 @@ struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     dev: bool,
+    /// Print the base URL on standard output once it serves: for scripts that let the system choose the port.
+    #[arg(long)]
+    #[serde(skip)]
+    print_address: bool,
 }
 
 /// The settings of the process; the others are the service's.
@@ -95,10 +99,14 @@ fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     let (process, config) = settings(&flags)?;
     telemetry::init(process.log_format, &process.log);
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(process, config))
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(
+        process,
+        config,
+        flags.print_address,
+    ))
 }
 
-async fn run(process: Process, config: Config) -> anyhow::Result<()> {
+async fn run(process: Process, config: Config, print_address: bool) -> anyhow::Result<()> {
     let stop = shutdown::on_signals()?;
     let server = Server::bind(Listen { http: process.http, https: None, admin: process.admin })?;
     let (http, admin) = (server.http_addr(), server.admin_addr());
@@ -113,6 +121,9 @@ async fn run(process: Process, config: Config) -> anyhow::Result<()> {
     let deps = Deps { registry: &mut registry, readiness: readiness.clone(), clock: Clock::system() };
     let meta = MetaService::start(config, deps).await.context("the meta service does not start")?;
     tracing::info!(http.address = %http, admin.address = %admin, "serving");
+    if print_address {
+        println!("http://{http}");
+    }
     let grace = Duration::from_secs(process.grace);
     let served = server.serve(vec![meta.routes(), pages], cors, readiness, registry, stop, grace).await;
     meta.drain(grace).await;

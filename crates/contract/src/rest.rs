@@ -89,9 +89,11 @@ pub struct UpdateBroadcast {
     pub description: Option<String>,
     /// First media.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, min_length = 20)]
     pub started_at: Option<DateTime<Utc>>,
     /// Last media.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, min_length = 20)]
     pub ended_at: Option<DateTime<Utc>>,
     /// New status; never backwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]

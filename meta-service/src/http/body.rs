@@ -54,7 +54,7 @@ pub(crate) async fn json<T: DeserializeOwned>(
     parse(&body)
 }
 
-/// Reads a JSON body; no body at all is `T::default()`.
+/// Reads a JSON body; no body at all, and null, is `T::default()`.
 pub(crate) async fn json_or_nothing<T: DeserializeOwned + Default>(
     request: &HttpRequest,
     payload: Payload,
@@ -64,10 +64,14 @@ pub(crate) async fn json_or_nothing<T: DeserializeOwned + Default>(
         return Ok(T::default());
     }
     check_json(request)?;
-    parse(&body)
+    if body.trim_ascii() == b"null" { Ok(T::default()) } else { parse(&body) }
 }
 
+/// Every body of the API is an object. serde alone would take an array for one, its items as the fields.
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, HttpProblem> {
+    if body.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+        return Err(HttpProblem::bad_request("JSON: expected an object"));
+    }
     serde_json::from_slice(body).map_err(|error| HttpProblem::bad_request(format!("JSON: {error}")))
 }
 

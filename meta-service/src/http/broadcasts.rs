@@ -23,7 +23,7 @@ use crate::store::{Inserted, Listing, NewBroadcast, Record, Sort, StoreError};
 /// Without any parameter: the newest 1,000, ascending by id. With one: a page, newest (or most viewed) first, and
 /// a Link header to the next page.
 #[utoipa::path(
-    get, path = "/broadcasts", tag = "broadcasts",
+    get, path = "/broadcasts", tag = "broadcasts", operation_id = "list_broadcasts",
     params(
         ("q" = Option<String>, Query, max_length = 255, pattern = r"^[^\u0000]*$",
             description = "Words to find in name or description, in any case"),
@@ -75,7 +75,7 @@ pub(crate) async fn list(request: HttpRequest, state: State) -> Answer {
 /// Answers with its stream key, shown this once. A repeated Idempotency-Key of the same caller within 24 hours
 /// returns the same broadcast without the key.
 #[utoipa::path(
-    post, path = "/broadcasts", tag = "broadcasts",
+    post, path = "/broadcasts", tag = "broadcasts", operation_id = "create_broadcast",
     params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,255}$",
         description = "Chosen by the client: a repeated request makes no second broadcast")),
     request_body = CreateBroadcast,
@@ -143,7 +143,7 @@ fn created(request: &HttpRequest, state: &State, record: Record, key: Option<Sec
 ///
 /// The ETag covers everything but the viewer count.
 #[utoipa::path(
-    get, path = "/broadcasts/{id}", tag = "broadcasts",
+    get, path = "/broadcasts/{id}", tag = "broadcasts", operation_id = "read_broadcast",
     params(
         ("id" = i64, Path, minimum = 1, maximum = 9007199254740991_i64, description = "Its id"),
         ("If-None-Match" = Option<String>, Header, description = "ETags that the client has"),
@@ -157,10 +157,10 @@ fn created(request: &HttpRequest, state: &State, record: Record, key: Option<Sec
 pub(crate) async fn read(request: HttpRequest, state: State) -> Answer {
     let record = find(&request, &state).await?;
     let etag = etag(&record);
-    let mut response =
-        if none_match(&request, &etag) { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    let same = none_match(&request, &etag);
+    let mut response = if same { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response.insert_header((header::ETAG, etag)).insert_header((header::CACHE_CONTROL, "no-cache"));
-    if none_match(&request, &super::conditional::etag(&record)) {
+    if same {
         return Ok(response.finish());
     }
     Ok(response.json(record.broadcast))
@@ -171,7 +171,7 @@ pub(crate) async fn read(request: HttpRequest, state: State) -> Answer {
 /// A field that is not there stays as it is. The owner (with the stream key) and admins set `name`, `description`
 /// and `status: CLOSED`; services set everything. The status only moves forward.
 #[utoipa::path(
-    put, path = "/broadcasts/{id}", tag = "broadcasts",
+    put, path = "/broadcasts/{id}", tag = "broadcasts", operation_id = "update_broadcast",
     params(
         ("id" = i64, Path, minimum = 1, maximum = 9007199254740991_i64, description = "Its id"),
         ("If-Match" = Option<String>, Header, description = "The ETag that the change is for"),
@@ -188,6 +188,7 @@ pub(crate) async fn update(request: HttpRequest, state: State, payload: Payload)
     let id = broadcast_id(&request);
     caller.is_somebody()?;
     let patch: UpdateBroadcast = body::json(&request, payload, body::MAX_BODY).await?;
+    lifecycle::check(&patch).map_err(refusal)?;
     let id = id?;
     let failed = |error: StoreError| state.failed(&error);
     // Tried again when another change came between: a viewer count or a status must not fail an edit.
@@ -229,7 +230,7 @@ fn refusal(error: EditError) -> HttpProblem {
 ///
 /// The old key ends at once: a publisher that uses it is cut off.
 #[utoipa::path(
-    post, path = "/broadcasts/{id}/key", tag = "broadcasts",
+    post, path = "/broadcasts/{id}/key", tag = "broadcasts", operation_id = "replace_stream_key",
     params(("id" = i64, Path, minimum = 1, maximum = 9007199254740991_i64, description = "Its id")),
     responses(
         (status = 200, description = "The new key, shown this once", body = NewStreamKey),

@@ -20,7 +20,7 @@ use crate::store::{GroupRecord, Inserted, NewGroup};
 ///
 /// Newest first. An id is all that a guest needs to find a group, so in production the list is for admins.
 #[utoipa::path(
-    get, path = "/groups", tag = "groups",
+    get, path = "/groups", tag = "groups", operation_id = "list_groups",
     params(
         ("limit" = Option<i64>, Query, minimum = 1, maximum = 100, description = "Rows of a page; 20 without it"),
         ("cursor" = Option<String>, Query, pattern = "^[0-9]{1,15}-[0-9]{1,15}$",
@@ -61,7 +61,7 @@ pub(crate) async fn list(request: HttpRequest, state: State) -> Answer {
 ///
 /// It may stay empty. Answers with its owner key, shown this once.
 #[utoipa::path(
-    post, path = "/groups", tag = "groups",
+    post, path = "/groups", tag = "groups", operation_id = "create_group",
     params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,255}$",
         description = "Chosen by the client: a repeated request makes no second group")),
     request_body = CreateGroup,
@@ -102,7 +102,7 @@ pub(crate) async fn create(request: HttpRequest, state: State, payload: Payload)
 
 /// Read a group
 #[utoipa::path(
-    get, path = "/groups/{id}", tag = "groups",
+    get, path = "/groups/{id}", tag = "groups", operation_id = "read_group",
     params(("id" = String, Path, pattern = "^grp_[A-Za-z0-9_-]{22}$", description = "Its id")),
     responses((status = 200, description = "The group", body = Group), ReadProblems)
 )]
@@ -113,7 +113,7 @@ pub(crate) async fn read(request: HttpRequest, state: State) -> Answer {
 
 /// Delete a group
 #[utoipa::path(
-    delete, path = "/groups/{id}", tag = "groups",
+    delete, path = "/groups/{id}", tag = "groups", operation_id = "delete_group",
     params(("id" = String, Path, pattern = "^grp_[A-Za-z0-9_-]{22}$", description = "Its id")),
     responses((status = 204, description = "Deleted"), DeleteProblems),
     security(("bearer" = []))

@@ -16,7 +16,7 @@ use crate::origin::Origin;
 /// STUN and TURN servers with credentials that live 12 hours, for the holder of a join token, a stream key or an
 /// owner key. Renew them before they end.
 #[utoipa::path(
-    get, path = "/ice-servers", tag = "tokens",
+    get, path = "/ice-servers", tag = "tokens", operation_id = "read_ice_servers",
     responses((status = 200, description = "The servers", body = IceServers), IceProblems),
     security(("bearer" = []))
 )]

@@ -9,6 +9,7 @@ use service_kit::HttpProblem;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{IntoResponses, Modify, OpenApi};
 
+use super::page::SortBy;
 use super::{Answer, broadcasts, groups, ice, thumbnails, tokens};
 
 /// The OpenAPI document of the public routes.
@@ -46,6 +47,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         (name = "groups", description = "Group calls"),
         (name = "tokens", description = "Join tokens and ICE servers"),
     ),
+    components(schemas(Problem, SortBy)),
     modifiers(&Bearer)
 )]
 struct Document;

@@ -14,13 +14,19 @@ use crate::auth::Access;
 use crate::http::openapi::{ReadProblems, ThumbnailProblems};
 use crate::store::Thumbnail;
 
+/// The bytes of a picture.
+#[derive(utoipa::ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[allow(dead_code, reason = "only its description is used")]
+pub(crate) struct Picture(Vec<u8>);
+
 /// Set the thumbnail
 ///
 /// A JPEG or WebP file of at most 64 KiB, by the holder of the stream key, while the broadcast is not closed.
 #[utoipa::path(
-    put, path = "/broadcasts/{id}/thumbnail", tag = "thumbnails",
+    put, path = "/broadcasts/{id}/thumbnail", tag = "thumbnails", operation_id = "put_thumbnail",
     params(("id" = i64, Path, minimum = 1, maximum = 9007199254740991_i64, description = "Id of the broadcast")),
-    request_body(content((Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp"))),
+    request_body(content((Picture = "image/jpeg"), (Picture = "image/webp"))),
     responses((status = 204, description = "Stored", headers(("ETag" = String))), ThumbnailProblems),
     security(("bearer" = []))
 )]
@@ -51,14 +57,14 @@ pub(crate) async fn write(request: HttpRequest, state: State, payload: Payload) 
 
 /// Get the thumbnail
 #[utoipa::path(
-    get, path = "/broadcasts/{id}/thumbnail", tag = "thumbnails",
+    get, path = "/broadcasts/{id}/thumbnail", tag = "thumbnails", operation_id = "read_thumbnail",
     params(
         ("id" = i64, Path, minimum = 1, maximum = 9007199254740991_i64, description = "Id of the broadcast"),
         ("If-None-Match" = Option<String>, Header, description = "ETags that the client has"),
     ),
     responses(
         (status = 200, description = "The picture",
-            content((Vec<u8> = "image/jpeg"), (Vec<u8> = "image/webp")), headers(("ETag" = String))),
+            content((Picture = "image/jpeg"), (Picture = "image/webp")), headers(("ETag" = String))),
         (status = 304, description = "As the client has it", headers(("ETag" = String))),
         ReadProblems
     )

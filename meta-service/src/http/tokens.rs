@@ -28,7 +28,7 @@ const MAX_REPEAT_KEY: usize = 255;
 /// Anyone gets a guest token (subscribe and chat), also with no body; more needs the stream key or an admin
 /// token. A token lives 12 hours.
 #[utoipa::path(
-    post, path = "/broadcasts/{id}/token", tag = "tokens",
+    post, path = "/broadcasts/{id}/token", tag = "tokens", operation_id = "join_broadcast",
     params(("id" = i64, Path, minimum = 1, maximum = 9007199254740991_i64, description = "Id of the broadcast")),
     request_body(content = Option<TokenRequest>),
     responses((status = 200, description = "The token", body = JoinToken), TokenProblems),
@@ -49,7 +49,7 @@ pub(crate) async fn of_broadcast(request: HttpRequest, state: State, payload: Pa
 ///
 /// For the holder of the owner key and for admins.
 #[utoipa::path(
-    post, path = "/groups/{id}/token", tag = "tokens",
+    post, path = "/groups/{id}/token", tag = "tokens", operation_id = "join_group",
     params(("id" = String, Path, pattern = "^grp_[A-Za-z0-9_-]{22}$", description = "Id of the group")),
     request_body(content = Option<TokenRequest>),
     responses((status = 200, description = "The token", body = JoinToken), TokenProblems),

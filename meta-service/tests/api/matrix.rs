@@ -1,0 +1,147 @@
+//! Role x operation x owner: every operation with every credential, in production and in dev.
+
+use contract::token::{Grant, Role};
+use reqwest::{Method, RequestBuilder};
+use serde_json::json;
+
+use crate::support::{Api, Backend, ask, on_both};
+
+on_both!(nobody_does_more_than_allowed);
+
+/// The credentials, in the order of the columns of [`OPERATIONS`].
+const CALLERS: [&str; 9] =
+    ["none", "garbage", "own key", "other key", "guest", "host", "creator", "admin", "service"];
+
+/// What an operation answers to each caller in production; in dev, creating and listing groups are open.
+/// `2` any success, `1` 401, `3` 403.
+const OPERATIONS: [(&str, &str, &str); 16] = [
+    // operation, production, dev
+    ("list broadcasts", "222222222", "222222222"),
+    ("create broadcast", "113333223", "212222222"),
+    ("read broadcast", "222222222", "222222222"),
+    ("edit broadcast", "112133322", "112133322"),
+    ("reserved field", "113133332", "113133332"),
+    ("replace key", "112133323", "112133323"),
+    ("guest token", "212222222", "212222222"),
+    ("host token", "112133323", "112133323"),
+    ("put thumbnail", "112133333", "112133333"),
+    ("get thumbnail", "222222222", "222222222"),
+    ("ice servers", "112222222", "112222222"),
+    ("list groups", "113333323", "212222222"),
+    ("read group", "222222222", "222222222"),
+    ("group token", "112133323", "112133323"),
+    ("delete group", "112133323", "112133323"),
+    ("node report", "113333332", "113333332"),
+];
+
+/// Things of one owner, fresh for each cell.
+struct Things {
+    broadcast: i64,
+    key: String,
+    group: String,
+    group_key: String,
+}
+
+async fn things(api: &Api) -> Things {
+    let (broadcast, key) = api.create("mine").await;
+    let picture = vec![0xff, 0xd8, 0xff];
+    let put = api.put(&format!("/broadcasts/{broadcast}/thumbnail")).bearer_auth(&key);
+    assert_eq!(ask(put.header("content-type", "image/jpeg").body(picture)).await.status, 204);
+    let group = api.post("/groups").bearer_auth(api.token(Role::Admin)).json(&json!({}));
+    let group = ask(group).await.json();
+    Things {
+        broadcast,
+        key,
+        group: group["id"].as_str().unwrap().to_owned(),
+        group_key: group["owner_key"].as_str().unwrap().to_owned(),
+    }
+}
+
+fn request(api: &Api, operation: &str, things: &Things) -> RequestBuilder {
+    let broadcast = |rest: &str| format!("/broadcasts/{}{rest}", things.broadcast);
+    let group = |rest: &str| format!("/groups/{}{rest}", things.group);
+    match operation {
+        "list broadcasts" => api.get("/broadcasts"),
+        "create broadcast" => api.post("/broadcasts").json(&json!({ "name": "", "description": "" })),
+        "read broadcast" => api.get(&broadcast("")),
+        "edit broadcast" => api.put(&broadcast("")).json(&json!({ "name": "changed" })),
+        "reserved field" => api.put(&broadcast("")).json(&json!({ "viewer_count": 77 })),
+        "replace key" => api.post(&broadcast("/key")),
+        "guest token" => api.post(&broadcast("/token")),
+        "host token" => api.post(&broadcast("/token")).json(&json!({ "grants": ["publish"] })),
+        "put thumbnail" => api
+            .put(&broadcast("/thumbnail"))
+            .header("content-type", "image/jpeg")
+            .body(vec![0xff, 0xd8, 0xff]),
+        "get thumbnail" => api.get(&broadcast("/thumbnail")),
+        "ice servers" => api.get("/ice-servers"),
+        "list groups" => api.get("/groups"),
+        "read group" => api.get(&group("")),
+        "group token" => api.post(&group("/token")),
+        "delete group" => api.request(Method::DELETE, &group("")),
+        "node report" => {
+            api.post("/internal/nodes/nod_1/report").json(&json!({ "public_url": "", "broadcasts": [] }))
+        }
+        other => panic!("{other}"),
+    }
+}
+
+fn bearer(api: &Api, caller: &str, operation: &str, own: &Things, other: &Things) -> Option<String> {
+    let of_group = operation.contains("group");
+    let key = |things: &Things| if of_group { things.group_key.clone() } else { things.key.clone() };
+    let room = if of_group { own.group.clone() } else { own.broadcast.to_string() };
+    match caller {
+        "none" => None,
+        "garbage" => Some("garbage".into()),
+        "own key" => Some(key(own)),
+        "other key" => Some(key(other)),
+        "guest" => Some(api.join(&room, &[Grant::Subscribe, Grant::Chat])),
+        "host" => Some(api.join(&room, &[Grant::Publish, Grant::Subscribe, Grant::Chat, Grant::Moderate])),
+        "creator" => Some(api.token(Role::Creator)),
+        "admin" => Some(api.token(Role::Admin)),
+        "service" => Some(api.token(Role::Service)),
+        other => panic!("{other}"),
+    }
+}
+
+async fn nobody_does_more_than_allowed(backend: Backend) {
+    let mut wrong = Vec::new();
+    for dev in [false, true] {
+        let api = if dev { Api::dev(backend).await } else { Api::production(backend).await };
+        let other = things(&api).await;
+        for (operation, production, open) in OPERATIONS {
+            for (caller, expected) in CALLERS.iter().zip(if dev { open } else { production }.chars()) {
+                let own = things(&api).await;
+                let mut asked = request(&api, operation, &own);
+                if let Some(bearer) = bearer(&api, caller, operation, &own, &other) {
+                    asked = asked.bearer_auth(bearer);
+                }
+                let answer = ask(asked).await;
+                let class = match answer.status {
+                    200..300 => '2',
+                    401 => '1',
+                    403 => '3',
+                    _ => '?',
+                };
+                if class != expected {
+                    wrong.push(format!(
+                        "dev {dev}, {operation} by {caller}: {} not {expected}",
+                        answer.status
+                    ));
+                }
+                if class != '2' && operation != "list groups" && operation != "create broadcast" {
+                    unchanged(&api, &own).await;
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A refusal changed nothing: the texts, the keys, the picture and the group are what they were.
+async fn unchanged(api: &Api, own: &Things) {
+    let read = api.broadcast(own.broadcast).await;
+    assert_eq!((&read["name"], &read["viewer_count"]), (&json!("mine"), &json!(0)));
+    assert_eq!(ask(api.get(&format!("/groups/{}", own.group))).await.status, 200);
+    assert_eq!(ask(api.get("/ice-servers").bearer_auth(&own.key)).await.status, 200);
+}

@@ -1,0 +1,146 @@
+//! The database goes away: 503 in time, recovery, and nothing lost that was acknowledged.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::postgres::Server;
+use crate::support::{Answer, Api, Database, ask, config};
+
+/// A request must be answered, one way or the other, within this. The promise is 2.5 s; a machine that runs many
+/// tests at once gets some more.
+const ANSWERED: Duration = Duration::from_secs(4);
+/// The promise is 5 s.
+const RECOVERED: Duration = Duration::from_secs(10);
+
+async fn create(api: &Api, name: &str) -> Answer {
+    let create = ask(api.post("/broadcasts").json(&json!({ "name": name, "description": "" })));
+    tokio::time::timeout(ANSWERED, create).await.expect("an answer in time")
+}
+
+async fn recover(api: &Api, acknowledged: &mut Vec<i64>) {
+    let since = Instant::now();
+    loop {
+        let made = create(api, "back").await;
+        if made.status == 201 {
+            acknowledged.push(made.json()["id"].as_i64().unwrap());
+            return;
+        }
+        made.is_problem(503);
+        assert!(since.elapsed() < RECOVERED, "not back: {}", made.text);
+    }
+}
+
+async fn all_there(api: &Api, acknowledged: &[i64]) {
+    let list = ask(api.get("/broadcasts")).await.json();
+    let ids: Vec<i64> = list.as_array().unwrap().iter().map(|b| b["id"].as_i64().unwrap()).collect();
+    for id in acknowledged {
+        assert!(ids.contains(id), "{id} was acknowledged and is not in {ids:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_restarts_or_hangs_loses_no_acknowledged_write() {
+    let mut postgres = Server::start().await;
+    let database = Database::postgres_at(postgres.new_database().await);
+    let api = Api::with(database, config()).await;
+    let mut acknowledged = Vec::new();
+    recover(&api, &mut acknowledged).await;
+
+    // Stopped under load: each request is answered, with success or 503.
+    let writes = futures_util::future::join_all((0..40).map(|n| {
+        let api = &api;
+        async move { create(api, &format!("w{n}")).await }
+    }));
+    let stopping = tokio::task::spawn_blocking(move || {
+        postgres.stop();
+        postgres
+    });
+    let (answers, postgres) = tokio::join!(writes, stopping);
+    let mut postgres = postgres.unwrap();
+    for answer in &answers {
+        match answer.status {
+            201 => acknowledged.push(answer.json()["id"].as_i64().unwrap()),
+            _ => answer.is_problem(503),
+        }
+    }
+    let refused = create(&api, "while stopped").await;
+    refused.is_problem(503);
+    assert!(refused.header("retry-after").parse::<u32>().unwrap() >= 1);
+    ask(api.get("/broadcasts")).await.is_problem(503);
+    ask(api.get("/broadcasts?q=a")).await.is_problem(503);
+    // What needs no database goes on; readiness tells.
+    assert_eq!(ask(api.get("/openapi.json")).await.status, 200);
+    api.meta.sweep().await;
+    let ready = reqwest::get(format!("{}/readyz", api.admin)).await.unwrap();
+    assert_eq!(ready.status(), 503);
+    assert_eq!(reqwest::get(format!("{}/livez", api.admin)).await.unwrap().status(), 200);
+
+    postgres.resume().await;
+    recover(&api, &mut acknowledged).await;
+    all_there(&api, &acknowledged).await;
+    api.meta.sweep().await;
+    let ready = reqwest::get(format!("{}/readyz", api.admin)).await.unwrap();
+    assert_eq!(ready.status(), 200);
+
+    // Frozen: connections stay open and nothing answers.
+    postgres.freeze(true);
+    let answers = futures_util::future::join_all((0..12).map(|_| create(&api, "while frozen"))).await;
+    answers.iter().for_each(|answer| answer.is_problem(503));
+    postgres.freeze(false);
+    recover(&api, &mut acknowledged).await;
+    all_there(&api, &acknowledged).await;
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn a_saturated_pool_refuses_and_recovers() {
+    let postgres = Server::start().await;
+    let url = postgres.new_database().await;
+    let api = Api::with(Database::postgres_at(url.clone()), config()).await;
+    let (id, _) = api.create("a").await;
+    // Somebody holds a lock on the row: every edit waits for it, and holds a connection of the pool meanwhile.
+    let pool = sqlx::PgPool::connect(&url).await.unwrap();
+    let mut holder = pool.begin().await.unwrap();
+    sqlx::query("LOCK TABLE broadcast IN ACCESS EXCLUSIVE MODE").execute(&mut *holder).await.unwrap();
+    let reads = futures_util::future::join_all((0..20).map(|_| async {
+        let read = ask(api.get(&format!("/broadcasts/{id}")));
+        tokio::time::timeout(ANSWERED, read).await.expect("an answer in time")
+    }))
+    .await;
+    reads.iter().for_each(|answer| answer.is_problem(503));
+    holder.rollback().await.unwrap();
+    let mut acknowledged = vec![id];
+    recover(&api, &mut acknowledged).await;
+    all_there(&api, &acknowledged).await;
+}
+
+#[tokio::test]
+async fn an_outage_closes_nothing_that_streams() {
+    let mut postgres = Server::start().await;
+    let database = Database::postgres_at(postgres.new_database().await);
+    let api = Api::with(database, config()).await;
+    let (id, _) = api.create("a").await;
+    api.pass(31).await;
+    let media = || {
+        let now = api.clock.now();
+        json!({ "public_url": "", "broadcasts": [{
+            "broadcast_id": id, "key_revision": 1, "state": "live", "started_at": now, "last_media_at": now,
+        }]})
+    };
+    api.report("/internal/nodes/nod_1/report", &media()).await;
+    postgres.stop();
+    api.pass(1).await;
+    let token = api.token(contract::token::Role::Service);
+    ask(api.post("/internal/nodes/nod_1/report").bearer_auth(token).json(&media())).await.is_problem(503);
+    postgres.resume().await;
+    // A minute later: nobody could report, so silence does not count yet.
+    api.clock.turn(chrono::TimeDelta::seconds(60));
+    let mut acknowledged = Vec::new();
+    recover(&api, &mut acknowledged).await;
+    api.pass(5).await;
+    assert_eq!(api.broadcast(id).await["status"], "STREAMING");
+    api.report("/internal/nodes/nod_1/report", &media()).await;
+    api.pass(28).await;
+    assert_eq!(api.broadcast(id).await["status"], "STREAMING");
+}
