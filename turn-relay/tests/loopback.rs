@@ -1,103 +1,17 @@
-//! The running relay over real loopback, with clients that we did not write: the `turn` crate's and coturn's.
+//! The running relay over real loopback, with a client that we did not write: the `turn` crate's.
+
+mod common;
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::sync::Arc;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use common::*;
 use contract::turn::{Credential, TurnSecret};
 use prometheus_client::registry::Registry;
 use service_kit::config::Secret;
-use turn::client::{Client, ClientConfig};
-use turn_relay::{Config, MediaPorts, PortRange, StartError, TurnRelay};
+use turn_relay::{Config, StartError, TurnRelay};
 use webrtc_util::Conn;
-
-const SECRET: &str = "north";
-const REALM: &str = "example.org";
-const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-
-/// Above the ports that Linux gives to sockets bound to port 0, so that no test socket lies in it by chance.
-const RELAY_PORTS: PortRange = PortRange { first: 61_000, last: 65_535 };
-
-/// Only an upper bound for what should take milliseconds: a test that hangs must end.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-struct Relay {
-    relay: TurnRelay,
-    registry: Registry,
-}
-
-impl Relay {
-    async fn start(media: &[SocketAddr]) -> Self {
-        let one = |at: &SocketAddr| MediaPorts {
-            ip: at.ip(),
-            ports: PortRange { first: at.port(), last: at.port() },
-        };
-        Self::with_media(media.iter().map(one).collect()).await
-    }
-
-    async fn with_media(media: Vec<MediaPorts>) -> Self {
-        let config = Config {
-            listen: vec![SocketAddr::new(LOOPBACK, 0)],
-            public_ips: vec![LOOPBACK],
-            relay_ports: RELAY_PORTS,
-            realm: REALM.into(),
-            secret: Secret::new(SECRET.into()),
-            media,
-            ..Config::default()
-        };
-        let mut registry = Registry::default();
-        let relay = TurnRelay::start(config, &mut registry).await.expect("starts");
-        Self { relay, registry }
-    }
-
-    fn addr(&self) -> SocketAddr {
-        self.relay.listen_addrs()[0]
-    }
-
-    fn metrics(&self) -> String {
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("encodes");
-        text
-    }
-
-    async fn client(&self, credential: Credential) -> Client {
-        let conn = tokio::net::UdpSocket::bind((LOOPBACK, 0)).await.expect("a socket");
-        let client = Client::new(ClientConfig {
-            stun_serv_addr: self.addr().to_string(),
-            turn_serv_addr: self.addr().to_string(),
-            username: credential.username,
-            password: credential.password,
-            realm: String::new(),
-            software: String::new(),
-            rto_in_ms: 0,
-            conn: Arc::new(conn),
-            vnet: None,
-        })
-        .await
-        .expect("a client");
-        client.listen().await.expect("listens");
-        client
-    }
-}
-
-fn credential(user: &str, seconds: i64) -> Credential {
-    let expiry = service_kit::unix_now().saturating_add_signed(seconds);
-    TurnSecret::new(SECRET.into()).credential(user, expiry)
-}
-
-/// A peer that sends everything back, on a thread that ends with the process.
-fn echo() -> SocketAddr {
-    let socket = UdpSocket::bind((LOOPBACK, 0)).expect("a socket");
-    let address = socket.local_addr().expect("bound");
-    std::thread::spawn(move || {
-        let mut buf = [0; 2048];
-        while let Ok((length, from)) = socket.recv_from(&mut buf) {
-            let _ = socket.send_to(&buf[..length], from);
-        }
-    });
-    address
-}
 
 async fn receive(conn: &impl Conn) -> (Vec<u8>, SocketAddr) {
     let mut buf = [0; 2048];
@@ -213,48 +127,6 @@ async fn forbidden_peers_never_receive_a_packet() {
     assert!(metrics.contains("turn_relayed_packets_total{direction=\"to_peer\"} 2\n"), "{metrics}");
     assert!(!metrics.contains("turn_refused_peers_total{reason=\"own_port\"} 0\n"), "{metrics}");
     assert!(!metrics.contains("turn_refused_peers_total{reason=\"loopback\"} 0\n"), "{metrics}");
-}
-
-/// coturn's load tool; a message lost or an error printed fails the test.
-async fn uclient(relay: &Relay, arguments: &[&str]) {
-    let credential = credential("load", 600);
-    let port = relay.addr().port().to_string();
-    let output = tokio::process::Command::new("turnutils_uclient")
-        .args(["-u", &credential.username, "-w", &credential.password, "-p", &port])
-        .args(["-n", "20", "-l", "400"])
-        .args(arguments)
-        .arg("127.0.0.1")
-        .kill_on_drop(true)
-        .output();
-    let output = match tokio::time::timeout(PATIENCE, output).await.expect("ends in time") {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            panic!("turnutils_uclient is missing: install the Debian package `coturn`")
-        }
-        output => output.expect("runs"),
-    };
-    let text =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}");
-    assert!(text.contains("Total lost packets 0 "), "{text}");
-    assert!(!text.contains("error"), "{text}");
-}
-
-#[tokio::test]
-async fn coturns_client_loses_nothing() {
-    let peer = echo();
-    // The tool insists on a channel to the port above its peer's as well.
-    let ports = PortRange { first: peer.port(), last: peer.port() + 1 };
-    let relay = Relay::with_media(vec![MediaPorts { ip: LOOPBACK, ports }]).await;
-    let to = peer.port().to_string();
-    // Channels, then Send and Data indications, to a peer; then clients with each other, with EVEN-PORT pairs.
-    uclient(&relay, &["-c", "-m", "4", "-e", "127.0.0.1", "-r", &to]).await;
-    uclient(&relay, &["-c", "-s", "-m", "4", "-e", "127.0.0.1", "-r", &to]).await;
-    uclient(&relay, &["-y", "-m", "2"]).await;
-    // The tool leaves allocations behind; the relay ends them when it stops.
-    relay.relay.drain(Duration::ZERO).await;
-    let metrics = relay.metrics();
-    assert!(metrics.contains("turn_allocations 0\n"), "{metrics}");
-    assert!(metrics.contains("reason=\"send_failed\"} 0\n"), "{metrics}");
 }
 
 #[tokio::test]

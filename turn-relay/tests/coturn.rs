@@ -1,0 +1,52 @@
+//! The running relay with coturn's load tool. In a process of its own: for a moment a forked child holds every
+//! socket of its parent, and tests beside it that look for freed ports would see them held.
+
+mod common;
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use common::*;
+use turn_relay::{MediaPorts, PortRange};
+
+/// coturn's load tool; a message lost or an error printed fails the test.
+async fn uclient(relay: &Relay, arguments: &[&str]) {
+    let credential = credential("load", 600);
+    let port = relay.addr().port().to_string();
+    let output = tokio::process::Command::new("turnutils_uclient")
+        .args(["-u", &credential.username, "-w", &credential.password, "-p", &port])
+        .args(["-n", "20", "-l", "400"])
+        .args(arguments)
+        .arg("127.0.0.1")
+        .kill_on_drop(true)
+        .output();
+    let output = match tokio::time::timeout(PATIENCE, output).await.expect("ends in time") {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            panic!("turnutils_uclient is missing: install the Debian package `coturn`")
+        }
+        output => output.expect("runs"),
+    };
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("Total lost packets 0 "), "{text}");
+    assert!(!text.contains("error"), "{text}");
+}
+
+#[tokio::test]
+async fn coturns_client_loses_nothing() {
+    let peer = echo();
+    // The tool insists on a channel to the port above its peer's as well.
+    let ports = PortRange { first: peer.port(), last: peer.port() + 1 };
+    let relay = Relay::with_media(vec![MediaPorts { ip: LOOPBACK, ports }]).await;
+    let to = peer.port().to_string();
+    // Channels, then Send and Data indications, to a peer; then clients with each other, with EVEN-PORT pairs.
+    uclient(&relay, &["-c", "-m", "4", "-e", "127.0.0.1", "-r", &to]).await;
+    uclient(&relay, &["-c", "-s", "-m", "4", "-e", "127.0.0.1", "-r", &to]).await;
+    uclient(&relay, &["-y", "-m", "2"]).await;
+    // The tool leaves allocations behind; the relay ends them when it stops.
+    relay.relay.drain(Duration::ZERO).await;
+    let metrics = relay.metrics();
+    assert!(metrics.contains("turn_allocations 0\n"), "{metrics}");
+    assert!(metrics.contains("reason=\"send_failed\"} 0\n"), "{metrics}");
+}
