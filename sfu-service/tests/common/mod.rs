@@ -17,32 +17,32 @@ use service_kit::shutdown::CancellationToken;
 use service_kit::{Cors, Listen, Readiness, Server};
 use sfu_service::{Config, SfuService};
 
-pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
-pub const KEY: &str = "sk_0123456789012345678901";
+pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const KEY: &str = "sk_0123456789012345678901";
 /// Long enough for a busy machine; a test that waits for it has failed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the meta service of a test knows.
 #[derive(Debug, Default)]
-pub struct MetaState {
+pub(crate) struct MetaState {
     /// Status of each broadcast; one that is not here does not exist.
-    pub broadcasts: HashMap<i64, Status>,
+    pub(crate) broadcasts: HashMap<i64, Status>,
     /// Orders for the next reports, repeated until they are taken out.
-    pub orders: Vec<CloseOrder>,
+    pub(crate) orders: Vec<CloseOrder>,
     /// The last report.
-    pub report: Option<NodeReport>,
+    pub(crate) report: Option<NodeReport>,
 }
 
 /// A meta service with the bodies of the contract.
 #[derive(Clone)]
-pub struct Meta {
-    pub state: Arc<Mutex<MetaState>>,
+pub(crate) struct Meta {
+    pub(crate) state: Arc<Mutex<MetaState>>,
     address: SocketAddr,
     stop: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Meta {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let state = Arc::new(Mutex::new(MetaState::default()));
         let data = web::Data::from(state.clone());
         let server = HttpServer::new(move || {
@@ -64,20 +64,20 @@ impl Meta {
         Self { state, address, stop }
     }
 
-    pub fn set(&self, broadcast: i64, status: Status) {
+    pub(crate) fn set(&self, broadcast: i64, status: Status) {
         self.state.lock().unwrap().broadcasts.insert(broadcast, status);
     }
 
-    pub fn order(&self, order: CloseOrder) {
+    pub(crate) fn order(&self, order: CloseOrder) {
         self.state.lock().unwrap().orders.push(order);
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Waits until a report satisfies `wanted`.
-    pub async fn reported(&self, wanted: impl Fn(&NodeReport) -> bool) -> NodeReport {
+    pub(crate) async fn reported(&self, wanted: impl Fn(&NodeReport) -> bool) -> NodeReport {
         eventually("a report", || self.state.lock().unwrap().report.clone().filter(|report| wanted(report)))
             .await
     }
@@ -118,22 +118,22 @@ async fn broadcast(state: web::Data<Mutex<MetaState>>, id: web::Path<i64>) -> Ht
 }
 
 /// A running SFU with its HTTP and admin ports.
-pub struct Sfu {
-    pub base: String,
-    pub admin: String,
-    pub service: Arc<SfuService>,
-    pub meta: Meta,
-    pub http: reqwest::Client,
+pub(crate) struct Sfu {
+    pub(crate) base: String,
+    pub(crate) admin: String,
+    pub(crate) service: Arc<SfuService>,
+    pub(crate) meta: Meta,
+    pub(crate) http: reqwest::Client,
     stop: CancellationToken,
 }
 
 impl Sfu {
     /// In the development mode, with two shards.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(|_| {}).await
     }
 
-    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let meta = Meta::start();
         let mut config = Config {
             dev: true,
@@ -167,7 +167,7 @@ impl Sfu {
         Self { base, admin, service, meta, http: reqwest::Client::new(), stop }
     }
 
-    pub async fn post(&self, path: &str, bearer: Option<&str>, offer: &str) -> reqwest::Response {
+    pub(crate) async fn post(&self, path: &str, bearer: Option<&str>, offer: &str) -> reqwest::Response {
         let request =
             self.http.post(format!("{}{path}", self.base)).header("content-type", "application/sdp");
         let request = match bearer {
@@ -178,7 +178,7 @@ impl Sfu {
     }
 
     /// The value of a metric without labels.
-    pub async fn metric(&self, name: &str) -> u64 {
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
         let text =
             self.http.get(format!("{}/metrics", self.admin)).send().await.unwrap().text().await.unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -193,12 +193,12 @@ impl Drop for Sfu {
     }
 }
 
-pub fn keys() -> TokenKeys {
+pub(crate) fn keys() -> TokenKeys {
     TokenKeys::new(SECRET, None).unwrap()
 }
 
 /// Looks again and again until `look` finds something: conditions of other threads have no event to wait for.
-pub async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let search = async {
         loop {
             if let Some(found) = look() {
@@ -211,7 +211,7 @@ pub async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T
 }
 
 /// An offer of one audio and one video m-line, as a browser writes it, in `direction`.
-pub fn offer(direction: &str) -> String {
+pub(crate) fn offer(direction: &str) -> String {
     let transport = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n\
         a=fingerprint:sha-256 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:\
         10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F\r\n\

@@ -1,6 +1,9 @@
 //! A WebRTC peer that we did not write: the PeerConnection of the `webrtc` crate.
 
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use rtc::interceptor::Registry;
 use rtc::media_stream::MediaStreamTrack;
@@ -26,7 +29,7 @@ use super::common::{KEY, PATIENCE, Sfu};
 
 /// What happens at a peer.
 #[derive(Debug)]
-pub enum Event {
+pub(crate) enum Event {
     Gathered,
     Connected,
     Ended,
@@ -77,16 +80,16 @@ fn vp8() -> RTCRtpCodec {
 }
 
 /// A peer and what happens at it.
-pub struct Peer {
-    pub connection: Box<dyn PeerConnection>,
-    pub events: mpsc::UnboundedReceiver<Event>,
+pub(crate) struct Peer {
+    pub(crate) connection: Box<dyn PeerConnection>,
+    pub(crate) events: mpsc::UnboundedReceiver<Event>,
     /// The session's URL.
-    pub url: String,
+    pub(crate) url: String,
 }
 
 async fn build() -> (Box<dyn PeerConnection>, mpsc::UnboundedReceiver<Event>) {
     let mut engine = MediaEngine::default();
-    let parameters = RTCRtpCodecParameters { rtp_codec: vp8(), payload_type: 96, ..Default::default() };
+    let parameters = RTCRtpCodecParameters { rtp_codec: vp8(), payload_type: 96 };
     engine.register_codec(parameters, RtpCodecKind::Video).unwrap();
     let registry = register_default_interceptors(Registry::new(), &mut engine).unwrap();
     let (events, received) = mpsc::unbounded_channel();
@@ -124,7 +127,7 @@ impl Peer {
     }
 
     /// A publisher of one VP8 track, connected.
-    pub async fn publish(sfu: &Sfu, path: &str) -> (Self, Arc<TrackLocalStaticRTP>) {
+    pub(crate) async fn publish(sfu: &Sfu, path: &str) -> (Self, Arc<TrackLocalStaticRTP>) {
         let (connection, events) = build().await;
         let encoding = RTCRtpEncodingParameters {
             rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(0x1234_5678), ..Default::default() },
@@ -146,7 +149,7 @@ impl Peer {
     }
 
     /// A viewer of one video track, connected.
-    pub async fn play(sfu: &Sfu, path: &str) -> Self {
+    pub(crate) async fn play(sfu: &Sfu, path: &str) -> Self {
         let (connection, events) = build().await;
         let init =
             RTCRtpTransceiverInit { direction: RTCRtpTransceiverDirection::Recvonly, ..Default::default() };
@@ -161,13 +164,64 @@ impl Peer {
     }
 
     /// The next media packet.
-    pub async fn packet(&mut self) -> rtp::Packet {
+    pub(crate) async fn packet(&mut self) -> rtp::Packet {
         loop {
             if let Event::Packet(packet) = next(&mut self.events).await {
                 return packet;
             }
         }
     }
+}
+
+/// Frames of one packet each, numbered in their last four bytes, every 30th a keyframe.
+pub(crate) struct Camera {
+    stop: tokio::task::JoinHandle<()>,
+}
+
+impl Camera {
+    pub(crate) fn start(track: Arc<TrackLocalStaticRTP>, first: u32) -> Self {
+        let stop = tokio::spawn(async move {
+            // The pace of a camera; nothing waits for it.
+            let mut pace = tokio::time::interval(Duration::from_millis(5));
+            for number in first.. {
+                pace.tick().await;
+                if track.write_rtp(frame(number)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Self { stop }
+    }
+}
+
+impl Drop for Camera {
+    fn drop(&mut self) {
+        self.stop.abort();
+    }
+}
+
+/// A VP8 frame in one packet (RFC 7741): descriptor with a 15-bit picture id, frame header, number.
+fn frame(number: u32) -> rtp::Packet {
+    let picture = (number & 0x7FFF) as u16 | 0x8000;
+    let mut payload = vec![0x90, 0x80];
+    payload.extend(picture.to_be_bytes());
+    if number.is_multiple_of(30) {
+        // Keyframe: frame tag, start code, 320 x 180.
+        payload.extend([0x10, 0x02, 0x00, 0x9D, 0x01, 0x2A, 0x40, 0x01, 0xB4, 0x00]);
+    } else {
+        payload.extend([0x11, 0x02, 0x00]);
+    }
+    payload.extend([0; 100]);
+    payload.extend(number.to_be_bytes());
+    let mut packet = rtp::Packet::default();
+    packet.header.version = 2;
+    packet.header.marker = true;
+    packet.header.payload_type = 96;
+    packet.header.sequence_number = number as u16;
+    packet.header.timestamp = number.wrapping_mul(450);
+    packet.header.ssrc = 0x1234_5678;
+    packet.payload = payload.into();
+    packet
 }
 
 async fn next(events: &mut mpsc::UnboundedReceiver<Event>) -> Event {
