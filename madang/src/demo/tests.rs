@@ -17,7 +17,7 @@ use super::*;
 /// What the server saw; tests wait for these in order.
 #[derive(Debug)]
 enum Saw {
-    Published(Session),
+    Published(Box<Session>),
     Thumbnail(usize),
     Deleted,
 }
@@ -102,7 +102,7 @@ async fn publish(server: web::Data<Server>, request: HttpRequest, body: String) 
     };
     let text = answer.text.clone();
     let transport = Transport::server(config, Instant::now());
-    server.seen.send(Saw::Published(Session { socket, transport, answer })).unwrap();
+    server.seen.send(Saw::Published(Box::new(Session { socket, transport, answer }))).unwrap();
     HttpResponse::Created().insert_header((header::LOCATION, "sessions/ses_1")).body(text)
 }
 
@@ -146,7 +146,7 @@ impl Stage {
     }
 
     /// The next published session; what comes before it is left out.
-    async fn session(&mut self) -> Session {
+    async fn session(&mut self) -> Box<Session> {
         loop {
             if let Saw::Published(session) = self.seen.recv().await.unwrap() {
                 return session;

@@ -69,11 +69,12 @@ impl Fragment {
                     };
                     section.candidates.extend(Candidate::parse(value).ok());
                 }
-                "end-of-candidates" => match section.as_mut() {
-                    Some(section) => section.end_of_candidates = true,
-                    // At session level it counts for the whole session (RFC 8840, 4.2); nobody waits for it here.
-                    None => {}
-                },
+                // At session level it counts for the whole session (RFC 8840, 4.2); nobody waits for it here.
+                "end-of-candidates" => {
+                    if let Some(section) = section.as_mut() {
+                        section.end_of_candidates = true;
+                    }
+                }
                 _ => {}
             }
         }
