@@ -169,7 +169,7 @@ impl SfuService {
         while self.node.registry().counts() != (0, 0) && left(end) > Duration::ZERO {
             tokio::time::sleep(DRAIN_POLL.min(left(end))).await;
         }
-        let _ = tokio::time::timeout(left(end), report::once(&self.node, &mut true)).await;
+        let _ = tokio::time::timeout(left(end), report::once(&self.node, &mut false)).await;
         self.stop.cancel();
         for shard in &self.node.shards {
             let _ = shard.send(Command::Stop);
