@@ -49,6 +49,8 @@ const DISCONNECTED_GRACE_MS = 1_500;
 const RESTART_TIMEOUT_MS = 6_000;
 /** Candidates that come within this time travel in one PATCH. */
 const TRICKLE_BATCH_MS = 60;
+/** Pause between the loss of a session and the next one. */
+const REOPEN_MS = 250;
 /** Longest wait for candidates where the endpoint takes no trickle. */
 const GATHER_CAP_MS = 1_500;
 
@@ -142,6 +144,8 @@ export abstract class PeerLink<Events extends LinkEvents> extends Emitter<Events
         await this.watch(pc, signal);
         this.setState('reconnecting', 'ice');
         tryingSince = performance.now();
+        // If this was the end, the word of it arrives meanwhile and nothing is asked in vain.
+        await this.pause(REOPEN_MS, signal);
       } catch (error) {
         signal.throwIfAborted();
         const verdict = this.judge(error);
@@ -235,6 +239,8 @@ export abstract class PeerLink<Events extends LinkEvents> extends Emitter<Events
           this.pause(DISCONNECTED_GRACE_MS, signal),
         ]);
       }
+      // A server that has closed DTLS has ended the session: another path to it would not help.
+      if (dtlsClosed(pc)) return;
       if (!isConnected(pc)) {
         try {
           await this.restartIce(pc);
@@ -390,6 +396,10 @@ async function connected(
   const settled = until(pc, (state) => state === 'connected' || ends.includes(state), signal);
   await Promise.race([settled, late]);
   if (!isConnected(pc)) throw new TransportError(iceDone(pc) ? 'dtls' : 'ice');
+}
+
+function dtlsClosed(pc: RTCPeerConnection): boolean {
+  return pc.getReceivers().some(({ transport }) => transport?.state === 'closed');
 }
 
 function iceDone(pc: RTCPeerConnection): boolean {

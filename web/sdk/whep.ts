@@ -50,10 +50,10 @@ export class WhepPlayer extends PeerLink<PlayerEvents> {
     super(options, RECONNECT_BUDGET_MS);
   }
 
-  /** Stops and tells the server. */
-  async close(): Promise<void> {
+  /** Stops and tells the server, unless it is the server that has ended the session. */
+  async close(tell = true): Promise<void> {
     // A server that cannot be told notices by itself.
-    await this.leave(true).catch(() => undefined);
+    await this.leave(tell).catch(() => undefined);
   }
 
   /** Statistics since the last call, with the latency of what `video` shows; null without a connection. */
@@ -138,8 +138,11 @@ class FrameClock {
           ? null
           : {
               rtpTimestamp: metadata.rtpTimestamp,
+              // The page's own time origin does not follow a clock that is set while the page is open.
               shownAtMs:
-                performance.timeOrigin + Math.max(metadata.expectedDisplayTime, metadata.presentationTime),
+                Date.now() -
+                performance.now() +
+                Math.max(metadata.expectedDisplayTime, metadata.presentationTime),
               capture: sync,
             };
       video.requestVideoFrameCallback(note);

@@ -48,7 +48,7 @@ export function Chat({ own, closed }: { own: string | null; closed: boolean }): 
 
 function Lines({ own }: { own: string | null }): ReactNode {
   const lines = useRoom((state) => state.lines);
-  const list = useRef<HTMLOListElement>(null);
+  const list = useRef<HTMLDivElement>(null);
   const [behind, setBehind] = useState(false);
   const following = useRef(true);
   const toEnd = (): void => list.current?.scrollTo({ top: list.current.scrollHeight });
@@ -65,15 +65,17 @@ function Lines({ own }: { own: string | null }): ReactNode {
   return (
     <div className="chat-body">
       {lines.length === 0 ? <p className="chat-empty">{t.chatEmpty}</p> : null}
-      <ol className="chat-lines" ref={list} onScroll={onScroll} role="log" aria-label={t.chat} tabIndex={0}>
-        {lines.map((line) => (
-          <Line
-            key={`${line.type}-${line.seq}-${line.type === 'message' ? line.at : line.dropped}`}
-            line={line}
-            own={own}
-          />
-        ))}
-      </ol>
+      <div className="chat-lines" ref={list} onScroll={onScroll} role="log" aria-label={t.chat} tabIndex={0}>
+        <ol>
+          {lines.map((line) => (
+            <Line
+              key={`${line.type}-${line.seq}-${line.type === 'message' ? line.at : line.dropped}`}
+              line={line}
+              own={own}
+            />
+          ))}
+        </ol>
+      </div>
       {behind ? (
         <button type="button" className="chat-newer" onClick={toEnd}>
           {t.chatNewMessages}

@@ -16,12 +16,12 @@ export function Frame({ children }: { children: ReactNode }): ReactNode {
       <a className="skip-link" href="#content">
         {t.skipToContent}
       </a>
-      {config?.dev ? (
-        <p className="dev-banner" role="note" data-testid="dev-banner">
-          {t.devBanner}
-        </p>
-      ) : null}
       <header className="site-header">
+        {config?.dev ? (
+          <p className="dev-banner" role="note" data-testid="dev-banner">
+            {t.devBanner}
+          </p>
+        ) : null}
         <div className="site-header-inner">
           <Link to="/" className="brand" label="Madang" current={page === 'home'}>
             <Mark />
@@ -29,7 +29,7 @@ export function Frame({ children }: { children: ReactNode }): ReactNode {
           </Link>
           {page === 'studio' ? (
             <Link to="/" className="button">
-              {t.navHome}
+              {t.backHome}
             </Link>
           ) : (
             <Link to="/studio" className={onAir ? 'button on-air' : 'button primary'}>

@@ -30,6 +30,7 @@ export const keptBroadcast = {
 export const keptToken = {
   read: (id: number): KeptToken | null => read(sessionStorage, GUEST + String(id), isKeptToken),
   write: (id: number, kept: KeptToken): void => write(sessionStorage, GUEST + String(id), kept),
+  clear: (id: number): void => write(sessionStorage, GUEST + String(id), null),
 };
 
 /** The name that this person chats under. */

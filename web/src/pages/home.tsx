@@ -24,7 +24,14 @@ export function HomePage(): ReactNode {
   const featured = useCatalogue((state) => state.featured);
   return (
     <div className="page home">
-      {featured === null ? <Hero quiet={phase === 'loading'} /> : <Featured id={featured} key={featured} />}
+      {featured === null ? (
+        <Hero quiet={phase === 'loading'} />
+      ) : (
+        <>
+          <h1 className="visually-hidden">{t.heroTitle}</h1>
+          <Featured id={featured} key={featured} />
+        </>
+      )}
       <section aria-labelledby="list-title" className="catalogue">
         <div className="catalogue-head">
           <h2 id="list-title">{t.homeHeading}</h2>

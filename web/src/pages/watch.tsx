@@ -253,6 +253,9 @@ function cover(state: WatchState, lost: boolean): Cover | null {
   if (undecodable !== null) {
     return { kind: 'codec', title: t.stateCodecTitle, hint: t.stateCodecHint(undecodable) };
   }
+  if (link === 'failed' && failure === 'codec') {
+    return { kind: 'codec', title: t.stateCodecTitle, hint: t.failureCodec };
+  }
   if (link === 'failed') {
     return { kind: 'failed', title: t.stateErrorTitle, hint: linkWords(failure ?? 'server'), retry: true };
   }

@@ -34,6 +34,12 @@ export class Guest {
     return this.pending;
   };
 
+  /** Drops a guest token that was refused; false with an invitation, which nothing replaces. */
+  forget(): boolean {
+    keptToken.clear(this.id);
+    return this.invitation === null;
+  }
+
   private async fetch(): Promise<string> {
     const { token, participant_id: participantId, expires_at: expiresAt } = await api.token(this.id);
     keptToken.write(this.id, { token, participantId, expiresAt: Date.parse(expiresAt) });

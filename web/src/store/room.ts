@@ -18,6 +18,8 @@ export interface RoomState {
   refused: boolean;
 }
 
+/** A refusal within this time is about the message that was just sent. */
+const REFUSAL_MS = 2_000;
 /** Lines that stay in memory; older ones go. */
 const MAX_LINES = 300;
 
@@ -34,6 +36,7 @@ const EMPTY: RoomState = {
 export const useRoom = create<RoomState>(() => EMPTY);
 
 let signaling: Signaling | null = null;
+let sentAtMs = 0;
 
 /** Enters the room of a broadcast; the returned function leaves it. */
 export function enterRoom(id: number, token: () => Promise<string | undefined>): () => void {
@@ -46,7 +49,9 @@ export function enterRoom(id: number, token: () => Promise<string | undefined>):
     signaling = own;
     const room = String(id);
     own.on('state', (connection) => useRoom.setState({ connection }));
-    own.on('error', () => useRoom.setState({ refused: true }));
+    own.on('error', () => {
+      if (Date.now() - sentAtMs < REFUSAL_MS) useRoom.setState({ refused: true });
+    });
     own.onBroadcast(id, (broadcast) => {
       useRoom.setState({ broadcast, viewerCount: broadcast.viewer_count });
     });
@@ -73,6 +78,7 @@ export function sendChat(text: string, name: string): boolean {
   const { id } = useRoom.getState();
   if (signaling === null || id === null) return false;
   useRoom.setState({ refused: false });
+  sentAtMs = Date.now();
   return signaling.sendChat(String(id), text, name);
 }
 

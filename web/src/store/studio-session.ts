@@ -78,10 +78,8 @@ class StudioSession {
     set({ phase: 'ending' });
     // Both say the same: the session's end reaches the SFU, the status reaches the catalogue. If neither arrives,
     // the service closes the broadcast when its media stays away.
-    await Promise.allSettled([
-      publisher?.end(),
-      kept === null ? null : api.update(kept.id, { status: 'CLOSED' }, kept.streamKey),
-    ]);
+    await publisher?.end().catch(() => undefined);
+    if (kept !== null) await api.update(kept.id, { status: 'CLOSED' }, kept.streamKey).catch(() => undefined);
     this.finish();
   }
 

@@ -89,6 +89,7 @@ class Viewing {
   private readonly cleanups: (() => void)[] = [];
   private readonly silent = new Map<Source, number>();
   private undecoded = 0;
+  private renewed = false;
   private closed = false;
 
   constructor(private readonly id: number) {
@@ -104,8 +105,11 @@ class Viewing {
   async open(): Promise<void> {
     useWatch.setState({ phase: 'loading' });
     try {
+      // Asked together, so that the picture comes a round trip sooner.
+      const admitted = this.guest.token().then(() => void this.guest.iceServers.get());
+      admitted.catch(() => undefined);
       const broadcast = await api.get(this.id);
-      if (broadcast.status !== 'CLOSED') await this.guest.token();
+      if (broadcast.status !== 'CLOSED') await admitted;
       if (this.closed) return;
       useWatch.setState({ phase: 'open', broadcast, participantId: this.guest.participantId });
       this.follow(broadcast.status !== 'CLOSED');
@@ -137,6 +141,11 @@ class Viewing {
     this.player.on('state', ({ state, failure }) => {
       useWatch.setState({ link: state, failure });
       if (failure === 'ended' || failure === 'not-found') void this.refresh();
+      // A token that was kept from before may be of another time of the server: once with a new one.
+      if (state === 'failed' && failure === 'unauthorized' && !this.renewed && this.guest.forget()) {
+        this.renewed = true;
+        this.player.retry();
+      }
     });
     this.player.on('tracks', (tracks) => this.onTracks(tracks));
     this.player.start();
@@ -169,7 +178,7 @@ class Viewing {
     const broadcast = await api.get(this.id).catch(() => null);
     if (broadcast === null || this.closed) return;
     useWatch.setState({ broadcast });
-    if (broadcast.status === 'CLOSED') void this.player.close();
+    if (broadcast.status === 'CLOSED') void this.player.close(false);
   }
 
   private onTracks(remote: readonly RemoteTrack[]): void {

@@ -2,7 +2,6 @@
 export const en = {
   // Frame
   skipToContent: 'Skip to content',
-  navHome: 'Live',
   navStudio: 'Studio',
   goLive: 'Go live',
   devBanner: 'Development mode: this server is open. Anyone who reaches it can broadcast and watch.',
@@ -123,7 +122,6 @@ export const en = {
   limitedCpu: 'This computer is busy, so the picture is reduced.',
 
   // Watch
-  liveVideo: 'Live video',
   screenVideo: 'Shared screen',
   cameraVideo: 'Camera',
   swapViews: 'Swap camera and screen',

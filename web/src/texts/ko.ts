@@ -3,7 +3,6 @@ import type { Texts } from './en';
 /** Every text of the pages in Korean. */
 export const ko: Texts = {
   skipToContent: '본문으로 건너뛰기',
-  navHome: '라이브',
   navStudio: '스튜디오',
   goLive: '방송 시작',
   devBanner: '개발 모드: 이 서버는 열려 있습니다. 접속할 수 있는 누구나 방송하고 시청할 수 있습니다.',
@@ -118,7 +117,6 @@ export const ko: Texts = {
   limitedBandwidth: '업로드가 느려서 화질을 낮췄습니다.',
   limitedCpu: '컴퓨터가 바빠서 화질을 낮췄습니다.',
 
-  liveVideo: '라이브 영상',
   screenVideo: '공유 화면',
   cameraVideo: '카메라',
   swapViews: '카메라와 화면 바꾸기',
