@@ -146,10 +146,7 @@ impl Default for Config {
 
 impl Config {
     /// All layers: defaults, the file, the environment, the flags.
-    pub(crate) fn load(
-        flags: &Flags,
-        env: &[(String, String)],
-    ) -> Result<Self, ConfigError> {
+    pub(crate) fn load(flags: &Flags, env: &[(String, String)]) -> Result<Self, ConfigError> {
         let named = env.iter().find(|(name, _)| name == "MADANG_CONFIG");
         let file = flags.config.clone().or(named.map(|(_, path)| path.into()));
         let config: Self = config::load(file.as_deref(), "MADANG_", env.iter().cloned(), flags)?;
@@ -208,13 +205,19 @@ impl DevSecrets {
     fn load_or_make(path: &Path) -> std::io::Result<Self> {
         match std::fs::read_to_string(path) {
             Ok(text) => toml::from_str(&text).map_err(|error| {
-                std::io::Error::other(format!("{}: {}; delete it to make new ones", path.display(), error.message()))
+                std::io::Error::other(format!(
+                    "{}: {}; delete it to make new ones",
+                    path.display(),
+                    error.message()
+                ))
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let mut rng = rand::rng();
                 // Two keys of 128 bits make one secret of 256.
-                let mut secret =
-                    || [SecretKey::stream(&mut rng), SecretKey::stream(&mut rng)].map(|k| k.reveal()[3..].to_owned());
+                let mut secret = || {
+                    [SecretKey::stream(&mut rng), SecretKey::stream(&mut rng)]
+                        .map(|k| k.reveal()[3..].to_owned())
+                };
                 let made = Self { token_secret: secret().concat(), turn_secret: secret().concat() };
                 write_private(path, &toml::to_string(&made).map_err(std::io::Error::other)?)?;
                 Ok(made)
@@ -228,7 +231,12 @@ impl DevSecrets {
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
-    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?
+        .write_all(text.as_bytes())
 }
 
 #[cfg(test)]
@@ -243,7 +251,8 @@ mod tests {
 
     #[test]
     fn flags_win_over_variables() {
-        let config = load(&["--dev", "--http-port", "1"], &[("MADANG_HTTP_PORT", "2"), ("MADANG_TURN_PORT", "3")]);
+        let config =
+            load(&["--dev", "--http-port", "1"], &[("MADANG_HTTP_PORT", "2"), ("MADANG_TURN_PORT", "3")]);
         let config = config.unwrap();
         assert_eq!((config.http_port, config.turn_port, config.dev, config.demo), (1, 3, true, false));
         let config = load(&["--dev", "--public-ip", "10.0.0.1", "--public-ip", "::1"], &[]).unwrap();

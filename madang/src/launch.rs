@@ -37,7 +37,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let (http, https, admin) = (server.http_addr(), server.https_addr(), server.admin_addr());
     let base = loopback(http);
 
-    let mut turn = TurnRelay::bind(turn_config(&config, &addresses)).context("the TURN relay does not start")?;
+    let mut turn =
+        TurnRelay::bind(turn_config(&config, &addresses)).context("the TURN relay does not start")?;
     let turn_port = turn.listen_addrs().first().map_or(config.turn_port, SocketAddr::port);
     let sfu = SfuService::start(sfu_config(&config, base, turn_port), &mut registry, readiness.clone())
         .await
@@ -177,7 +178,11 @@ fn signaling_config(config: &Config, base: SocketAddr) -> signaling_service::Con
 fn meta_config(config: &Config, base: SocketAddr, turn_port: u16) -> meta_service::Config {
     let sqlite = config.data_dir.join("madang.db").display().to_string();
     meta_service::Config {
-        database: if config.database_url.is_empty() { Secret::new(sqlite) } else { config.database_url.clone() },
+        database: if config.database_url.is_empty() {
+            Secret::new(sqlite)
+        } else {
+            config.database_url.clone()
+        },
         dev: config.dev,
         token_secret: config.token_secret.clone(),
         token_secret_previous: config.token_secret_previous.clone(),
@@ -186,6 +191,7 @@ fn meta_config(config: &Config, base: SocketAddr, turn_port: u16) -> meta_servic
         stun_urls: vec![format!("stun:{{host}}:{turn_port}")],
         public_url: config.public_url.clone(),
         signaling_url: format!("http://{base}"),
+        allowed_origins: config.allowed_origins.clone(),
         ..meta_service::Config::default()
     }
 }

@@ -43,6 +43,9 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Broadcasts and groups that one address may create in a minute.
     pub create_per_minute: u32,
+    /// Origins whose pages may call, outside the development mode.
+    #[serde(deserialize_with = "list")]
+    pub allowed_origins: Vec<String>,
 }
 
 impl Default for Config {
@@ -62,6 +65,7 @@ impl Default for Config {
             signaling_url: String::new(),
             trusted_proxies: Vec::new(),
             create_per_minute: 10,
+            allowed_origins: Vec::new(),
         }
     }
 }
@@ -74,6 +78,9 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         if self.database.is_empty() {
             return Err(ConfigError::value("database", "is missing: postgres://... or a SQLite file"));
+        }
+        if !self.dev && self.allowed_origins.is_empty() {
+            return Err(ConfigError::value("allowed_origins", "production lists the origins of its pages"));
         }
         if !(1..=500).contains(&self.connections) {
             return Err(ConfigError::value("connections", "must be from 1 to 500"));
@@ -163,6 +170,7 @@ mod tests {
         Config {
             database: Secret::new("meta.db".into()),
             token_secret: Secret::new("s".repeat(32)),
+            allowed_origins: vec!["https://live.example".into()],
             ..Config::default()
         }
     }

@@ -1,7 +1,5 @@
 //! Settings of the signaling service.
 
-use std::net::SocketAddr;
-
 use contract::token::{MIN_SECRET_LEN, TokenKeys};
 use serde::Deserialize;
 use service_kit::config::{ConfigError, Secret};
@@ -10,10 +8,6 @@ use service_kit::config::{ConfigError, Secret};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where the binary listens. The single process has one server for all services and ignores it.
-    pub listen: SocketAddr,
-    /// Where the binary's admin port listens; as above.
-    pub admin_listen: SocketAddr,
     /// Development mode: any origin, peer-to-peer rooms and chat without a token.
     pub dev: bool,
     /// Origins whose pages may open a WebSocket, in production. Clients that send no Origin are no browsers.
@@ -34,8 +28,6 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from(([0, 0, 0, 0], 8082)),
-            admin_listen: SocketAddr::from(([127, 0, 0, 1], 9082)),
             dev: false,
             allowed_origins: Vec::new(),
             token_secret: Secret::default(),

@@ -1,10 +1,13 @@
 //! The admin port: `/livez`, `/readyz`, `/metrics`.
 
 use std::collections::BTreeMap;
+use std::net::TcpListener;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use actix_web::{HttpResponse, web};
+use actix_web::{App, HttpResponse, HttpServer, web};
 use prometheus_client::registry::Registry;
+
+use crate::shutdown::CancellationToken;
 
 /// What must be well before traffic is welcome: named conditions, each ready or with a reason. Cheap to clone;
 /// all clones share the same conditions.
@@ -44,8 +47,36 @@ impl Readiness {
     }
 }
 
-/// The routes of the admin port, for a binary that has no other HTTP.
-pub fn configure(config: &mut web::ServiceConfig, readiness: Readiness, registry: Arc<Registry>) {
+/// Serves the admin port until `stop`. It answers to the end, so that `/readyz` tells of a drain.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    readiness: Readiness,
+    registry: Registry,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let registry = Arc::new(registry);
+    let server = HttpServer::new(move || {
+        let (readiness, registry) = (readiness.clone(), registry.clone());
+        App::new().configure(move |config| configure(config, readiness, registry))
+    })
+    .workers(1)
+    .disable_signals()
+    .listen(listener)?
+    .run();
+    let handle = server.handle();
+    tokio::pin!(server);
+    tokio::select! {
+        ended = &mut server => return ended,
+        () = stop.cancelled() => {}
+    }
+    let ((), ended) = tokio::join!(handle.stop(false), server);
+    ended
+}
+
+fn configure(config: &mut web::ServiceConfig, readiness: Readiness, registry: Arc<Registry>) {
     config
         .app_data(web::Data::new(readiness))
         .app_data(web::Data::from(registry))

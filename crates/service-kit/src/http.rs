@@ -173,17 +173,8 @@ impl Server {
         shutdown: CancellationToken,
         grace: Duration,
     ) -> std::io::Result<()> {
-        let registry = Arc::new(registry);
-        let admin = HttpServer::new(move || {
-            let (readiness, registry) = (readiness.clone(), registry.clone());
-            App::new().configure(move |config| admin::configure(config, readiness, registry))
-        })
-        .workers(1)
-        .disable_signals()
-        .listen(self.admin)?
-        .run();
-        let admin_handle = admin.handle();
-        let admin = tokio::spawn(admin);
+        let stop_admin = CancellationToken::new();
+        let admin = tokio::spawn(admin::serve(self.admin, readiness, registry, stop_admin.clone()));
 
         let server = HttpServer::new(move || {
             let routes = routes.clone();
@@ -212,16 +203,15 @@ impl Server {
         .run();
         let handle = server.handle();
         let mut server = tokio::spawn(server);
-        tokio::select! {
-            () = shutdown.cancelled() => handle.stop(true).await,
-            // An end that nobody asked for is a failure of the service.
-            ended = &mut server => {
-                admin_handle.stop(false).await;
-                return ended.map_err(std::io::Error::other)?;
+        let ended = tokio::select! {
+            () = shutdown.cancelled() => {
+                handle.stop(true).await;
+                server.await
             }
-        }
-        let ended = server.await;
-        admin_handle.stop(false).await;
+            // An end that nobody asked for is a failure of the service.
+            ended = &mut server => ended,
+        };
+        stop_admin.cancel();
         admin.await.map_err(std::io::Error::other)??;
         ended.map_err(std::io::Error::other)?
     }

@@ -11,6 +11,7 @@ pub mod admin;
 pub mod config;
 mod http;
 pub mod problem;
+pub mod process;
 pub mod shutdown;
 pub mod telemetry;
 pub mod tls;
