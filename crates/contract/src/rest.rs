@@ -99,9 +99,19 @@ pub struct UpdateBroadcast {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
     /// Viewers now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 0)]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole_number")]
+    #[schema(minimum = 0, maximum = 9007199254740991_i64)]
     pub viewer_count: Option<i64>,
+}
+
+/// Reads an integer as JSON Schema means it: `3.0` is one. At most 2^53 - 1 either way, as JavaScript holds it.
+fn whole_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    const MOST: i64 = (1 << 53) - 1;
+    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else { return Ok(None) };
+    let whole = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() <= MOST as f64);
+    let integer = number.as_i64().or(whole.map(|float| float as i64));
+    let integer = integer.filter(|integer| (-MOST..=MOST).contains(integer));
+    integer.map(Some).ok_or_else(|| serde::de::Error::custom("expected an integer of at most 2^53 - 1"))
 }
 
 /// One ICE server in the shape of `RTCIceServer`.
@@ -303,4 +313,24 @@ pub struct RoomReport {
 pub struct BroadcastChanged {
     /// The broadcast as it is now.
     pub broadcast: Broadcast,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_point() {
+        let count = |text: &str| {
+            serde_json::from_str::<UpdateBroadcast>(&format!("{{\"viewer_count\":{text}}}"))
+                .map(|u| u.viewer_count)
+        };
+        assert_eq!(count("3").unwrap(), Some(3));
+        assert_eq!(count("3.0").unwrap(), Some(3));
+        assert_eq!(count("-2").unwrap(), Some(-2));
+        assert_eq!(count("null").unwrap(), None);
+        for bad in ["3.5", "1e300", "9007199254740992", "18446744073709551615", "\"3\"", "[]"] {
+            assert!(count(bad).is_err(), "{bad}");
+        }
+    }
 }
