@@ -108,6 +108,7 @@ pub(crate) fn config() -> Config {
         stun_urls: vec!["stun:stun.example:3478".into()],
         create_per_minute: 100_000,
         connections: 4,
+        allowed_origins: vec!["https://pages.example".into()],
         ..Config::default()
     }
 }
@@ -132,7 +133,7 @@ impl Api {
         let clock = HandClock::new();
         let told = clock.clone();
         let (mut registry, readiness) = (Registry::default(), Readiness::default());
-        let cors = Cors::new(config.dev, &["https://pages.example".into()]);
+        let cors = Cors::new(config.dev, &config.allowed_origins);
         let config = Config { database: Secret::new(database.url.clone()), ..config };
         let deps = Deps {
             registry: &mut registry,
