@@ -23,7 +23,7 @@ export interface LinkEvents {
 /** Settings that publishers and players share. */
 export interface LinkOptions {
   /** The WHIP or WHEP endpoint. */
-  url: string;
+  url: string | (() => Promise<string>);
   /** STUN and TURN servers; none if absent. */
   iceServers?: IceServerSource | undefined;
   /** `relay` sends media through TURN only. */
@@ -114,10 +114,14 @@ export abstract class PeerLink<Events extends LinkEvents> extends Emitter<Events
   protected async leave(remove: boolean): Promise<void> {
     const session = this.session;
     this.control?.abort();
-    this.discard();
     this.setState('closed', null);
     this.removeAllListeners();
-    if (remove) await session?.remove(true);
+    try {
+      // Before the connection closes: a server that sees it gone first takes this for a loss, not for an end.
+      if (remove) await session?.remove(true);
+    } finally {
+      this.discard();
+    }
   }
 
   /** Adds the m-lines of a new connection. */
@@ -189,7 +193,9 @@ export abstract class PeerLink<Events extends LinkEvents> extends Emitter<Events
     await pc.setLocalDescription(await pc.createOffer());
     if (!this.trickles) await Promise.race([candidates.complete, sleep(GATHER_CAP_MS, signal)]);
     const offer = pc.localDescription?.sdp ?? '';
-    const opened = await HttpSession.open(this.options.url, this.outgoing(offer), bearer, signal).catch(
+    const { url } = this.options;
+    const endpoint = typeof url === 'string' ? url : await url();
+    const opened = await HttpSession.open(endpoint, this.outgoing(offer), bearer, signal).catch(
       (error: unknown) => {
         candidates.close();
         throw error;
