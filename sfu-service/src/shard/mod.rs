@@ -4,9 +4,12 @@
 mod command;
 mod convert;
 mod io;
+mod outbox;
 mod participant;
+mod relay;
 mod room;
 mod run;
+mod session;
 
 pub(crate) use command::{
     Command, InboxFull, Join, JoinRole, Published, ShardEvent, ShardHandle, Subscription,

@@ -1,10 +1,15 @@
-//! A room as one shard sees it.
+//! Rooms as one shard sees them: the publisher and the viewers in its core, and the shards that have more of them.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use sfu_core::PublisherId;
+use contract::id::BroadcastId;
+use sfu_core::{Origin, Peer, PublisherConfig, PublisherId, SubscriberConfig, SubscriptionConfig};
 
-use super::command::Published;
+use super::command::{Command, Published, ShardEvent};
+use super::participant::Role;
+use super::run::Shard;
+use crate::registry::{SOURCES, TrackState};
 
 /// A room on a shard: its home, or one that only has viewers.
 #[derive(Debug, Default)]
@@ -25,7 +30,161 @@ pub(super) struct RoomSlot {
 
 impl RoomSlot {
     /// Whether nobody needs it here.
-    pub(super) fn is_idle(&self) -> bool {
+    fn is_idle(&self) -> bool {
         self.publishers == 0 && self.viewers == 0 && self.relays.is_empty()
+    }
+}
+
+impl Shard {
+    /// A publisher is connected: it takes over its room.
+    pub(super) fn attach_publisher(&mut self, slot: usize, now: Instant) {
+        let Some(participant) = self.io.participants.get(slot) else { return };
+        let Role::Publisher { published, .. } = &participant.role else { return };
+        let (room, published) = (participant.room, published.clone());
+        for (other, participant) in &mut self.io.participants {
+            if participant.room == room
+                && let Role::Publisher { current, .. } = &mut participant.role
+            {
+                *current = other == slot;
+            }
+        }
+        let config = publisher_config(room, Origin::Local(Peer(slot as u32)), &published);
+        let Some(entry) = self.io.rooms.get_mut(&room) else { return };
+        entry.published = Some(published.clone());
+        let relays = entry.relays.clone();
+        self.put_publisher(room, config, now);
+        for shard in relays {
+            self.send_to(shard, Command::Published(room, published.clone()));
+        }
+    }
+
+    /// Gives the core the publisher of a room, or the one that comes after it.
+    fn put_publisher(&mut self, room: BroadcastId, config: PublisherConfig, now: Instant) {
+        let Some(entry) = self.io.rooms.get_mut(&room) else { return };
+        let result = match entry.publisher {
+            Some(id) => self.core.resume_publisher(id, config, now),
+            None => self.core.add_publisher(config, now).map(|id| {
+                entry.publisher = Some(id);
+                self.io.room_of.insert(id, room);
+                self.core.set_relayed(id, !entry.relays.is_empty());
+            }),
+        };
+        if let Err(error) = result {
+            tracing::warn!(%error, "the media core refuses a publisher");
+        }
+    }
+
+    pub(super) fn add_remote(&mut self, room: BroadcastId, now: Instant) {
+        let published = self.io.rooms.get(&room).and_then(|entry| entry.published.clone());
+        if let Some(published) = published {
+            self.put_publisher(room, publisher_config(room, Origin::Remote, &published), now);
+        }
+    }
+
+    /// The publisher of a room whose home is another shard is a new one.
+    pub(super) fn published(&mut self, room: BroadcastId, published: Arc<Published>, now: Instant) {
+        let Some(entry) = self.io.rooms.get_mut(&room).filter(|entry| entry.home.is_some()) else { return };
+        if entry.published.as_ref().is_some_and(|known| Arc::ptr_eq(known, &published)) {
+            return;
+        }
+        entry.published = Some(published);
+        self.add_remote(room, now);
+    }
+
+    pub(super) fn set_relay(&mut self, room: BroadcastId, shard: usize, wanted: bool, now: Instant) {
+        let entry = self.io.rooms.entry(room).or_default();
+        entry.relays.retain(|other| *other != shard);
+        if wanted {
+            entry.relays.push(shard);
+        }
+        let relayed = !entry.relays.is_empty();
+        let publisher = entry.publisher;
+        // The viewers' shard may have been told of a publisher that has been replaced meanwhile.
+        if let Some(published) = entry.published.clone().filter(|_| wanted) {
+            self.send_to(shard, Command::Published(room, published));
+        }
+        if let Some(id) = publisher {
+            self.core.set_relayed(id, relayed);
+        }
+        self.drop_idle_room(room);
+        self.handle_core_events(now);
+    }
+
+    pub(super) fn attach_viewer(&mut self, slot: usize, now: Instant) {
+        let Some(participant) = self.io.participants.get_mut(slot) else { return };
+        let Role::Viewer { extensions, subscriptions, subscriber } = &mut participant.role else { return };
+        let room = participant.room;
+        let config = SubscriberConfig {
+            peer: Peer(slot as u32),
+            room: core_room(room),
+            extensions: *extensions,
+            reduced_size: true,
+        };
+        let id = match self.core.add_subscriber(config, now) {
+            Ok(id) => id,
+            Err(error) => return tracing::warn!(%error, "the media core refuses a viewer"),
+        };
+        *subscriber = Some(id);
+        let Some(publisher) = self.io.rooms.get(&room).and_then(|entry| entry.publisher) else { return };
+        for wanted in subscriptions {
+            let config = SubscriptionConfig {
+                publisher,
+                track: wanted.track,
+                mid: wanted.mid,
+                ssrc: wanted.ssrc,
+                rtx_ssrc: wanted.rtx_ssrc,
+                formats: wanted.formats.clone(),
+            };
+            if let Err(error) = self.core.subscribe(id, config, now) {
+                tracing::warn!(%error, "the media core refuses a subscription");
+            }
+        }
+    }
+
+    pub(super) fn drop_idle_room(&mut self, room: BroadcastId) {
+        if !self.io.rooms.get(&room).is_some_and(RoomSlot::is_idle) {
+            return;
+        }
+        let Some(entry) = self.io.rooms.remove(&room) else { return };
+        if let Some(id) = entry.publisher {
+            self.core.remove_publisher(id);
+            self.io.room_of.remove(&id);
+        }
+        if let Some(home) = entry.home {
+            self.send_to(home, Command::Relay { room, shard: self.settings.index, wanted: false });
+        }
+    }
+
+    /// Tells the control plane what a publisher on this shard sends.
+    pub(super) fn report_media(&mut self, room: BroadcastId, now: Instant) {
+        let Some(entry) = self.io.rooms.get(&room) else { return };
+        let (Some(id), Some(published)) = (entry.publisher, entry.published.clone()) else { return };
+        let current = self.io.participants.iter().find(|(_, participant)| {
+            participant.room == room && matches!(participant.role, Role::Publisher { current: true, .. })
+        });
+        let Some(key) = current.map(|(_, participant)| participant.key) else { return };
+        let Some(stats) = self.core.publisher_stats(id, now) else { return };
+        let slots = SOURCES.into_iter().zip(published.formats).zip(&stats.tracks);
+        let states = slots.filter_map(|((source, format), track)| {
+            Some(TrackState { source, codec: format?.name(), active: track.active })
+        });
+        let states = states.collect();
+        self.outbox.say(ShardEvent::Media { key, states, last_media: stats.last_media });
+    }
+}
+
+fn core_room(room: BroadcastId) -> sfu_core::Room {
+    // Broadcast ids are positive.
+    sfu_core::Room(room.0.unsigned_abs())
+}
+
+fn publisher_config(room: BroadcastId, origin: Origin, published: &Published) -> PublisherConfig {
+    PublisherConfig {
+        room: core_room(room),
+        origin,
+        extensions: published.extensions,
+        tracks: published.tracks.clone(),
+        reduced_size: true,
+        remb: false,
     }
 }

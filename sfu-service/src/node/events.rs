@@ -1,0 +1,58 @@
+//! What the shards say.
+
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+
+use super::Node;
+use crate::metrics::Reason;
+use crate::registry::Kind;
+use crate::shard::ShardEvent;
+
+impl Node {
+    /// Takes in what a shard says.
+    pub(crate) fn shard_event(&self, event: ShardEvent) {
+        match event {
+            ShardEvent::Connected(key) => {
+                let removals = {
+                    let mut registry = self.registry();
+                    if let Some(session) = registry.by_key(key) {
+                        self.metrics.connect_seconds.0.observe(session.opened_at.elapsed().as_secs_f64());
+                    }
+                    registry.connected(key)
+                };
+                self.remove(removals);
+            }
+            ShardEvent::Ended(key, reason) => {
+                self.metrics.ended.get_or_create(&Reason { reason: reason.as_str() }).inc();
+                let lost_publisher = {
+                    let mut registry = self.registry();
+                    let room =
+                        registry.by_key(key).filter(|session| matches!(session.kind, Kind::Publisher(_)));
+                    let room = room.map(|session| session.broadcast);
+                    registry.closed(key);
+                    room
+                };
+                if let Some(room) = lost_publisher {
+                    tracing::info!(room.id = %room, reason = reason.as_str(), "a publisher is lost");
+                    self.report_now.notify_one();
+                }
+                self.update_gauges();
+                self.changed.notify_one();
+            }
+            ShardEvent::Media { key, states, last_media } => {
+                let at = last_media.map(wall_clock);
+                if self.registry().media(key, states, at) {
+                    self.report_now.notify_one();
+                    self.changed.notify_one();
+                }
+            }
+        }
+    }
+}
+
+/// The wall-clock time of an instant of the past.
+fn wall_clock(at: Instant) -> DateTime<Utc> {
+    let age = chrono::TimeDelta::from_std(at.elapsed()).unwrap_or_default();
+    Utc::now() - age
+}

@@ -1,0 +1,205 @@
+//! What everything on a node shares: settings, clients, shards, the registry. Its submodules are what the HTTP
+//! endpoints and the shards do with it.
+//!
+//! ```text
+//! open     a publisher or a viewer comes     session  PATCH and DELETE of a session
+//! events   what the shards say               links    the ICE servers of an answer
+//! ```
+
+mod events;
+mod links;
+mod open;
+mod problem;
+mod session;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use contract::destination::{NodeTracks, NodeViewers};
+use contract::id::{BroadcastId, NodeId};
+use contract::token::TokenKeys;
+use rand::RngExt as _;
+use service_kit::HttpProblem;
+use tokio::sync::Notify;
+use transport::sdp::Local;
+use transport::{IceCredentials, Identity};
+
+pub(crate) use self::open::{Opened, Viewer};
+use self::problem::{RETRY_AFTER, full};
+pub(crate) use self::session::{Access, Patched};
+use crate::config::Config;
+use crate::meta::MetaClient;
+use crate::metrics::{Metrics, Reason};
+use crate::registry::{Registry, Removal};
+use crate::shard::{Command, ShardHandle};
+use crate::signaling::Snapshots;
+
+/// Longest wait for a shard to take a session in.
+const SHARD_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// WHIP or WHEP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resource {
+    /// Publishing.
+    Whip,
+    /// Playing.
+    Whep,
+}
+
+/// What everything on this node shares.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) config: Config,
+    pub(crate) id: NodeId,
+    pub(crate) keys: TokenKeys,
+    pub(crate) meta: MetaClient,
+    pub(crate) metrics: Metrics,
+    pub(crate) identity: Identity,
+    pub(crate) shards: Vec<ShardHandle>,
+    /// Announced addresses of each shard.
+    pub(crate) addresses: Vec<Vec<SocketAddr>>,
+    /// Something that signaling should hear of has changed.
+    pub(crate) changed: Arc<Notify>,
+    /// Something that meta should hear of at once has changed.
+    pub(crate) report_now: Arc<Notify>,
+    registry: Mutex<Registry>,
+    draining: AtomicBool,
+}
+
+/// What a [`Node`] is made of.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) id: NodeId,
+    pub(crate) keys: TokenKeys,
+    pub(crate) meta: MetaClient,
+    pub(crate) metrics: Metrics,
+    pub(crate) identity: Identity,
+    pub(crate) shards: Vec<ShardHandle>,
+    pub(crate) addresses: Vec<Vec<SocketAddr>>,
+}
+
+impl Node {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { config, id, keys, meta, metrics, identity, shards, addresses } = parts;
+        let registry = Mutex::new(Registry::new(shards.len(), config.limits.max_sessions));
+        Self {
+            config,
+            id,
+            keys,
+            meta,
+            metrics,
+            identity,
+            shards,
+            addresses,
+            changed: Arc::default(),
+            report_now: Arc::default(),
+            registry,
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the node runs in the development mode.
+    pub(crate) fn is_dev(&self) -> bool {
+        self.config.dev
+    }
+
+    /// The keys that verify tokens.
+    pub(crate) fn keys(&self) -> &TokenKeys {
+        &self.keys
+    }
+
+    /// From now on no session is opened.
+    pub(crate) fn start_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// The registry. Held for moments only, never across an await.
+    pub(crate) fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a request and counts it if it is refused.
+    pub(crate) async fn counted<T>(
+        &self,
+        request: impl Future<Output = Result<T, HttpProblem>>,
+    ) -> Result<T, HttpProblem> {
+        let result = request.await;
+        if let Err(problem) = &result {
+            let reason = match problem.problem().status {
+                400 => "malformed",
+                401 | 403 => "unauthorized",
+                404 => "not_found",
+                406 => "not_acceptable",
+                409 | 410 => "conflict",
+                412 | 428 => "precondition",
+                413 | 415 => "media_type",
+                503 => "unavailable",
+                _ => "other",
+            };
+            self.metrics.refused.get_or_create(&Reason { reason }).inc();
+        }
+        result
+    }
+
+    /// Refuses early when the node is full or leaving.
+    pub(crate) fn require_capacity(
+        &self,
+        resource: Resource,
+        broadcast: BroadcastId,
+    ) -> Result<(), HttpProblem> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Err(HttpProblem::unavailable("this server is being restarted", RETRY_AFTER));
+        }
+        let registry = self.registry();
+        let may_come = match resource {
+            Resource::Whip => registry.may_publish(broadcast),
+            Resource::Whep => registry.has_room(),
+        };
+        if may_come { Ok(()) } else { Err(full()) }
+    }
+
+    /// Our side of a new session.
+    fn local(&self, addresses: Vec<SocketAddr>) -> Local {
+        Local {
+            session_id: rand::rng().random::<u64>() >> 1,
+            version: 1,
+            ice: IceCredentials::random(&mut rand::rng()),
+            fingerprint: self.identity.fingerprint().clone(),
+            addresses,
+        }
+    }
+
+    /// Takes sessions from their shards.
+    pub(crate) fn remove(&self, removals: impl IntoIterator<Item = Removal>) {
+        for removal in removals {
+            if let Some(shard) = self.shards.get(removal.shard) {
+                // Departures are always taken.
+                let _ = shard.send(Command::Leave(removal.key));
+            }
+        }
+        self.update_gauges();
+        self.changed.notify_one();
+    }
+
+    fn update_gauges(&self) {
+        let (publishers, viewers) = self.registry().counts();
+        self.metrics.set_sessions(publishers, viewers);
+    }
+}
+
+impl Snapshots for Node {
+    fn viewers(&self) -> NodeViewers {
+        self.registry().viewers()
+    }
+
+    fn tracks(&self) -> NodeTracks {
+        self.registry().tracks()
+    }
+}
+
+fn new_etag() -> String {
+    format!("\"{:032x}\"", rand::rng().random::<u128>())
+}

@@ -1,0 +1,221 @@
+//! Admission, negotiation and placement of a new session.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use contract::id::{BroadcastId, SessionId};
+use contract::key::SecretKey;
+use contract::rest::Status;
+use rand::RngExt as _;
+use service_kit::HttpProblem;
+use tokio::sync::oneshot;
+use transport::sdp::{self, Local, Offer, PlayTrack, PublishMedia, PublishOptions, Remote, Setup};
+
+use super::problem::{
+    RETRY_AFTER, closed, full, guarded, internal, meta_problem, no_publisher, sdp_problem, undecodable,
+};
+use super::{Node, Resource, SHARD_TIMEOUT, new_etag};
+use crate::bearer;
+use crate::registry::{Formats, Full, Kind, NewSession, Placed, Removal, SOURCES, slot};
+use crate::shard::{self, Command, Join, JoinRole, Published, Subscription};
+
+/// A session that has been opened.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// WHIP or WHEP.
+    pub(crate) resource: Resource,
+    /// The broadcast.
+    pub(crate) broadcast: BroadcastId,
+    /// The session.
+    pub(crate) session: SessionId,
+    /// Entity tag, with quotes.
+    pub(crate) etag: String,
+    /// The answer.
+    pub(crate) sdp: String,
+}
+
+/// Who wants to watch.
+#[derive(Debug)]
+pub(crate) struct Viewer<'a> {
+    /// Subject of the token.
+    pub(crate) subject: Option<String>,
+    /// A preview, not counted.
+    pub(crate) preview: bool,
+    /// The bearer as it was sent.
+    pub(crate) bearer: Option<&'a str>,
+}
+
+impl Node {
+    /// WHIP: takes a publisher in.
+    pub(crate) async fn publish(
+        &self,
+        broadcast: BroadcastId,
+        key: &SecretKey,
+        offer: &str,
+    ) -> Result<Opened, HttpProblem> {
+        let offer = parse_offer(offer)?;
+        // Negotiated twice: before asking meta, so that an offer without use costs nothing, and again for the shard
+        // that serves it, whose addresses the answer names.
+        self.answer_publish(&offer, &self.local(Vec::new()))?;
+        let admitted = self.meta.admit(broadcast, key.reveal()).await.map_err(meta_problem)?;
+        let home = self.registry().home(broadcast);
+        let local = self.local(self.addresses.get(home).cloned().unwrap_or_default());
+        let answer = self.answer_publish(&offer, &local)?;
+        let published = Arc::new(Published {
+            extensions: shard::extensions(&answer.extensions),
+            tracks: shard::tracks(&answer.media),
+            formats: formats(&answer.media),
+        });
+        let (session, etag) = (SessionId::random(&mut rand::rng()), new_etag());
+        let new = NewSession {
+            id: session.clone(),
+            broadcast,
+            kind: Kind::Publisher(published.clone()),
+            bearer: Some(bearer::hash(key.reveal())),
+            etag: etag.clone(),
+            remote_ufrag: answer.remote.ice.ufrag.clone(),
+            now: Instant::now(),
+        };
+        let (placed, stale) = self
+            .registry()
+            .open_publisher(new, home, admitted.key_revision, &mut rand::rng())
+            .map_err(|Full| full())?;
+        self.remove(stale);
+        self.join(&placed, broadcast, &local, &answer.remote, JoinRole::Publisher(published)).await?;
+        tracing::info!(room.id = %broadcast, "a publisher has come");
+        Ok(Opened { resource: Resource::Whip, broadcast, session, etag, sdp: answer.text })
+    }
+
+    fn answer_publish(&self, offer: &Offer, local: &Local) -> Result<sdp::PublishAnswer, HttpProblem> {
+        guarded(|| sdp::answer_publish(offer, local, &PublishOptions::default()))?.map_err(sdp_problem)
+    }
+
+    /// WHEP: takes a viewer in.
+    pub(crate) async fn play(
+        &self,
+        broadcast: BroadcastId,
+        viewer: Viewer<'_>,
+        offer: &str,
+    ) -> Result<Opened, HttpProblem> {
+        let offer = parse_offer(offer)?;
+        let playable = self.registry().playable(broadcast);
+        let Some(playable) = playable else { return Err(self.why_not_playable(broadcast).await) };
+        let (session, etag) = (SessionId::random(&mut rand::rng()), new_etag());
+        let Viewer { subject, preview, bearer: token } = viewer;
+        let new = |remote: &Remote, decodes| NewSession {
+            id: session.clone(),
+            broadcast,
+            kind: Kind::Viewer { subject, preview, decodes },
+            bearer: token.map(bearer::hash),
+            etag: etag.clone(),
+            remote_ufrag: remote.ice.ufrag.clone(),
+            now: Instant::now(),
+        };
+        let shard = self.registry().emptiest();
+        let local = self.local(self.addresses.get(shard).cloned().unwrap_or_default());
+        let tracks = play_tracks(&playable);
+        let answer = guarded(|| sdp::answer_play(&offer, &local, &tracks))?.map_err(sdp_problem)?;
+        if let Some(refused) = answer.refusal(&tracks) {
+            return Err(undecodable(refused.format));
+        }
+        let source = |media: &sdp::PlayMedia| tracks.get(media.track).map(|track| track.source);
+        let decodes = answer.media.iter().filter_map(|media| {
+            Some((slot(source(media)?), media.codecs.iter().map(|codec| codec.format).collect()))
+        });
+        let subscriptions = answer.media.iter().filter_map(|media| {
+            Some(Subscription {
+                track: shard::track_index(source(media)?),
+                mid: shard::mid(&media.mid),
+                ssrc: media.ssrc,
+                rtx_ssrc: media.rtx_ssrc,
+                formats: media.codecs.iter().map(shard::format).collect(),
+            })
+        });
+        let opened = self.registry().open_viewer(new(&answer.remote, decodes.collect()), shard);
+        let placed = opened.map_err(|Full| full())?.ok_or_else(no_publisher)?;
+        let role = JoinRole::Viewer {
+            home: placed.home,
+            published: playable.published,
+            extensions: shard::extensions(&answer.extensions),
+            subscriptions: subscriptions.collect(),
+        };
+        self.join(&placed, broadcast, &local, &answer.remote, role).await?;
+        Ok(Opened { resource: Resource::Whep, broadcast, session, etag, sdp: answer.text })
+    }
+
+    async fn why_not_playable(&self, broadcast: BroadcastId) -> HttpProblem {
+        match self.meta.status(broadcast).await {
+            Ok(Status::Closed) => closed(),
+            Ok(Status::Ready | Status::Streaming) => no_publisher(),
+            Err(error) => meta_problem(error),
+        }
+    }
+
+    /// Hands a session to its shard and waits until it is there; otherwise nothing of it stays.
+    async fn join(
+        &self,
+        placed: &Placed,
+        room: BroadcastId,
+        local: &Local,
+        remote: &Remote,
+        role: JoinRole,
+    ) -> Result<(), HttpProblem> {
+        self.update_gauges();
+        let join = Join {
+            key: placed.key,
+            room,
+            local: local.ice.clone(),
+            remote: remote.ice.clone(),
+            remote_fingerprint: remote.fingerprint.clone(),
+            dtls_client: remote.setup.answer() == Setup::Active,
+            role,
+        };
+        let (reply, answer) = oneshot::channel();
+        let shard = self.shards.get(placed.shard).ok_or_else(internal)?;
+        let sent = shard.send(Command::Join(Box::new(join), reply));
+        let joined = match sent {
+            Ok(()) => tokio::time::timeout(SHARD_TIMEOUT, answer).await,
+            Err(shard::InboxFull) => Ok(Ok(Err("its inbox is full".to_owned()))),
+        };
+        if let Ok(Ok(Ok(()))) = joined {
+            return Ok(());
+        }
+        tracing::warn!(shard = placed.shard, "a media thread did not take a session");
+        self.registry().closed(placed.key);
+        self.remove([Removal { shard: placed.shard, key: placed.key }]);
+        Err(HttpProblem::unavailable("the server is overloaded", RETRY_AFTER))
+    }
+}
+
+fn parse_offer(text: &str) -> Result<Offer, HttpProblem> {
+    guarded(|| Offer::parse(text))?.map_err(sdp_problem)
+}
+
+fn formats(media: &[PublishMedia]) -> Formats {
+    let format = |source| media.iter().find(|media| media.source == source).map(|media| media.codec.format);
+    SOURCES.map(format)
+}
+
+/// The tracks that a viewer gets: those that are published, each with SSRCs of its own.
+fn play_tracks(playable: &crate::registry::Playable) -> Vec<PlayTrack> {
+    let mut ssrcs = Vec::new();
+    let mut ssrc = || loop {
+        let candidate: u32 = rand::rng().random();
+        if candidate != 0 && !ssrcs.contains(&candidate) {
+            ssrcs.push(candidate);
+            return candidate;
+        }
+    };
+    let slots = SOURCES.into_iter().zip(&playable.tracks).zip(playable.published.formats);
+    let published = slots.filter_map(|((source, id), format)| Some((source, id, format?)));
+    published
+        .map(|(source, id, format)| PlayTrack {
+            id: id.to_string(),
+            owner: playable.owner.to_string(),
+            source,
+            format,
+            ssrc: ssrc(),
+            rtx_ssrc: ssrc(),
+        })
+        .collect()
+}

@@ -1,0 +1,73 @@
+//! Refusals in words.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use actix_web::http::StatusCode;
+use service_kit::HttpProblem;
+use transport::sdp::{CodecFormat, SdpError};
+
+use crate::meta::MetaError;
+
+/// Seconds after which a client that was refused for a passing reason may try again.
+pub(super) const RETRY_AFTER: u32 = 5;
+/// Seconds after which a viewer without a publisher may try again: people wait for it.
+const RETRY_NO_PUBLISHER: u32 = 2;
+
+/// Runs work on what a client sent: a panic inside is that request's end alone.
+pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, HttpProblem> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| {
+        tracing::error!("a request could not be processed: fault inside");
+        internal()
+    })
+}
+
+pub(super) fn sdp_problem(error: SdpError) -> HttpProblem {
+    match error {
+        SdpError::NoUsableMedia => {
+            HttpProblem::new(StatusCode::NOT_ACCEPTABLE, "not-acceptable", "Not acceptable")
+                .detail(error.to_string())
+        }
+        _ => HttpProblem::bad_request(error.to_string()),
+    }
+}
+
+pub(super) fn undecodable(format: CodecFormat) -> HttpProblem {
+    HttpProblem::new(StatusCode::NOT_ACCEPTABLE, "codec", "Codec not supported").detail(format!(
+        "the broadcast is sent as {}, which this client does not decode: try another browser",
+        format.name()
+    ))
+}
+
+pub(super) fn meta_problem(error: MetaError) -> HttpProblem {
+    match error {
+        MetaError::Unauthorized => HttpProblem::unauthorized(error.to_string()),
+        MetaError::NotFound => HttpProblem::not_found(error.to_string()),
+        MetaError::Closed => HttpProblem::conflict(error.to_string()),
+        MetaError::Away(_) => {
+            tracing::warn!(%error, "a session cannot be admitted");
+            HttpProblem::unavailable("the catalogue does not answer: try again in a moment", RETRY_AFTER)
+        }
+    }
+}
+
+pub(super) fn no_publisher() -> HttpProblem {
+    HttpProblem::new(StatusCode::CONFLICT, "no-publisher", "Not live")
+        .detail("nobody publishes to this broadcast yet")
+        .retry_after(RETRY_NO_PUBLISHER)
+}
+
+pub(super) fn no_session() -> HttpProblem {
+    HttpProblem::not_found("there is no such session, or it has ended")
+}
+
+pub(super) fn full() -> HttpProblem {
+    HttpProblem::unavailable("the server is full", RETRY_AFTER)
+}
+
+pub(super) fn internal() -> HttpProblem {
+    HttpProblem::plain(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+pub(super) fn closed() -> HttpProblem {
+    HttpProblem::new(StatusCode::GONE, "closed", "Gone").detail("the broadcast is over")
+}

@@ -1,0 +1,69 @@
+//! What comes from other shards, and what the core says.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use sfu_core::Event;
+
+use super::command::{Relayed, RelayedKind};
+use super::run::Shard;
+use crate::metrics::ShardCounters;
+
+/// Packets of other shards before timers and commands get their turn again.
+const RELAYED_ROUNDS: usize = 512;
+
+impl Shard {
+    /// Takes what other shards relayed; `true` if there may be more.
+    pub(super) fn take_relayed(&mut self) -> bool {
+        for _ in 0..RELAYED_ROUNDS {
+            let Some(relayed) = self.inbox.relayed() else { return false };
+            let now = Instant::now();
+            if catch_unwind(AssertUnwindSafe(|| self.handle_relayed(relayed, now))).is_err() {
+                ShardCounters::add(&self.io.counters.panics, 1);
+            }
+            self.handle_core_events(now);
+        }
+        true
+    }
+
+    fn handle_relayed(&mut self, relayed: Relayed, now: Instant) {
+        let Relayed { room, what } = relayed;
+        let Some(id) = self.io.rooms.get(&room).and_then(|entry| entry.publisher) else { return };
+        match &what {
+            RelayedKind::Packet { track, encoding, len, bytes } => {
+                let Some(packet) = bytes.get(..usize::from(*len)) else { return };
+                let what = sfu_core::Relayed::Packet { track: *track, encoding: *encoding, packet };
+                self.core.handle_relayed(id, what, now, &mut self.io);
+            }
+            RelayedKind::Report(report) => {
+                self.core.handle_relayed(id, sfu_core::Relayed::Report(*report), now, &mut self.io);
+            }
+            RelayedKind::KeyframeNeeded { track, encoding } => {
+                self.core.request_keyframe(id, *track, *encoding, now);
+            }
+        }
+    }
+
+    pub(super) fn handle_core_events(&mut self, now: Instant) {
+        for index in 0..self.io.events.len() {
+            let Some(event) = self.io.events.get(index).copied() else { break };
+            match event {
+                Event::KeyframeNeeded { publisher, track, encoding } => {
+                    let room = self.io.room_of.get(&publisher).copied();
+                    let home = room.and_then(|room| self.io.rooms.get(&room)?.home);
+                    if let (Some(room), Some(home)) = (room, home) {
+                        let what = RelayedKind::KeyframeNeeded { track, encoding };
+                        self.io.relay(home, Relayed { room, what });
+                    }
+                }
+                Event::TrackActive { publisher, .. } | Event::TrackInactive { publisher, .. } => {
+                    if let Some(room) = self.io.room_of.get(&publisher).copied() {
+                        self.report_media(room, now);
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.io.events.clear();
+    }
+}

@@ -1,0 +1,261 @@
+//! Sessions of a shard: whose a datagram is, what a transport wants, and the boundary around each.
+
+use std::cmp::Reverse;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use transport::{CloseReason, DatagramKind, Received, ServerConfig, Transport};
+
+use super::command::{Command, EndReason, Join, JoinRole, ShardEvent};
+use super::participant::{Participant, Role};
+use super::run::Shard;
+use crate::metrics::ShardCounters;
+use crate::registry::SessionKey;
+
+impl Shard {
+    /// Finds whom a datagram belongs to: STUN by the user name that it carries, anything else by an address that ICE
+    /// has validated.
+    pub(super) fn datagram(&mut self, from: SocketAddr, local: SocketAddr, data: &mut [u8], now: Instant) {
+        let slot = match transport::classify(data) {
+            DatagramKind::Stun => {
+                let name = transport::peek_binding_username(data).map(|(local, _)| local);
+                name.and_then(|ufrag| self.by_ufrag.get(ufrag))
+            }
+            DatagramKind::Other => None,
+            DatagramKind::Dtls | DatagramKind::Rtp | DatagramKind::Rtcp => self.by_address.get(&from),
+        };
+        let Some(&slot) = slot else {
+            ShardCounters::add(&self.io.counters.unvalidated, 1);
+            return;
+        };
+        self.guarded(slot, now, |shard| shard.session_datagram(slot, from, local, data, now));
+    }
+
+    /// The boundary of a session: a panic inside ends it alone.
+    pub(super) fn guarded(&mut self, slot: usize, now: Instant, work: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            ShardCounters::add(&self.io.counters.panics, 1);
+            tracing::error!(shard = self.settings.index, "a session ended by a fault inside");
+            if catch_unwind(AssertUnwindSafe(|| self.remove(slot, EndReason::Panic, now))).is_err() {
+                tracing::error!(shard = self.settings.index, "a faulty session could not be removed cleanly");
+            }
+        }
+        self.handle_core_events(now);
+    }
+
+    pub(super) fn session_datagram(
+        &mut self,
+        slot: usize,
+        from: SocketAddr,
+        local: SocketAddr,
+        data: &mut [u8],
+        now: Instant,
+    ) {
+        let Some(participant) = self.io.participants.get_mut(slot) else { return };
+        let room = participant.room;
+        match participant.transport.handle_datagram(from, local, data, now) {
+            Received::Rtp(packet) => {
+                let Role::Publisher { current: true, .. } = participant.role else { return };
+                if let Some(id) = self.io.rooms.get(&room).and_then(|room| room.publisher) {
+                    self.core.handle_rtp(id, packet, now, &mut self.io);
+                }
+            }
+            Received::Rtcp(packet) => match participant.role {
+                Role::Publisher { current: true, .. } => {
+                    if let Some(id) = self.io.rooms.get(&room).and_then(|room| room.publisher) {
+                        self.core.handle_publisher_rtcp(id, packet, now, &mut self.io);
+                    }
+                }
+                Role::Viewer { subscriber: Some(id), .. } => {
+                    self.core.handle_subscriber_rtcp(id, packet, now, &mut self.io);
+                }
+                Role::Publisher { .. } | Role::Viewer { .. } => {}
+            },
+            Received::Nothing => self.settle(slot, now),
+            Received::Refused(refusal) => {
+                match refusal {
+                    transport::Refusal::Srtp(_) => ShardCounters::add(&self.io.counters.srtp_failures, 1),
+                    _ => ShardCounters::add(&self.io.counters.unvalidated, 1),
+                }
+                self.settle(slot, now);
+            }
+        }
+    }
+
+    /// Carries out what a transport wants after a call.
+    pub(super) fn settle(&mut self, slot: usize, now: Instant) {
+        self.send_transmits(slot);
+        while let Some(event) = self.io.participants.get_mut(slot).and_then(|p| p.transport.poll_event()) {
+            match event {
+                transport::Event::Validated(address) => {
+                    self.by_address.insert(address, slot);
+                }
+                transport::Event::Invalidated(address) => self.forget_address(address, slot),
+                transport::Event::AddressChanged(pair) => {
+                    if let Some(participant) = self.io.participants.get_mut(slot) {
+                        participant.pair = Some(pair);
+                    }
+                }
+                transport::Event::Connected(_) => self.connected(slot, now),
+                transport::Event::Closed(reason) => {
+                    tracing::debug!(%reason, "a transport is closed");
+                    return self.remove(slot, end_reason(&reason), now);
+                }
+            }
+        }
+        self.schedule(slot);
+    }
+
+    fn send_transmits(&mut self, slot: usize) {
+        while let Some(transmit) =
+            self.io.participants.get_mut(slot).and_then(|p| p.transport.poll_transmit())
+        {
+            self.io.push(transmit.to, transmit.from_local, &transmit.bytes);
+        }
+    }
+
+    fn forget_address(&mut self, address: SocketAddr, slot: usize) {
+        // A browser that reloads may come from the same address in a new session, which owns it then.
+        if self.by_address.get(&address) == Some(&slot) {
+            self.by_address.remove(&address);
+        }
+    }
+
+    fn schedule(&mut self, slot: usize) {
+        let Some(participant) = self.io.participants.get_mut(slot) else { return };
+        let Some(at) = participant.transport.poll_timeout() else { return };
+        // A later deadline needs no new entry: the one that is set finds out when it fires.
+        if participant.timer.is_none_or(|set| at < set) {
+            participant.timer = Some(at);
+            self.timers.push(Reverse((at, slot)));
+        }
+    }
+
+    pub(super) fn join(&mut self, join: Join, now: Instant) {
+        let Join { key, room, local, remote, remote_fingerprint, dtls_client, role } = join;
+        let config = ServerConfig {
+            identity: self.settings.identity.clone(),
+            local: local.clone(),
+            remote,
+            remote_fingerprint,
+            dtls_client,
+        };
+        let transport = Transport::server(config, now);
+        let slot_of_room = self.io.rooms.entry(room).or_default();
+        let role = match role {
+            JoinRole::Publisher(published) => {
+                slot_of_room.publishers += 1;
+                Role::Publisher { published, current: false }
+            }
+            JoinRole::Viewer { home, published, extensions, subscriptions } => {
+                slot_of_room.viewers += 1;
+                if home != self.settings.index && slot_of_room.home.is_none() {
+                    slot_of_room.home = Some(home);
+                    slot_of_room.published = Some(published);
+                    let relay = Command::Relay { room, shard: self.settings.index, wanted: true };
+                    self.send_to(home, relay);
+                    self.add_remote(room, now);
+                }
+                Role::Viewer { extensions, subscriptions, subscriber: None }
+            }
+        };
+        let ufrag = local.ufrag;
+        let slot = self.io.participants.insert(Participant {
+            key,
+            room,
+            transport,
+            pair: None,
+            timer: None,
+            ufrags: vec![ufrag.clone()],
+            role,
+        });
+        self.by_key.insert(key, slot);
+        self.by_ufrag.insert(ufrag, slot);
+        self.schedule(slot);
+    }
+
+    pub(super) fn restart_ice(
+        &mut self,
+        key: SessionKey,
+        local: &transport::IceCredentials,
+        remote: &transport::IceCredentials,
+        now: Instant,
+    ) -> Option<()> {
+        let slot = *self.by_key.get(&key)?;
+        let participant = self.io.participants.get_mut(slot)?;
+        participant.transport.restart_ice(local, remote, now);
+        // The transport takes checks of one generation before the current one.
+        while participant.ufrags.len() > 1 {
+            self.by_ufrag.remove(&participant.ufrags.remove(0));
+        }
+        participant.ufrags.push(local.ufrag.clone());
+        self.by_ufrag.insert(local.ufrag.clone(), slot);
+        self.settle(slot, now);
+        Some(())
+    }
+
+    /// Ends a session from our side: the client is told.
+    pub(super) fn close(&mut self, slot: usize, now: Instant) {
+        if let Some(participant) = self.io.participants.get_mut(slot) {
+            participant.transport.close(now);
+        }
+        self.remove(slot, EndReason::Removed, now);
+    }
+
+    fn connected(&mut self, slot: usize, now: Instant) {
+        let Some(participant) = self.io.participants.get(slot) else { return };
+        let key = participant.key;
+        if participant.is_publisher() {
+            self.attach_publisher(slot, now)
+        } else {
+            self.attach_viewer(slot, now)
+        }
+        self.outbox.say(ShardEvent::Connected(key));
+    }
+
+    /// A session is over: nothing of it stays.
+    pub(super) fn remove(&mut self, slot: usize, reason: EndReason, now: Instant) {
+        self.send_transmits(slot);
+        let Some(participant) = self.io.participants.try_remove(slot) else { return };
+        let Participant { key, room, ufrags, role, .. } = participant;
+        self.by_key.remove(&key);
+        for ufrag in ufrags {
+            self.by_ufrag.remove(&ufrag);
+        }
+        self.by_address.retain(|_, owner| *owner != slot);
+        self.outbox.say(ShardEvent::Ended(key, reason));
+        let Some(entry) = self.io.rooms.get_mut(&room) else { return };
+        match role {
+            Role::Publisher { current, .. } => {
+                entry.publishers = entry.publishers.saturating_sub(1);
+                if let Some(id) = entry.publisher.filter(|_| current) {
+                    self.core.publisher_lost(id);
+                }
+            }
+            Role::Viewer { subscriber, .. } => {
+                entry.viewers = entry.viewers.saturating_sub(1);
+                if let Some(id) = subscriber {
+                    self.core.remove_subscriber(id);
+                }
+            }
+        }
+        self.drop_idle_room(room);
+        self.handle_core_events(now);
+    }
+}
+
+fn end_reason(reason: &CloseReason) -> EndReason {
+    match reason {
+        CloseReason::IceTimeout => EndReason::IceTimeout,
+        CloseReason::ConsentLost => EndReason::ConsentLost,
+        CloseReason::PeerClosed => EndReason::ClosedByPeer,
+        CloseReason::Local => EndReason::Removed,
+        CloseReason::HandshakeTimeout
+        | CloseReason::FingerprintMismatch
+        | CloseReason::UnsupportedCertificate
+        | CloseReason::NoSrtp
+        | CloseReason::Alert(_)
+        | CloseReason::Dtls(_) => EndReason::Dtls,
+    }
+}
