@@ -39,6 +39,7 @@ async fn main() -> anyhow::Result<()> {
     let pages = pages::routes(pages::Config {
         dev: config.dev,
         signaling_url: config.signaling_socket_url(),
+        sfu_url: config.sfu_public_url.trim_end_matches('/').to_owned(),
         version: env!("CARGO_PKG_VERSION").into(),
         connect_origins: config.other_origins(),
     });

@@ -1,7 +1,7 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
-import { launchChromium, openPage, received, relayOnly, watchConnections } from './harness/browser';
+import { launchChromium, openPage, received, relayOnly } from './harness/browser';
 import { Madang } from './harness/madang';
 import { Pages, end, id, plays, said, say } from './harness/pages';
 import { eventually } from './harness/process';
@@ -124,7 +124,7 @@ describe('what goes wrong is said in words', () => {
   });
 
   test('a viewer who comes before the publisher waits and then sees', async () => {
-    const created = await pages.create('Soon'); whip_url: string };
+    const created = await pages.create('Soon');
     const viewer = await pages.watch(created.id);
     await viewer.locator(`${id('cover')}[data-kind="not-started"]`).waitFor();
     const publisher = await openPage(browser, madang.url);

@@ -6,6 +6,7 @@ import {
   type MediaSection,
   mediaSections,
   sources,
+  withAudioNack,
   withContent,
   withStartBitrate,
 } from './sdp';
@@ -36,6 +37,15 @@ const VIDEO = [
   'a=rtpmap:96 VP8/90000',
 ];
 const SDP = lines(...SESSION, ...AUDIO, ...VIDEO);
+
+describe('withAudioNack', () => {
+  it('offers to repeat Opus, once, and nothing else', () => {
+    const offered = withAudioNack(SDP);
+    expect(offered).toContain('a=rtpmap:111 opus/48000/2\r\na=rtcp-fb:111 nack\r\n');
+    expect(offered.match(/rtcp-fb/g)).toHaveLength(1);
+    expect(withAudioNack(offered)).toBe(offered);
+  });
+});
 
 describe('mediaSections', () => {
   it('reads kind, mid, direction, owner and codecs', () => {

@@ -82,6 +82,23 @@ export function withContent(sdp: string, contents: ReadonlyMap<string, Content>)
 }
 
 /**
+ * Offers to repeat lost sound, which browsers can and do not say: at 2 % loss both ways a listener would miss one
+ * packet in 25. Only for the text that is sent; the server's answer then switches it on.
+ */
+export function withAudioNack(sdp: string): string {
+  return split(sdp)
+    .map((section) => {
+      if (!section.startsWith('m=audio')) return section;
+      return section.replace(/^a=rtpmap:(\d+) opus\/.*?(\r?\n)/gim, (line, format: string, end: string) =>
+        new RegExp(`^a=rtcp-fb:${format} nack\\r?$`, 'm').test(section)
+          ? line
+          : `${line}a=rtcp-fb:${format} nack${end}`,
+      );
+    })
+    .join('');
+}
+
+/**
  * Where the track of each m-line that sends comes from, by mid: `a=content:slides` is a screen; otherwise the first
  * m-line of a kind is camera or microphone and the second is the screen.
  */

@@ -2,7 +2,7 @@ import { captureLatency, type CaptureSource, senderClockAhead } from './capture-
 import { type LinkEvents, type LinkOptions, PeerLink, type Verdict } from './peer-link';
 import type { ApiError } from './problem';
 import { negotiateCaptureTime } from './rtp';
-import { mediaSections, sources } from './sdp';
+import { mediaSections, sources, withAudioNack } from './sdp';
 import { type LinkStats, StatsMeter } from './stats';
 import type { Source } from './types';
 
@@ -79,7 +79,7 @@ export class WhepPlayer extends PeerLink<PlayerEvents> {
   }
 
   protected override outgoing(offer: string): string {
-    return offer;
+    return withAudioNack(offer);
   }
 
   protected override incoming(answer: string): string {

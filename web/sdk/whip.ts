@@ -1,7 +1,7 @@
 import { type LinkEvents, type LinkOptions, PeerLink, type Verdict } from './peer-link';
 import type { ApiError } from './problem';
 import { negotiateCaptureTime, preferCodecs } from './rtp';
-import { type Content, withContent, withStartBitrate } from './sdp';
+import { type Content, withAudioNack, withContent, withStartBitrate } from './sdp';
 import { type LinkStats, StatsMeter } from './stats';
 import type { Source } from './types';
 
@@ -100,7 +100,7 @@ export class WhipPublisher extends PeerLink<LinkEvents> {
       contents.set(mid, slot.content);
       this.mids.set(mid, slot.source);
     });
-    return withContent(offer, contents);
+    return withContent(withAudioNack(offer), contents);
   }
 
   protected override incoming(answer: string): string {

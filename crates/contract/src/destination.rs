@@ -347,9 +347,22 @@ mod tests {
     #[test]
     fn anything_else_is_unknown() {
         for text in [
-            "", "/", "/topic", "/topic/", "/topic/-", "/app/-/other", "/topic/12/", "/topic/12/k", "/topic/12/k/ice",
-            "/topic/12/k/ice/streamer/x", "/topic/12/-/offer", "/queue/12", "/queue/sfu/par_1", "/other/12",
-            "/topic/a\n", "/topic/-/broadcast/x",
+            "",
+            "/",
+            "/topic",
+            "/topic/",
+            "/topic/-",
+            "/app/-/other",
+            "/topic/12/",
+            "/topic/12/k",
+            "/topic/12/k/ice",
+            "/topic/12/k/ice/streamer/x",
+            "/topic/12/-/offer",
+            "/queue/12",
+            "/queue/sfu/par_1",
+            "/other/12",
+            "/topic/a\n",
+            "/topic/-/broadcast/x",
         ] {
             assert_eq!(text.parse::<Address>(), Err(UnknownDestination), "{text:?}");
         }

@@ -30,7 +30,9 @@ pub enum ParseIdError {
 pub const MAX_ID_LEN: usize = 64;
 
 /// Id of a broadcast: a positive integer, at most 2^53 - 1 so that JavaScript holds it exactly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(transparent)]
 pub struct BroadcastId(pub i64);
 

@@ -48,7 +48,8 @@ impl FromStr for SecretKey {
 
     fn from_str(text: &str) -> Result<Self, ParseKeyError> {
         let rest = text.strip_prefix("sk_").or_else(|| text.strip_prefix("ok_")).ok_or(ParseKeyError)?;
-        let valid = rest.len() == 22 && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        let valid =
+            rest.len() == 22 && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         if valid { Ok(Self(text.to_owned())) } else { Err(ParseKeyError) }
     }
 }

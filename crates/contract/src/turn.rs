@@ -33,7 +33,8 @@ impl TurnSecret {
     /// The password that belongs to `username` under this secret.
     #[must_use]
     pub fn password(&self, username: &str) -> String {
-        let mut mac = Hmac::<Sha1>::new_from_slice(self.0.as_bytes()).expect("HMAC takes a key of any length");
+        let mut mac =
+            Hmac::<Sha1>::new_from_slice(self.0.as_bytes()).expect("HMAC takes a key of any length");
         mac.update(username.as_bytes());
         STANDARD.encode(mac.finalize().into_bytes())
     }

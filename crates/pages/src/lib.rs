@@ -20,6 +20,8 @@ pub struct Config {
     pub dev: bool,
     /// WebSocket URL of signaling; empty means `/streaming` of the page's own origin.
     pub signaling_url: String,
+    /// Base URL of WHEP; empty means the page's own origin.
+    pub sfu_url: String,
     /// Version of the server.
     pub version: String,
     /// Other origins that the pages may connect to (SFU and signaling in a cluster), for the content security
@@ -126,7 +128,7 @@ mod tests {
         let body: serde_json::Value =
             test::call_and_read_body_json(&app, test::TestRequest::get().uri("/config.json").to_request())
                 .await;
-        assert_eq!(body, serde_json::json!({ "dev": true, "signaling_url": "", "version": "1.2.3" }));
+        assert_eq!(body, serde_json::json!({ "dev": true, "signaling_url": "", "sfu_url": "", "version": "1.2.3" }));
         for (method, path) in
             [(Method::GET, "/nothing/here"), (Method::GET, "/../Cargo.toml"), (Method::POST, "/")]
         {

@@ -153,11 +153,12 @@ pub fn json_config(limit: usize) -> web::JsonConfig {
 pub(crate) fn rewrite_plain_errors<B: MessageBody + 'static>(
     response: ServiceResponse<B>,
 ) -> actix_web::Result<ErrorHandlerResponse<B>> {
-    let is_problem = response
+    // What actix writes by itself is plain text or nothing; anything else was written by a handler.
+    let plain = response
         .headers()
         .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(CONTENT_TYPE.as_bytes()));
-    if is_problem {
+        .is_none_or(|value| value.as_bytes().starts_with(b"text/plain"));
+    if !plain {
         return Ok(ErrorHandlerResponse::Response(response.map_into_left_body()));
     }
     let mut problem = HttpProblem::plain(response.status());

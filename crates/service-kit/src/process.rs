@@ -63,7 +63,7 @@ impl Default for Process {
         Self {
             http: (Ipv4Addr::UNSPECIFIED, 8080).into(),
             admin: (Ipv4Addr::LOCALHOST, 9090).into(),
-            log: "info,actix_server=warn".into(),
+            log: "info,actix_server=warn,actix_http=off".into(),
             log_format: LogFormat::Text,
             drain_secs: 10,
         }

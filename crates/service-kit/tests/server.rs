@@ -109,3 +109,26 @@ fn a_taken_port_names_its_setting() {
     let error = Server::bind(Listen { http: LOCAL, https: None, admin: first.admin_addr() }).unwrap_err();
     assert!(error.to_string().contains("`admin_port`"), "{error}");
 }
+
+#[tokio::test]
+async fn an_error_page_that_a_handler_wrote_stays() {
+    let server = Server::bind(Listen { http: LOCAL, https: None, admin: LOCAL }).unwrap();
+    let url = format!("http://{}/page", server.http_addr());
+    let routes = Routes::new(|config| {
+        let page = || async { HttpResponse::NotFound().content_type("text/html; charset=utf-8").body("<p>no") };
+        config.route("/page", web::get().to(page));
+    });
+    let shutdown = CancellationToken::new();
+    let served = tokio::spawn(server.serve(
+        vec![routes],
+        Cors::Any,
+        Readiness::default(),
+        Registry::default(),
+        shutdown.clone(),
+        Duration::from_secs(1),
+    ));
+    let response = reqwest::get(url).await.unwrap();
+    assert_eq!((response.status().as_u16(), response.text().await.unwrap().as_str()), (404, "<p>no"));
+    shutdown.cancel();
+    served.await.unwrap().unwrap();
+}

@@ -1,5 +1,6 @@
 import { type ReactNode, useEffect, useState } from 'react';
 import { type Source, WhepPlayer } from '../../sdk';
+import { playEndpoint } from '../lib/api';
 import { useMedia, useNow, useTracks } from '../lib/hooks';
 import { useCatalogue } from '../store/catalogue';
 import { Guest } from '../store/guest';
@@ -81,7 +82,7 @@ function playPreview(id: number, show: (track: MediaStreamTrack | null) => void)
   let again: ReturnType<typeof setTimeout> | undefined;
   const open = (): void => {
     const own = new WhepPlayer({
-      url: `/whep/${id}?preview=1`,
+      url: async () => `${await playEndpoint(id)}?preview=1`,
       token: guest.token,
       iceServers: guest.iceServers,
     });

@@ -5,10 +5,11 @@ import { MetaApi, signalingUrl } from '../../sdk';
 export interface ServerConfig {
   dev: boolean;
   signaling_url: string;
+  sfu_url: string;
   version: string;
 }
 
-const DEFAULTS: ServerConfig = { dev: false, signaling_url: '', version: '' };
+const DEFAULTS: ServerConfig = { dev: false, signaling_url: '', sfu_url: '', version: '' };
 
 /** The meta service of this origin. */
 export const api = new MetaApi();
@@ -30,6 +31,11 @@ async function loadConfig(): Promise<ServerConfig> {
   const config = { ...DEFAULTS, ...answer };
   useServer.setState({ config });
   return config;
+}
+
+/** The WHEP URL of a broadcast. */
+export async function playEndpoint(id: number): Promise<string> {
+  return `${(await serverConfig()).sfu_url}/whep/${id}`;
 }
 
 /** The URL of signaling. */

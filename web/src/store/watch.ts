@@ -11,7 +11,7 @@ import {
   type Source,
   WhepPlayer,
 } from '../../sdk';
-import { api } from '../lib/api';
+import { api, playEndpoint } from '../lib/api';
 import { merge } from './catalogue';
 import { Guest } from './guest';
 import { enterRoom, useRoom } from './room';
@@ -95,7 +95,7 @@ class Viewing {
   constructor(private readonly id: number) {
     this.guest = new Guest(id);
     this.player = new WhepPlayer({
-      url: `/whep/${id}`,
+      url: () => playEndpoint(id),
       token: this.guest.token,
       iceServers: this.guest.iceServers,
       iceTransportPolicy: relayOnly() ? 'relay' : 'all',
