@@ -39,7 +39,7 @@ web/dist/index.html: web/node_modules/.installed $(WEB_SOURCES)
 deps: ## Debian packages that the tests need, where missing
 	scripts/install-test-deps
 
-test: deps lint test-rust test-web test-e2e ## Everything that CI runs
+test: deps lint test-rust test-web test-api test-e2e ## Everything that CI runs
 	echo "all suites passed"
 
 lint: web/dist/index.html ## Formatting, lints, docs, licences
@@ -50,6 +50,9 @@ lint: web/dist/index.html ## Formatting, lints, docs, licences
 
 test-rust: web/dist/index.html ## Unit, property and service tests, on a real Postgres
 	cargo test --workspace --locked
+
+test-api: ## Generated requests against the OpenAPI document
+	meta-service/tests/schemathesis.sh
 
 test-web: web/node_modules/.installed ## Type check, lint and unit tests of the pages
 	cd web

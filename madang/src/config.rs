@@ -3,11 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use contract::key::SecretKey;
+use contract::token::{MIN_SECRET_LEN, TokenKeys};
 use serde::{Deserialize, Serialize};
 use service_kit::config::{self, ConfigError, Secret};
 use service_kit::telemetry::LogFormat;
+
+use crate::token::Token;
 
 /// Live streaming and group calls in one process: REST, signaling, TURN relay, SFU and the pages.
 ///
@@ -16,12 +19,15 @@ use service_kit::telemetry::LogFormat;
 #[derive(Debug, Parser, Serialize)]
 #[command(version)]
 pub(crate) struct Flags {
+    #[command(subcommand)]
+    #[serde(skip)]
+    pub(crate) command: Option<Command>,
     /// Configuration file (TOML) [env: MADANG_CONFIG]
-    #[arg(long)]
+    #[arg(long, global = true)]
     #[serde(skip)]
     pub(crate) config: Option<PathBuf>,
     /// Development mode: open to everyone, makes its own secrets
-    #[arg(long)]
+    #[arg(long, global = true)]
     #[serde(skip_serializing_if = "is_false")]
     dev: bool,
     /// Publish a demo broadcast from the start
@@ -53,7 +59,7 @@ pub(crate) struct Flags {
     #[serde(skip_serializing_if = "Option::is_none")]
     turn_port: Option<u16>,
     /// Folder for the database and the development secrets [default: data]
-    #[arg(long)]
+    #[arg(long, global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     data_dir: Option<PathBuf>,
     /// Address that browsers reach this machine at; may be given several times [default: all of its own]
@@ -72,6 +78,12 @@ pub(crate) struct Flags {
     #[arg(long, conflicts_with = "tls_cert")]
     #[serde(skip_serializing_if = "is_false")]
     tls_self_signed: bool,
+}
+
+/// What else the binary does than serve.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Token(Token),
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)]
@@ -137,7 +149,7 @@ impl Default for Config {
             token_secret_previous: Secret::default(),
             turn_secret: Secret::default(),
             turn_secret_previous: Secret::default(),
-            log: "info".into(),
+            log: "info,actix_server=warn,actix_http=off".into(),
             log_format: LogFormat::Text,
             drain_secs: 10,
         }
@@ -145,13 +157,26 @@ impl Default for Config {
 }
 
 impl Config {
-    /// All layers: defaults, the file, the environment, the flags.
+    /// All layers: defaults, the file, the environment, the flags; with all that serving needs.
     pub(crate) fn load(flags: &Flags, env: &[(String, String)]) -> Result<Self, ConfigError> {
-        let named = env.iter().find(|(name, _)| name == "MADANG_CONFIG");
-        let file = flags.config.clone().or(named.map(|(_, path)| path.into()));
-        let config: Self = config::load(file.as_deref(), "MADANG_", env.iter().cloned(), flags)?;
+        let config = Self::layers(flags, env)?;
         config.validate()?;
         Ok(config)
+    }
+
+    /// The same layers, for a command that serves nothing and asks only for what it needs.
+    pub(crate) fn layers(flags: &Flags, env: &[(String, String)]) -> Result<Self, ConfigError> {
+        let named = env.iter().find(|(name, _)| name == "MADANG_CONFIG");
+        let file = flags.config.clone().or(named.map(|(_, path)| path.into()));
+        config::load(file.as_deref(), "MADANG_", env.iter().cloned(), flags)
+    }
+
+    /// The keys that sign and verify tokens.
+    pub(crate) fn token_keys(&self) -> Result<TokenKeys, ConfigError> {
+        let previous = Some(self.token_secret_previous.reveal()).filter(|secret| !secret.is_empty());
+        TokenKeys::new(self.token_secret.reveal(), previous).map_err(|_| {
+            ConfigError::value("token_secret", format!("needs at least {MIN_SECRET_LEN} bytes"))
+        })
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
@@ -165,6 +190,7 @@ impl Config {
         if self.token_secret.is_empty() {
             return Err(ConfigError::value("token_secret", missing));
         }
+        self.token_keys()?;
         if self.turn_secret.is_empty() {
             return Err(ConfigError::value("turn_secret", missing));
         }
