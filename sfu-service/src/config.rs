@@ -45,7 +45,8 @@ pub struct Config {
     /// Origins whose pages may call, outside the development mode.
     #[serde(deserialize_with = "service_kit::config::list")]
     pub allowed_origins: Vec<String>,
-    /// STUN and TURN servers (`turn:host:port?transport=udp`) that WHIP and WHEP answers name in `Link`.
+    /// STUN and TURN servers (`turn:host:port?transport=udp`) that WHIP and WHEP answers name in `Link`. `{host}`
+    /// stands for the host of the request.
     #[serde(deserialize_with = "service_kit::config::list")]
     pub ice_urls: Vec<String>,
     /// Secret shared with the TURN relay, for the credentials in `Link`; empty leaves TURN servers out.
@@ -54,17 +55,21 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// Caps of a node: what is over is refused with 503 and Retry-After.
+/// Caps of a node: what is over is refused in words, with Retry-After.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// WHIP and WHEP sessions together.
+    /// WHIP and WHEP sessions together; 503 beyond.
     pub max_sessions: usize,
+    /// Sessions of one source that are opened and not connected yet; 429 beyond. The source is the address that the
+    /// HTTP connection comes from (with IPv6 its /64): behind a proxy that is the proxy, for everybody. Each gives
+    /// its place back when it connects, and after 15 s without a check.
+    pub max_half_open_per_source: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_sessions: 2_000 }
+        Self { max_sessions: 2_000, max_half_open_per_source: 64 }
     }
 }
 
@@ -123,6 +128,9 @@ impl Config {
         }
         if self.limits.max_sessions == 0 {
             return Err(ConfigError::value("limits.max_sessions", "at least 1"));
+        }
+        if self.limits.max_half_open_per_source == 0 {
+            return Err(ConfigError::value("limits.max_half_open_per_source", "at least 1"));
         }
         Ok(())
     }
@@ -195,7 +203,9 @@ mod tests {
         assert_eq!(refused(&Config { signaling_url: "http://x".into(), ..config() }), "signaling_url");
         assert_eq!(refused(&Config { public_url: "x".into(), ..config() }), "public_url");
         assert_eq!(refused(&Config { ice_urls: vec!["http://x".into()], ..config() }), "ice_urls");
-        let limits = Limits { max_sessions: 0 };
+        let limits = Limits { max_sessions: 0, ..Limits::default() };
         assert_eq!(refused(&Config { limits, ..config() }), "limits.max_sessions");
+        let limits = Limits { max_half_open_per_source: 0, ..Limits::default() };
+        assert_eq!(refused(&Config { limits, ..config() }), "limits.max_half_open_per_source");
     }
 }

@@ -6,6 +6,7 @@
 //! told them once and are not renegotiated.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,6 +18,7 @@ use contract::room::Room;
 use rand::Rng;
 use transport::sdp::CodecFormat;
 
+use crate::config::Limits;
 use crate::shard::Published;
 
 /// Names a session inside this process, for good: keys are not used twice.
@@ -93,6 +95,7 @@ pub(crate) struct Session {
     pub(crate) remote_ufrag: String,
     /// When it was opened.
     pub(crate) opened_at: Instant,
+    source: IpAddr,
     connected: bool,
 }
 
@@ -136,6 +139,8 @@ pub(crate) struct NewSession {
     pub(crate) broadcast: BroadcastId,
     /// Publisher or viewer.
     pub(crate) kind: Kind,
+    /// Whom it counts for while it is not connected.
+    pub(crate) source: IpAddr,
     /// Who opens it.
     pub(crate) bearer: Option<BearerHash>,
     /// Entity tag.
@@ -180,14 +185,19 @@ struct Media {
     last_at: DateTime<Utc>,
 }
 
-/// The node is at its limit of sessions.
+/// Why no session is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Full;
+pub(crate) enum Refused {
+    /// The node is at its limit of sessions.
+    Full,
+    /// The source has as many sessions that are not connected as one may have.
+    HalfOpen,
+}
 
 /// Sessions and rooms of this node.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    max_sessions: usize,
+    limits: Limits,
     load: Vec<usize>,
     next_key: u64,
     sessions: HashMap<SessionId, Session>,
@@ -196,10 +206,10 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// An empty registry over `shards` shards (at least one) with at most `max_sessions` sessions.
-    pub(crate) fn new(shards: usize, max_sessions: usize) -> Self {
+    /// An empty registry over `shards` shards (at least one).
+    pub(crate) fn new(shards: usize, limits: Limits) -> Self {
         Self {
-            max_sessions,
+            limits,
             load: vec![0; shards.max(1)],
             next_key: 1,
             sessions: HashMap::new(),
@@ -214,14 +224,28 @@ impl Registry {
         (publishers, self.sessions.len() - publishers)
     }
 
-    /// Whether one more session may come.
-    pub(crate) fn has_room(&self) -> bool {
-        self.sessions.len() < self.max_sessions
+    /// Whether a viewer may come from `source`.
+    pub(crate) fn may_play(&self, source: IpAddr) -> Result<(), Refused> {
+        if self.has_room() { self.may_open(source) } else { Err(Refused::Full) }
     }
 
-    /// Whether a publisher of `broadcast` may come: whoever replaces a session needs no place of its own in the end.
-    pub(crate) fn may_publish(&self, broadcast: BroadcastId) -> bool {
-        self.has_room() || self.rooms.get(&broadcast).is_some_and(|room| room.publisher.is_some())
+    /// Whether a publisher of `broadcast` may come from `source`: whoever replaces a session needs no place of its
+    /// own in the end.
+    pub(crate) fn may_publish(&self, broadcast: BroadcastId, source: IpAddr) -> Result<(), Refused> {
+        let replaces = self.rooms.get(&broadcast).is_some_and(|room| room.publisher.is_some());
+        if replaces || self.has_room() { self.may_open(source) } else { Err(Refused::Full) }
+    }
+
+    fn has_room(&self) -> bool {
+        self.sessions.len() < self.limits.max_sessions
+    }
+
+    /// A session that never connects holds a transport for 15 s: nobody gets many of them. Counted each time: there
+    /// are few sessions, and no second count can go wrong.
+    fn may_open(&self, source: IpAddr) -> Result<(), Refused> {
+        let half_open = |session: &&Session| !session.connected && session.source == source;
+        let count = self.sessions.values().filter(half_open).count();
+        if count < self.limits.max_half_open_per_source { Ok(()) } else { Err(Refused::HalfOpen) }
     }
 
     /// A session by its id.
@@ -252,22 +276,20 @@ impl Registry {
         self.rooms.get(&broadcast).map_or_else(|| self.emptiest(), |room| room.home)
     }
 
-    /// Takes in a publisher admitted with `key_revision`, answered with the addresses of shard `home`. An earlier session that did not connect yet is removed;
-    /// one that did goes on until the new one connects.
+    /// Takes in a publisher admitted with `key_revision`, answered with the addresses of shard `home`. An
+    /// earlier session that did not connect yet is removed; one that did goes on until the new one connects.
     pub(crate) fn open_publisher(
         &mut self,
         new: NewSession,
         home: usize,
         key_revision: i64,
         rng: &mut impl Rng,
-    ) -> Result<(Placed, Option<Removal>), Full> {
+    ) -> Result<(Placed, Option<Removal>), Refused> {
         // Two publishers came at once and were answered with different shards: the later one comes again.
         if self.rooms.get(&new.broadcast).is_some_and(|room| room.home != home) {
-            return Err(Full);
+            return Err(Refused::Full);
         }
-        if !self.may_publish(new.broadcast) {
-            return Err(Full);
-        }
+        self.may_publish(new.broadcast, new.source)?;
         let room = self.rooms.entry(new.broadcast).or_insert_with(|| RoomState::new(home, rng));
         room.key_revision = key_revision;
         room.ended = false;
@@ -282,10 +304,8 @@ impl Registry {
     }
 
     /// Takes in a viewer that was answered with the addresses of `shard`. Nothing if the room has gone meanwhile.
-    pub(crate) fn open_viewer(&mut self, new: NewSession, shard: usize) -> Result<Option<Placed>, Full> {
-        if !self.has_room() {
-            return Err(Full);
-        }
+    pub(crate) fn open_viewer(&mut self, new: NewSession, shard: usize) -> Result<Option<Placed>, Refused> {
+        self.may_play(new.source)?;
         if self.playable(new.broadcast).is_none() {
             return Ok(None);
         }
@@ -295,9 +315,19 @@ impl Registry {
     fn insert(&mut self, new: NewSession, shard: usize) -> Placed {
         let key = SessionKey(self.next_key);
         self.next_key += 1;
-        let NewSession { id, broadcast, kind, bearer, etag, remote_ufrag, now: opened_at } = new;
-        let session =
-            Session { key, broadcast, shard, kind, bearer, etag, remote_ufrag, opened_at, connected: false };
+        let NewSession { id, broadcast, kind, source, bearer, etag, remote_ufrag, now: opened_at } = new;
+        let session = Session {
+            key,
+            broadcast,
+            shard,
+            kind,
+            bearer,
+            etag,
+            remote_ufrag,
+            opened_at,
+            source,
+            connected: false,
+        };
         self.ids.insert(key, id.clone());
         self.sessions.insert(id, session);
         if let Some(load) = self.load.get_mut(shard) {

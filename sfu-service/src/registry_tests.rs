@@ -1,3 +1,4 @@
+use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use rand::SeedableRng as _;
@@ -8,6 +9,7 @@ use transport::sdp::H264Profile;
 use super::*;
 
 const ROOM: BroadcastId = BroadcastId(7);
+const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 struct Fixture {
     registry: Registry,
@@ -25,7 +27,10 @@ fn at(seconds: i64) -> DateTime<Utc> {
 
 impl Fixture {
     fn new(max_sessions: usize) -> Self {
-        Self { registry: Registry::new(2, max_sessions), rng: StdRng::seed_from_u64(1) }
+        Self {
+            registry: Registry::new(2, Limits { max_sessions, ..Limits::default() }),
+            rng: StdRng::seed_from_u64(1),
+        }
     }
 
     fn session(&mut self, kind: Kind) -> NewSession {
@@ -33,6 +38,7 @@ impl Fixture {
             id: SessionId::random(&mut self.rng),
             broadcast: ROOM,
             kind,
+            source: SOURCE,
             bearer: None,
             etag: "\"1\"".into(),
             remote_ufrag: "abcd".into(),
@@ -194,10 +200,29 @@ fn a_full_node_refuses_all_but_a_publisher_who_comes_back() {
     fixture.viewer(None, false, vec![CodecFormat::Vp8]);
     let new = fixture.session(Kind::Viewer { subject: None, preview: false, decodes: Vec::new() });
     assert!(fixture.registry.open_viewer(new, 0).is_err());
-    assert!(fixture.registry.may_publish(ROOM) && !fixture.registry.may_publish(BroadcastId(8)));
+    assert_eq!(fixture.registry.may_publish(ROOM, SOURCE), Ok(()));
+    assert_eq!(fixture.registry.may_publish(BroadcastId(8), SOURCE), Err(Refused::Full));
     let (_, placed, _) = fixture.publisher(CodecFormat::Vp8, 1);
     assert_eq!(fixture.registry.connected(placed.key).len(), 1);
     assert_eq!(fixture.registry.counts(), (1, 1));
+}
+
+#[test]
+fn sessions_that_do_not_connect_are_capped_by_source() {
+    let mut fixture = Fixture::new(10);
+    fixture.registry.limits.max_half_open_per_source = 2;
+    fixture.live();
+    let first = fixture.viewer(None, false, Vec::new());
+    let second = fixture.viewer(None, false, Vec::new());
+    let new = fixture.session(Kind::Viewer { subject: None, preview: false, decodes: Vec::new() });
+    assert_eq!(fixture.registry.open_viewer(new, 0).unwrap_err(), Refused::HalfOpen);
+    assert_eq!(fixture.registry.may_publish(ROOM, SOURCE), Err(Refused::HalfOpen));
+    assert_eq!(fixture.registry.may_play(Ipv4Addr::BROADCAST.into()), Ok(()), "others may come");
+    fixture.registry.connected(first.key);
+    fixture.viewer(None, false, Vec::new());
+    assert_eq!(fixture.registry.may_play(SOURCE), Err(Refused::HalfOpen));
+    fixture.registry.closed(second.key);
+    assert_eq!(fixture.registry.may_play(SOURCE), Ok(()));
 }
 
 #[test]

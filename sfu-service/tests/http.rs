@@ -101,12 +101,46 @@ async fn a_full_or_leaving_node_says_so_early() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_source_whose_sessions_never_connect_is_slowed_down() {
+    let sfu = Sfu::with(|config| config.limits.max_half_open_per_source = 2).await;
+    (1..=3).for_each(|broadcast| sfu.meta.set(broadcast, Status::Ready));
+    let publish = |broadcast: i64| {
+        let sfu = &sfu;
+        async move { sfu.post(&format!("/whip/{broadcast}"), Some(KEY), &offer("sendonly")).await }
+    };
+    let first = publish(1).await;
+    assert_eq!(first.status(), StatusCode::CREATED);
+    assert_eq!(publish(2).await.status(), StatusCode::CREATED);
+    let refused = publish(3).await;
+    assert!(header(&refused, "retry-after").parse::<u32>().is_ok());
+    let words = problem(refused, StatusCode::TOO_MANY_REQUESTS).await;
+    assert!(words.contains("have not connected"), "{words}");
+    let viewer = sfu.post("/whep/1", None, &offer("recvonly")).await;
+    problem(viewer, StatusCode::TOO_MANY_REQUESTS).await;
+    assert_eq!(sfu.metric("sfu_requests_refused_total{reason=\"half_open\"}").await, 2);
+    assert_eq!(sfu.metric("sfu_sessions_opened_total{role=\"Publisher\"}").await, 2);
+
+    // A session that has gone gives its place back.
+    let url = format!("{}{}", sfu.base, header(&first, "location"));
+    assert_eq!(sfu.http.delete(url).bearer_auth(KEY).send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(publish(3).await.status(), StatusCode::CREATED);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn options_say_what_is_taken_to_anyone() {
-    let sfu = Sfu::with(|config| config.ice_urls = vec!["stun:192.0.2.1:3478".into()]).await;
+    let sfu = Sfu::with(|config| {
+        config.ice_urls = vec!["stun:{host}:3478".into(), "turn:{host}:3478?transport=udp".into()];
+        config.turn_secret =
+            service_kit::config::Secret::new("a secret between this node and the relay".into());
+    })
+    .await;
     for path in ["/whip/1", "/whep/1"] {
         let plain = sfu.http.request(Method::OPTIONS, format!("{}{path}", sfu.base)).send().await.unwrap();
         assert_eq!(plain.status(), StatusCode::NO_CONTENT);
         assert_eq!(header(&plain, "accept-post"), "application/sdp");
+        // A browser refuses a configuration with a TURN server that comes without credentials.
+        let links: Vec<_> = plain.headers().get_all("link").iter().collect();
+        assert_eq!(links, ["<stun:127.0.0.1:3478>; rel=\"ice-server\""]);
         let preflight = sfu
             .http
             .request(Method::OPTIONS, format!("{}{path}", sfu.base))
@@ -124,6 +158,11 @@ async fn options_say_what_is_taken_to_anyone() {
     let request = request.header("origin", "https://example.org").bearer_auth(KEY);
     let response = request.body(offer("sendonly")).send().await.unwrap();
     let exposed = header(&response, "access-control-expose-headers").to_lowercase();
+    let links: Vec<_> =
+        response.headers().get_all("link").iter().map(|link| link.to_str().unwrap()).collect();
+    let [_, turn] = links[..] else { panic!("{links:?}") };
+    assert!(turn.starts_with("<turn:127.0.0.1:3478?transport=udp>; rel=\"ice-server\"; username="), "{turn}");
+    assert!(turn.contains("; credential=\""), "{turn}");
     for name in ["location", "link", "etag"] {
         assert!(exposed.contains(name), "{exposed}");
     }

@@ -85,6 +85,32 @@ async fn a_publisher_who_comes_back_goes_on_for_the_viewers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_comes_later_reaches_those_who_watch_already() {
+    let sfu = Sfu::start().await;
+    // One video, as an encoder sends it; the viewer has a line more than that.
+    let (publisher, camera) = live(&sfu).await;
+    let mut viewer = Peer::play_lines(&sfu, "/whep/1", 2).await;
+    let first = viewer.packet().await.header.ssrc;
+    drop(camera);
+    publisher.connection.close().await.unwrap();
+    sfu.meta.reported(|report| report.broadcasts.iter().any(|one| one.state == MediaState::Lost)).await;
+
+    // The same key comes back with a camera and a screen.
+    let (_again, tracks) = Peer::publish_tracks(&sfu, "/whip/1", 2).await;
+    let _cameras: Vec<Camera> = tracks.into_iter().map(|track| Camera::start(track, 1_000_000)).collect();
+    let both = async {
+        let mut seen = [false; 2];
+        while seen != [true; 2] {
+            let packet = viewer.packet().await;
+            if number(&packet) >= 1_000_000 {
+                seen[usize::from(packet.header.ssrc != first)] = true;
+            }
+        }
+    };
+    tokio::time::timeout(common::PATIENCE, both).await.expect("the screen has not come");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn delete_and_orders_of_meta_end_everybody() {
     let sfu = Sfu::start().await;
     let (publisher, camera) = live(&sfu).await;

@@ -1,12 +1,12 @@
 //! What the answers to WHIP and WHEP offers have in common.
 
-use actix_web::HttpResponse;
 use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse};
 use contract::id::BroadcastId;
 use service_kit::HttpProblem;
 
 use super::FRAGMENT;
-use super::request::SDP;
+use super::request::{SDP, host};
 use crate::node::{Node, Opened, Resource};
 
 /// The broadcast of a path. A name that cannot be one is a broadcast that is not there.
@@ -15,7 +15,7 @@ pub(super) fn broadcast_id(segment: &str) -> Result<BroadcastId, HttpProblem> {
 }
 
 /// 201 with the answer. The location is relative, so that it holds behind any proxy.
-pub(super) fn created(node: &Node, opened: Opened) -> HttpResponse {
+pub(super) fn created(node: &Node, request: &HttpRequest, opened: Opened) -> HttpResponse {
     let kind = match opened.resource {
         Resource::Whip => "whip",
         Resource::Whep => "whep",
@@ -28,20 +28,20 @@ pub(super) fn created(node: &Node, opened: Opened) -> HttpResponse {
         .insert_header((header::HeaderName::from_static("accept-patch"), FRAGMENT))
         // The session's URL is a secret of its own.
         .insert_header((header::CACHE_CONTROL, "no-store"));
-    for link in node.ice_links(Some(opened.session.as_str())) {
+    for link in node.ice_links(Some(opened.session.as_str()), host(request)) {
         response.append_header((header::LINK, link));
     }
     response.body(opened.sdp)
 }
 
-/// The answer to OPTIONS of an endpoint. Nobody is asked who he is, so servers that need credentials are named
-/// without.
-pub(super) fn endpoint_options(node: &Node) -> HttpResponse {
+/// The answer to OPTIONS of an endpoint. Nobody is asked who he is, so servers that need credentials are left
+/// out.
+pub(super) fn endpoint_options(node: &Node, request: &HttpRequest) -> HttpResponse {
     let mut response = HttpResponse::NoContent();
     response
         .insert_header((header::ALLOW, "POST, OPTIONS"))
         .insert_header((header::HeaderName::from_static("accept-post"), SDP));
-    for link in node.ice_links(None) {
+    for link in node.ice_links(None, host(request)) {
         response.append_header((header::LINK, link));
     }
     response.finish()

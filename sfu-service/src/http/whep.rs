@@ -9,7 +9,7 @@ use serde::Deserialize;
 use service_kit::HttpProblem;
 
 use super::offer::{broadcast_id, created, endpoint_options};
-use super::request::{SDP, bearer, require_type, text_body};
+use super::request::{SDP, bearer, require_type, source, text_body};
 use crate::node::{Node, Resource, Viewer};
 
 /// The query of `POST /whep/{broadcast}`: an extension of ours.
@@ -31,20 +31,25 @@ pub(super) async fn post(
         let broadcast = broadcast_id(&path)?;
         let subject = authorise(&node, &request, broadcast)?;
         require_type(&request, SDP)?;
-        node.require_capacity(Resource::Whep, broadcast)?;
+        let source = source(&request);
+        node.require_capacity(Resource::Whep, broadcast, source)?;
         let offer = text_body(payload).await?;
         let preview = query.preview.as_deref() == Some("1");
-        let viewer = Viewer { subject, preview, bearer: bearer(&request) };
+        let viewer = Viewer { source, subject, preview, bearer: bearer(&request) };
         let answer = node.play(broadcast, viewer, &offer).await?;
-        Ok(created(&node, answer))
+        Ok(created(&node, &request, answer))
     })
     .await
 }
 
 /// `OPTIONS /whep/{broadcast}`.
-pub(super) async fn options(node: Data<Node>, path: Path<String>) -> Result<HttpResponse, HttpProblem> {
+pub(super) async fn options(
+    node: Data<Node>,
+    path: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, HttpProblem> {
     broadcast_id(&path)?;
-    Ok(endpoint_options(&node))
+    Ok(endpoint_options(&node, &request))
 }
 
 /// The subject of the viewer's token. In the development mode nobody needs one; whoever sends one that is not

@@ -6,7 +6,7 @@ use contract::key::SecretKey;
 use service_kit::HttpProblem;
 
 use super::offer::{broadcast_id, created, endpoint_options};
-use super::request::{SDP, bearer, require_type, text_body};
+use super::request::{SDP, bearer, require_type, source, text_body};
 use crate::node::{Node, Resource};
 
 /// `POST /whip/{broadcast}`: offer in, answer out.
@@ -23,16 +23,21 @@ pub(super) async fn post(
             .parse()
             .map_err(|_| HttpProblem::unauthorized("the bearer is not a stream key"))?;
         require_type(&request, SDP)?;
-        node.require_capacity(Resource::Whip, broadcast)?;
+        let source = source(&request);
+        node.require_capacity(Resource::Whip, broadcast, source)?;
         let offer = text_body(payload).await?;
-        let answer = node.publish(broadcast, &key, &offer).await?;
-        Ok(created(&node, answer))
+        let answer = node.publish(broadcast, source, &key, &offer).await?;
+        Ok(created(&node, &request, answer))
     })
     .await
 }
 
 /// `OPTIONS /whip/{broadcast}`.
-pub(super) async fn options(node: Data<Node>, path: Path<String>) -> Result<HttpResponse, HttpProblem> {
+pub(super) async fn options(
+    node: Data<Node>,
+    path: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, HttpProblem> {
     broadcast_id(&path)?;
-    Ok(endpoint_options(&node))
+    Ok(endpoint_options(&node, &request))
 }

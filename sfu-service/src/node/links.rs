@@ -5,9 +5,14 @@ use contract::turn::{CREDENTIAL_TTL_SECS, TurnSecret};
 use super::Node;
 use crate::bearer;
 
+/// Stands in `ice_urls` for the host of the request.
+const HOST: &str = "{host}";
+
 impl Node {
-    /// `Link` values that name the ICE servers; with credentials for `user`, without where nobody is known.
-    pub(crate) fn ice_links(&self, user: Option<&str>) -> Vec<String> {
+    /// `Link` values that name the ICE servers to a client that reached this node as `host`. TURN servers come with
+    /// credentials for `user`, and not at all where nobody is known: browsers refuse a configuration that names
+    /// such a server without them.
+    pub(crate) fn ice_links(&self, user: Option<&str>, host: Option<&str>) -> Vec<String> {
         let secret = &self.config.turn_secret;
         let credential = user.filter(|_| !secret.is_empty()).map(|user| {
             let expiry = service_kit::unix_now() + CREDENTIAL_TTL_SECS;
@@ -16,13 +21,18 @@ impl Node {
             TurnSecret::new(secret.reveal().to_owned()).credential(&name, expiry)
         });
         let link = |url: &String| {
+            let url = match host {
+                Some(host) => url.replace(HOST, host),
+                None if url.contains(HOST) => return None,
+                None => url.clone(),
+            };
             let is_turn = url.starts_with("turn");
             match &credential {
                 Some(credential) if is_turn => Some(format!(
                     "<{url}>; rel=\"ice-server\"; username=\"{}\"; credential=\"{}\"; credential-type=\"password\"",
                     credential.username, credential.password
                 )),
-                None if is_turn && user.is_some() => None,
+                None if is_turn => None,
                 _ => Some(format!("<{url}>; rel=\"ice-server\"")),
             }
         };

@@ -13,7 +13,7 @@ mod problem;
 mod session;
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -28,7 +28,7 @@ use transport::sdp::Local;
 use transport::{IceCredentials, Identity};
 
 pub(crate) use self::open::{Opened, Viewer};
-use self::problem::{RETRY_AFTER, full};
+use self::problem::{RETRY_AFTER, refused};
 pub(crate) use self::session::{Access, Patched};
 use crate::config::Config;
 use crate::meta::MetaClient;
@@ -84,7 +84,7 @@ pub(crate) struct Parts {
 impl Node {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { config, id, keys, meta, metrics, identity, shards, addresses } = parts;
-        let registry = Mutex::new(Registry::new(shards.len(), config.limits.max_sessions));
+        let registry = Mutex::new(Registry::new(shards.len(), config.limits.clone()));
         Self {
             config,
             id,
@@ -136,6 +136,7 @@ impl Node {
                 409 | 410 => "conflict",
                 412 | 428 => "precondition",
                 413 | 415 => "media_type",
+                429 => "half_open",
                 503 => "unavailable",
                 _ => "other",
             };
@@ -144,21 +145,22 @@ impl Node {
         result
     }
 
-    /// Refuses early when the node is full or leaving.
+    /// Refuses early when the node is full or leaving, or when `source` has too many sessions that do not connect.
     pub(crate) fn require_capacity(
         &self,
         resource: Resource,
         broadcast: BroadcastId,
+        source: IpAddr,
     ) -> Result<(), HttpProblem> {
         if self.draining.load(Ordering::Relaxed) {
             return Err(HttpProblem::unavailable("this server is being restarted", RETRY_AFTER));
         }
         let registry = self.registry();
         let may_come = match resource {
-            Resource::Whip => registry.may_publish(broadcast),
-            Resource::Whep => registry.has_room(),
+            Resource::Whip => registry.may_publish(broadcast, source),
+            Resource::Whep => registry.may_play(source),
         };
-        if may_come { Ok(()) } else { Err(full()) }
+        may_come.map_err(refused)
     }
 
     /// Our side of a new session.

@@ -1,22 +1,28 @@
 //! Admission, negotiation and placement of a new session.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use contract::destination::Source;
 use contract::id::{BroadcastId, SessionId};
 use contract::key::SecretKey;
 use contract::rest::Status;
 use rand::RngExt as _;
 use service_kit::HttpProblem;
 use tokio::sync::oneshot;
-use transport::sdp::{self, Local, Offer, PlayTrack, PublishMedia, PublishOptions, Remote, Setup};
+use transport::sdp::{
+    self, CodecFormat, Local, MediaKind, MediaSection, Offer, PlayAnswer, PlayMedia, PlayTrack, PublishMedia,
+    PublishOptions, Remote, Setup,
+};
 
 use super::problem::{
-    RETRY_AFTER, closed, full, guarded, internal, meta_problem, no_publisher, sdp_problem, undecodable,
+    RETRY_AFTER, closed, guarded, internal, meta_problem, no_publisher, refused, sdp_problem, undecodable,
 };
 use super::{Node, Resource, SHARD_TIMEOUT, new_etag};
 use crate::bearer;
-use crate::registry::{Formats, Full, Kind, NewSession, Placed, Removal, SOURCES, slot};
+use crate::metrics::{Role, RoleName};
+use crate::registry::{Formats, Kind, NewSession, Placed, Playable, Removal, SOURCES, slot};
 use crate::shard::{self, Command, Join, JoinRole, Published, Subscription};
 
 /// A session that has been opened.
@@ -37,6 +43,8 @@ pub(crate) struct Opened {
 /// Who wants to watch.
 #[derive(Debug)]
 pub(crate) struct Viewer<'a> {
+    /// Whom it counts for until it is connected.
+    pub(crate) source: IpAddr,
     /// Subject of the token.
     pub(crate) subject: Option<String>,
     /// A preview, not counted.
@@ -50,6 +58,7 @@ impl Node {
     pub(crate) async fn publish(
         &self,
         broadcast: BroadcastId,
+        source: IpAddr,
         key: &SecretKey,
         offer: &str,
     ) -> Result<Opened, HttpProblem> {
@@ -71,6 +80,7 @@ impl Node {
             id: session.clone(),
             broadcast,
             kind: Kind::Publisher(published.clone()),
+            source,
             bearer: Some(bearer::hash(key.reveal())),
             etag: etag.clone(),
             remote_ufrag: answer.remote.ice.ufrag.clone(),
@@ -79,7 +89,7 @@ impl Node {
         let (placed, stale) = self
             .registry()
             .open_publisher(new, home, admitted.key_revision, &mut rand::rng())
-            .map_err(|Full| full())?;
+            .map_err(refused)?;
         self.remove(stale);
         self.join(&placed, broadcast, &local, &answer.remote, JoinRole::Publisher(published)).await?;
         tracing::info!(room.id = %broadcast, "a publisher has come");
@@ -100,44 +110,34 @@ impl Node {
         let offer = parse_offer(offer)?;
         let playable = self.registry().playable(broadcast);
         let Some(playable) = playable else { return Err(self.why_not_playable(broadcast).await) };
-        let (session, etag) = (SessionId::random(&mut rand::rng()), new_etag());
-        let Viewer { subject, preview, bearer: token } = viewer;
-        let new = |remote: &Remote, decodes| NewSession {
-            id: session.clone(),
-            broadcast,
-            kind: Kind::Viewer { subject, preview, decodes },
-            bearer: token.map(bearer::hash),
-            etag: etag.clone(),
-            remote_ufrag: remote.ice.ufrag.clone(),
-            now: Instant::now(),
-        };
         let shard = self.registry().emptiest();
         let local = self.local(self.addresses.get(shard).cloned().unwrap_or_default());
-        let tracks = play_tracks(&playable);
+        let tracks = play_tracks(&playable, &offer);
         let answer = guarded(|| sdp::answer_play(&offer, &local, &tracks))?.map_err(sdp_problem)?;
-        if let Some(refused) = answer.refusal(&tracks) {
+        let published = playable.published.formats.iter().flatten().count();
+        // Of what is not published nothing is missing yet.
+        if let Some(refused) = answer.refusal(&tracks).filter(|refused| refused.track < published) {
             return Err(undecodable(refused.format));
         }
-        let source = |media: &sdp::PlayMedia| tracks.get(media.track).map(|track| track.source);
-        let decodes = answer.media.iter().filter_map(|media| {
-            Some((slot(source(media)?), media.codecs.iter().map(|codec| codec.format).collect()))
-        });
-        let subscriptions = answer.media.iter().filter_map(|media| {
-            Some(Subscription {
-                track: shard::track_index(source(media)?),
-                mid: shard::mid(&media.mid),
-                ssrc: media.ssrc,
-                rtx_ssrc: media.rtx_ssrc,
-                formats: media.codecs.iter().map(shard::format).collect(),
-            })
-        });
-        let opened = self.registry().open_viewer(new(&answer.remote, decodes.collect()), shard);
-        let placed = opened.map_err(|Full| full())?.ok_or_else(no_publisher)?;
+        let (session, etag) = (SessionId::random(&mut rand::rng()), new_etag());
+        let Viewer { source, subject, preview, bearer: token } = viewer;
+        let new = NewSession {
+            id: session.clone(),
+            broadcast,
+            kind: Kind::Viewer { subject, preview, decodes: decodes(&answer, &tracks) },
+            source,
+            bearer: token.map(bearer::hash),
+            etag: etag.clone(),
+            remote_ufrag: answer.remote.ice.ufrag.clone(),
+            now: Instant::now(),
+        };
+        let opened = self.registry().open_viewer(new, shard);
+        let placed = opened.map_err(refused)?.ok_or_else(no_publisher)?;
         let role = JoinRole::Viewer {
             home: placed.home,
             published: playable.published,
             extensions: shard::extensions(&answer.extensions),
-            subscriptions: subscriptions.collect(),
+            subscriptions: subscriptions(&answer, &tracks),
         };
         self.join(&placed, broadcast, &local, &answer.remote, role).await?;
         Ok(Opened { resource: Resource::Whep, broadcast, session, etag, sdp: answer.text })
@@ -161,6 +161,10 @@ impl Node {
         role: JoinRole,
     ) -> Result<(), HttpProblem> {
         self.update_gauges();
+        let name = match role {
+            JoinRole::Publisher(_) => RoleName::Publisher,
+            JoinRole::Viewer { .. } => RoleName::Viewer,
+        };
         let join = Join {
             key: placed.key,
             room,
@@ -178,6 +182,7 @@ impl Node {
             Err(shard::InboxFull) => Ok(Ok(Err("its inbox is full".to_owned()))),
         };
         if let Ok(Ok(Ok(()))) = joined {
+            self.metrics.opened.get_or_create(&Role { role: name }).inc();
             return Ok(());
         }
         tracing::warn!(shard = placed.shard, "a media thread did not take a session");
@@ -196,8 +201,10 @@ fn formats(media: &[PublishMedia]) -> Formats {
     SOURCES.map(format)
 }
 
-/// The tracks that a viewer gets: those that are published, each with SSRCs of its own.
-fn play_tracks(playable: &crate::registry::Playable) -> Vec<PlayTrack> {
+/// The tracks that a viewer gets, each with SSRCs of its own: those that are published, which choose their m-lines
+/// first, then those that a later session of the publisher may bring. Viewers are not renegotiated, so m-lines that
+/// are left over are for them.
+fn play_tracks(playable: &Playable, offer: &Offer) -> Vec<PlayTrack> {
     let mut ssrcs = Vec::new();
     let mut ssrc = || loop {
         let candidate: u32 = rand::rng().random();
@@ -206,9 +213,12 @@ fn play_tracks(playable: &crate::registry::Playable) -> Vec<PlayTrack> {
             return candidate;
         }
     };
-    let slots = SOURCES.into_iter().zip(&playable.tracks).zip(playable.published.formats);
-    let published = slots.filter_map(|((source, id), format)| Some((source, id, format?)));
+    let slots = || SOURCES.into_iter().zip(&playable.tracks).zip(playable.published.formats);
+    let published = slots().filter_map(|((source, id), format)| Some((source, id, format?)));
+    let absent = slots().filter(|(_, format)| format.is_none());
+    let spare = absent.filter_map(|((source, id), _)| Some((source, id, spare_format(offer, source)?)));
     published
+        .chain(spare)
         .map(|(source, id, format)| PlayTrack {
             id: id.to_string(),
             owner: playable.owner.to_string(),
@@ -218,4 +228,33 @@ fn play_tracks(playable: &crate::registry::Playable) -> Vec<PlayTrack> {
             rtx_ssrc: ssrc(),
         })
         .collect()
+}
+
+/// A codec for a source that nobody sends yet: the one that the viewer likes best. The answer names the others, too.
+fn spare_format(offer: &Offer, source: Source) -> Option<CodecFormat> {
+    let is_audio = matches!(source, Source::Microphone | Source::ScreenAudio);
+    let kind = if is_audio { MediaKind::Audio } else { MediaKind::Video };
+    let receives = |section: &&MediaSection| section.kind == kind && section.direction.receives();
+    offer.media.iter().filter(receives).find_map(|section| Some(section.codecs.first()?.format))
+}
+
+/// What the viewer decodes in each slot that it gets.
+fn decodes(answer: &PlayAnswer, tracks: &[PlayTrack]) -> Vec<(usize, Vec<CodecFormat>)> {
+    let formats = |media: &PlayMedia| media.codecs.iter().map(|codec| codec.format).collect();
+    let agreed = answer.media.iter();
+    agreed.filter_map(|media| Some((slot(tracks.get(media.track)?.source), formats(media)))).collect()
+}
+
+/// What the viewer's shard has to know of each slot that it gets.
+fn subscriptions(answer: &PlayAnswer, tracks: &[PlayTrack]) -> Vec<Subscription> {
+    let subscription = |media: &PlayMedia| {
+        Some(Subscription {
+            track: shard::track_index(tracks.get(media.track)?.source),
+            mid: shard::mid(&media.mid),
+            ssrc: media.ssrc,
+            rtx_ssrc: media.rtx_ssrc,
+            formats: media.codecs.iter().map(shard::format).collect(),
+        })
+    };
+    answer.media.iter().filter_map(subscription).collect()
 }

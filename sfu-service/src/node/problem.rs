@@ -7,6 +7,7 @@ use service_kit::HttpProblem;
 use transport::sdp::{CodecFormat, SdpError};
 
 use crate::meta::MetaError;
+use crate::registry::Refused;
 
 /// Seconds after which a client that was refused for a passing reason may try again.
 pub(super) const RETRY_AFTER: u32 = 5;
@@ -60,8 +61,18 @@ pub(super) fn no_session() -> HttpProblem {
     HttpProblem::not_found("there is no such session, or it has ended")
 }
 
-pub(super) fn full() -> HttpProblem {
-    HttpProblem::unavailable("the server is full", RETRY_AFTER)
+pub(super) fn refused(why: Refused) -> HttpProblem {
+    match why {
+        Refused::Full => HttpProblem::unavailable("the server is full", RETRY_AFTER),
+        Refused::HalfOpen => {
+            HttpProblem::new(StatusCode::TOO_MANY_REQUESTS, "half-open", "Too many requests")
+                .detail(
+                    "too many sessions were opened from your address and have not connected yet: \
+                 if it lasts, UDP to this server may be blocked",
+                )
+                .retry_after(RETRY_AFTER)
+        }
+    }
 }
 
 pub(super) fn internal() -> HttpProblem {

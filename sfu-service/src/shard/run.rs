@@ -107,7 +107,7 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    fn new(
+    pub(super) fn new(
         prepared: Prepared,
         settings: ShardSettings,
         shards: Vec<ShardHandle>,

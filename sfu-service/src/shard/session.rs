@@ -259,3 +259,7 @@ fn end_reason(reason: &CloseReason) -> EndReason {
         | CloseReason::Dtls(_) => EndReason::Dtls,
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -79,6 +79,26 @@ fn vp8() -> RTCRtpCodec {
     }
 }
 
+/// A track that a peer sends.
+pub(crate) struct Published {
+    track: Arc<TrackLocalStaticRTP>,
+    ssrc: u32,
+}
+
+impl Published {
+    fn new(ssrc: u32) -> Self {
+        let encoding = RTCRtpEncodingParameters {
+            rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(ssrc), ..Default::default() },
+            codec: vp8(),
+            ..Default::default()
+        };
+        let name = format!("track-{ssrc}");
+        let track =
+            MediaStreamTrack::new("stream".into(), name.clone(), name, RtpCodecKind::Video, vec![encoding]);
+        Self { track: Arc::new(TrackLocalStaticRTP::new(track)), ssrc }
+    }
+}
+
 /// A peer and what happens at it.
 pub(crate) struct Peer {
     pub(crate) connection: Box<dyn PeerConnection>,
@@ -127,33 +147,38 @@ impl Peer {
     }
 
     /// A publisher of one VP8 track, connected.
-    pub(crate) async fn publish(sfu: &Sfu, path: &str) -> (Self, Arc<TrackLocalStaticRTP>) {
+    pub(crate) async fn publish(sfu: &Sfu, path: &str) -> (Self, Published) {
+        let (peer, mut tracks) = Self::publish_tracks(sfu, path, 1).await;
+        (peer, tracks.remove(0))
+    }
+
+    /// A publisher of VP8 tracks, connected.
+    pub(crate) async fn publish_tracks(sfu: &Sfu, path: &str, count: u32) -> (Self, Vec<Published>) {
         let (connection, events) = build().await;
-        let encoding = RTCRtpEncodingParameters {
-            rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(0x1234_5678), ..Default::default() },
-            codec: vp8(),
-            ..Default::default()
-        };
-        let track = MediaStreamTrack::new(
-            "stream".into(),
-            "track".into(),
-            "camera".into(),
-            RtpCodecKind::Video,
-            vec![encoding],
-        );
-        let track = Arc::new(TrackLocalStaticRTP::new(track));
-        connection.add_track(track.clone() as Arc<dyn TrackLocal>).await.unwrap();
+        let mut tracks = Vec::new();
+        for ssrc in (0x1234_5678..).take(count as usize) {
+            let published = Published::new(ssrc);
+            connection.add_track(published.track.clone() as Arc<dyn TrackLocal>).await.unwrap();
+            tracks.push(published);
+        }
         let mut peer = Self::negotiate(sfu, path, Some(KEY), (connection, events)).await;
         peer.connected().await;
-        (peer, track)
+        (peer, tracks)
     }
 
     /// A viewer of one video track, connected.
     pub(crate) async fn play(sfu: &Sfu, path: &str) -> Self {
+        Self::play_lines(sfu, path, 1).await
+    }
+
+    /// A viewer that takes up to `count` video tracks, connected.
+    pub(crate) async fn play_lines(sfu: &Sfu, path: &str, count: u32) -> Self {
         let (connection, events) = build().await;
-        let init =
-            RTCRtpTransceiverInit { direction: RTCRtpTransceiverDirection::Recvonly, ..Default::default() };
-        connection.add_transceiver_from_kind(RtpCodecKind::Video, Some(init)).await.unwrap();
+        for _ in 0..count {
+            let direction = RTCRtpTransceiverDirection::Recvonly;
+            let init = RTCRtpTransceiverInit { direction, ..Default::default() };
+            connection.add_transceiver_from_kind(RtpCodecKind::Video, Some(init)).await.unwrap();
+        }
         let mut peer = Self::negotiate(sfu, path, None, (connection, events)).await;
         peer.connected().await;
         peer
@@ -179,13 +204,13 @@ pub(crate) struct Camera {
 }
 
 impl Camera {
-    pub(crate) fn start(track: Arc<TrackLocalStaticRTP>, first: u32) -> Self {
+    pub(crate) fn start(published: Published, first: u32) -> Self {
         let stop = tokio::spawn(async move {
             // The pace of a camera; nothing waits for it.
             let mut pace = tokio::time::interval(Duration::from_millis(5));
             for number in first.. {
                 pace.tick().await;
-                if track.write_rtp(frame(number)).await.is_err() {
+                if published.track.write_rtp(frame(number, published.ssrc)).await.is_err() {
                     return;
                 }
             }
@@ -201,7 +226,7 @@ impl Drop for Camera {
 }
 
 /// A VP8 frame in one packet (RFC 7741): descriptor with a 15-bit picture id, frame header, number.
-fn frame(number: u32) -> rtp::Packet {
+fn frame(number: u32, ssrc: u32) -> rtp::Packet {
     let picture = (number & 0x7FFF) as u16 | 0x8000;
     let mut payload = vec![0x90, 0x80];
     payload.extend(picture.to_be_bytes());
@@ -219,7 +244,7 @@ fn frame(number: u32) -> rtp::Packet {
     packet.header.payload_type = 96;
     packet.header.sequence_number = number as u16;
     packet.header.timestamp = number.wrapping_mul(450);
-    packet.header.ssrc = 0x1234_5678;
+    packet.header.ssrc = ssrc;
     packet.payload = payload.into();
     packet
 }
