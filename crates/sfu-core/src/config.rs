@@ -65,6 +65,8 @@ pub struct Format {
     pub payload_type: u8,
     /// The payload type of its retransmissions (RFC 4588), if negotiated.
     pub rtx: Option<u8>,
+    /// Whether lost packets may be asked for again (`a=rtcp-fb: nack`).
+    pub nack: bool,
     /// The codec.
     pub codec: Codec,
     /// What tells two formats of one codec apart, as a number that the shell makes the same way for every

@@ -56,6 +56,8 @@ pub(crate) struct NackTracker {
 pub(crate) struct Repaired {
     /// How long after its only request it came.
     pub(crate) round_trip: Option<Duration>,
+    /// Whether it was asked for at all.
+    pub(crate) asked: bool,
 }
 
 /// What [`NackTracker::poll`] found.
@@ -98,7 +100,7 @@ impl NackTracker {
         }
         // After two requests nobody knows which one was answered.
         let round_trip = (missing.tries == 1).then(|| now.saturating_duration_since(missing.since));
-        Some(Repaired { round_trip })
+        Some(Repaired { round_trip, asked: missing.tries > 0 })
     }
 
     /// Forgets everything.
@@ -165,12 +167,13 @@ mod tests {
         let now = Instant::now();
         let (mut nack, mut list) = (NackTracker::default(), [0; 8]);
         assert!(nack.gap(10, 12, now));
-        assert_eq!(nack.arrived(10, now + ms(5)), Some(Repaired { round_trip: None }));
+        assert_eq!(nack.arrived(10, now + ms(5)), Some(Repaired { round_trip: None, asked: false }));
         assert_eq!(nack.poll(now + ms(9), RoundTrip::default(), &mut list).count, 0);
         assert_eq!(nack.poll(now + ms(10), RoundTrip::default(), &mut list).count, 1);
         assert_eq!(list[0], 11);
         let repaired = nack.arrived(11, now + ms(40));
-        assert_eq!(repaired, Some(Repaired { round_trip: Some(ms(30)) }), "from the request to the answer");
+        let expected = Repaired { round_trip: Some(ms(30)), asked: true };
+        assert_eq!(repaired, Some(expected), "from the request to the answer");
         assert_eq!(nack.arrived(11, now + ms(41)), None, "once");
         assert_eq!(nack.due(), None);
     }

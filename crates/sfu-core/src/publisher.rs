@@ -16,7 +16,7 @@ use crate::rtp::{HeaderWriter, RtpPacket, unwrap_rtx};
 use crate::sink::{Event, Relayed, RelayedReport, Sink};
 use crate::slots::Slots;
 use crate::splice::{Entry, Source};
-use crate::stats::PublisherStats;
+use crate::stats::{PublisherStats, Totals};
 use crate::subscriber::Subscriber;
 use crate::subscription::{Outlet, Subscription};
 use crate::timers::Deadline;
@@ -46,6 +46,7 @@ pub(crate) struct Context<'a, S> {
     pub(crate) writer: &'a mut HeaderWriter,
     pub(crate) scratch: &'a mut [u8],
     pub(crate) rtcp: &'a mut Vec<u8>,
+    pub(crate) totals: &'a mut Totals,
     pub(crate) clock: WallClock,
     pub(crate) now: Instant,
     /// The SSRC that this shard reports under.
@@ -184,14 +185,18 @@ impl Publisher {
         let Some(format) = track.format(packet.payload_type) else { return };
         let Some(encoding) = track.encodings.get_mut(usize::from(encoding_index)) else { return };
         let was_active = encoding.active(now);
-        // Sound that is lost is concealed sooner than it could be repeated, unless retransmission was
-        // negotiated for it.
+        // Browsers repeat sound only if that was negotiated, and do not offer it by themselves. Video is asked
+        // for in any case: it cannot go on without.
         let repair = match track.config.kind {
             _ if !local => Repair::Trust,
-            MediaKind::Audio if format.rtx.is_none() => Repair::None,
+            MediaKind::Audio if !format.nack => Repair::None,
             MediaKind::Audio | MediaKind::Video => Repair::Ask,
         };
-        let Some(accepted) = encoding.accept(packet, bytes, &format, recovered, repair, now) else { return };
+        let Some(accepted) = encoding.accept(packet, bytes, &format, recovered, repair, now) else {
+            cx.totals.refused += 1;
+            return;
+        };
+        cx.totals.recovered += u64::from(recovered);
         learn(&mut self.round_trip, &accepted);
         let source = Source { encoding: encoding_index, run: encoding.run };
         let media = Media::new(*packet, accepted.seq, source, format, &self.ids, clock_offset);

@@ -126,7 +126,7 @@ impl Encoding {
     ) -> Option<Accepted> {
         let expected = self.receive.highest().map(|highest| highest + 1);
         let arrival = self.receive.arrive(packet.sequence, recovered);
-        let mut round_trip = None;
+        let (mut round_trip, mut repeated) = (None, recovered);
         let seq = match arrival {
             Arrival::Stray => return None,
             Arrival::First(seq) => {
@@ -150,6 +150,8 @@ impl Encoding {
                 }
                 let repaired = self.nack.arrived(seq, now);
                 round_trip = repaired.and_then(|repaired| repaired.round_trip);
+                // Without a retransmission stream it comes as it was, at another time than it was sent first.
+                repeated |= repaired.is_some_and(|repaired| repaired.asked);
                 let expected = match repair {
                     Repair::Ask => repaired.is_some() || self.receive.just_before_start(seq),
                     Repair::None => self.receive.just_overtaken(seq),
@@ -165,7 +167,7 @@ impl Encoding {
             self.next_run();
         }
         self.format = Some(*format);
-        if !recovered {
+        if !repeated {
             self.receive.transit(packet.timestamp, format.clock_rate, now);
         }
         self.ring.insert(seq, bytes, now);

@@ -56,7 +56,7 @@ fn absent(source: Source) -> TrackConfig {
         kind: kind(source),
         mid: Mid::new(name.as_bytes()).expect("two bytes fit a mid"),
         // No packet has this payload type: RTCP would be taken for it (RFC 5761, section 4).
-        formats: vec![Format { payload_type: 64, rtx: None, codec, profile: 0, clock_rate }],
+        formats: vec![Format { payload_type: 64, rtx: None, nack: false, codec, profile: 0, clock_rate }],
         encodings: vec![EncodingConfig::default()],
     }
 }
@@ -80,6 +80,7 @@ pub(crate) fn format(codec: &sdp::Codec) -> Format {
     Format {
         payload_type: codec.payload_type,
         rtx: codec.rtx,
+        nack: codec.feedback.nack,
         codec: match codec.format {
             sdp::CodecFormat::Opus => Codec::Opus,
             sdp::CodecFormat::H264(_) => Codec::H264,

@@ -1,0 +1,85 @@
+//! Lost sound: asked for again where that was negotiated, and repeated as it was.
+
+mod common;
+
+use common::*;
+use sfu_core::rtcp::{Compound, RtcpPacket};
+use sfu_core::rtp::{Header, HeaderWriter, RtpPacket};
+use sfu_core::*;
+
+const VIEWER_SSRC: u32 = 5000;
+
+/// A packet of 20 ms as a browser's microphone sends it, its number as payload.
+fn packet(number: u16) -> Vec<u8> {
+    let mut writer = HeaderWriter::new();
+    let timestamp = u32::from(number) * 960;
+    let (payload_type, ssrc) = (AUDIO_PT, 77);
+    let header = Header { marker: false, payload_type, sequence: number, timestamp, ssrc, padded: false };
+    writer.start(&header, false);
+    writer.element(publisher_extensions().id(Extension::Mid).unwrap(), b"a");
+    writer.finish();
+    [writer.bytes(), &[number as u8; 80]].concat()
+}
+
+/// A second of sound in 20 ms packets to a viewer; packet `lost` does not reach the shard. Returns what the
+/// publisher was asked for, and what the viewer got.
+fn sound(nack: bool, lost: u16) -> (Vec<u16>, Vec<Vec<u8>>) {
+    let mut world = World::new();
+    let mut track = audio_track("a");
+    track.formats[0].nack = nack;
+    let publisher = world.shard.add_publisher(publisher(1, 1, vec![track]), world.now).unwrap();
+    let subscriber = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
+    world.shard.subscribe(subscriber, audio_subscription(publisher, 0, VIEWER_SSRC), world.now).unwrap();
+    let mut asked = Vec::new();
+    for number in 0..50 {
+        if number != lost {
+            world.rtp(publisher, &packet(number));
+        }
+        world.advance(ms(20));
+        for rtcp in world.out.take_rtcp(Peer(1)) {
+            for part in Compound::new(&rtcp) {
+                if let RtcpPacket::Nack { missing, .. } = part {
+                    for wanted in missing.iter() {
+                        asked.push(wanted);
+                        // As it was: browsers have no retransmission stream for sound.
+                        world.rtp(publisher, &packet(wanted));
+                        world.rtp(publisher, &packet(wanted));
+                    }
+                }
+            }
+        }
+    }
+    (asked, world.out.take_rtp(Peer(2)).into_iter().map(|sent| sent.bytes).collect())
+}
+
+#[test]
+fn sound_is_asked_for_again_where_that_was_negotiated() {
+    let payloads = |packets: &[Vec<u8>]| {
+        let mut numbers: Vec<u8> =
+            packets.iter().map(|bytes| RtpPacket::parse(bytes).unwrap().payload()[0]).collect();
+        numbers.sort_unstable();
+        numbers
+    };
+    let (asked, packets) = sound(true, 20);
+    assert_eq!(asked, [20], "once");
+    assert_eq!(payloads(&packets), (0..50).collect::<Vec<_>>(), "all of them, none twice");
+    let (asked, packets) = sound(false, 20);
+    assert_eq!((asked.len(), packets.len()), (0, 49), "nobody would answer");
+}
+
+#[test]
+fn sound_repeated_to_a_viewer_is_the_same_bytes() {
+    let mut world = World::new();
+    let publisher = world.shard.add_publisher(publisher(1, 1, vec![audio_track("a")]), world.now).unwrap();
+    let subscriber = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
+    world.shard.subscribe(subscriber, audio_subscription(publisher, 0, VIEWER_SSRC), world.now).unwrap();
+    world.rtp(publisher, &packet(1));
+    let first = world.out.take_rtp(Peer(2)).remove(0).bytes;
+    world.advance(ms(60));
+    let mut nack = Vec::new();
+    sfu_core::rtcp_write::nack(&mut nack, 9, VIEWER_SSRC, &[RtpPacket::parse(&first).unwrap().sequence]);
+    world.viewer_rtcp(subscriber, &nack);
+    let again = world.out.take_rtp(Peer(2)).remove(0);
+    assert!(again.retransmission);
+    assert_eq!(again.bytes, first, "other bytes would use the nonce of its SRTP index twice");
+}
