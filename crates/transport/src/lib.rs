@@ -3,9 +3,11 @@
 //! A [`Transport`] takes datagrams and instants and gives back datagrams, events and a deadline; it
 //! owns no socket, reads no clock and spawns nothing. Two roles:
 //!
-//! - [`Transport::server`]: ICE-lite (RFC 8445 section 2.5) and the passive side of DTLS, for browsers;
-//! - [`Transport::client`]: controlling ICE with checks, and the active side of DTLS, for the demo
-//!   publisher, the load generator and the links between nodes.
+//! - [`Transport::server`]: ICE-lite (RFC 8445 section 2.5), for browsers;
+//! - [`Transport::client`]: controlling ICE with checks, for the demo publisher, the load generator and the
+//!   links between nodes.
+//!
+//! Who opens the DTLS handshake is another matter: the SDP decides (RFC 8842).
 //!
 //! # Contract
 //! After every call that takes `now`, drain [`Transport::poll_transmit`] and [`Transport::poll_event`],

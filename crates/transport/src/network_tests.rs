@@ -69,32 +69,34 @@ fn lossy(seed: u64, loss: f64) -> Fate {
 
 impl Net {
     fn new(fate: Fate) -> Self {
-        Self::with_identities(Identity::with_seed(1), Identity::with_seed(2), fate, |_| {})
+        Self::with_identities(Identity::with_seed(1), Identity::with_seed(2), fate, |_, _| {})
     }
 
     fn with_identities(
         client: Identity,
         server: Identity,
         fate: Fate,
-        adjust: impl FnOnce(&mut ClientConfig),
+        adjust: impl FnOnce(&mut ClientConfig, &mut ServerConfig),
     ) -> Self {
         let now = Instant::now();
         let addresses = [address(1000), address(2000)];
-        let server_config = ServerConfig {
+        let mut server_config = ServerConfig {
             identity: server.clone(),
             local: credentials("server"),
             remote: credentials("client"),
             remote_fingerprint: client.fingerprint().clone(),
+            dtls_client: false,
         };
         let mut client_config = ClientConfig {
             identity: client,
             local: credentials("client"),
             remote: credentials("server"),
             remote_fingerprint: server.fingerprint().clone(),
+            dtls_client: true,
             local_address: addresses[CLIENT],
             remote_candidates: vec![addresses[SERVER]],
         };
-        adjust(&mut client_config);
+        adjust(&mut client_config, &mut server_config);
         let peers = [Transport::client(client_config, [7; 32], now), Transport::server(server_config, now)];
         let mut net = Self {
             peers,
@@ -224,6 +226,34 @@ fn peers_connect_with_the_strongest_profile_and_exchange_media() {
     assert_eq!(net.media[CLIENT], [down, vec![0x80, 201, 0, 1, 0, 0, 0, 7]]);
 }
 
+/// A publisher that only listens (`setup:passive`, as some encoders offer) is called by the server.
+#[test]
+fn the_side_that_the_sdp_names_opens_the_handshake() {
+    let names = || (Identity::with_seed(1), Identity::with_seed(2));
+    for fate in [perfect(), lossy(7, 0.2)] {
+        let (client, server) = names();
+        let mut net = Net::with_identities(client, server, fate, |client, server| {
+            client.dtls_client = false;
+            server.dtls_client = true;
+        });
+        net.connect();
+        net.fate = perfect();
+        let (up, down) = (net.send_media(CLIENT, 1), net.send_media(SERVER, 2));
+        net.run(Duration::from_secs(1));
+        assert_eq!((&net.media[SERVER], &net.media[CLIENT]), (&vec![up], &vec![down]));
+    }
+    // The fingerprint is looked at in this role, too.
+    let (client, server) = names();
+    let mut net = Net::with_identities(client, server, perfect(), |client, server| {
+        client.dtls_client = false;
+        server.dtls_client = true;
+        server.remote_fingerprint = Identity::with_seed(3).fingerprint().clone();
+    });
+    net.run(Duration::from_secs(5));
+    assert_eq!(net.closed(SERVER), Some(&CloseReason::FingerprintMismatch));
+    assert!(!net.peers[CLIENT].is_connected());
+}
+
 #[test]
 fn every_single_loss_recovers() {
     let datagrams = {
@@ -330,7 +360,7 @@ fn another_certificate_than_promised_is_refused() {
     let server = Identity::with_seed(2);
     let stranger = Identity::with_seed(3);
     let promised = stranger.fingerprint().clone();
-    let mut net = Net::with_identities(Identity::with_seed(1), server, perfect(), |config| {
+    let mut net = Net::with_identities(Identity::with_seed(1), server, perfect(), |config, _| {
         config.remote_fingerprint = promised;
     });
     net.run(Duration::from_secs(5));
@@ -338,7 +368,7 @@ fn another_certificate_than_promised_is_refused() {
     assert!(!net.peers[SERVER].is_connected());
 
     let client = Identity::with_seed(1);
-    let mut net = Net::with_identities(client, Identity::with_seed(2), perfect(), |config| {
+    let mut net = Net::with_identities(client, Identity::with_seed(2), perfect(), |config, _| {
         config.identity = stranger;
     });
     net.run(Duration::from_secs(5));
@@ -499,10 +529,11 @@ fn an_ice_restart_keeps_media_and_changes_credentials() {
 #[test]
 fn the_second_candidate_is_taken_when_the_first_is_dead() {
     let dead = address(9);
-    let mut net = Net::with_identities(Identity::with_seed(1), Identity::with_seed(2), perfect(), |config| {
-        config.remote_candidates.insert(0, dead);
-        config.remote_candidates.push("[::1]:2000".parse().unwrap());
-    });
+    let mut net =
+        Net::with_identities(Identity::with_seed(1), Identity::with_seed(2), perfect(), |config, _| {
+            config.remote_candidates.insert(0, dead);
+            config.remote_candidates.push("[::1]:2000".parse().unwrap());
+        });
     assert!(net.connect() < Duration::from_secs(1));
     assert_eq!(net.peers[CLIENT].remote_address().unwrap().remote, address(2000));
 }

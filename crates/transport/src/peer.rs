@@ -32,6 +32,8 @@ pub struct ServerConfig {
     pub remote: IceCredentials,
     /// The certificate the peer promised in the offer.
     pub remote_fingerprint: Fingerprint,
+    /// Whether this side opens the DTLS handshake: only for an offer of `setup:passive`.
+    pub dtls_client: bool,
 }
 
 /// What a client transport is made of.
@@ -45,6 +47,8 @@ pub struct ClientConfig {
     pub remote: IceCredentials,
     /// The certificate the peer promised in the answer.
     pub remote_fingerprint: Fingerprint,
+    /// Whether this side opens the DTLS handshake, as the answer says.
+    pub dtls_client: bool,
     /// Address of our socket; also the `from_local` of every [`Transmit`].
     pub local_address: SocketAddr,
     /// Where the peer listens, best first; at most 32 of the family of `local_address` are used.
@@ -174,6 +178,7 @@ enum Agent {
 pub struct Transport {
     identity: Identity,
     remote_fingerprint: Fingerprint,
+    dtls_client: bool,
     agent: Agent,
     pairs: Pairs,
     dtls: Option<Box<DtlsAssociation>>,
@@ -187,14 +192,14 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// The server's side: ICE-lite, DTLS server. It is closed when no authenticated check comes within
+    /// The server's side: ICE-lite. It is closed when no authenticated check comes within
     /// 15 s, at first or later.
     pub fn server(config: ServerConfig, now: Instant) -> Self {
         let agent = LiteAgent::new(&config.local, &config.remote, now);
-        Self::new(config.identity, config.remote_fingerprint, Agent::Lite(agent))
+        Self::new(config.identity, config.remote_fingerprint, config.dtls_client, Agent::Lite(agent))
     }
 
-    /// The client's side: controlling ICE, DTLS client. `seed` must come from a generator of
+    /// The client's side: controlling ICE. `seed` must come from a generator of
     /// cryptographic quality: transaction ids are made of it.
     ///
     /// The first checks are due at once: call [`Transport::handle_timeout`].
@@ -203,13 +208,15 @@ impl Transport {
         for candidate in config.remote_candidates {
             agent.add_candidate(candidate, now);
         }
-        Self::new(config.identity, config.remote_fingerprint, Agent::Controlling(Box::new(agent)))
+        let agent = Agent::Controlling(Box::new(agent));
+        Self::new(config.identity, config.remote_fingerprint, config.dtls_client, agent)
     }
 
-    fn new(identity: Identity, remote_fingerprint: Fingerprint, agent: Agent) -> Self {
+    fn new(identity: Identity, remote_fingerprint: Fingerprint, dtls_client: bool, agent: Agent) -> Self {
         Self {
             identity,
             remote_fingerprint,
+            dtls_client,
             agent,
             pairs: Pairs::default(),
             dtls: None,
@@ -464,9 +471,9 @@ impl Transport {
             self.event(Event::AddressChanged(selected));
         }
         if self.dtls.is_none() && !self.is_connected {
-            let is_client = matches!(self.agent, Agent::Controlling(_));
             let fingerprint = self.remote_fingerprint.clone();
-            self.dtls = Some(Box::new(DtlsAssociation::new(&self.identity, is_client, fingerprint, now)));
+            self.dtls =
+                Some(Box::new(DtlsAssociation::new(&self.identity, self.dtls_client, fingerprint, now)));
             self.drive_dtls(|dtls, out| dtls.handle_timeout(now, out));
         }
     }

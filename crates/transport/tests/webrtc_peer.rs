@@ -252,6 +252,7 @@ async fn our_server(theirs: &mut Theirs) -> Ours {
         local,
         remote: credentials(&offer),
         remote_fingerprint: Fingerprint::parse(value(&offer, "fingerprint")).unwrap(),
+        dtls_client: false,
     };
     let transport = Transport::server(config, Instant::now());
     theirs.connection.set_remote_description(RTCSessionDescription::answer(answer).unwrap()).await.unwrap();
@@ -297,6 +298,7 @@ async fn our_client_talks_to_their_server() {
             local,
             remote: credentials(&answer),
             remote_fingerprint: Fingerprint::parse(value(&answer, "fingerprint")).unwrap(),
+            dtls_client: true,
             local_address,
             remote_candidates: vec![SocketAddr::new(
                 candidate[4].parse().unwrap(),

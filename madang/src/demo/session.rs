@@ -162,6 +162,7 @@ impl Proposal {
             local: self.offer.local.ice.clone(),
             remote: negotiated.remote.ice.clone(),
             remote_fingerprint: negotiated.remote.fingerprint.clone(),
+            dtls_client: negotiated.dtls_client,
             // Only a label here: the kernel chooses the source address by destination.
             local_address: socket.local_addr()?,
             remote_candidates: candidates,

@@ -99,6 +99,7 @@ async fn publish(server: web::Data<Server>, request: HttpRequest, body: String) 
         local: ice,
         remote: answer.remote.ice.clone(),
         remote_fingerprint: answer.remote.fingerprint.clone(),
+        dtls_client: false,
     };
     let text = answer.text.clone();
     let transport = Transport::server(config, Instant::now());

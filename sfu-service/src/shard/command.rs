@@ -36,6 +36,8 @@ pub(crate) struct Join {
     pub(crate) remote: IceCredentials,
     /// The client's certificate.
     pub(crate) remote_fingerprint: Fingerprint,
+    /// The client listens for the DTLS handshake: it is ours to open.
+    pub(crate) dtls_client: bool,
     /// What it sends or receives.
     pub(crate) role: JoinRole,
 }

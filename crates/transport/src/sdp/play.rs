@@ -137,7 +137,7 @@ pub fn answer_play(offer: &Offer, local: &Local, tracks: &[PlayTrack]) -> Result
             return Err(SdpError::ExtensionConflict(id));
         }
     }
-    let text = write(offer, local, tracks, &media);
+    let text = write(offer, local, remote.setup.answer(), tracks, &media);
     Ok(PlayAnswer { text, remote, media, extensions, undecodable })
 }
 
@@ -208,7 +208,7 @@ fn agree(index: usize, section: &MediaSection, number: usize, track: &PlayTrack)
     }
 }
 
-fn write(offer: &Offer, local: &Local, tracks: &[PlayTrack], media: &[PlayMedia]) -> String {
+fn write(offer: &Offer, local: &Local, setup: Setup, tracks: &[PlayTrack], media: &[PlayMedia]) -> String {
     let kept = |section: &&MediaSection| usable(section);
     let mids: Vec<&Mid> = offer.media.iter().filter(kept).map(|section| &section.mid).collect();
     let mut out = Writer::default();
@@ -223,7 +223,7 @@ fn write(offer: &Offer, local: &Local, tracks: &[PlayTrack], media: &[PlayMedia]
         let with_track = agreed.and_then(|media| Some((media, tracks.get(media.track)?)));
         match with_track {
             Some((agreed, track)) => {
-                out.media(section.kind, &agreed.codecs, &section.mid, local, Setup::Passive);
+                out.media(section.kind, &agreed.codecs, &section.mid, local, setup);
                 out.line(format_args!("a={}", Direction::SendOnly.as_str()));
                 out.answer_extensions(&agreed.extensions, section);
                 out.rtcp();
@@ -233,7 +233,7 @@ fn write(offer: &Offer, local: &Local, tracks: &[PlayTrack], media: &[PlayMedia]
             }
             None => {
                 let codecs = section.codecs.get(..1).unwrap_or_default();
-                out.media(section.kind, codecs, &section.mid, local, Setup::Passive);
+                out.media(section.kind, codecs, &section.mid, local, setup);
                 out.line(format_args!("a={}", Direction::Inactive.as_str()));
                 out.rtcp();
                 out.codecs(codecs);

@@ -100,7 +100,7 @@ pub fn answer_publish(
         });
     }
     let remote = remote.cloned().ok_or(SdpError::NoUsableMedia)?;
-    let text = write(offer, local, &media);
+    let text = write(offer, local, remote.setup.answer(), &media);
     Ok(PublishAnswer { text, remote, media, extensions: bundle })
 }
 
@@ -154,7 +154,7 @@ fn publish_codec(offered: &Codec, source: Source, options: &PublishOptions) -> C
     Codec { fmtp, feedback, ..offered.clone() }
 }
 
-fn write(offer: &Offer, local: &Local, media: &[PublishMedia]) -> String {
+fn write(offer: &Offer, local: &Local, setup: Setup, media: &[PublishMedia]) -> String {
     let mids: Vec<&Mid> = media.iter().map(|media| &media.mid).collect();
     let mut out = Writer::default();
     out.session(local, &mids, true);
@@ -165,7 +165,7 @@ fn write(offer: &Offer, local: &Local, media: &[PublishMedia]) -> String {
             continue;
         };
         let codecs = std::slice::from_ref(&agreed.codec);
-        out.media(agreed.kind, codecs, &agreed.mid, local, Setup::Passive);
+        out.media(agreed.kind, codecs, &agreed.mid, local, setup);
         out.line(format_args!("a={}", Direction::RecvOnly.as_str()));
         out.answer_extensions(&agreed.extensions, section);
         out.rtcp();

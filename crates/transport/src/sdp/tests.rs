@@ -14,6 +14,7 @@ const FIREFOX_PUBLISH: &str = include_str!("fixtures/firefox_publish_plain.sdp")
 const FIREFOX_PUBLISH_FOUR: &str = include_str!("fixtures/firefox_publish_four.sdp");
 const FIREFOX_SIMULCAST: &str = include_str!("fixtures/firefox_publish_simulcast.sdp");
 const FIREFOX_PLAY: &str = include_str!("fixtures/firefox_play_four.sdp");
+const FFMPEG_PUBLISH: &str = include_str!("fixtures/ffmpeg_publish.sdp");
 const FIREFOX_DATA: &str = include_str!("fixtures/firefox_play_sendrecv_data.sdp");
 const ALL: [&str; 10] = [
     CHROMIUM_PUBLISH,
@@ -199,6 +200,34 @@ fn extensions_and_transport_feedback_can_be_left_out() {
     assert!(!answer.text.contains("x-google"));
     assert_eq!(answer.extensions.iter().collect::<Vec<_>>(), [(Extension::Mid, 4), (Extension::Rid, 10)]);
     assert_eq!(answer.extensions.extension(10), Some(Extension::Rid));
+}
+
+#[test]
+fn who_only_listens_is_called() {
+    for (offered, ours) in
+        [("actpass", "a=setup:passive"), ("active", "a=setup:passive"), ("passive", "a=setup:active")]
+    {
+        let setup = format!("a=setup:{offered}");
+        let answer = publish(&CHROMIUM_PUBLISH.replace("a=setup:actpass", &setup));
+        assert_eq!(lines(&answer.text, "a=setup"), [ours; 2], "publish, {offered}");
+        let offer = Offer::parse(&CHROMIUM_PLAY.replace("a=setup:actpass", &setup)).unwrap();
+        let answer = answer_play(&offer, &local(), &[]).unwrap();
+        assert_eq!(lines(&answer.text, "a=setup"), [ours; 4], "play, {offered}");
+    }
+}
+
+/// The muxer offers no feedback but `nack`, no header extension, and to be the DTLS server.
+#[test]
+fn the_whip_muxer_of_ffmpeg_is_understood() {
+    let answer = publish(FFMPEG_PUBLISH);
+    assert_eq!(lines(&answer.text, "a=setup"), ["a=setup:active"; 2]);
+    let [audio, video] = &answer.media[..] else { panic!("{answer:?}") };
+    assert_eq!((audio.codec.format, audio.codec.payload_type), (CodecFormat::Opus, 111));
+    assert_eq!((video.codec.format.name(), video.codec.payload_type), ("H264", 106));
+    assert_eq!(video.codec.rtx, Some(105));
+    assert_eq!(audio.ssrcs, [SsrcPair { media: 1_099_487_228, rtx: None }]);
+    assert_eq!(video.ssrcs, [SsrcPair { media: 1_099_487_229, rtx: Some(1_099_487_230) }]);
+    assert_eq!(answer.extensions.iter().count(), 0);
 }
 
 #[test]
@@ -426,7 +455,7 @@ fn what_is_wrong_with_an_offer_is_said() {
     assert_eq!(edit("a=mid:1", "a=mid:0"), Err(SdpError::DuplicateMid("0".parse().unwrap())));
     assert_eq!(cut("a=group"), Err(SdpError::NotBundled("0".parse().unwrap())));
     assert_eq!(edit("BUNDLE 0 1", "BUNDLE 0"), Err(SdpError::NotBundled("1".parse().unwrap())));
-    assert_eq!(edit("a=setup:actpass", "a=setup:passive"), Err(SdpError::Invalid { attribute: "setup" }));
+    assert_eq!(edit("a=setup:actpass", "a=setup:both"), Err(SdpError::Invalid { attribute: "setup" }));
     assert_eq!(edit("a=mid:1", "a=mid:one two"), Err(SdpError::Invalid { attribute: "mid" }));
     assert_eq!(
         edit("a=extmap:1 urn", "a=extmap:4 urn"),

@@ -100,6 +100,16 @@ impl Setup {
         }
     }
 
+    /// What our answer to an offer says. We are the DTLS server for whoever leaves the choice to us; an offer of
+    /// `passive` leaves none (RFC 8842, 5.3), and some encoders can only listen.
+    #[must_use]
+    pub fn answer(self) -> Self {
+        match self {
+            Self::ActPass | Self::Active => Self::Passive,
+            Self::Passive => Self::Active,
+        }
+    }
+
     pub(super) fn parse(text: &str) -> Option<Self> {
         [Self::ActPass, Self::Active, Self::Passive].into_iter().find(|s| s.as_str() == text)
     }
