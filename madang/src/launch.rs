@@ -158,7 +158,7 @@ fn sfu_config(config: &Config, base: SocketAddr, turn_port: u16) -> sfu_service:
         token_secret: config.token_secret.clone(),
         token_secret_previous: config.token_secret_previous.clone(),
         allowed_origins: config.allowed_origins.clone(),
-        ice_urls: vec![turn_url(turn_port)],
+        ice_urls: vec![stun_url(turn_port), turn_url(turn_port)],
         turn_secret: config.turn_secret.clone(),
         ..sfu_service::Config::default()
     }
@@ -188,7 +188,7 @@ fn meta_config(config: &Config, base: SocketAddr, turn_port: u16) -> meta_servic
         token_secret_previous: config.token_secret_previous.clone(),
         turn_secret: config.turn_secret.clone(),
         turn_urls: vec![turn_url(turn_port)],
-        stun_urls: vec![format!("stun:{{host}}:{turn_port}")],
+        stun_urls: vec![stun_url(turn_port)],
         public_url: config.public_url.clone(),
         signaling_url: format!("http://{base}"),
         allowed_origins: config.allowed_origins.clone(),
@@ -208,6 +208,11 @@ fn turn_config(config: &Config, addresses: &[IpAddr]) -> turn_relay::Config {
 }
 
 /// `{host}` is the host of the page's request: the address that this client can reach.
+fn stun_url(port: u16) -> String {
+    format!("stun:{{host}}:{port}")
+}
+
+/// As [`stun_url`].
 fn turn_url(port: u16) -> String {
     format!("turn:{{host}}:{port}?transport=udp")
 }
