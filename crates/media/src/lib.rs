@@ -7,8 +7,11 @@ pub mod av1;
 pub mod h264;
 pub mod ivf;
 pub mod ogg;
+mod picture;
 pub mod vp8;
 pub mod vp9;
+
+pub use picture::{Picture, PictureId};
 
 /// A video codec, as far as payload formats differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

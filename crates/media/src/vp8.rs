@@ -15,6 +15,8 @@
 //! +-+-+-+-+-+-+-+-+
 //! ```
 
+use crate::picture::{Picture, Reader};
+
 /// The payload descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Descriptor {
@@ -24,10 +26,8 @@ pub struct Descriptor {
     pub partition: u8,
     /// No other frame needs this one.
     pub non_reference: bool,
-    /// Picture id, 7 or 15 bits.
-    pub picture_id: Option<u16>,
-    /// Counts frames of temporal layer 0.
-    pub tl0_pic_idx: Option<u8>,
+    /// The picture numbers.
+    pub picture: Picture,
     /// Temporal layer, and whether frames from here on depend on layer 0 only.
     pub temporal: Option<(u8, bool)>,
 }
@@ -36,57 +36,51 @@ impl Descriptor {
     /// Splits a payload into its descriptor and the codec's bytes; `None` if it is cut short.
     #[must_use]
     pub fn parse(payload: &[u8]) -> Option<(Self, &[u8])> {
-        let (first, mut rest) = payload.split_first()?;
+        let mut reader = Reader::new(payload);
+        let first = reader.byte()?;
         let mut descriptor = Self {
             start_of_partition: first & 0x10 != 0,
             partition: first & 0x07,
             non_reference: first & 0x20 != 0,
-            picture_id: None,
-            tl0_pic_idx: None,
+            picture: Picture::default(),
             temporal: None,
         };
-        let mut next = || -> Option<u8> {
-            let (byte, after) = rest.split_first()?;
-            rest = after;
-            Some(*byte)
-        };
         if first & 0x80 != 0 {
-            let flags = next()?;
+            let flags = reader.byte()?;
             if flags & 0x80 != 0 {
-                let high = next()?;
-                descriptor.picture_id = Some(match high & 0x80 {
-                    0 => u16::from(high),
-                    _ => u16::from_be_bytes([high & 0x7F, next()?]),
-                });
+                descriptor.picture.id = Some(reader.picture_id()?);
             }
             if flags & 0x40 != 0 {
-                descriptor.tl0_pic_idx = Some(next()?);
+                descriptor.picture.tl0 = Some(reader.tl0()?);
             }
             if flags & 0x30 != 0 {
-                let byte = next()?;
+                let byte = reader.byte()?;
                 if flags & 0x20 != 0 {
                     descriptor.temporal = Some((byte >> 6, byte & 0x20 != 0));
                 }
             }
         }
-        Some((descriptor, rest))
+        Some((descriptor, reader.rest()))
+    }
+
+    /// Whether `frame`, the codec's bytes after this descriptor, begins a keyframe: partition 0 starts, and the frame
+    /// header's first bit (RFC 6386, 9.1) is 0.
+    #[must_use]
+    pub fn starts_keyframe(&self, frame: &[u8]) -> bool {
+        self.start_of_partition && self.partition == 0 && frame.first().is_some_and(|b| b & 1 == 0)
     }
 }
 
-/// Whether this is the first packet of a keyframe: partition 0 starts, and the frame header's first bit (RFC 6386,
-/// 9.1) is 0.
+/// Whether this is the first packet of a keyframe.
 #[must_use]
 pub fn starts_keyframe(payload: &[u8]) -> bool {
-    Descriptor::parse(payload).is_some_and(|(descriptor, frame)| {
-        descriptor.start_of_partition
-            && descriptor.partition == 0
-            && frame.first().is_some_and(|b| b & 1 == 0)
-    })
+    Descriptor::parse(payload).is_some_and(|(descriptor, frame)| descriptor.starts_keyframe(frame))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::picture::PictureId;
 
     #[test]
     fn keyframes_are_told_by_the_frame_header() {
@@ -104,8 +98,8 @@ mod tests {
     #[test]
     fn the_descriptor_has_what_layers_need() {
         let (descriptor, frame) = Descriptor::parse(&[0xB0, 0xE0, 0x91, 0x02, 0x07, 0x60, 0xAA]).unwrap();
-        assert_eq!(descriptor.picture_id, Some(0x1102));
-        assert_eq!(descriptor.tl0_pic_idx, Some(7));
+        assert_eq!(descriptor.picture.id, Some((2, PictureId::Long(0x1102))));
+        assert_eq!(descriptor.picture.tl0, Some((4, 7)));
         assert_eq!(descriptor.temporal, Some((1, true)));
         assert!(descriptor.non_reference);
         assert_eq!(frame, [0xAA]);

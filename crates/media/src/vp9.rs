@@ -17,6 +17,8 @@
 //! +-+-+-+-+-+-+-+-+
 //! ```
 
+use crate::picture::{Picture, Reader};
+
 const I_PICTURE_ID: u8 = 0x80;
 const P_INTER: u8 = 0x40;
 const L_LAYERS: u8 = 0x20;
@@ -37,12 +39,10 @@ pub struct Descriptor {
     pub end: bool,
     /// Depends on earlier pictures.
     pub inter_picture: bool,
-    /// Picture id, 7 or 15 bits.
-    pub picture_id: Option<u16>,
+    /// The picture numbers; TL0PICIDX in non-flexible mode only.
+    pub picture: Picture,
     /// Layer indices.
     pub layer: Option<Layer>,
-    /// Counts frames of temporal layer 0 (non-flexible mode).
-    pub tl0_pic_idx: Option<u8>,
 }
 
 /// Where a packet stands among the layers.
@@ -62,26 +62,21 @@ impl Descriptor {
     /// Splits a payload into its descriptor and the codec's bytes; `None` if it is cut short.
     #[must_use]
     pub fn parse(payload: &[u8]) -> Option<(Self, &[u8])> {
-        let (flags, rest) = payload.split_first()?;
-        let mut bytes = Bytes(rest);
+        let mut reader = Reader::new(payload);
+        let flags = reader.byte()?;
         let has = |flag: u8| flags & flag != 0;
         let mut descriptor = Self {
             begin: has(B_BEGIN),
             end: has(E_END),
             inter_picture: has(P_INTER),
-            picture_id: None,
+            picture: Picture::default(),
             layer: None,
-            tl0_pic_idx: None,
         };
         if has(I_PICTURE_ID) {
-            let high = bytes.next()?;
-            descriptor.picture_id = Some(match high & 0x80 {
-                0 => u16::from(high),
-                _ => u16::from_be_bytes([high & 0x7F, bytes.next()?]),
-            });
+            descriptor.picture.id = Some(reader.picture_id()?);
         }
         if has(L_LAYERS) {
-            let byte = bytes.next()?;
+            let byte = reader.byte()?;
             descriptor.layer = Some(Layer {
                 temporal: byte >> 5,
                 spatial: (byte >> 1) & 0x07,
@@ -89,66 +84,51 @@ impl Descriptor {
                 inter_layer: byte & 0x01 != 0,
             });
             if !has(F_FLEXIBLE) {
-                descriptor.tl0_pic_idx = Some(bytes.next()?);
+                descriptor.picture.tl0 = Some(reader.tl0()?);
             }
         }
         if has(P_INTER) && has(F_FLEXIBLE) {
             // At most three references (4.2): the third ends the list, whatever its N bit says.
             for _ in 0..3 {
-                if bytes.next()? & 1 == 0 {
+                if reader.byte()? & 1 == 0 {
                     break;
                 }
             }
         }
         if has(V_STRUCTURE) {
-            bytes.skip_structure()?;
+            skip_structure(&mut reader)?;
         }
-        Some((descriptor, bytes.0))
+        Some((descriptor, reader.rest()))
+    }
+
+    /// Whether `frame`, the codec's bytes after this descriptor, begins a picture that depends on none before it: the
+    /// base layer, not inter-picture predicted.
+    #[must_use]
+    pub fn starts_keyframe(&self, frame: &[u8]) -> bool {
+        let is_base = self.layer.is_none_or(|layer| layer.spatial == 0 && !layer.inter_layer);
+        self.begin && !self.inter_picture && is_base && !frame.is_empty()
     }
 }
 
-struct Bytes<'a>(&'a [u8]);
-
-impl Bytes<'_> {
-    fn next(&mut self) -> Option<u8> {
-        let (byte, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*byte)
+/// 4.2.1: `N_S Y G`, a resolution per spatial layer with Y, a picture group with G.
+fn skip_structure(reader: &mut Reader<'_>) -> Option<()> {
+    let header = reader.byte()?;
+    if header & 0x10 != 0 {
+        reader.skip(4 * (usize::from(header >> 5) + 1))?;
     }
-
-    fn skip(&mut self, count: usize) -> Option<()> {
-        self.0 = self.0.get(count..)?;
-        Some(())
-    }
-
-    /// 4.2.1: `N_S Y G`, a resolution per spatial layer with Y, a picture group with G.
-    fn skip_structure(&mut self) -> Option<()> {
-        let header = self.next()?;
-        if header & 0x10 != 0 {
-            self.skip(4 * (usize::from(header >> 5) + 1))?;
+    if header & 0x08 != 0 {
+        for _ in 0..reader.byte()? {
+            let references = (reader.byte()? >> 2) & 0x03;
+            reader.skip(usize::from(references))?;
         }
-        if header & 0x08 != 0 {
-            for _ in 0..self.next()? {
-                let references = (self.next()? >> 2) & 0x03;
-                self.skip(usize::from(references))?;
-            }
-        }
-        Some(())
     }
+    Some(())
 }
 
-/// Whether this is the first packet of a picture that depends on none before it: the base layer, not inter-picture
-/// predicted.
+/// Whether this is the first packet of a picture that depends on none before it.
 #[must_use]
 pub fn starts_keyframe(payload: &[u8]) -> bool {
-    // The flags decide for nearly every packet.
-    let Some(flags) = payload.first() else { return false };
-    if flags & (P_INTER | B_BEGIN) != B_BEGIN {
-        return false;
-    }
-    Descriptor::parse(payload).is_some_and(|(descriptor, frame)| {
-        !frame.is_empty() && descriptor.layer.is_none_or(|layer| layer.spatial == 0 && !layer.inter_layer)
-    })
+    Descriptor::parse(payload).is_some_and(|(descriptor, frame)| descriptor.starts_keyframe(frame))
 }
 
 /// Whether a whole frame, as a file holds it, is a keyframe (VP9 bitstream specification, 6.2), of profile 0.
@@ -242,6 +222,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::picture::PictureId;
 
     #[test]
     fn keyframes_are_told_by_the_flags_and_the_base_layer() {
@@ -259,7 +240,7 @@ mod tests {
         // I, B, V: picture id 5; N_S=0, Y=1, G=1: 1280x720; one picture in the group with one reference.
         let payload = [0x8A, 0x05, 0x18, 0x05, 0x00, 0x02, 0xD0, 0x01, 0x04, 0x01, 0x82, 0x49];
         let (descriptor, frame) = Descriptor::parse(&payload).unwrap();
-        assert_eq!(descriptor.picture_id, Some(5));
+        assert_eq!(descriptor.picture.id, Some((1, PictureId::Short(5))));
         assert_eq!(frame, [0x82, 0x49]);
         assert!(starts_keyframe(&payload));
         for cut in 0..10 {
@@ -293,7 +274,7 @@ mod tests {
                 prop_assert!(payload.len() <= max);
                 prop_assert_eq!(*last, index + 1 == payloads.len());
                 let (descriptor, data) = Descriptor::parse(payload).unwrap();
-                prop_assert_eq!(descriptor.picture_id, Some(first & 0x7FFF));
+                prop_assert_eq!(descriptor.picture.id, Some((1, PictureId::Long(first & 0x7FFF))));
                 prop_assert_eq!(descriptor.begin, index == 0);
                 prop_assert_eq!(descriptor.end, *last);
                 prop_assert_eq!(descriptor.inter_picture, !frame_is_key(&frame));
@@ -309,10 +290,10 @@ mod tests {
         let mut packetizer = Packetizer::new(0x7FFF, 1_200);
         let mut id = || {
             let payload = packetizer.frame(&[0x82]).next().unwrap();
-            Descriptor::parse(&[payload.descriptor(), payload.data].concat()).unwrap().0.picture_id
+            Descriptor::parse(&[payload.descriptor(), payload.data].concat()).unwrap().0.picture.id
         };
-        assert_eq!(id(), Some(0x7FFF));
-        assert_eq!(id(), Some(0));
+        assert_eq!(id(), Some((1, PictureId::Long(0x7FFF))));
+        assert_eq!(id(), Some((1, PictureId::Long(0))));
         assert_eq!(Packetizer::new(0, 1_200).frame(&[]).count(), 0);
     }
 }

@@ -226,8 +226,9 @@ impl Original<'_> {
 mod tests {
     use std::time::Duration;
 
+    use media::PictureId;
+
     use super::*;
-    use crate::codec::PictureId;
 
     const A: Source = Source { encoding: 0, run: 1 };
     const B: Source = Source { encoding: 1, run: 1 };
