@@ -59,6 +59,6 @@ pub use nack::{MAX_MISSING, MAX_TRIES, REORDER_TOLERANCE};
 pub use placement::{Placement, ShardIndex};
 pub use shard::{AddError, MAX_PUBLISHERS, MAX_SUBSCRIBERS, Shard};
 pub use sink::{Event, Outgoing, Relayed, RelayedReport, Sink};
-pub use stats::{EncodingStats, PublisherStats, SubscriberStats, SubscriptionStats, TrackStats};
+pub use stats::{EncodingStats, PublisherStats, SubscriberStats, SubscriptionStats, Totals, TrackStats};
 pub use subscriber::MAX_SUBSCRIPTIONS;
 pub use track::ACTIVE;

@@ -12,7 +12,7 @@ use crate::rtcp::{Compound, RtcpPacket};
 use crate::rtp::{HeaderWriter, RtpPacket};
 use crate::sink::{Relayed, Sink};
 use crate::slots::Slots;
-use crate::stats::{PublisherStats, SubscriberStats};
+use crate::stats::{PublisherStats, SubscriberStats, Totals};
 use crate::subscriber::{Place, Reports, Subscriber, answer_nack};
 use crate::subscription::Subscription;
 use crate::timers::{Owner, Timers};
@@ -57,6 +57,7 @@ pub struct Shard {
     writer: HeaderWriter,
     scratch: Box<[u8]>,
     rtcp: Vec<u8>,
+    totals: Totals,
 }
 
 /// Splits a shard into what a publisher needs and the publishers themselves.
@@ -68,6 +69,7 @@ macro_rules! context {
             writer: &mut $self.writer,
             scratch: &mut $self.scratch,
             rtcp: &mut $self.rtcp,
+            totals: &mut $self.totals,
             clock: $self.clock,
             now: $now,
             ssrc: $self.ssrc,
@@ -89,6 +91,7 @@ impl Shard {
             writer: HeaderWriter::new(),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             rtcp: Vec::with_capacity(SCRATCH),
+            totals: Totals::default(),
         };
         shard.ssrc = shard.next_random() as u32;
         shard
@@ -245,6 +248,8 @@ impl Shard {
             let due = publisher.due_after(track, now);
             let owner = Owner::Publisher((id.index, id.generation));
             self.timers.arm(owner, &mut publisher.deadline, due);
+        } else {
+            self.totals.refused += 1;
         }
     }
 
@@ -371,6 +376,12 @@ impl Shard {
         }
     }
 
+    /// Numbers of everybody since the shard was made.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
     /// Numbers of a publisher.
     #[must_use]
     pub fn publisher_stats(&self, id: PublisherId, now: Instant) -> Option<PublisherStats> {
@@ -392,6 +403,7 @@ impl Shard {
         let Some(track) = track else { return };
         let Some(subscription) = track.subscriptions.get_mut(place.key) else { return };
         subscription.stats.keyframe_requests += 1;
+        self.totals.keyframe_requests_received += 1;
         let source = subscription.map.source().map_or(subscription.target, |source| source.encoding);
         if let Some(encoding) = track.encodings.get_mut(usize::from(source)) {
             encoding.keyframes.want();

@@ -90,3 +90,26 @@ pub struct SubscriptionStats {
     /// The encoding that is forwarded.
     pub encoding: Option<u8>,
 }
+
+/// What a shard has done since it was made, over everybody who came and went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Packets of publishers that were not taken: malformed, of no track, repeated, or far from their stream.
+    pub refused: u64,
+    /// Packets that a retransmission stream of a publisher brought.
+    pub recovered: u64,
+    /// Packets that publishers were asked for in vain.
+    pub given_up: u64,
+    /// Sequence numbers that publishers were asked for by NACK, repetitions counted.
+    pub nacks_sent: u64,
+    /// Keyframe requests sent to publishers.
+    pub keyframe_requests_sent: u64,
+    /// Sequence numbers that subscribers asked for by NACK.
+    pub nacks_received: u64,
+    /// Of those, the ones that were not sent again: no longer kept, or over the budget.
+    pub nacks_unanswered: u64,
+    /// Packets sent again to subscribers.
+    pub retransmitted: u64,
+    /// Keyframe requests of subscribers.
+    pub keyframe_requests_received: u64,
+}

@@ -260,7 +260,9 @@ pub(crate) fn answer_nack<S: Sink>(
     let Some(subscriber) = cx.subscribers.get_mut((subscriber.index, subscriber.generation)) else { return };
     let round_trip = subscriber.round_trip;
     let mut out = Outlet { sink: &mut *cx.sink, writer: &mut *cx.writer, clock: cx.clock, now: cx.now };
+    let before = subscription.stats;
     for wire in missing.iter().take(MAX_NACKED) {
+        cx.totals.nacks_received += 1;
         let Some((seq, original)) = subscription.original(wire) else {
             subscription.stats.unanswered += 1;
             continue;
@@ -280,4 +282,6 @@ pub(crate) fn answer_nack<S: Sink>(
         let media = Media::new(packet, original.seq, original.source, *format, &publisher.ids, clock_offset);
         subscription.repeat(&media, &mapped, round_trip, &mut subscriber.transport, &mut out);
     }
+    cx.totals.nacks_unanswered += subscription.stats.unanswered - before.unanswered;
+    cx.totals.retransmitted += subscription.stats.retransmitted - before.retransmitted;
 }

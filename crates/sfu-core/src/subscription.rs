@@ -130,10 +130,11 @@ impl Subscription {
         transport: &mut u16,
         out: &mut Outlet<'_, S>,
     ) {
-        let Some((payload_type, _)) = self.resolve(&media.format, Some(&mut *out.sink)) else { return };
+        let Some((payload_type, rtx)) = self.resolve(&media.format, Some(&mut *out.sink)) else { return };
         let mapped = self.map.map(media.seq, media.packet.timestamp, &media.info.picture, out.now);
         let Some(mapped) = mapped else { return };
-        let dress = self.dress(payload_type, self.ssrc, mapped.seq as u16, transport);
+        let repeatable = self.retransmits(rtx).is_none();
+        let dress = self.dress(payload_type, self.ssrc, mapped.seq as u16, repeatable, transport);
         let len = self.send(media, &mapped, &dress, false, out);
         self.budget.earn(len);
         self.octets = self.octets.wrapping_add(media.packet.payload().len() as u32);
@@ -164,21 +165,33 @@ impl Subscription {
             }
         }
         let Some((payload_type, rtx)) = self.resolve(&media.format, None::<&mut S>) else { return };
-        let dress = match (self.rtx_ssrc, rtx) {
-            (Some(ssrc), Some(rtx)) => {
+        let dress = match self.retransmits(rtx) {
+            Some((ssrc, rtx)) => {
                 self.rtx_sequence = self.rtx_sequence.wrapping_add(1);
-                let dress = self.dress(rtx, ssrc, self.rtx_sequence, transport);
+                let dress = self.dress(rtx, ssrc, self.rtx_sequence, false, transport);
                 Dress { original: Some(mapped.seq as u16), ..dress }
             }
-            _ => self.dress(payload_type, self.ssrc, mapped.seq as u16, transport),
+            None => self.dress(payload_type, self.ssrc, mapped.seq as u16, true, transport),
         };
         let len = self.send(media, mapped, &dress, true, out);
         self.stats.retransmitted += 1;
         self.stats.retransmitted_bytes += len as u64;
     }
 
-    fn dress(&self, payload_type: u8, ssrc: u32, sequence: u16, transport: &mut u16) -> Dress {
-        let repeatable = self.rtx_ssrc.is_none();
+    /// The stream in which packets of a format are sent again, given the format's payload type for that. A viewer
+    /// may know retransmission for one codec and not for another.
+    fn retransmits(&self, rtx: Option<u8>) -> Option<(u32, u8)> {
+        self.rtx_ssrc.zip(rtx)
+    }
+
+    fn dress(
+        &self,
+        payload_type: u8,
+        ssrc: u32,
+        sequence: u16,
+        repeatable: bool,
+        transport: &mut u16,
+    ) -> Dress {
         let needs_mid = repeatable || (!self.known && self.stats.packets < MID_PACKETS);
         let numbered = !repeatable && self.ids.id(Extension::TransportCc).is_some();
         if numbered {

@@ -161,6 +161,8 @@ impl Publisher {
                 let Some(encoding) = track.encodings.get_mut(index) else { return };
                 let Some(ssrc) = encoding.ssrc else { continue };
                 let polled = encoding.nack.poll(cx.now, round_trip, &mut list);
+                cx.totals.given_up += polled.given_up as u64;
+                cx.totals.nacks_sent += polled.count as u64;
                 if polled.given_up > 0 && kind == MediaKind::Video {
                     encoding.keyframes.want();
                 }
@@ -170,6 +172,7 @@ impl Publisher {
                     rtcp_write::nack(cx.rtcp, cx.ssrc, ssrc, list.get(..polled.count).unwrap_or_default());
                 }
                 if keyframe {
+                    cx.totals.keyframe_requests_sent += 1;
                     self.open(peer, cx);
                     rtcp_write::pli(cx.rtcp, cx.ssrc, ssrc);
                 }

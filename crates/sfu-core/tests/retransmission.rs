@@ -14,10 +14,15 @@ fn nack(ssrc: u32, list: &[u16]) -> Vec<u8> {
 }
 
 fn scene(rtx_ssrc: Option<u32>) -> (World, PublisherId, SubscriberId, Source) {
+    scene_with(|config| config.rtx_ssrc = rtx_ssrc)
+}
+
+fn scene_with(change: impl FnOnce(&mut SubscriptionConfig)) -> (World, PublisherId, SubscriberId, Source) {
     let mut world = World::new();
     let publisher = world.shard.add_publisher(video_publisher(1, 1), world.now).unwrap();
     let viewer = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
-    let config = SubscriptionConfig { rtx_ssrc, ..video_subscription(publisher, 5000) };
+    let mut config = video_subscription(publisher, 5000);
+    change(&mut config);
     world.shard.subscribe(viewer, config, world.now).unwrap();
     (world, publisher, viewer, Source::new(1000, "0"))
 }
@@ -48,6 +53,14 @@ fn a_viewer_that_asks_for_everything_gets_a_fifth() {
     assert!(stats.retransmitted_bytes <= sent as u64 / 5 + (8 << 10), "{stats:?}");
     assert!(stats.retransmitted_bytes >= sent as u64 / 6, "{stats:?}");
     assert!(stats.unanswered > stats.retransmitted);
+    world.shard.remove_subscriber(viewer);
+    let totals = world.shard.totals();
+    assert_eq!(
+        (totals.retransmitted, totals.nacks_unanswered),
+        (stats.retransmitted, stats.unanswered),
+        "they outlive the viewer"
+    );
+    assert_eq!(totals.nacks_received, totals.retransmitted + totals.nacks_unanswered);
 }
 
 #[test]
@@ -98,11 +111,14 @@ fn a_retransmission_carries_the_packet_as_it_was() {
 #[test]
 fn without_a_stream_for_it_a_packet_is_repeated_byte_for_byte() {
     // The SRTP index of the repeated packet is that of the first: other bytes would break the cipher.
-    let (mut world, publisher, viewer, mut source) = scene(None);
-    let sent = play(&mut world, publisher, &mut source, 10);
-    world.viewer_rtcp(viewer, &nack(5000, &[sequence(&sent[20])]));
-    let again = world.out.take_rtp(Peer(2));
-    assert_eq!((again.len(), &again[0].bytes), (1, &sent[20].bytes));
+    // A viewer may know a retransmission stream for another codec than the one that flows.
+    let scenes = [scene(None), scene_with(|config| config.formats[0].rtx = None)];
+    for (mut world, publisher, viewer, mut source) in scenes {
+        let sent = play(&mut world, publisher, &mut source, 10);
+        world.viewer_rtcp(viewer, &nack(5000, &[sequence(&sent[20])]));
+        let again = world.out.take_rtp(Peer(2));
+        assert_eq!((again.len(), &again[0].bytes), (1, &sent[20].bytes));
+    }
 }
 
 #[test]
@@ -127,6 +143,11 @@ fn the_publisher_is_asked_ten_times_and_then_for_a_keyframe() {
     assert_eq!(count(&rtcp, asked), 10);
     assert_eq!(count(&rtcp, |packet| matches!(packet, RtcpPacket::Nack { .. })), 10);
     assert!(plis(&rtcp) >= 1);
+    let totals = world.shard.totals();
+    assert_eq!((totals.nacks_sent, totals.given_up, totals.refused), (10, 1, 0));
+    assert!(totals.keyframe_requests_sent >= plis(&rtcp) as u64);
+    world.rtp(publisher, &lost[0]);
+    assert_eq!(world.shard.totals().refused, 1, "a repeated packet is not taken");
 }
 
 #[test]
