@@ -8,7 +8,7 @@ use contract::key::SecretKey;
 use contract::token::{MIN_SECRET_LEN, TokenKeys};
 use serde::{Deserialize, Serialize};
 use service_kit::config::{self, ConfigError, Secret};
-use service_kit::telemetry::LogFormat;
+use service_kit::telemetry::{DEFAULT_FILTER, LogFormat};
 
 use crate::token::Token;
 
@@ -149,7 +149,7 @@ impl Default for Config {
             token_secret_previous: Secret::default(),
             turn_secret: Secret::default(),
             turn_secret_previous: Secret::default(),
-            log: "info,actix_server=warn,actix_http=off".into(),
+            log: DEFAULT_FILTER.into(),
             log_format: LogFormat::Text,
             drain_secs: 10,
         }
@@ -174,9 +174,8 @@ impl Config {
     /// The keys that sign and verify tokens.
     pub(crate) fn token_keys(&self) -> Result<TokenKeys, ConfigError> {
         let previous = Some(self.token_secret_previous.reveal()).filter(|secret| !secret.is_empty());
-        TokenKeys::new(self.token_secret.reveal(), previous).map_err(|_| {
-            ConfigError::value("token_secret", format!("needs at least {MIN_SECRET_LEN} bytes"))
-        })
+        TokenKeys::new(self.token_secret.reveal(), previous)
+            .map_err(|_| ConfigError::value("token_secret", format!("needs at least {MIN_SECRET_LEN} bytes")))
     }
 
     fn validate(&self) -> Result<(), ConfigError> {

@@ -4,14 +4,23 @@ mod banner;
 mod config;
 mod demo;
 mod launch;
+mod token;
 
 use clap::Parser as _;
 
-use crate::config::{Config, Flags};
+use crate::config::{Command, Config, Flags};
 
 fn main() -> anyhow::Result<()> {
-    let flags = Flags::parse();
-    let env: Vec<(String, String)> = std::env::vars().collect();
+    let mut flags = Flags::parse();
+    // `std::env::vars` would panic at a variable that is not UTF-8.
+    let env: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    if let Some(Command::Token(token)) = flags.command.take() {
+        let config = Config::layers(&flags, &env)?.with_dev_secrets()?;
+        println!("{}", token.mint(&config, service_kit::unix_now())?);
+        return Ok(());
+    }
     let config = Config::load(&flags, &env)?.with_dev_secrets()?;
     service_kit::telemetry::init(config.log_format, &config.log);
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(launch::run(config))

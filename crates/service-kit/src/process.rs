@@ -13,7 +13,7 @@ use toml::Table;
 
 use crate::config::{self, ConfigError};
 use crate::shutdown::CancellationToken;
-use crate::telemetry::LogFormat;
+use crate::telemetry::{DEFAULT_FILTER, LogFormat};
 use crate::{Cors, Readiness, Routes, Server};
 
 /// Flags of every service binary. Every other setting is a key of the file or a variable.
@@ -63,7 +63,7 @@ impl Default for Process {
         Self {
             http: (Ipv4Addr::UNSPECIFIED, 8080).into(),
             admin: (Ipv4Addr::LOCALHOST, 9090).into(),
-            log: "info,actix_server=warn,actix_http=off".into(),
+            log: DEFAULT_FILTER.into(),
             log_format: LogFormat::Text,
             drain_secs: 10,
         }

@@ -2,6 +2,10 @@
 
 use tracing_subscriber::EnvFilter;
 
+/// What is logged unless the settings say otherwise. The HTTP library logs what strangers send as its own errors:
+/// whoever sends garbage would fill the log.
+pub const DEFAULT_FILTER: &str = "info,actix_server=warn,actix_http=off";
+
 /// How log lines look.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
