@@ -295,17 +295,17 @@ impl Worker {
                     tracing::debug!(client.addr = %tuple.client.0, user = %username, "allocation made for");
                 }
                 Event::Closed { tuple, reason } => {
-                    tracing::info!(?reason, "allocation ended");
+                    tracing::info!(turn.reason = ?reason, "allocation ended");
                     tracing::debug!(client.addr = %tuple.client.0, "allocation ended for");
                 }
                 Event::Refused { tuple, refusal } => {
                     let code = refusal.code.code();
-                    // Every client's first request is refused like this: nothing to read about.
+                    // Every client's first request is refused like this: nothing to read about. Others are for
+                    // whoever looks into them, and counted: strangers must not fill the log.
                     if matches!(refusal.reason, Reason::NoCredentials | Reason::StaleNonce) {
                         tracing::trace!(turn.code = code, client.addr = %tuple.client.0, "{refusal}");
                     } else {
-                        tracing::info!(turn.code = code, "{refusal}");
-                        tracing::debug!(turn.code = code, client.addr = %tuple.client.0, "refused to");
+                        tracing::debug!(turn.code = code, client.addr = %tuple.client.0, "{refusal}");
                     }
                 }
             }
