@@ -38,6 +38,8 @@ pub struct Outgoing<'a> {
     pub payload: &'a [u8],
     /// Whether it answers a NACK.
     pub retransmission: bool,
+    /// Whether a packet of this stream may come again as the same bytes: it has no stream of retransmissions.
+    pub repeatable: bool,
 }
 
 impl Outgoing<'_> {

@@ -219,7 +219,8 @@ impl Subscription {
     ) -> usize {
         let payload = write(out.writer, media, mapped, dress, &out.clock, out.now);
         let header = out.writer.bytes();
-        let packet = Outgoing { peer: self.peer, subscription: self.id, header, payload, retransmission };
+        let (peer, subscription, repeatable) = (self.peer, self.id, dress.repeatable);
+        let packet = Outgoing { peer, subscription, header, payload, retransmission, repeatable };
         out.sink.rtp(packet);
         packet.len()
     }

@@ -358,6 +358,15 @@ impl Transport {
         self.sender.as_mut().ok_or(SrtpError::NoKeys)?.protect_rtp(packet, len)
     }
 
+    /// The same for a stream whose packets may be repeated as they were. See
+    /// [`srtp::Sender::protect_rtp_repeatable`].
+    ///
+    /// # Errors
+    /// Before `Connected`, and as the sender says.
+    pub fn protect_rtp_repeatable(&mut self, packet: &mut [u8], len: usize) -> Result<usize, SrtpError> {
+        self.sender.as_mut().ok_or(SrtpError::NoKeys)?.protect_rtp_repeatable(packet, len)
+    }
+
     /// Protects the (compound) RTCP packet `packet[..len]` in place; like [`Transport::protect_rtp`].
     ///
     /// # Errors

@@ -48,6 +48,7 @@ pub struct Out {
 
 #[derive(Debug, Clone)]
 pub struct Sent {
+    pub repeatable: bool,
     pub peer: Peer,
     pub subscription: SubscriptionId,
     pub bytes: Vec<u8>,
@@ -77,8 +78,8 @@ impl Sink for Out {
         let len = packet.write(&mut bytes);
         assert_eq!(len, packet.len());
         bytes.truncate(len);
-        let Outgoing { peer, subscription, retransmission, .. } = packet;
-        self.rtp.push(Sent { peer, subscription, bytes, retransmission });
+        let Outgoing { peer, subscription, retransmission, repeatable, .. } = packet;
+        self.rtp.push(Sent { repeatable, peer, subscription, bytes, retransmission });
     }
 
     fn rtcp(&mut self, peer: Peer, packet: &[u8]) {

@@ -80,7 +80,12 @@ pub fn answer_publish(
     let mut remote = None;
     for ((index, section), source) in offer.media.iter().enumerate().zip(sources) {
         let (Some(source), Some(codec)) = (source, section.codecs.first()) else { continue };
-        let extensions = section.extensions(true).only(&options.extensions);
+        let mut codec = publish_codec(codec, source, options);
+        let mut extensions = section.extensions(true).only(&options.extensions);
+        if section.kind == MediaKind::Audio && codec.feedback.nack && codec.rtx.is_none() {
+            extensions = repeatable(extensions);
+            codec.feedback.transport_cc = false;
+        }
         for (extension, id) in extensions.iter() {
             if !bundle.insert(extension, id) {
                 return Err(SdpError::ExtensionConflict(id));
@@ -92,7 +97,7 @@ pub fn answer_publish(
             mid: section.mid.clone(),
             kind: section.kind,
             source,
-            codec: publish_codec(codec, source, options),
+            codec,
             extensions,
             rids: section.rids.clone(),
             ssrcs: section.ssrcs.clone(),
@@ -102,6 +107,16 @@ pub fn answer_publish(
     let remote = remote.cloned().ok_or(SdpError::NoUsableMedia)?;
     let text = write(offer, local, remote.setup.answer(), &media);
     Ok(PublishAnswer { text, remote, media, extensions: bundle })
+}
+
+/// Leaves out what a sender changes when it repeats a packet. Sound has no retransmission stream in browsers: the
+/// packet goes out again under its own SRTP index, and other bytes there would use the cipher's nonce twice, which
+/// with GCM gives its authentication key away (RFC 7714, section 8.1).
+fn repeatable(extensions: ExtensionMap) -> ExtensionMap {
+    let changing = [Extension::TransportCc, Extension::AbsSendTime];
+    let kept: Vec<Extension> =
+        extensions.iter().map(|(extension, _)| extension).filter(|e| !changing.contains(e)).collect();
+    extensions.only(&kept)
 }
 
 /// The source of each m-line that sends audio or video.

@@ -203,6 +203,28 @@ fn extensions_and_transport_feedback_can_be_left_out() {
 }
 
 #[test]
+fn sound_is_repeated_where_that_is_offered_and_then_always_the_same_bytes() {
+    let section = |text: &str| {
+        let answer = publish(text);
+        let audio = answer.media.into_iter().find(|media| media.kind == MediaKind::Audio).unwrap();
+        (audio.codec.feedback, audio.extensions)
+    };
+    let (feedback, extensions) = section(CHROMIUM_PUBLISH);
+    assert!(!feedback.nack && feedback.transport_cc, "browsers do not offer it by themselves");
+    assert!(extensions.id(Extension::TransportCc).is_some());
+    let offered = CHROMIUM_PUBLISH.replace("a=rtcp-fb:111 ", "a=rtcp-fb:111 nack\r\na=rtcp-fb:111 ");
+    let (feedback, extensions) = section(&offered);
+    assert!(feedback.nack && !feedback.transport_cc);
+    assert_eq!(extensions.id(Extension::TransportCc), None);
+    assert_eq!(extensions.id(Extension::AbsSendTime), None);
+    assert!(extensions.id(Extension::Mid).is_some() && extensions.id(Extension::AudioLevel).is_some());
+    let text = publish(&offered).text;
+    assert!(text.contains("a=rtcp-fb:111 nack\r\n"), "{text}");
+    let video = publish(&offered).media.into_iter().find(|media| media.kind == MediaKind::Video).unwrap();
+    assert!(video.extensions.id(Extension::TransportCc).is_some(), "pictures have a retransmission stream");
+}
+
+#[test]
 fn who_only_listens_is_called() {
     for (offered, ours) in
         [("actpass", "a=setup:passive"), ("active", "a=setup:passive"), ("passive", "a=setup:active")]

@@ -18,7 +18,7 @@ mod streams;
 
 pub use cipher::Profile;
 pub use receiver::Receiver;
-pub use sender::Sender;
+pub use sender::{MAX_REPEATABLE, Sender};
 
 use cipher::{MasterKey, SessionCiphers};
 

@@ -7,18 +7,26 @@ use super::header::{self, RTCP_CLEAR_LEN};
 use super::streams::Streams;
 use super::{SRTP_OVERHEAD, SrtpError};
 
+/// Packets of a repeatable stream that may be repeated: more than two seconds of sound.
+pub const MAX_REPEATABLE: usize = 128;
+
+/// Sequence number and end of the tag of packets that left, by the low bits of the number.
+type Sent = Box<[Option<(u16, [u8; 8])>; MAX_REPEATABLE]>;
+
 /// Protects the packets of one transport.
 pub struct Sender {
     profile: Profile,
     ciphers: SessionCiphers,
     streams: Streams,
+    /// Of repeatable streams, by SSRC; no more than there are streams.
+    sent: Vec<(u32, Sent)>,
     /// Index of the next report. One for all streams: a nonce holds the SSRC as well.
     next_report: u32,
 }
 
 impl Sender {
     pub(super) fn new(profile: Profile, ciphers: SessionCiphers) -> Self {
-        Self { profile, ciphers, streams: Streams::default(), next_report: 1 }
+        Self { profile, ciphers, streams: Streams::default(), sent: Vec::new(), next_report: 1 }
     }
 
     /// The profile that DTLS chose.
@@ -46,6 +54,37 @@ impl Sender {
         Ok(end)
     }
 
+    /// The same for a stream whose lost packets are repeated as they were, because it has no stream of
+    /// retransmissions: the same packet may be protected again, and the same bytes leave. Other bytes
+    /// under its number are found out by their tag and refused.
+    ///
+    /// # Errors
+    /// As [`Sender::protect_rtp`]; [`SrtpError::Reused`] also when the packet is not one of the last
+    /// [`MAX_REPEATABLE`]. What is in `packet` after that error must not be sent.
+    pub fn protect_rtp_repeatable(&mut self, packet: &mut [u8], len: usize) -> Result<usize, SrtpError> {
+        let header = header::rtp(checked(packet, len)?)?;
+        let (ssrc, sequence) = (header.ssrc, header.sequence);
+        let slot = usize::from(sequence) % MAX_REPEATABLE;
+        let known = self.sent.iter().position(|(known, _)| *known == ssrc);
+        let first = self.protect_rtp(packet, len);
+        if first != Err(SrtpError::Reused) {
+            let end = first?;
+            let place = known.unwrap_or(self.sent.len());
+            if known.is_none() {
+                self.sent.push((ssrc, Box::new([None; MAX_REPEATABLE])));
+            }
+            if let Some(sent) = self.sent.get_mut(place).and_then(|(_, sent)| sent.get_mut(slot)) {
+                *sent = tag(packet, end).map(|tag| (sequence, tag));
+            }
+            return Ok(end);
+        }
+        let sent = known.and_then(|known| *self.sent.get(known)?.1.get(slot)?);
+        let (_, expected) = sent.filter(|(last, _)| *last == sequence).ok_or(SrtpError::Reused)?;
+        let index = self.streams.index(ssrc, sequence)?;
+        let end = self.ciphers.rtp.seal_rtp(packet, header.len, len, ssrc, index)?;
+        if tag(packet, end) == Some(expected) { Ok(end) } else { Err(SrtpError::Reused) }
+    }
+
     /// Protects the (compound) RTCP packet `packet[..len]` in place; returns its new length.
     ///
     /// # Errors
@@ -60,6 +99,11 @@ impl Sender {
         self.next_report = index + 1;
         Ok(end)
     }
+}
+
+/// The last bytes of a protected packet, which are of its tag in every profile.
+fn tag(packet: &[u8], end: usize) -> Option<[u8; 8]> {
+    packet.get(..end)?.last_chunk().copied()
 }
 
 /// The packet, when there is room behind it for the largest overhead: that way a caller's buffer is

@@ -81,6 +81,12 @@ impl Streams {
         self.fresh(slot, ssrc, index)
     }
 
+    /// The index of a packet by its 16-bit sequence number, whether it was used or not.
+    pub(super) fn index(&self, ssrc: u32, sequence: u16) -> Result<u64, SrtpError> {
+        let window = self.slot(ssrc).and_then(|slot| self.windows.get(slot));
+        window.map_or(Ok(u64::from(sequence)), |window| estimate(window.highest, sequence))
+    }
+
     /// The place of a packet that carries its whole index.
     pub(super) fn place_index(&self, ssrc: u32, index: u64) -> Result<Place, SrtpError> {
         self.fresh(self.slot(ssrc), ssrc, index)

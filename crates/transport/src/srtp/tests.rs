@@ -32,6 +32,36 @@ fn protect(sender: &mut Sender, plain: &[u8]) -> Result<Vec<u8>, SrtpError> {
     Ok(buffer)
 }
 
+#[test]
+fn a_repeatable_packet_leaves_twice_as_the_same_bytes_and_no_other_packet_under_its_number() {
+    let protect = |sender: &mut Sender, plain: &[u8]| {
+        let mut buffer = plain.to_vec();
+        buffer.resize(plain.len() + SRTP_OVERHEAD, 0);
+        let len = sender.protect_rtp_repeatable(&mut buffer, plain.len())?;
+        buffer.truncate(len);
+        Ok::<_, SrtpError>(buffer)
+    };
+    for profile in PROFILES {
+        let (mut sender, mut receiver) = pair(profile);
+        // Over the rollover of the sequence number.
+        let numbers: Vec<u16> = (0..300u16).map(|i| i.wrapping_sub(200)).collect();
+        let plain: Vec<Vec<u8>> =
+            numbers.iter().map(|&number| rtp(7, number, &number.to_be_bytes())).collect();
+        let first: Vec<Vec<u8>> = plain.iter().map(|packet| protect(&mut sender, packet).unwrap()).collect();
+        for (packet, sent) in plain.iter().zip(&first).skip(300 - MAX_REPEATABLE) {
+            assert_eq!(&protect(&mut sender, packet).unwrap(), sent, "{profile:?}");
+            assert_eq!(receiver.unprotect_rtp(&mut sent.clone()).unwrap().to_vec(), *packet);
+        }
+        let too_old = &plain[300 - MAX_REPEATABLE - 1];
+        assert_eq!(protect(&mut sender, too_old), Err(SrtpError::Reused));
+        assert_eq!(protect(&mut sender, &rtp(7, 99, b"other")), Err(SrtpError::Reused), "{profile:?}");
+        let mut other_header = plain[299].clone();
+        other_header[4] ^= 1;
+        assert_eq!(protect(&mut sender, &other_header), Err(SrtpError::Reused), "{profile:?}");
+        assert!(protect(&mut sender, &rtp(7, 100, b"next")).is_ok());
+    }
+}
+
 fn report(ssrc: u32, body: &[u8]) -> Vec<u8> {
     [&[0x81, 201, 0, 7][..], &ssrc.to_be_bytes(), body].concat()
 }
