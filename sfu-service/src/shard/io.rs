@@ -88,7 +88,12 @@ impl Sink for Io {
         let _ = self.batch.push(pair.remote, source(pair.local), |buffer| {
             let len = packet.write(buffer);
             // A packet that cannot be protected is not sent at all.
-            if len == 0 { 0 } else { transport.protect_rtp(buffer, len).unwrap_or(0) }
+            let sealed = match len {
+                0 => return 0,
+                _ if packet.repeatable => transport.protect_rtp_repeatable(buffer, len),
+                _ => transport.protect_rtp(buffer, len),
+            };
+            sealed.unwrap_or(0)
         });
     }
 
