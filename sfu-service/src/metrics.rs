@@ -10,6 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use sfu_core::Totals;
 
 /// Label of session metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -90,8 +91,26 @@ shard_counters! {
     forward_drops: "sfu_forward_dropped", "Packets dropped between shards because an inbox was full";
     /// Sessions that ended by a fault of their own.
     panics: "sfu_session_panics", "Sessions ended by a panic";
-    /// Retransmissions sent to viewers.
-    retransmissions: "sfu_retransmissions_sent", "Retransmissions sent to viewers";
+    /// Packets that were not sent because they could not be written or encrypted.
+    unsent: "sfu_packets_unsent", "Packets to clients that could not be written or encrypted";
+    /// See [`Totals::refused`]; so on below.
+    refused: "sfu_packets_refused", "RTP packets of publishers not taken: malformed, repeated, of no track";
+    /// Recovered packets.
+    recovered: "sfu_packets_recovered", "RTP packets of publishers that a retransmission brought";
+    /// Packets given up.
+    given_up: "sfu_packets_given_up", "RTP packets that publishers were asked for in vain";
+    /// NACKs to publishers.
+    nacks_sent: "sfu_nacks_sent", "Packets that publishers were asked for, repetitions counted";
+    /// Keyframe requests to publishers.
+    keyframe_requests_sent: "sfu_keyframe_requests_sent", "Keyframe requests (PLI) sent to publishers";
+    /// NACKs of viewers.
+    nacks_received: "sfu_nacks_received", "Packets that viewers asked for";
+    /// NACKs of viewers that were not answered.
+    nacks_unanswered: "sfu_nacks_unanswered", "Packets that viewers asked for and did not get";
+    /// Retransmissions to viewers.
+    retransmitted: "sfu_retransmissions_sent", "Retransmissions sent to viewers";
+    /// Keyframe requests of viewers.
+    keyframe_requests_received: "sfu_keyframe_requests_received", "Keyframe requests (PLI, FIR) of viewers";
 }
 
 /// The data plane of one shard, as metrics read it.
@@ -144,9 +163,23 @@ impl Collector for DataPlane {
 }
 
 impl ShardCounters {
-    /// Adds to a counter that only this thread writes.
+    /// Adds to a counter that only this thread writes: no bus lock for each packet.
     pub(crate) fn add(counter: &AtomicU64, count: u64) {
-        counter.fetch_add(count, Ordering::Relaxed);
+        counter.store(counter.load(Ordering::Relaxed) + count, Ordering::Relaxed);
+    }
+
+    /// Shows what the shard's core has done so far.
+    pub(crate) fn show(&self, totals: &Totals) {
+        let show = |counter: &AtomicU64, total| counter.store(total, Ordering::Relaxed);
+        show(&self.refused, totals.refused);
+        show(&self.recovered, totals.recovered);
+        show(&self.given_up, totals.given_up);
+        show(&self.nacks_sent, totals.nacks_sent);
+        show(&self.keyframe_requests_sent, totals.keyframe_requests_sent);
+        show(&self.nacks_received, totals.nacks_received);
+        show(&self.nacks_unanswered, totals.nacks_unanswered);
+        show(&self.retransmitted, totals.retransmitted);
+        show(&self.keyframe_requests_received, totals.keyframe_requests_received);
     }
 }
 

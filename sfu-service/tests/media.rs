@@ -111,6 +111,27 @@ async fn a_source_that_comes_later_reaches_those_who_watch_already() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_lost_is_asked_for_and_counted() {
+    let sfu = Sfu::start().await;
+    sfu.meta.set(1, Status::Ready);
+    let (_publisher, track) = Peer::publish(&sfu, "/whip/1").await;
+    // The peer has never had the packet, so every request is in vain.
+    let _camera = Camera::losing(track, 0, 20);
+    let given_up = async {
+        while sfu.metric("sfu_packets_given_up_total").await == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(common::PATIENCE, given_up).await.expect("the packet is still missing");
+    assert_eq!(sfu.metric("sfu_packets_given_up_total").await, 1);
+    assert_eq!(sfu.metric("sfu_nacks_sent_total").await, u64::from(sfu_core::MAX_TRIES));
+    assert!(sfu.metric("sfu_keyframe_requests_sent_total").await >= 1, "only a keyframe helps then");
+    for nothing in ["sfu_packets_refused_total", "sfu_packets_unsent_total", "sfu_session_panics_total"] {
+        assert_eq!(sfu.metric(nothing).await, 0, "{nothing}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn delete_and_orders_of_meta_end_everybody() {
     let sfu = Sfu::start().await;
     let (publisher, camera) = live(&sfu).await;

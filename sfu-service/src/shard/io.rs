@@ -82,9 +82,7 @@ impl Sink for Io {
         let Some(participant) = self.participants.get_mut(packet.peer.0 as usize) else { return };
         let Some(pair) = participant.pair else { return };
         let transport = &mut participant.transport;
-        if packet.retransmission {
-            ShardCounters::add(&self.counters.retransmissions, 1);
-        }
+        let mut written = 0;
         let _ = self.batch.push(pair.remote, source(pair.local), |buffer| {
             let len = packet.write(buffer);
             // A packet that cannot be protected is not sent at all.
@@ -93,8 +91,10 @@ impl Sink for Io {
                 _ if packet.repeatable => transport.protect_rtp_repeatable(buffer, len),
                 _ => transport.protect_rtp(buffer, len),
             };
-            sealed.unwrap_or(0)
+            written = sealed.unwrap_or(0);
+            written
         });
+        ShardCounters::add(&self.counters.unsent, u64::from(written == 0));
     }
 
     fn rtcp(&mut self, peer: Peer, packet: &[u8]) {
@@ -104,11 +104,14 @@ impl Sink for Io {
         let Some(participant) = self.participants.get_mut(peer.0 as usize) else { return };
         let Some(pair) = participant.pair else { return };
         let transport = &mut participant.transport;
+        let mut written = 0;
         let _ = self.batch.push(pair.remote, source(pair.local), |buffer| {
             let Some(place) = buffer.get_mut(..packet.len()) else { return 0 };
             place.copy_from_slice(packet);
-            transport.protect_rtcp(buffer, packet.len()).unwrap_or(0)
+            written = transport.protect_rtcp(buffer, packet.len()).unwrap_or(0);
+            written
         });
+        ShardCounters::add(&self.counters.unsent, u64::from(written == 0));
     }
 
     fn relayed(&mut self, publisher: PublisherId, what: sfu_core::Relayed<'_>) {
@@ -119,7 +122,9 @@ impl Sink for Io {
             let what = match what {
                 sfu_core::Relayed::Packet { track, encoding, packet } => {
                     let mut bytes = [0; MAX_PACKET];
-                    let Some(place) = bytes.get_mut(..packet.len()) else { return };
+                    let Some(place) = bytes.get_mut(..packet.len()) else {
+                        return ShardCounters::add(&self.counters.forward_drops, 1);
+                    };
                     place.copy_from_slice(packet);
                     RelayedKind::Packet { track, encoding, len: packet.len() as u16, bytes }
                 }

@@ -18,7 +18,7 @@ impl Shard {
         for _ in 0..RELAYED_ROUNDS {
             let Some(relayed) = self.inbox.relayed() else { return false };
             let now = Instant::now();
-            if catch_unwind(AssertUnwindSafe(|| self.handle_relayed(relayed, now))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| self.handle_relayed(&relayed, now))).is_err() {
                 ShardCounters::add(&self.io.counters.panics, 1);
             }
             self.handle_core_events(now);
@@ -26,10 +26,10 @@ impl Shard {
         true
     }
 
-    fn handle_relayed(&mut self, relayed: Relayed, now: Instant) {
+    fn handle_relayed(&mut self, relayed: &Relayed, now: Instant) {
         let Relayed { room, what } = relayed;
-        let Some(id) = self.io.rooms.get(&room).and_then(|entry| entry.publisher) else { return };
-        match &what {
+        let Some(id) = self.io.rooms.get(room).and_then(|entry| entry.publisher) else { return };
+        match what {
             RelayedKind::Packet { track, encoding, len, bytes } => {
                 let Some(packet) = bytes.get(..usize::from(*len)) else { return };
                 let what = sfu_core::Relayed::Packet { track: *track, encoding: *encoding, packet };

@@ -164,6 +164,7 @@ impl Shard {
             self.run_timers(Instant::now());
             self.io.flush();
             self.io.wake_shards();
+            self.io.counters.show(&self.core.totals());
             self.outbox.flush();
         }
     }
@@ -179,7 +180,7 @@ impl Shard {
     /// Takes what the socket has; `true` if there may be more.
     fn receive(&mut self, recv: &mut udp::RecvBatch) -> bool {
         for _ in 0..RECV_ROUNDS {
-            match self.io.socket.clone().recv(recv) {
+            match self.io.socket.recv(recv) {
                 Ok(_) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return false,
                 // An ICMP error of an earlier datagram, or a signal: the next call goes on.

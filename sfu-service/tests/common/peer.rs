@@ -205,11 +205,23 @@ pub(crate) struct Camera {
 
 impl Camera {
     pub(crate) fn start(published: Published, first: u32) -> Self {
+        Self::film(published, first, None)
+    }
+
+    /// One that never sends frame `lost`.
+    pub(crate) fn losing(published: Published, first: u32, lost: u32) -> Self {
+        Self::film(published, first, Some(lost))
+    }
+
+    fn film(published: Published, first: u32, lost: Option<u32>) -> Self {
         let stop = tokio::spawn(async move {
             // The pace of a camera; nothing waits for it.
             let mut pace = tokio::time::interval(Duration::from_millis(5));
             for number in first.. {
                 pace.tick().await;
+                if lost == Some(number) {
+                    continue;
+                }
                 if published.track.write_rtp(frame(number, published.ssrc)).await.is_err() {
                     return;
                 }
