@@ -6,7 +6,8 @@ import {
   chromium,
 } from 'playwright-core';
 
-const flags = [
+/** What every Chromium of these tests is started with. */
+export const flags = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',
