@@ -141,6 +141,11 @@ async fn options_say_what_is_taken_to_anyone() {
         // A browser refuses a configuration with a TURN server that comes without credentials.
         let links: Vec<_> = plain.headers().get_all("link").iter().collect();
         assert_eq!(links, ["<stun:127.0.0.1:3478>; rel=\"ice-server\""]);
+        let methods = header(&plain, "access-control-allow-methods");
+        assert!(
+            methods.split(", ").any(|method| method == "PATCH"),
+            "clients look for it before they trickle"
+        );
         let preflight = sfu
             .http
             .request(Method::OPTIONS, format!("{}{path}", sfu.base))
@@ -163,7 +168,7 @@ async fn options_say_what_is_taken_to_anyone() {
     let [_, turn] = links[..] else { panic!("{links:?}") };
     assert!(turn.starts_with("<turn:127.0.0.1:3478?transport=udp>; rel=\"ice-server\"; username="), "{turn}");
     assert!(turn.contains("; credential=\""), "{turn}");
-    for name in ["location", "link", "etag"] {
+    for name in ["location", "link", "etag", "access-control-allow-methods"] {
         assert!(exposed.contains(name), "{exposed}");
     }
 }

@@ -86,6 +86,7 @@ impl Cors {
             header::ETAG,
             header::RETRY_AFTER,
             header::WWW_AUTHENTICATE,
+            header::ACCESS_CONTROL_ALLOW_METHODS,
             header::HeaderName::from_static("accept-post"),
             header::HeaderName::from_static("accept-patch"),
         ])

@@ -40,6 +40,9 @@ pub(super) fn endpoint_options(node: &Node, request: &HttpRequest) -> HttpRespon
     let mut response = HttpResponse::NoContent();
     response
         .insert_header((header::ALLOW, "POST, OPTIONS"))
+        // Where clients look for PATCH to decide whether they may trickle: without it they wait until all their
+        // candidates are gathered.
+        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "POST, PATCH, DELETE, OPTIONS"))
         .insert_header((header::HeaderName::from_static("accept-post"), SDP));
     for link in node.ice_links(None, host(request)) {
         response.append_header((header::LINK, link));
