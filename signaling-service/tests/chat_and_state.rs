@@ -4,7 +4,8 @@ mod support;
 
 use contract::token::{Grant, Role};
 use serde_json::json;
-use support::{Peer, SECRET, Service, config, join_token, token};
+use support::{PATIENCE, Peer, SECRET, Service, config, join_token, token};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const VIEWER: [Grant; 2] = [Grant::Subscribe, Grant::Chat];
 
@@ -107,6 +108,22 @@ fn broadcast(name: &str, status: &str) -> serde_json::Value {
         "id": 7, "name": name, "description": "d", "status": status, "viewer_count": 0, "started_at": null,
         "ended_at": null, "created_at": "2026-01-01T00:00:00Z", "modified_at": "2026-01-01T00:00:00Z",
     }})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_announcement_that_never_ends_is_given_up() {
+    let service = Service::start(config(false)).await;
+    let mut stream = tokio::net::TcpStream::connect(service.address).await.unwrap();
+    let head = format!(
+        "POST /internal/events HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{",
+        token("meta", Role::Service)
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    tokio::time::timeout(PATIENCE, stream.read_exact(&mut status)).await.unwrap().unwrap();
+    assert_eq!(&status, b"HTTP/1.1 408");
+    service.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
