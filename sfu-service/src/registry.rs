@@ -172,6 +172,8 @@ struct RoomState {
     publisher: Option<SessionKey>,
     /// A newer session that has not connected yet.
     incoming: Option<SessionKey>,
+    /// The publisher that left by itself, until another comes: clients say goodbye with DTLS before they DELETE.
+    left: Option<(SessionId, Session)>,
     /// What the viewers get.
     published: Option<Arc<Published>>,
     media: Option<Media>,
@@ -253,6 +255,12 @@ impl Registry {
         self.sessions.get(id)
     }
 
+    /// A session by its id, also the last publisher of `broadcast` if it has left by itself.
+    pub(crate) fn session_or_left(&self, id: &SessionId, broadcast: BroadcastId) -> Option<&Session> {
+        let left = || self.rooms.get(&broadcast)?.left.as_ref().filter(|(left, _)| left == id);
+        self.session(id).or_else(|| left().map(|(_, session)| session))
+    }
+
     /// A session by its id, to change its entity tag after an ICE restart.
     pub(crate) fn session_mut(&mut self, id: &SessionId) -> Option<&mut Session> {
         self.sessions.get_mut(id)
@@ -293,6 +301,7 @@ impl Registry {
         let room = self.rooms.entry(new.broadcast).or_insert_with(|| RoomState::new(home, rng));
         room.key_revision = key_revision;
         room.ended = false;
+        room.left = None;
         let stale = room.incoming.take();
         let broadcast = new.broadcast;
         let placed = self.insert(new, home);
@@ -368,12 +377,18 @@ impl Registry {
 
     /// A session is gone from its shard by itself: lost, refused, failed.
     pub(crate) fn closed(&mut self, key: SessionKey) {
+        let id = self.ids.get(&key).cloned();
+        let session = id.and_then(|id| Some((id.clone(), self.sessions.get(&id)?.clone())));
+        let room = session.as_ref().and_then(|(_, session)| self.rooms.get_mut(&session.broadcast));
+        if let Some(room) = room.filter(|room| room.publisher == Some(key) && room.incoming.is_none()) {
+            room.left = session;
+        }
         self.forget(key);
     }
 
     /// A client's DELETE. A publisher's ends the broadcast: everybody leaves.
     pub(crate) fn delete(&mut self, id: &SessionId, now: DateTime<Utc>) -> Vec<Removal> {
-        let Some(session) = self.sessions.get(id) else { return Vec::new() };
+        let Some(session) = self.sessions.get(id) else { return self.delete_left(id, now) };
         let (key, broadcast) = (session.key, session.broadcast);
         let is_publisher = session.kind.is_publisher();
         // A session that was replaced already ends only itself.
@@ -383,10 +398,22 @@ impl Registry {
         if !(is_publisher && current) {
             return self.forget(key).into_iter().collect();
         }
+        self.end(broadcast, now)
+    }
+
+    /// The DELETE of a publisher that has left already: the broadcast need not wait for its return.
+    fn delete_left(&mut self, id: &SessionId, now: DateTime<Utc>) -> Vec<Removal> {
+        let of_room = |room: &RoomState| room.left.as_ref().is_some_and(|(left, _)| left == id);
+        let broadcast = self.rooms.iter().find(|(_, room)| of_room(room)).map(|(broadcast, _)| *broadcast);
+        broadcast.map(|broadcast| self.end(broadcast, now)).unwrap_or_default()
+    }
+
+    fn end(&mut self, broadcast: BroadcastId, now: DateTime<Utc>) -> Vec<Removal> {
         // The end is reported until meta has answered, also if no media ever came.
         if let Some(room) = self.rooms.get_mut(&broadcast) {
             room.media.get_or_insert(Media { started_at: now, last_at: now });
             room.ended = true;
+            room.left = None;
             room.states.clear();
         }
         self.remove_all(broadcast, |_| true)
@@ -405,6 +432,9 @@ impl Registry {
                 let mut of_room = reports.iter().filter(|report| report.broadcast_id == order.broadcast_id);
                 if of_room.any(|report| Some(report.key_revision) != revision) {
                     return Vec::new();
+                }
+                if let Some(room) = self.rooms.get_mut(&order.broadcast_id) {
+                    room.left = None;
                 }
                 self.remove_all(order.broadcast_id, |session| session.kind.is_publisher())
             }
@@ -550,6 +580,7 @@ impl RoomState {
             key_revision: 0,
             publisher: None,
             incoming: None,
+            left: None,
             published: None,
             media: None,
             ended: false,

@@ -237,3 +237,26 @@ fn sessions_spread_over_shards_and_nothing_stays_behind() {
     assert_eq!(fixture.registry.load, [0, 0]);
     assert_eq!(fixture.state(), Some(MediaState::Lost), "the key may publish again elsewhere");
 }
+
+#[test]
+fn a_publisher_that_said_goodbye_first_may_still_delete() {
+    let mut fixture = Fixture::new(10);
+    let (id, placed) = fixture.live();
+    let viewer = fixture.viewer(None, false, vec![CodecFormat::Vp8]);
+    fixture.registry.closed(placed.key);
+    assert_eq!(fixture.state(), Some(MediaState::Lost));
+    assert!(fixture.registry.session(&id).is_none() && fixture.registry.session_or_left(&id, ROOM).is_some());
+    assert_eq!(fixture.registry.delete(&id, at(11)), [Removal { shard: viewer.shard, key: viewer.key }]);
+    assert_eq!(fixture.state(), Some(MediaState::Ended));
+
+    // Not when somebody has come since, and not with a key that was revoked.
+    let (id, placed) = fixture.live();
+    fixture.registry.closed(placed.key);
+    let (_, next) = fixture.live();
+    assert!(fixture.registry.session_or_left(&id, ROOM).is_none());
+    assert_eq!(fixture.registry.delete(&id, at(12)), []);
+    fixture.registry.closed(next.key);
+    let order = CloseOrder { broadcast_id: ROOM, reason: CloseReason::KeyRevoked };
+    assert_eq!(fixture.registry.order(&order, &[]), []);
+    assert!(fixture.registry.rooms[&ROOM].left.is_none());
+}

@@ -46,7 +46,7 @@ impl Node {
         token: Option<&str>,
     ) -> Option<Access> {
         let registry = self.registry();
-        let session = registry.session(id)?;
+        let session = registry.session_or_left(id, broadcast)?;
         let is_whip = matches!(session.kind, Kind::Publisher(_));
         if session.broadcast != broadcast || is_whip != (resource == Resource::Whip) {
             return None;
