@@ -68,6 +68,8 @@ pub struct Config {
 pub struct Limits {
     /// Allocations of one credential.
     pub allocations_per_credential: usize,
+    /// Allocations of one source address (an IPv6 /64 is one).
+    pub allocations_per_source: usize,
     /// Relay sockets in all; each is a file descriptor.
     pub relay_sockets: usize,
     /// Permissions of one allocation.
@@ -82,12 +84,20 @@ impl Default for Limits {
     fn default() -> Self {
         let turn_proto::Limits {
             allocations_per_credential,
+            allocations_per_source,
             relay_sockets,
             permissions,
             channels,
             challenges_per_second,
         } = turn_proto::Limits::default();
-        Self { allocations_per_credential, relay_sockets, permissions, channels, challenges_per_second }
+        Self {
+            allocations_per_credential,
+            allocations_per_source,
+            relay_sockets,
+            permissions,
+            channels,
+            challenges_per_second,
+        }
     }
 }
 
@@ -149,6 +159,7 @@ impl Config {
             },
             limits: turn_proto::Limits {
                 allocations_per_credential: self.limits.allocations_per_credential,
+                allocations_per_source: self.limits.allocations_per_source,
                 relay_sockets: self.limits.relay_sockets,
                 permissions: self.limits.permissions,
                 channels: self.limits.channels,

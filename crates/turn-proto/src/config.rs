@@ -38,6 +38,9 @@ pub struct Config {
 pub struct Limits {
     /// Allocations and reservations per user name: 486.
     pub allocations_per_credential: usize,
+    /// Allocations per source address (an IPv6 /64 is one): 486. Credentials are free for guests, so without this
+    /// one client could take every relay port.
+    pub allocations_per_source: usize,
     /// Relay sockets in all: 508.
     pub relay_sockets: usize,
     /// Permissions per allocation: 508.
@@ -52,6 +55,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             allocations_per_credential: 12,
+            allocations_per_source: 1_024,
             relay_sockets: 16_384,
             permissions: 1_024,
             channels: 64,

@@ -161,6 +161,9 @@ pub enum Reason {
     /// The credential's quota is used up.
     #[error("this credential already has its {0} allocations")]
     Quota(usize),
+    /// The source address's quota is used up.
+    #[error("this source address already has its {0} allocations")]
+    SourceQuota(usize),
     /// The server's total is reached.
     #[error("the server already has its {0} allocations")]
     Total(usize),

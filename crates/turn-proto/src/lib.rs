@@ -19,7 +19,7 @@
 //! | Another user name: 441 | `relaying::another_user_gets_441_and_changes_nothing` |
 //! | A retransmitted Allocate: the same answer | `allocate::a_retransmitted_allocate_gets_the_same_bytes_and_another_one_437`, `while_ports_are_opened_a_retransmission_is_ignored` |
 //! | Unknown user, wrong password, expired: one and the same 401 | `authentication::unknown_users_wrong_passwords_and_expired_ones_look_alike` |
-//! | 486 by user name, 508 in total | `allocate::the_quota_is_by_user_name_and_comes_back`, `when_ports_or_sockets_run_out_it_is_508_until_one_is_free` |
+//! | 486 by user name and by source, 508 in total | `allocate::the_quota_is_by_user_name_and_comes_back`, `a_source_has_its_own_quota_whatever_credentials_it_collects`, `when_ports_or_sockets_run_out_it_is_508_until_one_is_free` |
 //! | 442, 400 of REQUESTED-TRANSPORT | `allocate::the_transport_must_be_there_and_udp` |
 //! | 440, 443, both families | `allocate::a_family_that_the_server_has_not_is_440`, `ipv6_relay_addresses_and_both_at_once`, `of_two_families_one_may_fail` |
 //! | 420 with UNKNOWN-ATTRIBUTES, after authentication | `authentication::unknown_attributes_are_named_after_authentication` |

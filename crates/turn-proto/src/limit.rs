@@ -8,6 +8,19 @@ use rand::Rng;
 /// addresses somebody forges, and the whole table answers at most `SLOTS` x the limit each second.
 const SLOTS: usize = 16_384;
 
+/// Who shares a budget: an IPv4 address, or an IPv6 /64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Source(u64);
+
+impl Source {
+    pub(crate) fn of(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(ip) => Self(u64::from(ip.to_bits())),
+            IpAddr::V6(ip) => Self((ip.to_bits() >> 64) as u64),
+        }
+    }
+}
+
 /// Counts 401 and 438 answers per source address (an IPv6 /64 is one source) and second. These answers go to
 /// addresses that have proved nothing and are longer than the question, so without a limit they could be
 /// aimed at a third party.
@@ -27,10 +40,7 @@ impl ChallengeLimit {
 
     /// Takes one answer from the budget of `source` in this second; false when it is used up.
     pub(crate) fn allow(&mut self, source: IpAddr, second: u32) -> bool {
-        let source = match source {
-            IpAddr::V4(ip) => u64::from(ip.to_bits()),
-            IpAddr::V6(ip) => (ip.to_bits() >> 64) as u64,
-        };
+        let Source(source) = Source::of(source);
         let index = self.slot(source);
         let Some((at, count)) = self.slots.get_mut(index) else { return false };
         if *at != second {

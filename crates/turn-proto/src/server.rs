@@ -19,7 +19,7 @@ use crate::allocation::Allocation;
 use crate::auth::{Authenticator, Identity, Rejection, Signer};
 use crate::config::{Config, ConfigError, Limits};
 use crate::error::{ErrorCode, Reason, Refusal};
-use crate::limit::ChallengeLimit;
+use crate::limit::{ChallengeLimit, Source};
 use crate::message::{Method, Request, Response, Transaction};
 use crate::peer::{PeerPolicy, PeerRefusal};
 use crate::ports::PortPool;
@@ -124,6 +124,8 @@ pub struct Server<R> {
     reservations: HashMap<[u8; 8], RelayId>,
     /// Allocations, pending ones and reservations by user name.
     used: HashMap<Arc<str>, usize>,
+    /// Allocations by source address.
+    sources: HashMap<Source, usize>,
     /// When relay sockets end. An ordered set and not a heap: what is deleted early leaves nothing behind, so
     /// churn does not grow it.
     timers: BTreeSet<(Instant, RelayId)>,
@@ -196,6 +198,7 @@ impl<R: Rng> Server<R> {
             pending: HashMap::new(),
             reservations: HashMap::new(),
             used: HashMap::new(),
+            sources: HashMap::new(),
             timers: BTreeSet::new(),
             commands: VecDeque::new(),
             events: VecDeque::new(),
@@ -449,6 +452,13 @@ impl<R: Rng> Server<R> {
     fn close_allocation(&mut self, index: usize, reason: CloseReason) {
         let Some(allocation) = self.allocations.try_remove(index) else { return };
         self.by_tuple.remove(&allocation.tuple);
+        let source = Source::of(allocation.tuple.client.0.ip());
+        if let Some(count) = self.sources.get_mut(&source) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.sources.remove(&source);
+            }
+        }
         for relay in allocation.relays {
             self.close_relay(relay);
         }

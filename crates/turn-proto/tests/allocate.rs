@@ -111,6 +111,23 @@ fn the_quota_is_by_user_name_and_comes_back() {
 }
 
 #[test]
+fn a_source_has_its_own_quota_whatever_credentials_it_collects() {
+    let limits = Limits { allocations_per_source: 2, ..Limits::default() };
+    let mut world = World::with(Config { limits, ..config() });
+    let guest = |world: &mut World, address: &str, user: &str| {
+        let mut client = Client::new(address, user, START + 3600);
+        let code = code(&world.exchange(&mut client, ALLOCATE, &[udp()]));
+        (client, code)
+    };
+    let (mut first, _) = guest(&mut world, "198.51.100.1:4000", "a");
+    assert_eq!(guest(&mut world, "198.51.100.1:4001", "b").1, 0);
+    assert_eq!(guest(&mut world, "198.51.100.1:4002", "c").1, 486);
+    assert_eq!(guest(&mut world, "198.51.100.2:4002", "d").1, 0);
+    assert_eq!(code(&world.exchange(&mut first, REFRESH, &[lifetime(0)])), 0);
+    assert_eq!(guest(&mut world, "198.51.100.1:4003", "c").1, 0);
+}
+
+#[test]
 fn when_ports_or_sockets_run_out_it_is_508_until_one_is_free() {
     for limits in [Limits { relay_sockets: 3, ..Limits::default() }, Limits::default()] {
         let ports = if limits == Limits::default() { 50_000..=50_002 } else { 50_000..=50_099 };

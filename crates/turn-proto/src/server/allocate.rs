@@ -16,6 +16,7 @@ use super::{Command, Event, Fail, Owner, Relay, Server};
 use crate::allocation::Allocation;
 use crate::auth::Identity;
 use crate::error::{ErrorCode, Reason};
+use crate::limit::Source;
 use crate::message::{
     ATTR_ADDITIONAL_ADDRESS_FAMILY, ATTR_ADDRESS_ERROR_CODE, Request, Response, Transaction,
 };
@@ -101,7 +102,7 @@ impl<R: Rng> Server<R> {
         if self.draining {
             return Err(Fail::new(ErrorCode::InsufficientCapacity, Reason::Draining));
         }
-        self.check_room(&identity, plan, reserved)?;
+        self.check_room(from, &identity, plan, reserved)?;
 
         let mut pending = Pending {
             transaction: request.transaction,
@@ -232,6 +233,7 @@ impl<R: Rng> Server<R> {
         allocation.answer = answer.clone().into_boxed_slice();
         let index = self.allocations.insert(allocation);
         self.by_tuple.insert(tuple, index);
+        *self.sources.entry(Source::of(tuple.client.0.ip())).or_default() += 1;
         for relay in pending.opened {
             if let Some(relay) = self.relays.get_mut(relay.slot()) {
                 relay.owner = Owner::Allocation(index);
@@ -293,8 +295,14 @@ impl<R: Rng> Server<R> {
         relay.map(Some).ok_or_else(|| Fail::new(ErrorCode::InsufficientCapacity, Reason::Reservation))
     }
 
-    /// Quotas: by user name, then in total.
-    fn check_room(&self, identity: &Identity, plan: Plan, reserved: Option<RelayId>) -> Result<(), Fail> {
+    /// Quotas: by user name, by source address, then in total.
+    fn check_room(
+        &self,
+        from: FiveTuple,
+        identity: &Identity,
+        plan: Plan,
+        reserved: Option<RelayId>,
+    ) -> Result<(), Fail> {
         if reserved.is_some() {
             return Ok(());
         }
@@ -302,6 +310,10 @@ impl<R: Rng> Server<R> {
         let wanted = if matches!(plan, Plan::Pair { .. }) { 2 } else { 1 };
         if self.used.get(&identity.username).copied().unwrap_or(0) + wanted > limit {
             return Err(Fail::new(ErrorCode::AllocationQuotaReached, Reason::Quota(limit)));
+        }
+        let limit = self.limits.allocations_per_source;
+        if self.sources.get(&Source::of(from.client.0.ip())).is_some_and(|count| *count >= limit) {
+            return Err(Fail::new(ErrorCode::AllocationQuotaReached, Reason::SourceQuota(limit)));
         }
         let total = self.limits.relay_sockets;
         if self.relays.len() + plan.sockets() > total {
