@@ -69,7 +69,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_sessions: 2_000, max_half_open_per_source: 64 }
+        Self { max_sessions: 20_000, max_half_open_per_source: 1_000 }
     }
 }
 
