@@ -128,7 +128,10 @@ mod tests {
         let body: serde_json::Value =
             test::call_and_read_body_json(&app, test::TestRequest::get().uri("/config.json").to_request())
                 .await;
-        assert_eq!(body, serde_json::json!({ "dev": true, "signaling_url": "", "sfu_url": "", "version": "1.2.3" }));
+        assert_eq!(
+            body,
+            serde_json::json!({ "dev": true, "signaling_url": "", "sfu_url": "", "version": "1.2.3" })
+        );
         for (method, path) in
             [(Method::GET, "/nothing/here"), (Method::GET, "/../Cargo.toml"), (Method::POST, "/")]
         {

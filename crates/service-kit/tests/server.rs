@@ -115,7 +115,8 @@ async fn an_error_page_that_a_handler_wrote_stays() {
     let server = Server::bind(Listen { http: LOCAL, https: None, admin: LOCAL }).unwrap();
     let url = format!("http://{}/page", server.http_addr());
     let routes = Routes::new(|config| {
-        let page = || async { HttpResponse::NotFound().content_type("text/html; charset=utf-8").body("<p>no") };
+        let page =
+            || async { HttpResponse::NotFound().content_type("text/html; charset=utf-8").body("<p>no") };
         config.route("/page", web::get().to(page));
     });
     let shutdown = CancellationToken::new();
