@@ -4,6 +4,7 @@
 pub mod destination;
 pub mod id;
 pub mod key;
+pub mod layer;
 pub mod problem;
 pub mod rest;
 pub mod room;
