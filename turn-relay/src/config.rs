@@ -1,24 +1,39 @@
 //! Settings of the TURN relay.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use contract::turn::TurnSecret;
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use service_kit::config::{ConfigError, Secret};
 use turn_proto::{CHANNEL_NUMBERS, LEGACY_CHANNEL_NUMBERS, OwnPorts, PeerPolicy};
 
-/// Most listening addresses.
+/// Most listening addresses of one kind.
 const MAX_LISTEN: usize = 16;
+
+/// Shortest secret, in bytes: whoever guesses it mints credentials.
+const MIN_SECRET: usize = 16;
+
+/// Most static users; more people want time-limited credentials.
+const MAX_USERS: usize = 4_096;
+
+/// Most threads.
+const MAX_THREADS: usize = 64;
 
 /// Settings of the TURN relay. Unknown keys are refused.
 ///
 /// ```toml
 /// listen = ["0.0.0.0:3478"]
+/// listen_tcp = ["0.0.0.0:3478"]
+/// listen_tls = ["0.0.0.0:5349"]
+/// tls_cert = "/etc/turn/fullchain.pem"
+/// tls_key = "/etc/turn/privkey.pem"
 /// public_ips = ["198.51.100.7"]
 /// relay_ports = "49152-65535"
 /// realm = "example.org"
@@ -31,6 +46,25 @@ pub struct Config {
     /// UDP addresses for clients. Port 0 takes a free one.
     #[serde(deserialize_with = "service_kit::config::list")]
     pub listen: Vec<SocketAddr>,
+    /// TCP addresses for clients; none unless set. Port 0 takes a free one.
+    #[serde(deserialize_with = "service_kit::config::list")]
+    pub listen_tcp: Vec<SocketAddr>,
+    /// TLS addresses for clients; none unless set. They need a certificate.
+    #[serde(deserialize_with = "service_kit::config::list")]
+    pub listen_tls: Vec<SocketAddr>,
+    /// DTLS addresses for clients; none unless set. They need a certificate.
+    #[serde(deserialize_with = "service_kit::config::list")]
+    pub listen_dtls: Vec<SocketAddr>,
+    /// Certificate chain (PEM) of TLS and DTLS.
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key (PEM).
+    pub tls_key: Option<PathBuf>,
+    /// Where clients are sent while this server drains (ALTERNATE-SERVER, RFC 8489, section 14.15): at most one
+    /// address of each family. Without one, new allocations are refused with 508.
+    #[serde(deserialize_with = "service_kit::config::list")]
+    pub alternate_servers: Vec<SocketAddr>,
+    /// Threads, each with its sockets and its slice of the relay ports; 0 takes one per core.
+    pub threads: usize,
     /// Relay addresses that clients and peers are told. Each is bound as it is if this machine has it;
     /// otherwise (behind a 1:1 NAT) all addresses are bound.
     #[serde(deserialize_with = "service_kit::config::list")]
@@ -39,10 +73,14 @@ pub struct Config {
     pub relay_ports: PortRange,
     /// Realm of the credentials.
     pub realm: String,
-    /// Secret shared with the meta service, which mints credentials with it.
+    /// Secret shared with the meta service, which mints credentials with it. May be empty where there are users.
     pub secret: Secret,
     /// The secret before it, still accepted while it rotates; empty when none.
     pub secret_previous: Secret,
+    /// Users with a password that does not expire, for small set-ups: tables `[[user]]`, or `name:password` in a
+    /// variable.
+    #[serde(rename = "user", deserialize_with = "users")]
+    pub users: Vec<User>,
     /// Announced media ports of the SFU: reachable whatever kind of address they are on, and the only ports of
     /// that address that are, beside the relay ports.
     #[serde(deserialize_with = "service_kit::config::list")]
@@ -60,6 +98,16 @@ pub struct Config {
     pub legacy_channels: bool,
     /// Upper bounds.
     pub limits: Limits,
+}
+
+/// A static user.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// USERNAME; no colon, which marks a time-limited name.
+    pub name: String,
+    /// Its password.
+    pub password: Secret,
 }
 
 /// Upper bounds of the relay.
@@ -105,11 +153,19 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: vec![SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 3478)],
+            listen_tcp: Vec::new(),
+            listen_tls: Vec::new(),
+            listen_dtls: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
+            alternate_servers: Vec::new(),
+            threads: 0,
             public_ips: Vec::new(),
             relay_ports: PortRange { first: 49_152, last: 65_535 },
             realm: "madang".to_owned(),
             secret: Secret::default(),
             secret_previous: Secret::default(),
+            users: Vec::new(),
             media: Vec::new(),
             allow_private: Vec::new(),
             deny: Vec::new(),
@@ -126,8 +182,10 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Value`] names the setting.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        if self.listen.is_empty() || self.listen.len() > MAX_LISTEN {
-            return Err(ConfigError::value("listen", format!("1 to {MAX_LISTEN} addresses are needed")));
+        self.validate_listeners()?;
+        self.validate_credentials()?;
+        if self.threads > MAX_THREADS {
+            return Err(ConfigError::value("threads", format!("must be 0 to {MAX_THREADS}")));
         }
         if self.limits.relay_sockets == 0 || self.limits.relay_sockets > 1 << 24 {
             return Err(ConfigError::value("limits.relay_sockets", "must be 1 to 16777216"));
@@ -141,6 +199,73 @@ impl Config {
             };
             ConfigError::value(setting, error.to_string())
         })
+    }
+
+    fn validate_listeners(&self) -> Result<(), ConfigError> {
+        let kinds = [
+            ("listen", &self.listen),
+            ("listen_tcp", &self.listen_tcp),
+            ("listen_tls", &self.listen_tls),
+            ("listen_dtls", &self.listen_dtls),
+        ];
+        if kinds.iter().all(|(_, addresses)| addresses.is_empty()) {
+            return Err(ConfigError::value("listen", "at least one address for clients is needed"));
+        }
+        for (setting, addresses) in kinds {
+            if addresses.len() > MAX_LISTEN {
+                return Err(ConfigError::value(setting, format!("more than {MAX_LISTEN} addresses")));
+            }
+        }
+        let encrypted = !self.listen_tls.is_empty() || !self.listen_dtls.is_empty();
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(_), None) => {
+                return Err(ConfigError::value("tls_key", "certificate and key come together"));
+            }
+            (None, Some(_)) => {
+                return Err(ConfigError::value("tls_cert", "certificate and key come together"));
+            }
+            (None, None) if encrypted => {
+                return Err(ConfigError::value("tls_cert", "listen_tls and listen_dtls need a certificate"));
+            }
+            _ => {}
+        }
+        let alternates = &self.alternate_servers;
+        let v4 = alternates.iter().filter(|address| address.is_ipv4()).count();
+        if v4 > 1 || alternates.len() - v4 > 1 {
+            return Err(ConfigError::value("alternate_servers", "at most one address of each family"));
+        }
+        Ok(())
+    }
+
+    fn validate_credentials(&self) -> Result<(), ConfigError> {
+        for (setting, secret) in [("secret", &self.secret), ("secret_previous", &self.secret_previous)] {
+            if !secret.is_empty() && secret.reveal().len() < MIN_SECRET {
+                return Err(ConfigError::value(setting, format!("must have at least {MIN_SECRET} bytes")));
+            }
+        }
+        if self.secret.is_empty() && self.users.is_empty() {
+            return Err(ConfigError::value(
+                "secret",
+                "is missing: a shared secret, or at least one [[user]]",
+            ));
+        }
+        if self.users.len() > MAX_USERS {
+            return Err(ConfigError::value("user", format!("more than {MAX_USERS} users")));
+        }
+        let mut names = HashSet::new();
+        for User { name, password } in &self.users {
+            let wrong = |reason: &str| Err(ConfigError::value("user", format!("`{name}` {reason}")));
+            if name.is_empty() || name.len() > 255 || name.contains(':') {
+                return wrong("is no user name: 1 to 255 bytes without a colon");
+            }
+            if password.is_empty() {
+                return wrong("has no password");
+            }
+            if !names.insert(name) {
+                return wrong("is there twice");
+            }
+        }
+        Ok(())
     }
 
     /// The settings of the state machine.
@@ -168,9 +293,9 @@ impl Config {
         }
     }
 
-    fn secrets(&self) -> Vec<TurnSecret> {
-        let previous = Some(&self.secret_previous).filter(|secret| !secret.is_empty());
-        let all = std::iter::once(&self.secret).chain(previous);
+    /// The secrets that are set, the present one first.
+    pub(crate) fn secrets(&self) -> Vec<TurnSecret> {
+        let all = [&self.secret, &self.secret_previous].into_iter().filter(|secret| !secret.is_empty());
         all.map(|secret| TurnSecret::new(secret.reveal().to_owned())).collect()
     }
 
@@ -188,6 +313,29 @@ impl Config {
             .filter(|address| !address.ip().is_unspecified())
             .map(|address| OwnPorts { ip: address.ip(), ports: 1..=0 });
         own.chain(listen).collect()
+    }
+}
+
+/// Tables, or texts `name:password` (a variable carries them with commas).
+fn users<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<User>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Users {
+        Text(String),
+        List(Vec<User>),
+    }
+    match Users::deserialize(deserializer)? {
+        Users::List(users) => Ok(users),
+        Users::Text(text) => {
+            let pairs = text.split(',').filter(|pair| !pair.trim().is_empty());
+            let user = |pair: &str| {
+                let (name, password) = pair.trim().split_once(':')?;
+                Some(User { name: name.to_owned(), password: Secret::new(password.to_owned()) })
+            };
+            // The text is not repeated in the error: it holds passwords.
+            let users: Option<Vec<User>> = pairs.map(user).collect();
+            users.ok_or_else(|| serde::de::Error::custom("expected `name:password`, separated by commas"))
+        }
     }
 }
 
@@ -278,7 +426,7 @@ mod tests {
     fn good() -> Config {
         Config {
             public_ips: vec![Ipv4Addr::LOCALHOST.into()],
-            secret: Secret::new("north".into()),
+            secret: Secret::new("north-of-the-river".into()),
             ..Config::default()
         }
     }
@@ -297,8 +445,34 @@ mod tests {
         assert_eq!(setting(&Config { public_ips: Vec::new(), ..good() }), "public_ips");
         assert_eq!(setting(&Config { realm: String::new(), ..good() }), "realm");
         assert_eq!(setting(&Config { listen: Vec::new(), ..good() }), "listen");
+        assert_eq!(setting(&Config { secret: Secret::new("fifteen-bytes-!".into()), ..good() }), "secret");
+        assert_eq!(
+            setting(&Config { secret_previous: Secret::new("short".into()), ..good() }),
+            "secret_previous"
+        );
+        let tls = "0.0.0.0:5349".parse().expect("an address");
+        assert_eq!(setting(&Config { listen_tls: vec![tls], ..good() }), "tls_cert");
+        assert_eq!(setting(&Config { tls_cert: Some("c.pem".into()), ..good() }), "tls_key");
+        assert_eq!(setting(&Config { alternate_servers: vec![tls, tls], ..good() }), "alternate_servers");
+        assert_eq!(setting(&Config { threads: 65, ..good() }), "threads");
         let reversed = PortRange { first: 2, last: 1 };
         assert_eq!(setting(&Config { relay_ports: reversed, ..good() }), "relay_ports");
+    }
+
+    #[test]
+    fn users_have_names_without_colons_and_a_password_each() {
+        let user =
+            |name: &str, password: &str| User { name: name.into(), password: Secret::new(password.into()) };
+        let with = |users| Config { users, ..good() };
+        assert!(with(vec![user("alice", "a"), user("bob", "b")]).validate().is_ok());
+        for users in [
+            vec![user("", "a")],
+            vec![user("1700000000:alice", "a")],
+            vec![user("alice", "")],
+            vec![user("alice", "a"), user("alice", "b")],
+        ] {
+            assert_eq!(setting(&with(users)), "user");
+        }
     }
 
     #[test]
@@ -313,17 +487,21 @@ mod tests {
             ("MEDIA", "127.0.0.1:9000-9003,[::1]:9000"),
             ("ALLOW_PRIVATE", "10.0.0.0/8"),
             ("LIMITS__CHANNELS", "8"),
+            ("USER", "alice:in:wonderland, bob:builds"),
         ])
         .expect("valid");
         assert_eq!(config.relay_ports, PortRange { first: 50_000, last: 50_100 });
         assert_eq!(config.media[1].to_owned().ip, "::1".parse::<IpAddr>().unwrap());
         assert_eq!(config.limits.channels, 8);
+        assert_eq!(config.users[0].password.reveal(), "in:wonderland");
+        assert_eq!(config.users[1].name, "bob");
         for (key, value) in [
             ("ALLOW_PRIVATE", "10.0.0.0/33"),
             ("DENY", "nonsense"),
             ("MEDIA", "127.0.0.1"),
             ("MEDIA", "127.0.0.1:9-8"),
             ("MEDIA", "::1:9000"),
+            ("USER", "alice"),
             ("RELAY_PORTS", "0-5"),
             ("RELAY_PROTS", "1-5"),
         ] {

@@ -30,7 +30,7 @@ use rand::SeedableRng as _;
 use rand::rngs::{StdRng, SysRng};
 use tokio::sync::{oneshot, watch};
 
-pub use config::{Config, Limits, MediaPorts, ParseMediaPortsError, ParsePortRangeError, PortRange};
+pub use config::{Config, Limits, MediaPorts, ParseMediaPortsError, ParsePortRangeError, PortRange, User};
 
 use metrics::Metrics;
 use worker::{Handle, Order, Worker};

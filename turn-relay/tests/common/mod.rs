@@ -11,7 +11,7 @@ use service_kit::config::Secret;
 use turn::client::{Client, ClientConfig};
 use turn_relay::{Config, MediaPorts, PortRange, TurnRelay};
 
-pub(crate) const SECRET: &str = "north";
+pub(crate) const SECRET: &str = "north-of-the-river";
 pub(crate) const REALM: &str = "example.org";
 pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
