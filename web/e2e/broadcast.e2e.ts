@@ -1,7 +1,7 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
-import { launchChromium, openPage, received, relayOnly } from './harness/browser';
+import { closePages, launchChromium, openPage, received, relayOnly } from './harness/browser';
 import { Madang } from './harness/madang';
 import { Pages, end, id, plays, said, say } from './harness/pages';
 import { eventually } from './harness/process';
@@ -18,9 +18,14 @@ afterAll(async () => {
   await browser.close();
   expect(await madang.stop()).toBe(0);
 });
-afterEach(async () => {
-  await Promise.all(browser.contexts().map((context) => context.close()));
-});
+afterEach(closePages(() => browser));
+
+/** Cameras and microphones that answer only when they are told to, as behind a permission prompt. */
+const slowDevices = `(() => {
+  const told = new Promise((tell) => { window.__letDevicesAnswer = tell; });
+  const native = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = (constraints) => told.then(() => native(constraints));
+})();`;
 
 describe('one broadcast from page to page', () => {
   test('picture, sound, list, counts, chat both ways, end', async () => {
@@ -57,6 +62,18 @@ describe('one broadcast from page to page', () => {
     });
     expect(Date.parse(closed.ended_at ?? '')).toBeGreaterThan(Date.parse(closed.started_at ?? ''));
     await eventually('nobody left', async () => (await pages.broadcast(number)).viewer_count === 0);
+  });
+
+  test('live with one click, also before the camera has answered', async () => {
+    const studio = await openPage(browser, `${madang.url}/studio`, { init: slowDevices });
+    await studio.fill(id('name'), 'Patience');
+    await studio.click(id('go-live'));
+    await studio.locator(id('starting')).waitFor();
+    expect(await studio.locator(id('studio-problem')).count()).toBe(0);
+    await studio.evaluate(() => (window as unknown as { __letDevicesAnswer(): void }).__letDevicesAnswer());
+    await studio.locator(id('share-link')).waitFor();
+    await studio.locator(id('statistics')).waitFor();
+    await end(studio);
   });
 
   test('a viewer behind a relay', async () => {

@@ -1,7 +1,7 @@
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
-import { received, relayOnly } from './harness/browser';
+import { closePages, received, relayOnly } from './harness/browser';
 import { Lab } from './harness/lab';
 import { id, plays } from './harness/pages';
 
@@ -148,6 +148,7 @@ describe('a wire that loses 2 % both ways', () => {
   afterAll(async () => {
     await lab.close();
   });
+  afterEach(closePages(() => lab.browser));
 
   test('everything is repaired, and no freeze is longer than 300 ms in a minute', async () => {
     lab.set({ delay: DELAY_MS, loss: 0 });
@@ -202,9 +203,7 @@ describe('a viewer behind a symmetric NAT', () => {
   afterAll(async () => {
     await lab.close();
   });
-  afterEach(async () => {
-    await Promise.all(lab.browser.contexts().map((context) => context.close()));
-  });
+  afterEach(closePages(() => lab.browser));
 
   test('sees the broadcast directly', async () => {
     const { number } = await lab.pages.goLive('From behind a wall');

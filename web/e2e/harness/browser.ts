@@ -5,6 +5,9 @@ import {
   type Page,
   chromium,
 } from 'playwright-core';
+import type { TestContext } from 'vitest';
+
+import { logs } from './process';
 
 /** What every Chromium of these tests is started with. */
 export const flags = [
@@ -27,6 +30,10 @@ export async function launchChromium(more: string[] = []): Promise<Browser> {
   });
 }
 
+const PAGE_TIMEOUT_MS = 30_000;
+/** What each page's console said, and which of its requests failed. */
+const consoles = new WeakMap<Page, string[]>();
+
 /** A page in a context of its own: of two pages in one context the one behind is throttled. */
 export async function openPage(
   browser: Browser,
@@ -40,10 +47,48 @@ export async function openPage(
     ...contextOptions,
   });
   const page = await context.newPage();
-  page.on('pageerror', (error) => console.error(`page error on ${page.url()}: ${error.message}`));
+  // A wait that takes longer than this has failed; the test's own limit would end it without a word.
+  page.setDefaultTimeout(PAGE_TIMEOUT_MS);
+  const said: string[] = [];
+  consoles.set(page, said);
+  page.on('console', (message) => said.push(`${message.type()}: ${message.text()}`));
+  page.on('requestfailed', (request) => said.push(`${request.method()} ${request.url()}: no answer`));
+  page.on('response', (response) => {
+    if (response.status() >= 400)
+      said.push(`${response.request().method()} ${response.url()}: ${response.status()}`);
+  });
+  page.on('pageerror', (error) => {
+    said.push(`error: ${error.message}`);
+    console.error(`page error on ${page.url()}: ${error.message}`);
+  });
   if (init !== undefined) await page.addInitScript(init);
   await page.goto(url);
   return page;
+}
+
+/** Prints what every open page shows and has said, and the last lines of the servers. */
+async function explain(browser: Browser): Promise<void> {
+  const pages = browser.contexts().flatMap((context) => context.pages());
+  const texts = await Promise.all(
+    pages.map(async (page) => {
+      const text = await page.evaluate(() => document.body.innerText).catch(String);
+      const said = consoles.get(page)?.slice(-30) ?? [];
+      return [`--- ${page.url()}`, text.replace(/\n{2,}/g, '\n'), ...said].join('\n');
+    }),
+  );
+  console.error([...texts, logs()].join('\n'));
+}
+
+/** For `afterEach`: closes all pages, those of a test that failed once they have explained themselves. */
+export function closePages(browser: () => Browser): (context: TestContext) => Promise<void> {
+  return async ({ task }) => {
+    if (task.result?.state === 'fail') await explain(browser());
+    await Promise.all(
+      browser()
+        .contexts()
+        .map((context) => context.close()),
+    );
+  };
 }
 
 /** What a viewer's page has received, from the statistics of its peer connections. */

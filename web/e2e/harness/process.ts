@@ -11,6 +11,14 @@ export function binary(name: string): string {
   return join(target, process.env.MADANG_PROFILE ?? 'debug', name);
 }
 
+/** The children that run, for {@link logs}. */
+const running = new Set<Child>();
+
+/** The last lines of each process that runs: what a failure elsewhere may be explained by. */
+export function logs(): string {
+  return [...running].map(({ name, lines }) => `--- ${name}\n${lines.slice(-30).join('\n')}`).join('\n');
+}
+
 /** A child process whose output is kept, so that a failure can show it. */
 export class Child {
   readonly lines: string[] = [];
@@ -31,7 +39,11 @@ export class Child {
     });
     this.process.stdout?.on('data', (data: Buffer) => this.read(data.toString()));
     this.process.stderr?.on('data', (data: Buffer) => this.read(data.toString()));
-    this.process.on('exit', () => this.notify());
+    running.add(this);
+    this.process.on('exit', () => {
+      running.delete(this);
+      this.notify();
+    });
     this.process.on('error', (error) => this.read(`${error.message}\n`));
   }
 

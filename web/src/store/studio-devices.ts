@@ -14,24 +14,26 @@ type Send = (source: Source, track: MediaStreamTrack | null) => void;
 
 type Kind = 'camera' | 'microphone';
 
+const KINDS: readonly Kind[] = ['camera', 'microphone'];
+
 /** Camera, microphone and screen of the studio: opens, switches and stops them, and says what is to be sent. */
 export class StudioDevices {
   private stopListening: (() => void) | null = null;
   private readonly tries = { camera: 0, microphone: 0 };
+  /** The openings under way. A cold machine, or a person before a permission prompt, can take many seconds. */
+  private readonly openings = new Map<Kind, Promise<void>>();
 
   constructor(private readonly send: Send) {}
 
-  /** Opens what is wanted and not open yet. */
+  /** Opens what is wanted and not open yet, and waits for what is being opened already. */
   async open(): Promise<void> {
     this.stopListening ??= onDevicesChanged(() => void this.refresh());
-    const { camera, microphone } = useStudio.getState();
-    const wanted = (
-      [
-        ['camera', camera],
-        ['microphone', microphone],
-      ] as const
-    ).filter(([, device]) => device.on && device.track === null && !device.opening);
-    await Promise.all(wanted.map(([kind, device]) => this.openOne(kind, device.deviceId)));
+    for (const kind of KINDS) {
+      const { on, track, deviceId } = useStudio.getState()[kind];
+      if (on && track === null && !this.openings.has(kind)) void this.openOne(kind, deviceId);
+    }
+    // Another device may be chosen meanwhile.
+    while (this.openings.size > 0) await Promise.all(this.openings.values());
     await this.refresh();
   }
 
@@ -101,7 +103,15 @@ export class StudioDevices {
     this.release('microphone');
   }
 
-  private async openOne(kind: Kind, deviceId: string): Promise<void> {
+  private openOne(kind: Kind, deviceId: string): Promise<void> {
+    const opening = this.tryOpen(kind, deviceId).finally(() => {
+      if (this.openings.get(kind) === opening) this.openings.delete(kind);
+    });
+    this.openings.set(kind, opening);
+    return opening;
+  }
+
+  private async tryOpen(kind: Kind, deviceId: string): Promise<void> {
     const attempt = ++this.tries[kind];
     this.patch(kind, { opening: true, failure: null });
     const chosen = deviceId === '' ? undefined : deviceId;
@@ -131,6 +141,7 @@ export class StudioDevices {
 
   private release(kind: Kind): void {
     this.tries[kind] += 1;
+    this.openings.delete(kind);
     useStudio.getState()[kind].track?.stop();
     this.patch(kind, { track: null, opening: false, failure: null });
     this.send(kind, null);

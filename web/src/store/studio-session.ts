@@ -40,18 +40,20 @@ class StudioSession {
 
   /** One click from the page to live. */
   async goLive(): Promise<void> {
-    const state = useStudio.getState();
-    if (isOnAir(state)) return;
-    if (!hasMedia(state)) await this.devices.open();
+    if (isOnAir(useStudio.getState())) return;
+    set({ phase: 'starting', problem: null, resuming: false });
+    if (!hasMedia(useStudio.getState())) await this.devices.open();
+    if (!isStarting()) return;
     if (!hasMedia(useStudio.getState())) {
-      set({ problem: { kind: 'nothing' } });
+      set({ phase: 'setup', problem: { kind: 'nothing' } });
       return;
     }
-    set({ phase: 'starting', problem: null, resuming: false });
     try {
-      await this.publish(await this.create());
+      const created = await this.create();
+      if (isStarting()) await this.publish(created);
+      else await this.discard(created);
     } catch (error) {
-      this.onRefused(error);
+      if (isStarting()) this.onRefused(error);
     }
   }
 
@@ -125,6 +127,12 @@ class StudioSession {
     const { token } = await api.token(this.kept.id, { grants: [...grants] }, this.kept.streamKey);
     return token;
   };
+
+  /** Closes a broadcast that was created while its creator pressed the button to end it. */
+  private async discard({ id, streamKey }: KeptBroadcast): Promise<void> {
+    keptBroadcast.clear();
+    await api.update(id, { status: 'CLOSED' }, streamKey);
+  }
 
   private async create(): Promise<KeptBroadcast> {
     const { name, description, creatorToken } = useStudio.getState();
@@ -260,6 +268,11 @@ export const studio = new StudioSession();
 
 function set(change: Partial<StudioState>): void {
   useStudio.setState(change);
+}
+
+/** Whether the person still wants what was begun: the button to end it is there all the while. */
+function isStarting(): boolean {
+  return useStudio.getState().phase === 'starting';
 }
 
 /** Whether there is anything to send. */
