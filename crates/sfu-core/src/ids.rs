@@ -28,6 +28,12 @@ macro_rules! slot_id {
             /// Tells a later owner of the same slot apart.
             pub(crate) generation: u32,
         }
+
+        impl $name {
+            pub(crate) fn key(self) -> crate::slots::Key {
+                (self.index, self.generation)
+            }
+        }
     };
 }
 

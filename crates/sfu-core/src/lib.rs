@@ -5,13 +5,17 @@
 //! and keeps no queue of outputs. The contract is:
 //!
 //! 1. call any method that changes something;
-//! 2. when [`Shard::poll_timeout`] is due, call [`Shard::handle_timeout`].
+//! 2. after the packets of a receive batch ([`Shard::handle_rtp`], [`Shard::handle_relayed`]), call
+//!    [`Shard::forward`] once;
+//! 3. when [`Shard::poll_timeout`] is due, call [`Shard::handle_timeout`].
 //!
 //! # How a packet flows
 //! [`Shard::handle_rtp`] parses it, binds its SSRC to an encoding, unwraps a retransmission, stores it once in
-//! the encoding's ring, hands it once to [`Sink::relayed`] if another shard wants it, and calls
-//! [`Sink::rtp`] for each subscription with a rewritten header and the payload as it came. The shell writes
-//! both into its send buffer and encrypts there: one header rewrite, one copy, one encryption.
+//! the encoding's ring, and hands it once to [`Sink::relayed`] if another shard wants it. [`Shard::forward`]
+//! then goes through the subscriptions, one after another, and calls [`Sink::rtp`] for each packet that came
+//! since, with a rewritten header and the payload as it came. The shell writes both into its send buffer and
+//! encrypts there: one header rewrite, one copy, one encryption, and a frame's packets to one viewer side by
+//! side.
 //!
 //! After warm-up nothing on that way allocates.
 
@@ -20,6 +24,7 @@ mod clock;
 mod codec;
 mod config;
 mod extension;
+mod forward;
 mod ids;
 mod keyframe;
 mod layers;
@@ -48,7 +53,7 @@ mod upstream;
 
 pub use config::{
     Codec, EncodingConfig, Format, MAX_ENCODINGS, MAX_TRACKS, MediaKind, Origin, PublisherConfig,
-    ShardConfig, SubscriberConfig, SubscriptionConfig, TrackConfig,
+    ShardConfig, SubscriberConfig, SubscriptionConfig, TrackConfig, Wanted, WantedEncoding,
 };
 pub use extension::{Extension, Extensions};
 pub use ids::{

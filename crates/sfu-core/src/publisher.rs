@@ -1,4 +1,4 @@
-//! A publisher: which packet belongs to which encoding, and who gets it.
+//! A publisher: which packet belongs to which encoding, and what is kept of it.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::clock::{ClockMapping, ClockOffset, WallClock};
 use crate::config::{MAX_ENCODINGS, MAX_TRACKS, MediaKind, Origin, PublisherConfig};
 use crate::extension::{Extension, Extensions};
+use crate::forward::{Fresh, start};
 use crate::ids::{EncodingIndex, Mid, PublisherId, Rid, Room, TrackIndex};
 use crate::layers;
 use crate::nack::RoundTrip;
@@ -15,12 +16,11 @@ use crate::rtcp::SenderInfo;
 use crate::rtp::{HeaderWriter, RtpPacket, unwrap_rtx};
 use crate::sink::{Event, Relayed, RelayedReport, Sink};
 use crate::slots::Slots;
-use crate::splice::{Entry, Source};
+use crate::splice::Source;
 use crate::stats::{PublisherStats, Totals};
 use crate::subscriber::Subscriber;
-use crate::subscription::{Outlet, Subscription};
 use crate::timers::Deadline;
-use crate::track::{Encoding, Repair, Track, learn};
+use crate::track::{Repair, Track, learn};
 use crate::twcc::Recorder;
 
 /// SSRCs that one publisher may bind: media and retransmissions of every encoding, and as many again for
@@ -46,6 +46,8 @@ pub(crate) struct Context<'a, S> {
     pub(crate) writer: &'a mut HeaderWriter,
     pub(crate) scratch: &'a mut [u8],
     pub(crate) rtcp: &'a mut Vec<u8>,
+    /// What was taken in and waits for [`Publisher::forward`].
+    pub(crate) fresh: &'a mut Vec<Fresh>,
     pub(crate) totals: &'a mut Totals,
     pub(crate) clock: WallClock,
     pub(crate) now: Instant,
@@ -169,7 +171,7 @@ impl Publisher {
         Some(binding.track)
     }
 
-    /// Takes a media packet that is known to belong to this encoding.
+    /// Takes in a media packet that is known to belong to this encoding.
     pub(crate) fn take_media<S: Sink>(
         &mut self,
         track_index: u8,
@@ -219,7 +221,7 @@ impl Publisher {
             cx.sink
                 .relayed(id, Relayed::Packet { track: track_name, encoding: encoding_name, packet: bytes });
         }
-        fan_out(track, &media, &self.ids, clock_offset, cx);
+        cx.fresh.push(Fresh { publisher: id.key(), track: track_index, source, seq: accepted.seq });
     }
 
     /// Takes a sender report: the publisher's clock, and how its timestamps lie on it.
@@ -368,76 +370,5 @@ impl Publisher {
             last_media: self.tracks.iter().filter_map(Track::last_media).max(),
             round_trip: self.round_trip.get(),
         }
-    }
-}
-
-/// Hands a packet to the subscriptions of its track.
-fn fan_out<S: Sink>(
-    track: &mut Track,
-    media: &Media<'_>,
-    ids: &Extensions,
-    clock_offset: Option<i64>,
-    cx: &mut Context<'_, S>,
-) {
-    let Track { config, encodings, subscriptions, .. } = track;
-    let Some(encoding) = encodings.get_mut(usize::from(media.source.encoding)) else { return };
-    for (_, subscription) in subscriptions.iter_mut().filter(|(_, subscription)| !subscription.paused) {
-        if subscription.map.source() != Some(media.source) {
-            if subscription.target != media.source.encoding {
-                continue;
-            }
-            if !subscription.accepts(&media.format, cx.sink) {
-                continue;
-            }
-            if config.kind == MediaKind::Video {
-                // The ring has this packet too: starting from it sends everything since the keyframe.
-                match encoding.entry(cx.now) {
-                    Some(entry) => {
-                        let target = media.source.encoding;
-                        start(encoding, target, &config.formats, subscription, &entry, ids, clock_offset, cx);
-                    }
-                    None => encoding.keyframes.want(),
-                }
-                continue;
-            }
-            let timestamp = media.packet.timestamp;
-            let (picture, clock_rate) = (media.info.picture, media.format.clock_rate);
-            let entry = Entry { seq: media.seq, timestamp, live: timestamp, picture, clock_rate };
-            subscription.map.begin(media.source, &entry, cx.now);
-        }
-        let subscriber = subscription.id.subscriber;
-        let Some(subscriber) = cx.subscribers.get_mut((subscriber.index, subscriber.generation)) else {
-            continue;
-        };
-        let mut out = Outlet { sink: &mut *cx.sink, writer: &mut *cx.writer, clock: cx.clock, now: cx.now };
-        subscription.forward(media, &mut subscriber.transport, &mut out);
-    }
-}
-
-/// Starts a subscription at `entry`: everything that the ring has from there on goes out at once.
-#[allow(clippy::too_many_arguments)]
-fn start<S: Sink>(
-    encoding: &Encoding,
-    encoding_index: u8,
-    formats: &[crate::config::Format],
-    subscription: &mut Subscription,
-    entry: &Entry,
-    ids: &Extensions,
-    clock_offset: Option<i64>,
-    cx: &mut Context<'_, S>,
-) {
-    let subscriber = subscription.id.subscriber;
-    let Some(subscriber) = cx.subscribers.get_mut((subscriber.index, subscriber.generation)) else { return };
-    let source = Source { encoding: encoding_index, run: encoding.run };
-    subscription.map.begin(source, entry, cx.now);
-    let mut out = Outlet { sink: &mut *cx.sink, writer: &mut *cx.writer, clock: cx.clock, now: cx.now };
-    for seq in entry.seq..=encoding.newest().unwrap_or(entry.seq) {
-        let Some(packet) = encoding.ring.get(seq).and_then(|bytes| RtpPacket::parse(bytes).ok()) else {
-            continue;
-        };
-        let format = formats.iter().find(|format| format.payload_type == packet.payload_type);
-        let Some(format) = format else { continue };
-        let media = Media::new(packet, seq, source, *format, ids, clock_offset);
-        subscription.forward(&media, &mut subscriber.transport, &mut out);
     }
 }

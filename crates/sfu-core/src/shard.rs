@@ -4,16 +4,18 @@ use std::time::{Duration, Instant};
 
 use crate::clock::{WallClock, compact};
 use crate::config::{
-    MAX_ENCODINGS, MAX_TRACKS, PublisherConfig, ShardConfig, SubscriberConfig, SubscriptionConfig,
+    MAX_ENCODINGS, MAX_TRACKS, PublisherConfig, ShardConfig, SubscriberConfig, SubscriptionConfig, Wanted,
+    WantedEncoding,
 };
-use crate::ids::{EncodingIndex, PublisherId, Rid, SubscriberId, SubscriptionId, TrackIndex};
+use crate::forward::{Fresh, MAX_FRESH};
+use crate::ids::{EncodingIndex, PublisherId, SubscriberId, SubscriptionId, TrackIndex};
 use crate::publisher::{Context, Publisher};
 use crate::rtcp::{Compound, RtcpPacket};
 use crate::rtp::{HeaderWriter, RtpPacket};
 use crate::sink::{Relayed, Sink};
 use crate::slots::Slots;
-use crate::stats::{PublisherStats, SubscriberStats, Totals};
-use crate::subscriber::{Place, Reports, Subscriber, answer_nack};
+use crate::stats::{PublisherStats, SubscriberStats, SubscriptionStats, Totals};
+use crate::subscriber::{Place, Reports, Subscriber, answer_nack, subscription_stats};
 use crate::subscription::Subscription;
 use crate::timers::{Owner, Timers};
 
@@ -57,6 +59,8 @@ pub struct Shard {
     writer: HeaderWriter,
     scratch: Box<[u8]>,
     rtcp: Vec<u8>,
+    /// At most [`MAX_FRESH`].
+    fresh: Vec<Fresh>,
     totals: Totals,
 }
 
@@ -69,6 +73,7 @@ macro_rules! context {
             writer: &mut $self.writer,
             scratch: &mut $self.scratch,
             rtcp: &mut $self.rtcp,
+            fresh: &mut $self.fresh,
             totals: &mut $self.totals,
             clock: $self.clock,
             now: $now,
@@ -91,6 +96,7 @@ impl Shard {
             writer: HeaderWriter::new(),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             rtcp: Vec::with_capacity(SCRATCH),
+            fresh: Vec::with_capacity(MAX_FRESH),
             totals: Totals::default(),
         };
         shard.ssrc = shard.next_random() as u32;
@@ -227,8 +233,12 @@ impl Shard {
         });
     }
 
-    /// Which encoding the subscriber wants: a rid, or the best one there is.
-    pub fn set_wanted_encoding(&mut self, id: SubscriptionId, rid: Option<Rid>, now: Instant) {
+    /// Which of the track's layers the subscriber wants.
+    pub fn set_wanted(&mut self, id: SubscriptionId, wanted: Wanted, now: Instant) {
+        let rid = match wanted.encoding {
+            WantedEncoding::Rid(rid) => Some(rid),
+            WantedEncoding::Auto | WantedEncoding::MaxHeight(_) => None,
+        };
         self.change(id, now, |subscription| subscription.wanted = rid);
     }
 
@@ -240,8 +250,10 @@ impl Shard {
         }
     }
 
-    /// Takes a decrypted RTP packet of a local publisher.
+    /// Takes in a decrypted RTP packet of a local publisher. Viewers get it with the next
+    /// [`Shard::forward`].
     pub fn handle_rtp(&mut self, id: PublisherId, packet: &[u8], now: Instant, sink: &mut impl Sink) {
+        self.make_room(now, sink);
         let Some(publisher) = self.publishers.get_mut((id.index, id.generation)) else { return };
         let mut cx = context!(self, now, sink);
         if let Some(track) = publisher.take_packet(packet, &mut cx) {
@@ -309,8 +321,10 @@ impl Shard {
         }
     }
 
-    /// Takes what the shard of a remote publisher handed to [`Sink::relayed`].
+    /// Takes in what the shard of a remote publisher handed to [`Sink::relayed`]. Viewers get a packet with the
+    /// next [`Shard::forward`].
     pub fn handle_relayed(&mut self, id: PublisherId, what: Relayed<'_>, now: Instant, sink: &mut impl Sink) {
+        self.make_room(now, sink);
         let Some(publisher) = self.publishers.get_mut((id.index, id.generation)) else { return };
         match what {
             Relayed::Packet { track, encoding, packet } => {
@@ -322,6 +336,32 @@ impl Shard {
                 self.timers.arm(owner, &mut publisher.deadline, due);
             }
             Relayed::Report(report) => publisher.take_clock(&report, now),
+        }
+    }
+
+    /// Hands the packets that were taken in since the last call to the subscriptions, subscription by
+    /// subscription. Call it after each batch of packets; without one it costs nothing.
+    pub fn forward(&mut self, now: Instant, sink: &mut impl Sink) {
+        // Taken out: after a fault inside, the packets that caused it are not met again.
+        let mut fresh = std::mem::take(&mut self.fresh);
+        for (index, &Fresh { publisher: key, track, .. }) in fresh.iter().enumerate() {
+            let (done, rest) = fresh.split_at(index);
+            if done.iter().any(|earlier| (earlier.publisher, earlier.track) == (key, track)) {
+                continue;
+            }
+            let Some(publisher) = self.publishers.get_mut(key) else { continue };
+            publisher.forward(track, rest, &mut context!(self, now, &mut *sink));
+            let due = publisher.due_after(track, now);
+            self.timers.arm(Owner::Publisher(key), &mut publisher.deadline, due);
+        }
+        fresh.clear();
+        self.fresh = fresh;
+    }
+
+    /// Forwards what waits if nothing more may wait.
+    fn make_room(&mut self, now: Instant, sink: &mut impl Sink) {
+        if self.fresh.len() >= MAX_FRESH {
+            self.forward(now, sink);
         }
     }
 
@@ -350,6 +390,8 @@ impl Shard {
     /// Does what is due at `now`: reports, feedback, NACKs, keyframe requests, packets of the ring for those
     /// who join.
     pub fn handle_timeout(&mut self, now: Instant, sink: &mut impl Sink) {
+        // Who starts from the ring gets all of it: nothing may wait besides.
+        self.forward(now, sink);
         while let Some((at, owner)) = self.timers.pop(now) {
             match owner {
                 Owner::Publisher(key) => {
@@ -386,6 +428,13 @@ impl Shard {
     #[must_use]
     pub fn publisher_stats(&self, id: PublisherId, now: Instant) -> Option<PublisherStats> {
         self.publishers.get((id.index, id.generation)).map(|publisher| publisher.stats(now))
+    }
+
+    /// Numbers of a subscription.
+    #[must_use]
+    pub fn subscription_stats(&self, id: SubscriptionId) -> Option<SubscriptionStats> {
+        let subscriber = self.subscribers.get((id.subscriber.index, id.subscriber.generation))?;
+        subscriber.place(id).and_then(|place| subscription_stats(&self.publishers, &place))
     }
 
     /// Numbers of a subscriber.

@@ -8,6 +8,7 @@
 use std::time::Instant;
 
 use crate::codec::Picture;
+use crate::rewrite::Media;
 use crate::seq::{Seq, timestamp_before};
 
 /// Pieces remembered for retransmissions: a NACK comes within a second, a source changes less often.
@@ -72,6 +73,15 @@ pub(crate) struct Entry {
     /// Picture numbers of the first packet.
     pub(crate) picture: Picture,
     pub(crate) clock_rate: u32,
+}
+
+impl Entry {
+    /// A piece that begins with this packet, not before it.
+    pub(crate) fn at(media: &Media<'_>) -> Self {
+        let timestamp = media.packet.timestamp;
+        let (picture, clock_rate) = (media.info.picture, media.format.clock_rate);
+        Self { seq: media.seq, timestamp, live: timestamp, picture, clock_rate }
+    }
 }
 
 /// The mapping of one subscription.

@@ -51,6 +51,7 @@ fn forwarding_does_not_allocate() {
             for packet in packets {
                 world.shard.handle_rtp(publisher, packet, now, wire);
             }
+            world.shard.forward(now, wire);
         }
     };
     play(warm_up, &mut wire);

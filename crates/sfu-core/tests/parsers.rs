@@ -151,6 +151,7 @@ proptest! {
                     world.rtp(publisher, &packet);
                     let what = Relayed::Packet { track: TrackIndex(0), encoding: EncodingIndex(0), packet: &packet };
                     world.shard.handle_relayed(publisher, what, world.now, &mut world.out);
+                    world.shard.forward(world.now, &mut world.out);
                 }
             }
             world.advance(ms(5));

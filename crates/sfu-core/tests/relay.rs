@@ -39,6 +39,7 @@ impl Pair {
             self.crossed += 1;
             self.edge.shard.handle_relayed(self.remote, what.borrow(), self.edge.now, &mut self.edge.out);
         }
+        self.edge.shard.forward(self.edge.now, &mut self.edge.out);
         self.edge.advance(ms(pass));
         for event in std::mem::take(&mut self.edge.out.events) {
             if let Event::KeyframeNeeded { publisher, track, encoding } = event {

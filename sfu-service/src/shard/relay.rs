@@ -15,15 +15,24 @@ const RELAYED_ROUNDS: usize = 512;
 impl Shard {
     /// Takes what other shards relayed; `true` if there may be more.
     pub(super) fn take_relayed(&mut self) -> bool {
-        for _ in 0..RELAYED_ROUNDS {
-            let Some(relayed) = self.inbox.relayed() else { return false };
-            let now = Instant::now();
-            if catch_unwind(AssertUnwindSafe(|| self.handle_relayed(&relayed, now))).is_err() {
+        let Some(mut next) = self.inbox.relayed() else { return false };
+        let now = Instant::now();
+        let mut left = RELAYED_ROUNDS;
+        let more = loop {
+            if catch_unwind(AssertUnwindSafe(|| self.handle_relayed(&next, now))).is_err() {
                 ShardCounters::add(&self.io.counters.panics, 1);
             }
-            self.handle_core_events(now);
-        }
-        true
+            left -= 1;
+            if left == 0 {
+                break true;
+            }
+            next = match self.inbox.relayed() {
+                Some(relayed) => relayed,
+                None => break false,
+            };
+        };
+        self.forward(now);
+        more
     }
 
     fn handle_relayed(&mut self, relayed: &Relayed, now: Instant) {

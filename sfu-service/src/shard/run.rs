@@ -191,9 +191,19 @@ impl Shard {
                 let local = datagram.to_ip.map_or(self.local, |ip| SocketAddr::new(ip, self.local.port()));
                 self.datagram(datagram.from, local, datagram.data, now);
             }
+            self.forward(now);
             self.io.flush();
         }
         true
+    }
+
+    /// Hands on what the core has taken in, viewer by viewer.
+    pub(super) fn forward(&mut self, now: Instant) {
+        if catch_unwind(AssertUnwindSafe(|| self.core.forward(now, &mut self.io))).is_err() {
+            ShardCounters::add(&self.io.counters.panics, 1);
+            tracing::error!(shard = self.settings.index, "forwarding failed");
+        }
+        self.handle_core_events(now);
     }
 
     fn run_timers(&mut self, now: Instant) {

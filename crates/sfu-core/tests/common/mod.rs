@@ -156,7 +156,15 @@ impl World {
     }
 
     pub fn rtp(&mut self, publisher: PublisherId, packet: &[u8]) {
-        self.shard.handle_rtp(publisher, packet, self.now, &mut self.out);
+        self.rtp_batch(publisher, &[packet]);
+    }
+
+    /// Packets that the shell received together.
+    pub fn rtp_batch(&mut self, publisher: PublisherId, packets: &[&[u8]]) {
+        for packet in packets {
+            self.shard.handle_rtp(publisher, packet, self.now, &mut self.out);
+        }
+        self.shard.forward(self.now, &mut self.out);
         self.settle();
     }
 

@@ -1,0 +1,117 @@
+//! What was received together goes out viewer by viewer.
+
+mod common;
+
+use common::*;
+use sfu_core::*;
+
+struct Scene {
+    world: World,
+    publisher: PublisherId,
+    source: Source,
+}
+
+impl Scene {
+    /// One publisher, watched by the peers 2 and 3, a keyframe ago.
+    fn new() -> Self {
+        let mut world = World::new();
+        let publisher = world.shard.add_publisher(video_publisher(1, 1), world.now).unwrap();
+        let mut scene = Self { world, publisher, source: Source::new(1000, "0") };
+        scene.join(2);
+        scene.join(3);
+        scene.world.send_frame(publisher, &mut scene.source);
+        scene.world.advance(ms(40));
+        assert_eq!(scene.world.out.take_rtp(Peer(2)).len(), 9);
+        assert_eq!(scene.world.out.take_rtp(Peer(3)).len(), 9);
+        scene
+    }
+
+    fn join(&mut self, peer: u32) {
+        let now = self.world.now;
+        let viewer = self.world.shard.add_subscriber(subscriber(1, peer), now).unwrap();
+        self.world.shard.subscribe(viewer, video_subscription(self.publisher, 1000 * peer), now).unwrap();
+    }
+
+    fn frame(&mut self) -> Vec<Vec<u8>> {
+        self.source.frame(self.world.now)
+    }
+
+    fn batch(&mut self, packets: &[Vec<u8>]) {
+        let packets: Vec<&[u8]> = packets.iter().map(Vec::as_slice).collect();
+        self.world.rtp_batch(self.publisher, &packets);
+    }
+
+    /// Whom the packets went to, in the order that they left.
+    fn order(&self) -> Vec<u32> {
+        self.world.out.rtp.iter().map(|sent| sent.peer.0).collect()
+    }
+}
+
+#[test]
+fn packets_of_a_frame_reach_one_viewer_before_the_next() {
+    let mut scene = Scene::new();
+    let frame = scene.frame();
+    scene.batch(&frame[..2]);
+    assert_eq!(scene.order(), [2, 2, 3, 3]);
+    let mut viewer = Viewer::default();
+    scene.world.out.take_rtp(Peer(2)).iter().for_each(|packet| viewer.receive(&packet.bytes, 2000));
+    assert_eq!((viewer.packets.len(), viewer.missing().len(), viewer.duplicates), (2, 0, 0));
+}
+
+#[test]
+fn nothing_leaves_before_it_is_forwarded_and_everything_once() {
+    let mut scene = Scene::new();
+    for packet in scene.frame() {
+        scene.world.shard.handle_rtp(scene.publisher, &packet, scene.world.now, &mut scene.world.out);
+    }
+    assert!(scene.world.out.rtp.is_empty());
+    scene.world.shard.forward(scene.world.now, &mut scene.world.out);
+    assert_eq!(scene.order(), [2, 2, 2, 3, 3, 3]);
+    scene.world.shard.forward(scene.world.now, &mut scene.world.out);
+    assert_eq!(scene.world.out.rtp.len(), 6);
+}
+
+#[test]
+fn a_long_batch_is_forwarded_on_the_way() {
+    let mut scene = Scene::new();
+    let frames: Vec<_> = (0..40).flat_map(|_| scene.frame()).collect();
+    scene.batch(&frames);
+    let mut viewer = Viewer::default();
+    scene.world.out.take_rtp(Peer(3)).iter().for_each(|packet| viewer.receive(&packet.bytes, 3000));
+    assert_eq!((viewer.packets.len(), viewer.missing().len(), viewer.duplicates), (120, 0, 0));
+}
+
+#[test]
+fn who_starts_within_a_batch_gets_each_packet_once() {
+    let mut scene = Scene::new();
+    scene.join(4);
+    scene.source.keyframe_wanted = true;
+    // A keyframe and the next frame together: the first packet starts the viewer with all of them.
+    let (now, later) = (scene.world.now, scene.world.now + ms(40));
+    let packets = [scene.source.frame(now), scene.source.frame(later)].concat();
+    scene.batch(&packets);
+    for (peer, count) in [(2, 12), (3, 12), (4, 12)] {
+        let mut viewer = Viewer::default();
+        let sent = scene.world.out.take_rtp(Peer(peer));
+        assert_eq!(sent.len(), count, "peer {peer}");
+        sent.iter().for_each(|packet| viewer.receive(&packet.bytes, 1000 * peer));
+        assert_eq!((viewer.duplicates, viewer.missing().len()), (0, 0));
+        viewer.check_continuity();
+    }
+}
+
+#[test]
+fn who_joins_while_packets_wait_gets_each_packet_once() {
+    let mut scene = Scene::new();
+    for packet in scene.frame() {
+        scene.world.shard.handle_rtp(scene.publisher, &packet, scene.world.now, &mut scene.world.out);
+    }
+    scene.join(4);
+    scene.world.settle();
+    scene.world.shard.forward(scene.world.now, &mut scene.world.out);
+    let sent = scene.world.out.take_rtp(Peer(4));
+    let mut viewer = Viewer::default();
+    sent.iter().for_each(|packet| viewer.receive(&packet.bytes, 4000));
+    assert_eq!((sent.len(), viewer.packets.len(), viewer.duplicates), (12, 12, 0));
+    viewer.check_continuity();
+}
