@@ -361,6 +361,12 @@ impl PortRange {
     fn range(self) -> RangeInclusive<u16> {
         self.first..=self.last
     }
+
+    /// How many ports these are.
+    #[must_use]
+    pub fn count(self) -> usize {
+        self.range().len()
+    }
 }
 
 /// Not a port range.
@@ -398,6 +404,15 @@ pub struct MediaPorts {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected `ip:port` or `ip:first-last`, an IPv6 address in brackets")]
 pub struct ParseMediaPortsError;
+
+impl fmt::Display for MediaPorts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ip {
+            IpAddr::V4(ip) => write!(f, "{ip}:{}", self.ports),
+            IpAddr::V6(ip) => write!(f, "[{ip}]:{}", self.ports),
+        }
+    }
+}
 
 impl From<SocketAddr> for MediaPorts {
     fn from(address: SocketAddr) -> Self {

@@ -14,8 +14,10 @@
 //! # Ok(()) }
 //! ```
 
+pub mod check;
 mod config;
 mod metrics;
+pub mod reload;
 mod worker;
 
 use std::collections::HashMap;
@@ -174,6 +176,19 @@ impl TurnRelay {
             // Every thread ended as it was told to: that is no failure.
             std::future::pending::<()>().await;
         }
+    }
+
+    /// Takes over the secrets of changed settings; allocations under a secret that is gone end at once. Other
+    /// settings wait for a restart: [`reload::needs_restart`] names them.
+    ///
+    /// # Errors
+    /// The settings are wrong; everything stays as it was.
+    pub fn reload(&self, config: &Config) -> Result<(), StartError> {
+        config.validate()?;
+        for worker in &self.workers {
+            worker.handle.give(Order::Secrets(config.secrets()));
+        }
+        Ok(())
     }
 
     /// Takes no new allocations, waits until the live ones have ended or `deadline` has passed, and stops.

@@ -1,41 +1,101 @@
 //! The TURN relay as a process of its own.
 
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use prometheus_client::registry::Registry;
 use serde::Serialize;
+use service_kit::process::Process;
 use service_kit::shutdown::CancellationToken;
 use service_kit::{Readiness, admin, process, shutdown, telemetry};
+use tokio::signal::unix::{SignalKind, signal};
+use turn_relay::check::{self, Surroundings};
+use turn_relay::reload::{self, Watch};
 use turn_relay::{Config, TurnRelay};
 
-/// TURN relay (RFC 8656) with time-limited credentials.
+/// How often the files of the settings are looked at.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+
+/// TURN relay (RFC 8656) with time-limited credentials and static users.
 ///
 /// Settings come from a TOML file, then from variables `TURN_...` (`TURN_SECRET`, `TURN_PUBLIC_IPS`, ...), then from
-/// flags.
+/// flags. SIGTERM drains; SIGHUP, or a changed file, reloads secrets, users and certificates.
 #[derive(Debug, Parser, Serialize)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Flags {
     #[command(flatten)]
     #[serde(flatten)]
     process: process::Flags,
+    #[command(subcommand)]
+    #[serde(skip)]
+    command: Option<Command>,
 }
 
-#[actix_web::main]
-async fn main() -> anyhow::Result<()> {
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Says what is wrong with the settings, what is doubtful, and what is in effect; serves nothing
+    CheckConfig {
+        /// Configuration file (TOML); variables count as they do when serving
+        file: Option<PathBuf>,
+    },
+}
+
+fn main() -> anyhow::Result<ExitCode> {
     let flags = Flags::parse();
-    let (process, config): (_, Config) = process::load("TURN_", 8084, flags.process.config.clone(), &flags)?;
+    match &flags.command {
+        Some(Command::CheckConfig { file }) => Ok(check_config(file.as_deref(), &flags)),
+        None => {
+            actix_web::rt::System::new().block_on(serve(&flags))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn load(file: Option<&Path>, flags: &Flags) -> anyhow::Result<(Process, Config)> {
+    let (process, config): (_, Config) = process::load("TURN_", 8084, file.map(Path::to_owned), flags)?;
     config.validate()?;
+    Ok((process, config))
+}
+
+fn check_config(file: Option<&Path>, flags: &Flags) -> ExitCode {
+    let config = match load(file, flags) {
+        Ok((_, config)) => config,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    print!("{}", check::effective(&config));
+    let around = Surroundings::of_this_machine(&config);
+    for warning in check::warnings(&config, &around) {
+        eprintln!("warning: {warning}");
+    }
+    if let Some(Err(why)) = around.certificate {
+        eprintln!("error: setting `tls_cert`: {why}");
+        return ExitCode::FAILURE;
+    }
+    eprintln!("the configuration is valid");
+    ExitCode::SUCCESS
+}
+
+async fn serve(flags: &Flags) -> anyhow::Result<()> {
+    let file = flags.process.config.clone().or_else(|| std::env::var_os("TURN_CONFIG").map(PathBuf::from));
+    let (process, config) = load(file.as_deref(), flags)?;
     telemetry::init(process.log_format, &process.log);
     let stop = shutdown::on_signals().context("cannot listen for signals")?;
+    for warning in check::warnings(&config, &Surroundings::of_this_machine(&config)) {
+        tracing::warn!("{warning}");
+    }
 
     let listener = TcpListener::bind(process.admin)
         .with_context(|| format!("cannot listen on {} (setting `admin`)", process.admin))?;
     let admin_addr = listener.local_addr()?;
     let (mut registry, readiness) = (Registry::default(), Readiness::default());
-    let relay = TurnRelay::start(config, &mut registry).await?;
+    let relay = TurnRelay::start(config.clone(), &mut registry).await?;
     readiness.ready("turn");
     let stop_admin = CancellationToken::new();
     let serving = tokio::spawn(admin::serve(listener, readiness.clone(), registry, stop_admin.clone()));
@@ -44,6 +104,7 @@ async fn main() -> anyhow::Result<()> {
     let failed = tokio::select! {
         () = stop.cancelled() => false,
         () = relay.failed() => true,
+        ended = follow(&relay, config, file.as_deref(), flags) => { ended?; false }
     };
     readiness.not_ready("turn", if failed { "the relay thread has failed" } else { "draining" });
     relay.drain(if failed { Duration::ZERO } else { process.drain() }).await;
@@ -52,4 +113,55 @@ async fn main() -> anyhow::Result<()> {
     anyhow::ensure!(!failed, "the relay thread has failed");
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Applies changed settings, for as long as the relay serves. Ends only when signals cannot be heard.
+async fn follow(
+    relay: &TurnRelay,
+    mut running: Config,
+    file: Option<&Path>,
+    flags: &Flags,
+) -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    let mut tick = tokio::time::interval(WATCH_EVERY);
+    let mut watch = Watch::new(files(file, &running));
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => {}
+            _ = tick.tick() => if !watch.changed() { continue },
+        }
+        let changed = match load(file, flags) {
+            Ok((_, config)) => config,
+            Err(error) => {
+                tracing::error!("the changed settings are not taken over: {error:#}");
+                continue;
+            }
+        };
+        if let Err(error) = relay.reload(&changed) {
+            tracing::error!("the changed settings are not taken over: {error}");
+            continue;
+        }
+        let later = reload::needs_restart(&running, &changed);
+        if later.is_empty() {
+            tracing::info!("secrets, users and certificates are read again");
+        } else {
+            tracing::warn!(settings = ?later, "secrets, users and certificates are read again; other settings that \
+                have changed wait for a restart");
+        }
+        if files(file, &changed) != files(file, &running) {
+            watch = Watch::new(files(file, &changed));
+        }
+        // What waits for a restart is named again at each reload until it comes.
+        running.secret = changed.secret;
+        running.secret_previous = changed.secret_previous;
+        running.users = changed.users;
+        running.tls_cert = changed.tls_cert;
+        running.tls_key = changed.tls_key;
+    }
+}
+
+/// The files that make up the settings.
+fn files(file: Option<&Path>, config: &Config) -> Vec<PathBuf> {
+    let paths = [file, config.tls_cert.as_deref(), config.tls_key.as_deref()];
+    paths.into_iter().flatten().map(Path::to_owned).collect()
 }

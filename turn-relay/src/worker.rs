@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use contract::turn::TurnSecret;
 use mio::{Events, Interest, Poll, Token, Waker};
 use rand::rngs::StdRng;
 use turn_proto::{
@@ -45,6 +46,8 @@ const RELAYS: usize = 1024;
 pub(crate) enum Order {
     /// Take no new allocations; answer when none is left.
     Drain(tokio::sync::oneshot::Sender<()>),
+    /// Accept these secrets and no others from now on.
+    Secrets(Vec<TurnSecret>),
     /// End now.
     Stop,
 }
@@ -170,6 +173,12 @@ impl Worker {
                 Ok(Order::Drain(done)) => {
                     self.server.set_draining(true);
                     self.drained.push(done);
+                }
+                Ok(Order::Secrets(secrets)) => {
+                    self.server.set_secrets(secrets);
+                    self.obey();
+                    self.log();
+                    self.publish();
                 }
                 Err(mpsc::TryRecvError::Empty) => return false,
                 Ok(Order::Stop) | Err(mpsc::TryRecvError::Disconnected) => return true,
