@@ -5,6 +5,45 @@
 
 use crate::ids::Rid;
 
+/// Steps of a ladder: what one track can be had in. More layers than that are told apart no further.
+pub(crate) const MAX_STEPS: usize = 12;
+
+/// Which layers of an encoding are forwarded: spatial ones up to one (0 to 3), temporal ones up to one (0 to 3).
+/// Both at their highest are everything there is, however many layers that may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Layers(u8);
+
+impl Layers {
+    /// How many there are.
+    pub(crate) const COUNT: usize = 16;
+    /// Everything.
+    pub(crate) const ALL: Self = Self(15);
+
+    /// The layers up to these, which are included.
+    pub(crate) fn new(spatial: u8, temporal: u8) -> Self {
+        Self((spatial.min(3) << 2) | temporal.min(3))
+    }
+
+    pub(crate) fn spatial(self) -> u8 {
+        self.0 >> 2
+    }
+
+    pub(crate) fn temporal(self) -> u8 {
+        self.0 & 3
+    }
+
+    /// Its place among all.
+    pub(crate) fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+impl Default for Layers {
+    fn default() -> Self {
+        Self::ALL
+    }
+}
+
 /// An encoding as a candidate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Candidate {

@@ -19,6 +19,7 @@
 //!
 //! After warm-up nothing on that way allocates.
 
+mod allocate;
 mod budget;
 mod clock;
 mod codec;
