@@ -20,6 +20,8 @@ pub(crate) enum DtlsOutput {
     Packet(Vec<u8>),
     /// The peer is who the signaling said, and media has its keys.
     Connected(Box<Sender>, Box<Receiver>),
+    /// What a record of the authenticated peer carried: a packet of SCTP.
+    Data(Vec<u8>),
     /// It is over; nothing more comes.
     Closed(CloseReason),
 }
@@ -79,6 +81,13 @@ impl DtlsAssociation {
         let Some(dtls) = &mut self.dtls else { return };
         let result = dtls.handle_timeout(now);
         self.settle(result, out);
+    }
+
+    /// Sends a packet of SCTP in a record of its own; before the handshake is done it is dropped.
+    pub(crate) fn send(&mut self, data: &[u8], now: Instant, out: &mut dyn FnMut(DtlsOutput)) {
+        let Some(dtls) = self.dtls.as_mut().filter(|_| self.is_connected) else { return };
+        let result = dtls.handle_timeout(now).and_then(|()| dtls.send_application_data(data));
+        self.settle(result.map(|_| ()), out);
     }
 
     /// Sends close_notify where there is somebody to read it.
@@ -143,8 +152,9 @@ impl DtlsAssociation {
                     self.timeout = Some(at);
                     break;
                 }
-                // Data channels are not offered, and an unknown output of a newer version is no reason
-                // to end a call.
+                // Before the certificate is compared nobody says who sends.
+                Output::ApplicationData(data) if self.is_connected => out(DtlsOutput::Data(data.to_vec())),
+                // An unknown output of a newer version is no reason to end a call.
                 _ => {}
             }
         }

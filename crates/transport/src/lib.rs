@@ -23,6 +23,7 @@ mod binding;
 mod classify;
 mod controlling;
 mod credentials;
+mod data;
 mod dtls;
 mod identity;
 mod lite;
@@ -34,6 +35,10 @@ pub mod srtp;
 pub use binding::peek_binding_username;
 pub use classify::{DatagramKind, classify};
 pub use credentials::IceCredentials;
+pub use data::{
+    ChannelConfig, ChannelId, DataError, DataParameters, MAX_BUFFERED, MAX_CHANNELS, MAX_LABEL_LEN,
+    MAX_MESSAGE_LEN, Reliability, SCTP_PORT,
+};
 pub use identity::{Fingerprint, FingerprintError, Identity, IdentityError};
 pub use pairs::AddressPair;
 pub use peer::{

@@ -9,6 +9,9 @@ use proptest::prelude::*;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
+#[path = "data_tests.rs"]
+mod data;
+
 use crate::binding::{Class, IntegrityKey, Role, Writer};
 use crate::{
     ClientConfig, CloseReason, Event, IceCredentials, Identity, Received, Refusal, SRTP_OVERHEAD,

@@ -8,6 +8,7 @@ use crate::binding::{self, Binding, Class};
 use crate::classify::{DatagramKind, classify};
 use crate::controlling::ControllingAgent;
 use crate::credentials::IceCredentials;
+use crate::data::{ChannelConfig, ChannelId, DataChannels, DataError, DataEvent, DataParameters};
 use crate::dtls::{DtlsAssociation, DtlsOutput};
 use crate::identity::{Fingerprint, Identity};
 use crate::lite::{CONSENT_TIMEOUT, LiteAgent};
@@ -77,6 +78,26 @@ pub enum Event {
     AddressChanged(AddressPair),
     /// The peer is authenticated and the keys are there. Comes once.
     Connected(srtp::Profile),
+    /// A data channel is open, whoever asked for it.
+    DataChannelOpened {
+        /// Its number.
+        channel: ChannelId,
+        /// Its name.
+        label: String,
+        /// The protocol spoken on it, often empty.
+        protocol: String,
+    },
+    /// A whole message came on a data channel.
+    Data {
+        /// The channel.
+        channel: ChannelId,
+        /// The message.
+        bytes: Vec<u8>,
+        /// Bytes rather than UTF-8 text; nobody has checked the text.
+        binary: bool,
+    },
+    /// A data channel is gone.
+    DataChannelClosed(ChannelId),
     /// It is over, and all addresses with it. Comes once, as the last event; datagrams may still wait
     /// to be sent.
     Closed(CloseReason),
@@ -184,6 +205,8 @@ pub struct Transport {
     dtls: Option<Box<DtlsAssociation>>,
     sender: Option<Box<srtp::Sender>>,
     receiver: Option<Box<srtp::Receiver>>,
+    /// Only where the SDP agreed on data channels.
+    data: Option<Box<DataChannels>>,
     is_connected: bool,
     is_closed: bool,
     transmits: VecDeque<Transmit>,
@@ -222,6 +245,7 @@ impl Transport {
             dtls: None,
             sender: None,
             receiver: None,
+            data: None,
             is_connected: false,
             is_closed: false,
             transmits: VecDeque::new(),
@@ -255,7 +279,7 @@ impl Transport {
                 self.handle_stun(AddressPair { local: to_local, remote: from }, datagram, now)
             }
             DatagramKind::Dtls => {
-                self.drive_dtls(|dtls, out| dtls.handle_packet(datagram, now, out));
+                self.drive_dtls(now, |dtls, out| dtls.handle_packet(datagram, now, out));
                 Received::Nothing
             }
             DatagramKind::Rtp => match &mut self.receiver {
@@ -286,7 +310,17 @@ impl Transport {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        if event.is_some() || self.is_closed {
+            return event;
+        }
+        Some(match self.data.as_mut()?.poll_event()? {
+            DataEvent::Opened { channel, label, protocol } => {
+                Event::DataChannelOpened { channel, label, protocol }
+            }
+            DataEvent::Data { channel, bytes, binary } => Event::Data { channel, bytes, binary },
+            DataEvent::Closed(channel) => Event::DataChannelClosed(channel),
+        })
     }
 
     /// When to call [`Transport::handle_timeout`]; `None` once closed. An earlier call does no harm.
@@ -299,7 +333,8 @@ impl Transport {
             Agent::Controlling(agent) => (agent.deadline(), agent.next_check()),
         };
         let dtls = self.dtls.as_ref().and_then(|dtls| dtls.timeout());
-        [Some(deadline), check, dtls, self.pairs.next_expiry()].into_iter().flatten().min()
+        let data = self.data.as_ref().and_then(|data| data.poll_timeout());
+        [Some(deadline), check, dtls, data, self.pairs.next_expiry()].into_iter().flatten().min()
     }
 
     /// Does what is due at `now`.
@@ -325,7 +360,51 @@ impl Transport {
             self.event(Event::Invalidated(gone));
         }
         if self.dtls.as_ref().and_then(|dtls| dtls.timeout()).is_some_and(|at| at <= now) {
-            self.drive_dtls(|dtls, out| dtls.handle_timeout(now, out));
+            self.drive_dtls(now, |dtls, out| dtls.handle_timeout(now, out));
+        }
+        if let Some(data) = &mut self.data {
+            data.handle_timeout(now);
+            self.send_sctp(now);
+        }
+    }
+
+    /// Takes part in data channels, as the SDP of the peer says. Before `Connected`; without this call the transport
+    /// keeps nothing for them.
+    pub fn enable_data_channels(&mut self, remote: DataParameters, now: Instant) {
+        self.data = Some(Box::new(DataChannels::new(remote, self.dtls_client, now)));
+    }
+
+    /// Opens a data channel; [`Event::DataChannelOpened`] says when messages may be sent.
+    ///
+    /// # Errors
+    /// [`DataError`]: no data channels here, too many, or too long a name.
+    pub fn open_data_channel(&mut self, config: ChannelConfig, now: Instant) -> Result<ChannelId, DataError> {
+        let channel = self.data.as_mut().ok_or(DataError::Unavailable)?.open(config)?;
+        self.send_sctp(now);
+        Ok(channel)
+    }
+
+    /// Queues a message of at most [`crate::MAX_MESSAGE_LEN`] bytes.
+    ///
+    /// # Errors
+    /// [`DataError::Full`] when [`crate::MAX_BUFFERED`] bytes wait: what to do then is the caller's choice.
+    pub fn send_data(
+        &mut self,
+        channel: ChannelId,
+        bytes: &[u8],
+        binary: bool,
+        now: Instant,
+    ) -> Result<(), DataError> {
+        self.data.as_mut().ok_or(DataError::Unavailable)?.send(channel, bytes, binary)?;
+        self.send_sctp(now);
+        Ok(())
+    }
+
+    /// Ends a data channel.
+    pub fn close_data_channel(&mut self, channel: ChannelId, now: Instant) {
+        if let Some(data) = &mut self.data {
+            data.close(channel);
+            self.send_sctp(now);
         }
     }
 
@@ -404,7 +483,7 @@ impl Transport {
         if self.is_closed {
             return;
         }
-        self.drive_dtls(|dtls, out| dtls.close(now, out));
+        self.drive_dtls(now, |dtls, out| dtls.close(now, out));
         self.end(CloseReason::Local);
     }
 
@@ -483,11 +562,37 @@ impl Transport {
             let fingerprint = self.remote_fingerprint.clone();
             self.dtls =
                 Some(Box::new(DtlsAssociation::new(&self.identity, self.dtls_client, fingerprint, now)));
-            self.drive_dtls(|dtls, out| dtls.handle_timeout(now, out));
+            self.drive_dtls(now, |dtls, out| dtls.handle_timeout(now, out));
         }
     }
 
-    fn drive_dtls(&mut self, step: impl FnOnce(&mut DtlsAssociation, &mut dyn FnMut(DtlsOutput))) {
+    /// A step of DTLS, and of SCTP on top of it.
+    fn drive_dtls(
+        &mut self,
+        now: Instant,
+        step: impl FnOnce(&mut DtlsAssociation, &mut dyn FnMut(DtlsOutput)),
+    ) {
+        self.step_dtls(now, step);
+        self.send_sctp(now);
+    }
+
+    /// Sends what SCTP has to send, each packet in a record.
+    fn send_sctp(&mut self, now: Instant) {
+        if !self.is_connected() {
+            return;
+        }
+        while let Some(packets) = self.data.as_mut().and_then(|data| data.poll_transmit(now)) {
+            for packet in packets {
+                self.step_dtls(now, |dtls, out| dtls.send(&packet, now, out));
+            }
+        }
+    }
+
+    fn step_dtls(
+        &mut self,
+        now: Instant,
+        step: impl FnOnce(&mut DtlsAssociation, &mut dyn FnMut(DtlsOutput)),
+    ) {
         let Some(mut dtls) = self.dtls.take() else { return };
         step(&mut dtls, &mut |output| match output {
             DtlsOutput::Packet(bytes) => {
@@ -500,6 +605,14 @@ impl Transport {
                 self.event(Event::Connected(sender.profile()));
                 self.sender = Some(sender);
                 self.receiver = Some(receiver);
+                if let Some(data) = &mut self.data {
+                    data.connect();
+                }
+            }
+            DtlsOutput::Data(packet) => {
+                if let Some(data) = &mut self.data {
+                    data.handle_packet(&packet, now);
+                }
             }
             DtlsOutput::Closed(reason) => self.end(reason),
         });
@@ -516,6 +629,7 @@ impl Transport {
         self.dtls = None;
         self.sender = None;
         self.receiver = None;
+        self.data = None;
         self.events.push_back(Event::Closed(reason));
     }
 

@@ -259,7 +259,8 @@ impl Pump {
                     self.transmit().await;
                     return Err(SessionError::Closed(reason));
                 }
-                Event::Validated(_) | Event::Invalidated(_) | Event::AddressChanged(_) => {}
+                // Addresses, and data channels, which the demo does not offer.
+                _ => {}
             }
         }
         self.transmit().await;

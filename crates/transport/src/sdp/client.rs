@@ -1,6 +1,8 @@
 //! The client's side: an offer of our own, and what an answer made of it. For the demo publisher, the probe and
 //! links between nodes.
 
+use crate::DataParameters;
+
 use super::description::Remote;
 use super::write::Writer;
 use super::{
@@ -22,7 +24,7 @@ pub struct ClientOffer {
 pub struct ClientMedia {
     /// Its name.
     pub mid: Mid,
-    /// Audio or video.
+    /// Audio, video, or [`MediaKind::Application`] for data channels, which has none of the rest.
     pub kind: MediaKind,
     /// What we do.
     pub direction: Direction,
@@ -49,6 +51,8 @@ pub struct Negotiated {
     pub dtls_client: bool,
     /// Every m-line of the offer, in order.
     pub media: Vec<NegotiatedMedia>,
+    /// What the answer says about data channels, if both have them.
+    pub data: Option<DataParameters>,
 }
 
 /// One m-line after the answer.
@@ -72,6 +76,24 @@ pub struct NegotiatedMedia {
     pub rids: Vec<Rid>,
 }
 
+impl ClientMedia {
+    /// The m-line of data channels.
+    #[must_use]
+    pub fn data_channels(mid: Mid) -> Self {
+        Self {
+            mid,
+            kind: MediaKind::Application,
+            direction: Direction::SendRecv,
+            source: None,
+            codecs: Vec::new(),
+            extensions: ExtensionMap::default(),
+            msid: None,
+            ssrc: None,
+            rids: Vec::new(),
+        }
+    }
+}
+
 impl ClientOffer {
     /// The SDP text.
     #[must_use]
@@ -80,6 +102,13 @@ impl ClientOffer {
         let mut out = Writer::default();
         out.session(&self.local, &mids, false);
         for (index, media) in self.media.iter().enumerate() {
+            if media.kind == MediaKind::Application {
+                out.data_channels(&media.mid, &self.local, Setup::ActPass);
+                if index == 0 {
+                    out.candidates(&self.local);
+                }
+                continue;
+            }
             out.media(media.kind, &media.codecs, &media.mid, &self.local, Setup::ActPass);
             out.line(format_args!("a={}", media.direction.as_str()));
             out.extensions(&media.extensions);
@@ -164,6 +193,8 @@ impl ClientOffer {
             });
         }
         let dtls_client = remote.setup == Setup::Passive;
-        Ok(Negotiated { remote, dtls_client, media })
+        let offered = self.media.iter().any(|media| media.kind == MediaKind::Application);
+        let data = answer.data_section().filter(|_| offered).and_then(|section| section.data);
+        Ok(Negotiated { remote, dtls_client, media, data })
     }
 }

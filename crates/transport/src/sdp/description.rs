@@ -14,7 +14,7 @@ use super::{
     MAX_CANDIDATES, MAX_ENCODINGS, MAX_EXTENSIONS, MAX_MEDIA, MAX_PAYLOAD_TYPES, MAX_SDP_LEN, MediaKind, Mid,
     Msid, Rid, SdpError, Setup, Source, SsrcPair,
 };
-use crate::{Fingerprint, FingerprintError, IceCredentials};
+use crate::{DataParameters, Fingerprint, FingerprintError, IceCredentials, MAX_MESSAGE_LEN};
 
 /// What an offer and an answer have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +59,8 @@ pub struct MediaSection {
     pub content: Option<Source>,
     /// Where the other side of the transport is.
     pub remote: Option<Remote>,
+    /// What the writer says about data channels, on the m-line that has them.
+    pub data: Option<DataParameters>,
     /// `a=extmap` lines that we know, with their direction seen from the writer.
     pub(super) extensions: Vec<(Extension, u8, Direction)>,
     /// The words of the m-line, to be repeated where it is rejected.
@@ -112,8 +114,8 @@ impl Deref for Answer {
 }
 
 impl Offer {
-    /// Parses an offer. Unknown lines, codecs and extensions are ignored; m-lines that are not audio or video are
-    /// kept, so that an answer can reject them.
+    /// Parses an offer. Unknown lines, codecs and extensions are ignored; m-lines that are neither audio nor video
+    /// nor data channels are kept, so that an answer can reject them.
     ///
     /// # Errors
     /// [`SdpError`]: no SDP, beyond a limit, or not one transport with ICE, DTLS (SHA-256) and multiplexed RTCP.
@@ -146,12 +148,20 @@ impl Answer {
 }
 
 impl Description {
+    /// The m-line of data channels: the first in use, a session has one association.
+    pub(super) fn data_section(&self) -> Option<&MediaSection> {
+        self.media.iter().find(|section| section.data.is_some())
+    }
+
     fn parse(text: &str) -> Result<Self, SdpError> {
         if text.len() > MAX_SDP_LEN {
             return Err(SdpError::TooLong(text.len()));
         }
+        if text.trim().is_empty() {
+            return Err(SdpError::Syntax("the text is empty".into()));
+        }
         let parsed = SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes()))
-            .map_err(|error| SdpError::Syntax(printable(&error.to_string())))?;
+            .map_err(|error| SdpError::Syntax(in_words(&error.to_string())))?;
         if parsed.media_descriptions.is_empty() {
             return Err(SdpError::NoMedia);
         }
@@ -173,9 +183,16 @@ impl Description {
     }
 }
 
-/// The parser's own words may carry a piece of the input: one short printable line of it goes back to the client.
-fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(120).collect()
+/// The parser names its error and the piece of the input that it stumbled over: one short printable line of it goes
+/// back to the client.
+fn in_words(error: &str) -> String {
+    let piece = error.split_once(':').map_or(error, |(_, piece)| piece);
+    let piece: String = piece.trim().chars().filter(|c| !c.is_control()).take(120).collect();
+    if piece.is_empty() {
+        "it ends too early".to_owned()
+    } else {
+        format!("`{piece}` was not expected there")
+    }
 }
 
 fn limit(what: &'static str, limit: usize, found: usize) -> Result<(), SdpError> {
@@ -224,6 +241,8 @@ fn parse_media(media: &MediaDescription, session: &Attributes<'_>) -> Result<Med
     let mid: Mid = attributes.value("mid").ok_or(SdpError::Missing("mid"))?.trim().parse()?;
     let rejected = name.port.value == 0 && !attributes.has("bundle-only");
     let in_use = !rejected && kind != MediaKind::Application;
+    let protocol = name.protos.join("/");
+    let data = (!rejected && is_data(kind, &protocol, &name.formats)).then(|| parse_data(&attributes));
     limit("payload types", MAX_PAYLOAD_TYPES, name.formats.len())?;
     let mut section = MediaSection {
         kind,
@@ -236,11 +255,15 @@ fn parse_media(media: &MediaDescription, session: &Attributes<'_>) -> Result<Med
         ssrcs: Vec::new(),
         content: None,
         remote: None,
+        data: data.transpose()?,
         extensions: Vec::new(),
         media_word: name.media.clone(),
-        protocol: name.protos.join("/"),
+        protocol,
         formats: name.formats.clone(),
     };
+    if section.data.is_some() {
+        section.remote = Some(parse_remote(&attributes, session)?);
+    }
     if in_use {
         if !attributes.has("rtcp-mux") {
             return Err(SdpError::Missing("rtcp-mux"));
@@ -254,6 +277,28 @@ fn parse_media(media: &MediaDescription, session: &Attributes<'_>) -> Result<Med
         section.content = attributes.value("content").and_then(|content| parse_content(content, kind));
     }
     Ok(section)
+}
+
+/// Data channels as RFC 8841 writes them; what came before it is rejected like any other m-line that is not known.
+fn is_data(kind: MediaKind, protocol: &str, formats: &[String]) -> bool {
+    let over_dtls = matches!(protocol, "UDP/DTLS/SCTP" | "TCP/DTLS/SCTP");
+    kind == MediaKind::Application && over_dtls && formats.iter().any(|format| format == "webrtc-datachannel")
+}
+
+fn parse_data(attributes: &Attributes<'_>) -> Result<DataParameters, SdpError> {
+    let port = attributes.value("sctp-port").ok_or(SdpError::Missing("sctp-port"))?;
+    let port: u16 = port.trim().parse().map_err(|_| SdpError::Invalid { attribute: "sctp-port" })?;
+    if port == 0 {
+        return Err(SdpError::Invalid { attribute: "sctp-port" });
+    }
+    let size = match attributes.value("max-message-size").map(|size| size.trim().parse::<u64>()) {
+        // RFC 8841, 6.1: 64 KiB if it is not said, and 0 for "any". We never send as much.
+        None | Some(Ok(0)) => u64::MAX,
+        Some(Ok(size)) => size,
+        Some(Err(_)) => return Err(SdpError::Invalid { attribute: "max-message-size" }),
+    };
+    let max_message_size = usize::try_from(size).unwrap_or(usize::MAX).min(MAX_MESSAGE_LEN);
+    Ok(DataParameters { port, max_message_size })
 }
 
 fn parse_remote(attributes: &Attributes<'_>, session: &Attributes<'_>) -> Result<Remote, SdpError> {

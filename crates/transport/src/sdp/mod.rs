@@ -58,7 +58,7 @@ pub enum SdpError {
     #[error("the SDP has {0} bytes; at most 65536 are accepted")]
     TooLong(usize),
     /// Not SDP.
-    #[error("not a session description: {0}")]
+    #[error("this is not SDP: {0}")]
     Syntax(String),
     /// One of the limits of this module.
     #[error("too many {what}; at most {limit} are accepted")]

@@ -1,5 +1,7 @@
 //! The answer to a viewer (WHEP).
 
+use crate::DataParameters;
+
 use super::description::Remote;
 use super::write::Writer;
 use super::{
@@ -47,6 +49,8 @@ pub struct PlayAnswer {
     pub extensions: ExtensionMap,
     /// Tracks that found no m-line.
     pub undecodable: Vec<Undecodable>,
+    /// What the viewer says about data channels, if it offers them.
+    pub data: Option<DataParameters>,
 }
 
 /// One agreed m-line of a viewer.
@@ -138,7 +142,8 @@ pub fn answer_play(offer: &Offer, local: &Local, tracks: &[PlayTrack]) -> Result
         }
     }
     let text = write(offer, local, remote.setup.answer(), tracks, &media);
-    Ok(PlayAnswer { text, remote, media, extensions, undecodable })
+    let data = offer.data_section().and_then(|section| section.data);
+    Ok(PlayAnswer { text, remote, media, extensions, undecodable, data })
 }
 
 fn kind_of(source: Source) -> MediaKind {
@@ -209,12 +214,20 @@ fn agree(index: usize, section: &MediaSection, number: usize, track: &PlayTrack)
 }
 
 fn write(offer: &Offer, local: &Local, setup: Setup, tracks: &[PlayTrack], media: &[PlayMedia]) -> String {
-    let kept = |section: &&MediaSection| usable(section);
+    let data = offer.data_section().map(|section| &section.mid);
+    let kept = |section: &&MediaSection| usable(section) || data == Some(&section.mid);
     let mids: Vec<&Mid> = offer.media.iter().filter(kept).map(|section| &section.mid).collect();
     let mut out = Writer::default();
     out.session(local, &mids, true);
     let mut first = true;
     for (index, section) in offer.media.iter().enumerate() {
+        if data == Some(&section.mid) {
+            out.data_channels(&section.mid, local, setup);
+            if std::mem::take(&mut first) {
+                out.candidates(local);
+            }
+            continue;
+        }
         if !usable(section) {
             out.rejected(section);
             continue;

@@ -1,5 +1,7 @@
 //! The answer to a publisher (WHIP).
 
+use crate::DataParameters;
+
 use super::codec::parameter;
 use super::description::Remote;
 use super::write::Writer;
@@ -35,6 +37,8 @@ pub struct PublishAnswer {
     pub media: Vec<PublishMedia>,
     /// Header extension ids that hold on every m-line (an id means one thing in a bundle).
     pub extensions: ExtensionMap,
+    /// What the publisher says about data channels, if it offers them.
+    pub data: Option<DataParameters>,
 }
 
 /// One agreed m-line of a publisher.
@@ -106,7 +110,8 @@ pub fn answer_publish(
     }
     let remote = remote.cloned().ok_or(SdpError::NoUsableMedia)?;
     let text = write(offer, local, remote.setup.answer(), &media);
-    Ok(PublishAnswer { text, remote, media, extensions: bundle })
+    let data = offer.data_section().and_then(|section| section.data);
+    Ok(PublishAnswer { text, remote, media, extensions: bundle, data })
 }
 
 /// Leaves out what a sender changes when it repeats a packet. Sound has no retransmission stream in browsers: the
@@ -170,13 +175,25 @@ fn publish_codec(offered: &Codec, source: Source, options: &PublishOptions) -> C
 }
 
 fn write(offer: &Offer, local: &Local, setup: Setup, media: &[PublishMedia]) -> String {
-    let mids: Vec<&Mid> = media.iter().map(|media| &media.mid).collect();
+    let agreed = |index| media.iter().find(|media: &&PublishMedia| media.index == index);
+    let data = offer.data_section().map(|section| &section.mid);
+    let used =
+        |(index, section): &(usize, &MediaSection)| agreed(*index).is_some() || data == Some(&section.mid);
+    let mids: Vec<&Mid> =
+        offer.media.iter().enumerate().filter(used).map(|(_, section)| &section.mid).collect();
     let mut out = Writer::default();
     out.session(local, &mids, true);
     let mut first = true;
     for (index, section) in offer.media.iter().enumerate() {
-        let Some(agreed) = media.iter().find(|media| media.index == index) else {
-            out.rejected(section);
+        let Some(agreed) = agreed(index) else {
+            if data == Some(&section.mid) {
+                out.data_channels(&section.mid, local, setup);
+                if std::mem::take(&mut first) {
+                    out.candidates(local);
+                }
+            } else {
+                out.rejected(section);
+            }
             continue;
         };
         let codecs = std::slice::from_ref(&agreed.codec);

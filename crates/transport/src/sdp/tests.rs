@@ -312,21 +312,52 @@ fn a_codec_that_the_viewer_lacks_is_told_apart_from_a_missing_line() {
 }
 
 #[test]
-fn lines_without_a_track_stay_and_data_channels_are_rejected() {
+fn lines_without_a_track_stay() {
     let answer = play(CHROMIUM_PLAY, &four_tracks(CodecFormat::Vp9)[..2]);
     assert_eq!(answer.media.len(), 2);
     assert_eq!(lines(&answer.text, "a=inactive").len(), 2);
     assert_eq!(lines(&answer.text, "m=").len(), 4);
+}
 
+#[test]
+fn data_channels_are_answered_with_ours() {
     for text in [CHROMIUM_DATA, FIREFOX_DATA] {
         let answer = play(text, &four_tracks(CodecFormat::Vp8)[..2]);
         assert_eq!(answer.media.len(), 2);
         assert_eq!(
             lines(&answer.text, "m=application"),
-            ["m=application 0 UDP/DTLS/SCTP webrtc-datachannel"]
+            ["m=application 9 UDP/DTLS/SCTP webrtc-datachannel"]
         );
-        assert!(!lines(&answer.text, "a=group")[0].contains('3'));
+        assert_eq!(answer.data, Some(crate::DataParameters::default()));
+        let offer = Offer::parse(text).unwrap();
+        let mid = &offer.data_section().unwrap().mid;
+        assert!(lines(&answer.text, "a=group")[0].split(' ').any(|word| word == mid.as_str()));
+        assert_eq!(lines(&answer.text, "a=sctp-port"), ["a=sctp-port:5000"]);
+        assert_eq!(lines(&answer.text, "a=max-message-size"), ["a=max-message-size:16384"]);
+        let parsed = Answer::parse(&answer.text).unwrap();
+        assert_eq!(parsed.data_section().unwrap().data, answer.data);
     }
+    // What is no data channel of RFC 8841, or is not in use, is rejected as before.
+    for (from, to) in [
+        ("webrtc-datachannel", "5000"),
+        ("UDP/DTLS/SCTP", "DTLS/SCTP"),
+        ("application 39737", "application 0"),
+    ] {
+        let answer = play(&CHROMIUM_DATA.replace(from, to), &four_tracks(CodecFormat::Vp8)[..2]);
+        assert_eq!(answer.data, None, "{to}");
+        assert!(lines(&answer.text, "m=application")[0].starts_with("m=application 0 "), "{to}");
+        assert!(lines(&answer.text, "a=sctp-port").is_empty(), "{to}");
+    }
+    for (from, to, attribute) in [
+        ("a=sctp-port:5000", "a=sctp-port:0", "sctp-port"),
+        ("a=sctp-port:5000", "a=sctp-port:x", "sctp-port"),
+        ("a=max-message-size:262144", "a=max-message-size:-1", "max-message-size"),
+    ] {
+        let text = CHROMIUM_DATA.replace(from, to);
+        assert_eq!(Offer::parse(&text), Err(SdpError::Invalid { attribute }), "{to}");
+    }
+    assert!(Offer::parse(&CHROMIUM_DATA.replace("a=sctp-port:5000\r\n", "")).is_err());
+    assert_eq!(play(CHROMIUM_PLAY, &four_tracks(CodecFormat::Vp8)).data, None);
 }
 
 #[test]
@@ -380,6 +411,25 @@ fn our_answers_are_read_by_our_client() {
     assert_eq!(negotiated.media[1].direction, Direction::SendOnly);
     assert_eq!(negotiated.media[1].codecs, offer.media[1].codecs);
     assert_eq!(negotiated.media[1].extensions, offer.media[1].extensions);
+    assert_eq!(negotiated.data, None);
+}
+
+#[test]
+fn a_client_agrees_on_data_channels() {
+    for position in 0..3 {
+        let mut offer = client_offer();
+        offer.media.insert(position, ClientMedia::data_channels("data".parse().unwrap()));
+        let parsed = Offer::parse(&offer.to_sdp()).unwrap();
+        let published = answer_publish(&parsed, &local(), &PublishOptions::default()).unwrap();
+        assert_eq!(published.data, Some(crate::DataParameters::default()));
+        let negotiated = offer.negotiate(&Answer::parse(&published.text).unwrap()).unwrap();
+        assert_eq!(negotiated.data, published.data);
+        assert_eq!(lines(&published.text, "a=candidate").len(), 2);
+        // A server that knows nothing of them rejects the line.
+        let without = published.text.replace("m=application 9", "m=application 0");
+        let negotiated = offer.negotiate(&Answer::parse(&without).unwrap()).unwrap();
+        assert_eq!(negotiated.data, None);
+    }
 }
 
 #[test]
@@ -465,6 +515,14 @@ fn what_is_wrong_with_an_offer_is_said() {
         let kept = CHROMIUM_PUBLISH.lines().filter(|l| !l.starts_with(line)).map(|l| format!("{l}\r\n"));
         Offer::parse(&kept.collect::<String>()).map(|_| ())
     };
+    for (text, words) in [
+        ("", "this is not SDP: the text is empty"),
+        ("\r\n", "this is not SDP: the text is empty"),
+        ("hello", "this is not SDP: `hello` was not expected there"),
+        ("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\n", "this is not SDP: it ends too early"),
+    ] {
+        assert_eq!(Offer::parse(text).unwrap_err().to_string(), words, "{text:?}");
+    }
     assert_eq!(cut("a=ice-ufrag"), Err(SdpError::Missing("ice-ufrag")));
     assert_eq!(cut("a=ice-pwd"), Err(SdpError::Missing("ice-pwd")));
     assert_eq!(cut("a=fingerprint"), Err(SdpError::Missing("fingerprint:sha-256")));

@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display, Write as _};
 
+use crate::{MAX_MESSAGE_LEN, SCTP_PORT};
+
 use super::{Candidate, Codec, Direction, ExtensionMap, Local, MediaKind, MediaSection, Mid, Setup, Source};
 
 /// A text that grows by lines.
@@ -42,6 +44,19 @@ impl Writer {
         self.line(format_args!("m={} 9 UDP/TLS/RTP/SAVPF{formats}", kind.as_str()));
         self.line(format_args!("c=IN IP4 0.0.0.0"));
         self.line(format_args!("a=rtcp:9 IN IP4 0.0.0.0"));
+        self.transport(mid, local, setup);
+    }
+
+    /// The m-line of data channels (RFC 8841).
+    pub(super) fn data_channels(&mut self, mid: &Mid, local: &Local, setup: Setup) {
+        self.line(format_args!("m=application 9 UDP/DTLS/SCTP webrtc-datachannel"));
+        self.line(format_args!("c=IN IP4 0.0.0.0"));
+        self.transport(mid, local, setup);
+        self.line(format_args!("a=sctp-port:{SCTP_PORT}"));
+        self.line(format_args!("a=max-message-size:{MAX_MESSAGE_LEN}"));
+    }
+
+    fn transport(&mut self, mid: &Mid, local: &Local, setup: Setup) {
         self.line(format_args!("a=ice-ufrag:{}", local.ice.ufrag));
         self.line(format_args!("a=ice-pwd:{}", local.ice.pwd));
         self.line(format_args!("a=fingerprint:{}", local.fingerprint));
