@@ -21,6 +21,7 @@
 
 mod allocate;
 mod budget;
+pub mod cc;
 mod clock;
 mod codec;
 mod config;

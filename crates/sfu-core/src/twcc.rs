@@ -26,6 +26,10 @@ const DELTA_US: i64 = 250;
 /// One unit of the reference time.
 const REFERENCE_US: i64 = 64_000;
 
+/// Statuses read of one feedback packet. More than a sender keeps in its history, and a bound on what a few bytes
+/// of run lengths can cost: the rest is left unread.
+const MAX_READ: u16 = 4096;
+
 const NOT_RECEIVED: u8 = 0;
 const SMALL: u8 = 1;
 const LARGE: u8 = 2;
@@ -182,12 +186,18 @@ impl<'a> Feedback<'a> {
         Some(Self { base: u16_at(body, 0)?, count: u16_at(body, 2)?, reference, body: body.get(8..)? })
     }
 
+    /// The reference time in units of 64 ms, 24 bits signed: the arrivals of [`Feedback::for_each`] count from it.
+    #[must_use]
+    pub fn reference(&self) -> i32 {
+        self.reference
+    }
+
     /// Calls `packet` for each status, in order: the transport-wide number, and for one that came its arrival
-    /// in us on the receiver's clock. Ends early where the feedback is malformed.
+    /// in us on the receiver's clock. Ends early where the feedback is malformed, or longer than any sender needs.
     pub fn for_each(&self, mut packet: impl FnMut(u16, Option<i64>)) {
         let mut deltas = self.deltas();
         let mut time = i64::from(self.reference) * REFERENCE_US;
-        let mut left = usize::from(self.count);
+        let mut left = usize::from(self.count.min(MAX_READ));
         let mut seq = self.base;
         for chunk in self.body.chunks_exact(2) {
             let Some(chunk) = u16_at(chunk, 0).filter(|_| left > 0) else { return };

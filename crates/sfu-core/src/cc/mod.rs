@@ -1,0 +1,337 @@
+//! Congestion control as a sender, for one connection: how much its line carries.
+//!
+//! After Google congestion control (draft-ietf-rmcat-gcc-02), with what its best known implementation added
+//! since: the estimate is the least of what the delay allows ([`Controller::target`] says where each part is),
+//! what the loss allows and what the receiver says (REMB). Clients without transport-wide feedback are
+//! served by REMB and receiver reports alone.
+//!
+//! ```text
+//! packets sent -> history ----+
+//!                             v
+//! feedback ---> arrivals -> delay detector -> increase, hold or decrease -+
+//!                  |------> acknowledged rate ----------^                 |-> least -> target
+//!                  |------> loss ---------------------------> bound ------+
+//!                  '------> probe -> proven rate: raises both             |
+//! REMB ------------------------------------------------------> cap -------'
+//! ```
+//!
+//! Pure: no clock, no I/O, a bounded amount of memory ([`Controller::memory`]).
+
+mod aimd;
+mod delay;
+mod history;
+mod loss;
+mod probe;
+mod rate;
+
+use std::time::{Duration, Instant};
+
+use crate::twcc::Feedback;
+use aimd::Aimd;
+use delay::{DelayDetector, Usage};
+use history::History;
+use loss::LossBound;
+use probe::Prober;
+use rate::{LONG, RateWindow, SHORT};
+
+/// What a line is taken to carry before anything is known of it, in bits per second.
+pub const START_BITRATE: f32 = 1_000_000.0;
+/// The estimate never falls below this.
+pub const MIN_BITRATE: f32 = 50_000.0;
+/// The estimate never rises above this.
+pub const MAX_BITRATE: f32 = 50_000_000.0;
+
+/// A client that negotiated feedback and sends none for this long is served without it.
+const FIRST_FEEDBACK: i64 = 3_000_000;
+/// Feedback that was regular and stops for this long means that nothing arrives.
+const SILENCE_US: i64 = 700_000;
+const SILENCE_FACTOR: f32 = 0.7;
+/// Packets sent without an answer before silence means something.
+const SILENT_PACKETS: u64 = 10;
+/// A REMB older than this says nothing.
+const REMB_US: i64 = 5_000_000;
+/// A receiver's REMB grows to 1.5 times what it gets: above this much of what is sent it is no sign of the line.
+const REMB_BINDS: f32 = 1.3;
+/// A smaller queue is no reason to fall.
+const MIN_QUEUE: Duration = Duration::from_millis(20);
+/// A queue of this length, while less arrives than is sent, needs no trend.
+const LONG_QUEUE: Duration = Duration::from_millis(80);
+/// How much less has to arrive then.
+const FALLING_BEHIND: f32 = 1.2;
+/// A rate over the short span needs this many bytes.
+const MIN_SHORT_BYTES: u32 = 4_000;
+/// Feedback whose clock differs by more than this from what passed here is of another clock.
+const MAX_CLOCK_JUMP_US: i64 = 10_000_000;
+/// The reference time of feedback: 24 bits of 64 ms.
+const REFERENCE_US: i64 = 64_000;
+const REFERENCE_CYCLE: i64 = 1 << 24;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Controller {
+    history: History,
+    sent: RateWindow,
+    /// Bytes of packets without a number since the last one with: they share the line.
+    unnumbered: u32,
+    prober: Prober,
+    epoch: Instant,
+    started_us: Option<i64>,
+    acknowledged: RateWindow,
+    delay: DelayDetector,
+    aimd: Aimd,
+    loss: LossBound,
+    remb: Option<(f32, i64)>,
+    reported: bool,
+    clock: Option<ReceiverClock>,
+    /// The last packet that feedback was about, and when that feedback came.
+    answered: Option<(u64, i64)>,
+}
+
+/// The receiver's clock without the wrap of its reference time.
+#[derive(Debug, Clone, Copy)]
+struct ReceiverClock {
+    reference: i32,
+    unwrapped_us: i64,
+    taken_us: i64,
+}
+
+impl Controller {
+    /// A controller of a connection that has sent nothing; times count from `now`.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self {
+            history: History::new(),
+            sent: RateWindow::default(),
+            unnumbered: 0,
+            prober: Prober::default(),
+            epoch: now,
+            started_us: None,
+            acknowledged: RateWindow::default(),
+            delay: DelayDetector::default(),
+            aimd: Aimd::new(START_BITRATE),
+            loss: LossBound::new(),
+            remb: None,
+            reported: false,
+            clock: None,
+            answered: None,
+        }
+    }
+
+    /// The transport-wide number of the next packet that has one.
+    #[must_use]
+    pub fn number(&self) -> u16 {
+        self.history.next() as u16
+    }
+
+    /// The packet with [`Controller::number`] leaves, `bytes` long.
+    pub fn on_sent(&mut self, bytes: usize, now: Instant) {
+        let now_us = self.us(now);
+        let bytes = bytes.min(usize::from(u16::MAX)) as u32;
+        self.started_us.get_or_insert(now_us);
+        self.sent.add(now_us, bytes);
+        let probe = self.prober.sent(self.history.next(), bytes);
+        let counted = bytes.saturating_add(std::mem::take(&mut self.unnumbered));
+        self.history.push(now_us, u16::try_from(counted).unwrap_or(u16::MAX), probe);
+    }
+
+    /// A packet without a transport-wide number leaves.
+    pub fn on_sent_unnumbered(&mut self, bytes: usize, now: Instant) {
+        let bytes = bytes.min(usize::from(u16::MAX)) as u32;
+        self.sent.add(self.us(now), bytes);
+        // Counted with the next packet that has a number; without such packets nothing needs it.
+        self.unnumbered = self.unnumbered.saturating_add(bytes).min(u32::from(u16::MAX));
+    }
+
+    /// Takes transport-wide feedback. Returns whether the target fell.
+    pub fn on_feedback(
+        &mut self,
+        feedback: &Feedback<'_>,
+        round_trip: Option<Duration>,
+        now: Instant,
+    ) -> bool {
+        let now_us = self.us(now);
+        let before = self.target(now);
+        let offset = self.unwrap_clock(feedback.reference(), now_us);
+        let Self { history, prober, acknowledged, delay, loss, .. } = self;
+        let (mut arrived, mut lost, mut late, mut reported) = (0, 0, 0, None);
+        feedback.for_each(|number, arrival| match arrival {
+            None => lost += u32::from(history.missing(number)),
+            Some(arrival) => {
+                let Some((seq, sent)) = history.arrived(number, now_us) else { return };
+                let arrival = arrival.saturating_add(offset);
+                arrived += 1;
+                late += u32::from(sent.was_missing);
+                acknowledged.add(arrival, sent.bytes);
+                delay.packet(sent.at_us, arrival);
+                if sent.probe != 0 {
+                    prober.arrived(&sent, arrival);
+                }
+                reported = reported.max(Some(seq));
+            }
+        });
+        loss.count(arrived, lost, late);
+        let Some(reported) = reported else { return false };
+        self.answered = Some((self.answered.map_or(reported, |(seq, _)| seq.max(reported)), now_us));
+        let round_trip = round_trip.unwrap_or(Duration::from_millis(100));
+        self.judge(round_trip, now_us);
+        if let Some(proven) = self.prober.result(reported, now_us)
+            && self.delay.usage() != Usage::Over
+        {
+            self.aimd.prove(proven);
+            self.loss.prove(proven);
+        }
+        let fell = |target: u64| before.is_none_or(|before| target < before);
+        self.target(now).is_some_and(fell)
+    }
+
+    /// What the feedback means for the rate.
+    fn judge(&mut self, round_trip: Duration, now_us: i64) {
+        let end = self.acknowledged.latest_us();
+        let long = self.acknowledged.rate(LONG, end);
+        let short = self
+            .acknowledged
+            .rate(SHORT, end)
+            .filter(|_| self.acknowledged.bytes(SHORT, end) >= MIN_SHORT_BYTES);
+        let carried = short.or(long);
+        let sent = self.sent.rate(LONG, now_us);
+        let queue = self.delay.queue();
+        let behind = queue > LONG_QUEUE
+            && short.zip(sent).is_some_and(|(carried, sent)| sent > FALLING_BEHIND * carried);
+        match (self.delay.usage(), carried) {
+            (Usage::Over, Some(carried)) if queue > MIN_QUEUE => self.fall(carried, round_trip, now_us),
+            (_, Some(carried)) if behind => self.fall(carried, round_trip, now_us),
+            (Usage::Normal, _) => self.aimd.increase(long, round_trip, now_us),
+            (Usage::Over | Usage::Under, _) => {}
+        }
+        if let Some(carried) = long {
+            let target = self.aimd.bitrate().min(sent.unwrap_or(MAX_BITRATE));
+            if self.loss.update(carried.min(short.unwrap_or(carried)), target, now_us) {
+                self.prober.hold(now_us);
+            }
+        }
+    }
+
+    fn fall(&mut self, carried: f32, round_trip: Duration, now_us: i64) {
+        self.aimd.decrease(carried, round_trip, now_us);
+        self.prober.hold(now_us);
+    }
+
+    /// Takes the share lost (in 1/256) of a receiver report; it counts where there is no feedback.
+    pub fn on_loss(&mut self, fraction_lost: u8, now: Instant) {
+        let now_us = self.us(now);
+        if self.answered.is_some() {
+            return;
+        }
+        self.reported = true;
+        if let Some(sent) = self.sent.rate(LONG, now_us) {
+            self.loss.report(f32::from(fraction_lost) / 256.0, sent, now_us);
+        }
+    }
+
+    /// Takes the bits per second of a REMB.
+    pub fn on_remb(&mut self, bitrate: u64, now: Instant) {
+        let now_us = self.us(now);
+        let bitrate = (bitrate as f32).clamp(MIN_BITRATE, MAX_BITRATE);
+        self.remb = Some((bitrate, now_us));
+        let binds = self.sent.rate(LONG, now_us).is_none_or(|sent| bitrate < REMB_BINDS * sent);
+        if binds && self.answered.is_none() {
+            self.loss.cap(bitrate);
+        }
+    }
+
+    /// Bits per second that the line carries; `None` if nothing is known of it, so that there is no bound.
+    #[must_use]
+    pub fn target(&self, now: Instant) -> Option<u64> {
+        let now_us = self.us(now);
+        let remb = self.remb.filter(|(_, at)| now_us - at < REMB_US).map(|(bitrate, _)| bitrate);
+        let estimate = if self.answered.is_some() {
+            self.aimd.bitrate().min(self.loss.bitrate()).min(remb.unwrap_or(MAX_BITRATE))
+        } else if self.remb.is_some() || self.reported {
+            self.loss.bitrate()
+        } else {
+            self.started_us.filter(|start| now_us - start < FIRST_FEEDBACK).map(|_| START_BITRATE)?
+        };
+        Some(estimate.clamp(MIN_BITRATE, MAX_BITRATE) as u64)
+    }
+
+    /// What the next better choice of the allocation needs, in bits per second; `None` if there is none. What
+    /// is missing to it is probed.
+    pub fn set_need(&mut self, need: Option<u64>) {
+        self.prober.set_need(need.map_or(0.0, |need| (need as f32).min(MAX_BITRATE)));
+    }
+
+    /// Bytes of padding to send now, each packet of it told by [`Controller::on_sent`].
+    pub fn poll_padding(&mut self, now: Instant) -> u32 {
+        let (now_us, estimate) = (self.us(now), self.estimate());
+        if self.probes() { self.prober.poll(estimate, now_us) } else { 0 }
+    }
+
+    /// When [`Controller::poll_padding`] has something to do.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let due = self.prober.due_us(self.estimate()).filter(|_| self.probes())?;
+        self.epoch.checked_add(Duration::from_micros(u64::try_from(due).unwrap_or(0)))
+    }
+
+    /// Once a second or so: a line on which everything stays without an answer carries less.
+    pub fn on_tick(&mut self, now: Instant) {
+        let now_us = self.us(now);
+        let Some((seq, at)) = self.answered else { return };
+        let unanswered = self.history.next().saturating_sub(seq + 1);
+        if now_us - at > SILENCE_US && unanswered > SILENT_PACKETS {
+            self.aimd.fade(SILENCE_FACTOR, now_us);
+            self.prober.hold(now_us);
+        }
+    }
+
+    /// How long packets wait on the way, from the last feedback.
+    #[must_use]
+    pub fn queue(&self) -> Duration {
+        self.delay.queue()
+    }
+
+    /// The share lost lately, 0 to 1.
+    #[must_use]
+    pub fn loss(&self) -> f32 {
+        self.loss.share()
+    }
+
+    /// Bytes that it takes, its history included: at most 18 KiB.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        size_of::<Self>() + self.history.memory()
+    }
+
+    /// Feedback tells what becomes of a probe, so only with it one is made, or to see whether it comes.
+    fn probes(&self) -> bool {
+        self.answered.is_some()
+    }
+
+    fn estimate(&self) -> f32 {
+        self.aimd.bitrate().min(self.loss.bitrate())
+    }
+
+    /// The offset that makes times of feedback with this reference continuous.
+    fn unwrap_clock(&mut self, reference: i32, now_us: i64) -> i64 {
+        let raw_us = i64::from(reference) * REFERENCE_US;
+        let continued = self.clock.and_then(|last| {
+            let half = REFERENCE_CYCLE / 2;
+            let steps =
+                (i64::from(reference) - i64::from(last.reference) + half).rem_euclid(REFERENCE_CYCLE) - half;
+            let passed = steps * REFERENCE_US;
+            let jumped = (passed - (now_us - last.taken_us)).abs() > MAX_CLOCK_JUMP_US;
+            (!jumped).then_some(last.unwrapped_us + passed)
+        });
+        if continued.is_none() && self.clock.is_some() {
+            self.delay.reset();
+            self.acknowledged = RateWindow::default();
+        }
+        let unwrapped_us = continued.unwrap_or(raw_us);
+        self.clock = Some(ReceiverClock { reference, unwrapped_us, taken_us: now_us });
+        unwrapped_us - raw_us
+    }
+
+    fn us(&self, now: Instant) -> i64 {
+        now.saturating_duration_since(self.epoch).as_micros() as i64
+    }
+}
