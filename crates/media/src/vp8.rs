@@ -77,6 +77,20 @@ pub fn starts_keyframe(payload: &[u8]) -> bool {
     Descriptor::parse(payload).is_some_and(|(descriptor, frame)| descriptor.starts_keyframe(frame))
 }
 
+/// Width and height of the keyframe that begins with this packet (RFC 6386, 9.1).
+#[must_use]
+pub fn picture_size(payload: &[u8]) -> Option<(u16, u16)> {
+    let (descriptor, frame) = Descriptor::parse(payload)?;
+    match frame {
+        [_, _, _, 0x9D, 0x01, 0x2A, w0, w1, h0, h1, ..] if descriptor.starts_keyframe(frame) => {
+            // The two highest bits ask for scaling.
+            let size = |low: &u8, high: &u8| u16::from_le_bytes([*low, *high & 0x3F]);
+            Some((size(w0, w1), size(h0, h1)))
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +107,16 @@ mod tests {
         assert!(!starts_keyframe(&[0x90, 0x80, 0x8F, 0x12]), "no frame byte");
         assert!(!starts_keyframe(&[0x90, 0x80]), "cut short");
         assert!(!starts_keyframe(&[]));
+    }
+
+    #[test]
+    fn a_keyframe_says_how_large_it_is() {
+        let payload = [0x90, 0x80, 0x11, 0x50, 0, 0, 0x9D, 0x01, 0x2A, 0x00, 0x05, 0xD0, 0x42];
+        assert_eq!(picture_size(&payload), Some((1280, 720)));
+        assert_eq!(picture_size(&payload[..12]), None);
+        let mut delta = payload;
+        delta[3] |= 1;
+        assert_eq!(picture_size(&delta), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@
 //! +-+-+-+-+-+-+-+-+
 //! ```
 
+use crate::bits::BitReader;
 use crate::picture::{Picture, Reader};
 
 const I_PICTURE_ID: u8 = 0x80;
@@ -26,11 +27,15 @@ const F_FLEXIBLE: u8 = 0x10;
 const B_BEGIN: u8 = 0x08;
 const E_END: u8 = 0x04;
 const V_STRUCTURE: u8 = 0x02;
+const Z_NOT_FOR_UPPER: u8 = 0x01;
 
 /// Bytes in front of an inter frame's data in each packet of [`Packetizer`]: flags, picture id, P_DIFF.
 const HEADER_LEN: usize = 4;
 
-/// The payload descriptor without its scalability structure, which is skipped.
+/// Spatial layers that can have a size; the descriptor has room for eight, encoders make three.
+pub const MAX_SPATIAL: usize = 4;
+
+/// The payload descriptor; of a scalability structure only the sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Descriptor {
     /// First packet of a layer frame.
@@ -39,10 +44,14 @@ pub struct Descriptor {
     pub end: bool,
     /// Depends on earlier pictures.
     pub inter_picture: bool,
+    /// No higher spatial layer of the same picture needs this one.
+    pub not_for_upper: bool,
     /// The picture numbers; TL0PICIDX in non-flexible mode only.
     pub picture: Picture,
     /// Layer indices.
     pub layer: Option<Layer>,
+    /// Width and height of the spatial layers, if a scalability structure says so, lowest first.
+    pub sizes: [Option<(u16, u16)>; MAX_SPATIAL],
 }
 
 /// Where a packet stands among the layers.
@@ -69,8 +78,10 @@ impl Descriptor {
             begin: has(B_BEGIN),
             end: has(E_END),
             inter_picture: has(P_INTER),
+            not_for_upper: has(Z_NOT_FOR_UPPER),
             picture: Picture::default(),
             layer: None,
+            sizes: [None; MAX_SPATIAL],
         };
         if has(I_PICTURE_ID) {
             descriptor.picture.id = Some(reader.picture_id()?);
@@ -96,7 +107,7 @@ impl Descriptor {
             }
         }
         if has(V_STRUCTURE) {
-            skip_structure(&mut reader)?;
+            read_structure(&mut reader, &mut descriptor.sizes)?;
         }
         Some((descriptor, reader.rest()))
     }
@@ -111,10 +122,15 @@ impl Descriptor {
 }
 
 /// 4.2.1: `N_S Y G`, a resolution per spatial layer with Y, a picture group with G.
-fn skip_structure(reader: &mut Reader<'_>) -> Option<()> {
+fn read_structure(reader: &mut Reader<'_>, sizes: &mut [Option<(u16, u16)>; MAX_SPATIAL]) -> Option<()> {
     let header = reader.byte()?;
     if header & 0x10 != 0 {
-        reader.skip(4 * (usize::from(header >> 5) + 1))?;
+        for spatial in 0..=usize::from(header >> 5) {
+            let [w0, w1, h0, h1] = [reader.byte()?, reader.byte()?, reader.byte()?, reader.byte()?];
+            if let Some(slot) = sizes.get_mut(spatial) {
+                *slot = Some((u16::from_be_bytes([w0, w1]), u16::from_be_bytes([h0, h1])));
+            }
+        }
     }
     if header & 0x08 != 0 {
         for _ in 0..reader.byte()? {
@@ -129,6 +145,44 @@ fn skip_structure(reader: &mut Reader<'_>) -> Option<()> {
 #[must_use]
 pub fn starts_keyframe(payload: &[u8]) -> bool {
     Descriptor::parse(payload).is_some_and(|(descriptor, frame)| descriptor.starts_keyframe(frame))
+}
+
+/// Width and height of the keyframe that begins with this packet: of its highest spatial layer if there is a
+/// scalability structure, else of this layer (VP9 bitstream specification, 6.2 and 6.2.2).
+#[must_use]
+pub fn picture_size(payload: &[u8]) -> Option<(u16, u16)> {
+    const SYNC_CODE: u32 = 0x49_8342;
+    const COLOUR_RGB: u32 = 7;
+    let (descriptor, frame) = Descriptor::parse(payload)?;
+    if !descriptor.starts_keyframe(frame) {
+        return None;
+    }
+    if let Some(size) = descriptor.sizes.into_iter().flatten().last() {
+        return Some(size);
+    }
+    let mut reader = BitReader::new(frame);
+    let marker = reader.bits(2)?;
+    let profile = u32::from(reader.bit()?) | (u32::from(reader.bit()?) << 1);
+    if profile == 3 {
+        reader.skip(1)?;
+    }
+    let (shown_again, inter) = (reader.bit()?, reader.bit()?);
+    reader.skip(2)?;
+    if marker != 2 || shown_again || inter || reader.bits(24)? != SYNC_CODE {
+        return None;
+    }
+    if profile >= 2 {
+        reader.skip(1)?;
+    }
+    let subsampled = profile & 1 == 1;
+    match (reader.bits(3)?, subsampled) {
+        (COLOUR_RGB, true) => reader.skip(1)?,
+        (COLOUR_RGB, false) => {}
+        (_, true) => reader.skip(4)?,
+        (_, false) => reader.skip(1)?,
+    }
+    let [width, height] = [reader.bits(16)?, reader.bits(16)?];
+    Some((u16::try_from(width + 1).ok()?, u16::try_from(height + 1).ok()?))
 }
 
 /// Whether a whole frame, as a file holds it, is a keyframe (VP9 bitstream specification, 6.2), of profile 0.
@@ -236,12 +290,33 @@ mod tests {
     }
 
     #[test]
+    fn a_keyframe_says_how_large_it_is() {
+        // Profile 0, shown; sync code; BT.601, studio range; 1280x720.
+        let frame = [0x82, 0x49, 0x83, 0x42, 0x20, 0x04, 0xFF_u8, 0x02, 0xCF, 0x00];
+        let bits: Vec<u8> = [&[0x88, 0x05], &frame[..]].concat();
+        // The colour takes four bits, so the sizes are not at a byte.
+        let mut shifted = bits.clone();
+        let sizes = ((u64::from(1279u32) << 16) | 719) << 12;
+        shifted[6..12].copy_from_slice(&(sizes | (0x2u64 << 44)).to_be_bytes()[2..]);
+        assert_eq!(picture_size(&shifted), Some((1280, 720)));
+        assert_eq!(picture_size(&shifted[..9]), None);
+        assert_eq!(
+            picture_size(&[0x88, 0x05, 0x86, 0x49, 0x83, 0x42, 0, 0, 0, 0, 0]),
+            None,
+            "an inter frame"
+        );
+        let layers = [0xAA, 0x05, 0x00, 0x00, 0x30, 1, 64, 0, 180, 2, 128, 1, 104, 0x82];
+        assert_eq!(picture_size(&layers), Some((640, 360)), "the highest layer of the structure");
+    }
+
+    #[test]
     fn a_scalability_structure_is_skipped() {
         // I, B, V: picture id 5; N_S=0, Y=1, G=1: 1280x720; one picture in the group with one reference.
         let payload = [0x8A, 0x05, 0x18, 0x05, 0x00, 0x02, 0xD0, 0x01, 0x04, 0x01, 0x82, 0x49];
         let (descriptor, frame) = Descriptor::parse(&payload).unwrap();
         assert_eq!(descriptor.picture.id, Some((1, PictureId::Short(5))));
         assert_eq!(frame, [0x82, 0x49]);
+        assert_eq!(descriptor.sizes, [Some((1280, 720)), None, None, None]);
         assert!(starts_keyframe(&payload));
         for cut in 0..10 {
             assert!(Descriptor::parse(&payload[..cut]).is_none(), "{cut}");
