@@ -12,7 +12,7 @@ use contract::turn::TurnSecret;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 use service_kit::config::{ConfigError, Secret};
-use turn_proto::{CHANNEL_NUMBERS, LEGACY_CHANNEL_NUMBERS, OwnPorts, PeerPolicy};
+use turn_proto::{CHANNEL_NUMBERS, LEGACY_CHANNEL_NUMBERS, OwnPorts, PeerPolicy, StaticUser};
 
 /// Most listening addresses of one kind.
 const MAX_LISTEN: usize = 16;
@@ -273,6 +273,7 @@ impl Config {
         turn_proto::Config {
             realm: self.realm.clone(),
             secrets: self.secrets(),
+            users: self.static_users(),
             grace: Duration::from_secs(self.grace_secs),
             relay_addresses: self.public_ips.clone(),
             relay_ports: self.relay_ports.range(),
@@ -282,6 +283,7 @@ impl Config {
                 allow_private: self.allow_private.clone(),
                 own: self.own_ports(),
             },
+            alternates: self.alternate_servers.clone(),
             limits: turn_proto::Limits {
                 allocations_per_credential: self.limits.allocations_per_credential,
                 allocations_per_source: self.limits.allocations_per_source,
@@ -299,20 +301,27 @@ impl Config {
         all.map(|secret| TurnSecret::new(secret.reveal().to_owned())).collect()
     }
 
-    /// Media ports, and the relay ports of every relay address: two clients may meet relay to relay. The
-    /// service's own addresses are those named here and those it listens on.
+    /// The static users.
+    pub(crate) fn static_users(&self) -> Vec<StaticUser> {
+        let user = |User { name, password }: &User| StaticUser {
+            name: name.clone(),
+            password: password.reveal().to_owned(),
+        };
+        self.users.iter().map(user).collect()
+    }
+
+    /// The service's own addresses: those of its media ports, those it listens on, and every address of this
+    /// machine, on which a database may listen. (Of relay addresses, live relayed ones are reachable besides: two
+    /// clients may meet relay to relay.)
     fn own_ports(&self) -> Vec<OwnPorts> {
-        let media = self.media.iter().map(|media| (media.ip, media.ports.range()));
-        let relay = self.public_ips.iter().map(|ip| (*ip, self.relay_ports.range()));
-        let own = media.chain(relay).map(|(ip, ports)| OwnPorts { ip, ports });
-        // An empty range closes every port of an address that is only listened on.
+        let media = self.media.iter().map(|media| OwnPorts { ip: media.ip, ports: media.ports.range() });
+        let listen = [&self.listen, &self.listen_tcp, &self.listen_tls, &self.listen_dtls];
+        let listen = listen.into_iter().flatten().map(SocketAddr::ip).filter(|ip| !ip.is_unspecified());
+        let machine = if_addrs::get_if_addrs().unwrap_or_default().into_iter().map(|found| found.ip());
+        // An empty range closes every port of an address.
         #[expect(clippy::reversed_empty_ranges, reason = "a range of no port")]
-        let listen = self
-            .listen
-            .iter()
-            .filter(|address| !address.ip().is_unspecified())
-            .map(|address| OwnPorts { ip: address.ip(), ports: 1..=0 });
-        own.chain(listen).collect()
+        let closed = |ip| OwnPorts { ip, ports: 1..=0 };
+        media.chain(listen.chain(machine).map(closed)).collect()
     }
 }
 

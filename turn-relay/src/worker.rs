@@ -60,6 +60,7 @@ pub(crate) struct Worker {
     relays: HashMap<usize, (RelayId, Socket)>,
     /// Where a relay address is bound.
     binds: HashMap<IpAddr, IpAddr>,
+    parked: HashMap<SocketAddr, Socket>,
     server: Server<StdRng>,
     orders: mpsc::Receiver<Order>,
     drained: Vec<tokio::sync::oneshot::Sender<()>>,
@@ -108,6 +109,7 @@ impl Worker {
             listeners,
             relays: HashMap::new(),
             binds,
+            parked: HashMap::new(),
             server,
             orders,
             drained: Vec::new(),
@@ -175,7 +177,7 @@ impl Worker {
                     self.drained.push(done);
                 }
                 Ok(Order::Secrets(secrets)) => {
-                    self.server.set_secrets(secrets);
+                    self.server.set_credentials(secrets, Vec::new());
                     self.obey();
                     self.log();
                     self.publish();
@@ -271,6 +273,20 @@ impl Worker {
                     };
                     self.server.relay_opened(relay, opened, Instant::now());
                 }
+                Command::ParkRelay { relay, address } => {
+                    if let Some((_, mut socket)) = self.relays.remove(&relay.slot()) {
+                        // What it receives meanwhile is nobody's.
+                        let _ = self.poll.registry().deregister(&mut socket);
+                        self.parked.insert(address, socket);
+                    }
+                }
+                Command::UnparkRelay { relay, address } => {
+                    let socket = self.parked.remove(&address);
+                    let opened = socket.is_some_and(|socket| self.keep(relay, socket).is_ok());
+                    self.server.relay_opened(relay, opened, Instant::now());
+                }
+                Command::CloseParked { address } => drop(self.parked.remove(&address)),
+                Command::Idle { .. } => {}
                 Command::CloseRelay { relay } => {
                     if let Some((_, mut socket)) = self.relays.remove(&relay.slot()) {
                         // Closing the socket ends its registration too.
@@ -290,7 +306,10 @@ impl Worker {
             // An IPv6 relay socket must not reach IPv4 peers past the family check.
             dual_stack: false,
         };
-        let mut socket = Socket::bind_with(SocketAddr::new(bind, address.port()), options)?;
+        self.keep(relay, Socket::bind_with(SocketAddr::new(bind, address.port()), options)?)
+    }
+
+    fn keep(&mut self, relay: RelayId, mut socket: Socket) -> io::Result<()> {
         self.poll.registry().register(&mut socket, Token(RELAYS + relay.slot()), Interest::READABLE)?;
         self.relays.insert(relay.slot(), (relay, socket));
         Ok(())

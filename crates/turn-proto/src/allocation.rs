@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::auth::Identity;
-use crate::types::{FiveTuple, RelayId};
+use crate::types::{Family, FiveTuple, RelayId};
 
 /// How long a permission lives (RFC 8656, section 9).
 pub const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
@@ -32,6 +32,37 @@ pub(crate) enum ChannelError {
     Full,
 }
 
+/// The relay sockets of an allocation: at most one of each family.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Relays {
+    v4: Option<RelayId>,
+    v6: Option<RelayId>,
+}
+
+impl Relays {
+    pub(crate) fn of(&self, family: Family) -> Option<RelayId> {
+        match family {
+            Family::V4 => self.v4,
+            Family::V6 => self.v6,
+        }
+    }
+
+    pub(crate) fn set(&mut self, family: Family, relay: Option<RelayId>) {
+        match family {
+            Family::V4 => self.v4 = relay,
+            Family::V6 => self.v6 = relay,
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = RelayId> + use<> {
+        [self.v4, self.v6].into_iter().flatten()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.v4.is_none() && self.v6.is_none()
+    }
+}
+
 /// An allocation of one client.
 pub(crate) struct Allocation {
     pub(crate) tuple: FiveTuple,
@@ -39,15 +70,14 @@ pub(crate) struct Allocation {
     /// The transaction that made it and the answer it got, for retransmissions.
     pub(crate) made_by: [u8; 12],
     pub(crate) answer: Box<[u8]>,
-    /// One relay socket, or one of each family.
-    pub(crate) relays: Vec<RelayId>,
+    pub(crate) relays: Relays,
     permissions: HashMap<IpAddr, Instant>,
     channels: HashMap<u16, Channel>,
     numbers: HashMap<SocketAddr, u16>,
 }
 
 impl Allocation {
-    pub(crate) fn new(tuple: FiveTuple, identity: Identity, made_by: [u8; 12], relays: Vec<RelayId>) -> Self {
+    pub(crate) fn new(tuple: FiveTuple, identity: Identity, made_by: [u8; 12], relays: Relays) -> Self {
         Self {
             tuple,
             identity,

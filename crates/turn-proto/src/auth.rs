@@ -1,6 +1,7 @@
 //! The long-term credential mechanism (RFC 8489, section 9.2) with time-limited credentials: stateless
 //! nonces, two secrets while one rotates, SHA-256 beside SHA-1.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +11,6 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use contract::turn::{TurnSecret, parse_username};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::Md5;
-use rand::Rng;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use stun::attributes::{
@@ -18,9 +18,11 @@ use stun::attributes::{
 };
 use subtle::ConstantTimeEq as _;
 
+use crate::config::StaticUser;
 use crate::error::{ErrorCode, Reason};
 use crate::message::{Request, Response};
-use crate::types::{FiveTuple, Transport};
+use crate::shared::Shared;
+use crate::types::FiveTuple;
 
 /// How long a nonce is good for.
 pub const NONCE_LIFETIME: Duration = Duration::from_secs(3600);
@@ -28,11 +30,14 @@ pub const NONCE_LIFETIME: Duration = Duration::from_secs(3600);
 /// Longest USERNAME (RFC 8489, section 14.3: fewer than 509 bytes).
 const MAX_USERNAME: usize = 508;
 
-/// Start of a nonce that carries the security feature bits (RFC 8489, section 9.2); `AAAA` is the base64 of
-/// the 24 bits, here with bit 0 (password algorithms) set. Bit 1 (user name anonymity) is not: a hash cannot
-/// be turned back into `expiry:user`.
+/// Start of a nonce that carries the security feature bits (RFC 8489, section 9.2), followed by base64 of the 24
+/// bits. Bit 0 (password algorithms) is always set; bit 1 (user name anonymity) only where all users are static:
+/// a client that sees it sends a hash instead of its name, and no hash can be turned back into `expiry:user`.
 const NONCE_COOKIE: &str = "obMatJos2";
-const FEATURES: [u8; 3] = [0x80, 0, 0];
+const FEATURES: [u8; 3] = [PASSWORD_ALGORITHMS_BIT, 0, 0];
+const FEATURES_STATIC: [u8; 3] = [PASSWORD_ALGORITHMS_BIT | USERNAME_ANONYMITY_BIT, 0, 0];
+const PASSWORD_ALGORITHMS_BIT: u8 = 0x80;
+const USERNAME_ANONYMITY_BIT: u8 = 0x40;
 
 /// PASSWORD-ALGORITHMS as offered, best first: SHA-256 (2), MD5 (1), each without parameters.
 const PASSWORD_ALGORITHMS: [u8; 8] = [0, 2, 0, 0, 0, 1, 0, 0];
@@ -113,7 +118,7 @@ pub(crate) struct Signer {
     pub(crate) integrity: Integrity,
 }
 
-/// Names a secret for as long as it is in use.
+/// Names a secret, or the password of a static user, for as long as it is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SecretId(u64);
 
@@ -148,17 +153,33 @@ impl Rejection {
 pub(crate) struct Authenticator {
     realm: String,
     secrets: Vec<(SecretId, TurnSecret)>,
+    users: HashMap<Arc<str>, User>,
+    /// Names of static users by USERHASH.
+    hashes: HashMap<[u8; 32], Arc<str>>,
     next_secret: u64,
-    nonce_key: [u8; 32],
-    epoch: Instant,
+    shared: Shared,
+}
+
+/// A static user: the keys are made once.
+struct User {
+    id: SecretId,
+    password: String,
+    md5: Key,
+    sha256: Key,
 }
 
 impl Authenticator {
-    pub(crate) fn new(realm: String, secrets: Vec<TurnSecret>, epoch: Instant, rng: &mut impl Rng) -> Self {
-        let mut nonce_key = [0; 32];
-        rng.fill_bytes(&mut nonce_key);
-        let mut this = Self { realm, secrets: Vec::new(), next_secret: 0, nonce_key, epoch };
+    pub(crate) fn new(
+        realm: String,
+        secrets: Vec<TurnSecret>,
+        users: Vec<StaticUser>,
+        shared: Shared,
+    ) -> Self {
+        let (users_by_name, hashes) = (HashMap::new(), HashMap::new());
+        let mut this =
+            Self { realm, secrets: Vec::new(), users: users_by_name, hashes, next_secret: 0, shared };
         this.set_secrets(secrets);
+        this.set_users(users);
         this
     }
 
@@ -177,13 +198,34 @@ impl Authenticator {
         }
     }
 
-    pub(crate) fn has_secret(&self, id: SecretId) -> bool {
-        self.secrets.iter().any(|(known, _)| *known == id)
+    /// Replaces the static users. One whose password stays keeps the name of it.
+    pub(crate) fn set_users(&mut self, users: Vec<StaticUser>) {
+        let old = std::mem::take(&mut self.users);
+        self.hashes.clear();
+        for StaticUser { name, password } in users {
+            let known = old.get(name.as_str()).filter(|user| user.password == password).map(|user| user.id);
+            let id = known.unwrap_or_else(|| {
+                self.next_secret += 1;
+                SecretId(self.next_secret)
+            });
+            let (md5, sha256) =
+                (Key::md5(&name, &self.realm, &password), Key::sha256(&name, &self.realm, &password));
+            let hash = Sha256::digest(format!("{name}:{}", self.realm)).into();
+            let name: Arc<str> = name.into();
+            self.hashes.insert(hash, name.clone());
+            self.users.insert(name, User { id, password, md5, sha256 });
+        }
+    }
+
+    /// Whether what an identity was checked with is still good.
+    pub(crate) fn stands(&self, identity: &Identity) -> bool {
+        self.secrets.iter().any(|(known, _)| *known == identity.secret)
+            || self.users.get(&identity.username).is_some_and(|user| user.id == identity.secret)
     }
 
     /// Whole seconds since the server began; the clock of nonces.
     pub(crate) fn second(&self, now: Instant) -> u32 {
-        u32::try_from(now.saturating_duration_since(self.epoch).as_secs()).unwrap_or(u32::MAX)
+        u32::try_from(now.saturating_duration_since(self.shared.epoch()).as_secs()).unwrap_or(u32::MAX)
     }
 
     /// REALM, a fresh NONCE and PASSWORD-ALGORITHMS, as 401 and 438 carry them.
@@ -220,13 +262,25 @@ impl Authenticator {
         if realm != self.realm.as_bytes() {
             return Err(Rejection::unauthenticated(Reason::OtherRealm));
         }
-        let Some(username) = username else {
-            return Err(Rejection::unauthenticated(Reason::UserHash));
-        };
         let malformed = Rejection::unauthenticated(Reason::MalformedUsername);
-        let username = std::str::from_utf8(username).map_err(|_| malformed)?;
+        let username = match username {
+            Some(username) => std::str::from_utf8(username).map_err(|_| malformed)?,
+            None => {
+                let hash: Option<[u8; 32]> = request.fixed(ATTR_USER_HASH).ok().flatten();
+                let name = hash.and_then(|hash| self.hashes.get(&hash));
+                name.ok_or(Rejection::unauthenticated(Reason::UserHash))?
+            }
+        };
         if username.len() > MAX_USERNAME {
             return Err(malformed);
+        }
+        if let Some((name, user)) = self.users.get_key_value(username) {
+            let key = if sha256_password { &user.sha256 } else { &user.md5 };
+            if !key.verify(integrity, before, mac) {
+                return Err(Rejection::unauthenticated(Reason::WrongPassword));
+            }
+            let signer = Signer { key: key.clone(), integrity };
+            return Ok(Identity { username: name.clone(), secret: user.id, expiry: u64::MAX, signer });
         }
         let (expiry, _) = parse_username(username).ok_or(malformed)?;
         for (secret, value) in &self.secrets {
@@ -260,7 +314,8 @@ impl Authenticator {
         let mut body = [0; 20];
         body[..4].copy_from_slice(&second.to_be_bytes());
         body[4..].copy_from_slice(&self.nonce_mac(from, second));
-        format!("{NONCE_COOKIE}{}{}", STANDARD_NO_PAD.encode(FEATURES), URL_SAFE_NO_PAD.encode(body))
+        let features = if self.secrets.is_empty() { FEATURES_STATIC } else { FEATURES };
+        format!("{NONCE_COOKIE}{}{}", STANDARD_NO_PAD.encode(features), URL_SAFE_NO_PAD.encode(body))
     }
 
     fn nonce_is_valid(&self, nonce: &[u8], from: &FiveTuple, now: Instant) -> bool {
@@ -277,12 +332,9 @@ impl Authenticator {
 
     fn nonce_mac(&self, from: &FiveTuple, second: u32) -> [u8; 16] {
         let mut mac =
-            Hmac::<Sha256>::new_from_slice(&self.nonce_key).expect("HMAC takes a key of any length");
+            Hmac::<Sha256>::new_from_slice(self.shared.nonce_key()).expect("HMAC takes a key of any length");
         mac.update(&second.to_be_bytes());
-        mac.update(&[match from.transport {
-            Transport::Udp => 0,
-            Transport::Stream => 1,
-        }]);
+        mac.update(&[from.transport as u8]);
         let ip = match from.client.0.ip() {
             IpAddr::V4(ip) => ip.to_ipv6_mapped(),
             IpAddr::V6(ip) => ip,

@@ -1,6 +1,7 @@
 //! Settings of the state machine.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -18,9 +19,12 @@ pub struct Config {
     pub realm: String,
     /// Secrets under which credentials are accepted; two while one replaces the other.
     pub secrets: Vec<TurnSecret>,
+    /// Users whose credentials do not expire.
+    pub users: Vec<StaticUser>,
     /// How long a live allocation outlives the expiry of its credential. Zero ends it at expiry.
     pub grace: Duration,
-    /// Addresses that clients and peers are told, each once.
+    /// Addresses that clients and peers are told, each once. Of them only live relayed addresses can be reached,
+    /// beside the ports in [`PeerPolicy::own`].
     pub relay_addresses: Vec<IpAddr>,
     /// Ports of each relay address.
     pub relay_ports: RangeInclusive<u16>,
@@ -29,8 +33,26 @@ pub struct Config {
     pub channel_numbers: RangeInclusive<u16>,
     /// The peer filter.
     pub policy: PeerPolicy,
+    /// Where clients are sent while this server drains, one of each family: 300, to clients over UDP and TCP.
+    /// (Over TLS and DTLS the port would be another one, which the attribute has no place for.)
+    pub alternates: Vec<SocketAddr>,
     /// Upper bounds.
     pub limits: Limits,
+}
+
+/// A user name with a password that does not expire.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StaticUser {
+    /// USERNAME.
+    pub name: String,
+    /// The password.
+    pub password: String,
+}
+
+impl fmt::Debug for StaticUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StaticUser").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// Upper bounds. What would exceed one is refused with the error code named.
@@ -71,7 +93,7 @@ pub enum ConfigError {
     #[error("the realm must be 1 to 127 printable ASCII characters without quotes")]
     Realm,
     /// Nobody could authenticate.
-    #[error("at least one secret is needed, and none may be empty")]
+    #[error("at least one secret or user is needed, and no secret, name or password may be empty")]
     Secret,
     /// No relay address, or one twice.
     #[error("at least one relay address is needed, and none may be named twice or be unspecified")]
@@ -91,7 +113,9 @@ impl Config {
         if self.realm.is_empty() || self.realm.len() > MAX_REALM || !self.realm.chars().all(printable) {
             return Err(ConfigError::Realm);
         }
-        if self.secrets.is_empty() || self.secrets.contains(&TurnSecret::new(String::new())) {
+        let nobody = self.secrets.is_empty() && self.users.is_empty();
+        let empty = |user: &StaticUser| user.name.is_empty() || user.password.is_empty();
+        if nobody || self.secrets.contains(&TurnSecret::new(String::new())) || self.users.iter().any(empty) {
             return Err(ConfigError::Secret);
         }
         let addresses = &self.relay_addresses;

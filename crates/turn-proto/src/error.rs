@@ -9,6 +9,8 @@ use crate::types::Family;
 /// The error codes this server answers with (RFC 8489, section 14.8; RFC 8656, section 19).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ErrorCode {
+    /// 300
+    TryAlternate,
     /// 400
     BadRequest,
     /// 401
@@ -37,7 +39,8 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of [`ErrorCode::index`].
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
+        Self::TryAlternate,
         Self::BadRequest,
         Self::Unauthenticated,
         Self::Forbidden,
@@ -62,6 +65,7 @@ impl ErrorCode {
     #[must_use]
     pub fn code(self) -> u16 {
         match self {
+            Self::TryAlternate => 300,
             Self::BadRequest => 400,
             Self::Unauthenticated => 401,
             Self::Forbidden => 403,
@@ -81,6 +85,7 @@ impl ErrorCode {
     #[must_use]
     pub fn phrase(self) -> &'static str {
         match self {
+            Self::TryAlternate => "Try Alternate",
             Self::BadRequest => "Bad Request",
             Self::Unauthenticated => "Unauthenticated",
             Self::Forbidden => "Forbidden",
@@ -116,11 +121,11 @@ pub enum Reason {
     /// REALM is not ours.
     #[error("the request names another realm")]
     OtherRealm,
-    /// A USERHASH cannot be turned back into a time-limited user name.
-    #[error("USERHASH cannot name a time-limited user")]
+    /// A USERHASH of no static user; it cannot be turned back into a time-limited name.
+    #[error("USERHASH names no static user, and cannot name a time-limited one")]
     UserHash,
     /// Not `expiry:user`.
-    #[error("the user name is not of the form expiry:user")]
+    #[error("the user name is no static user's and not of the form expiry:user")]
     MalformedUsername,
     /// No secret gives this password.
     #[error("the password does not belong to the user name under any of the secrets")]

@@ -42,11 +42,13 @@ mod allocation;
 mod auth;
 mod config;
 mod error;
+mod framing;
 mod limit;
 mod message;
 mod peer;
 mod ports;
 mod server;
+mod shared;
 mod stats;
 mod types;
 #[cfg(test)]
@@ -55,14 +57,16 @@ mod wire;
 
 pub use allocation::{CHANNEL_LIFETIME, PERMISSION_LIFETIME};
 pub use auth::NONCE_LIFETIME;
-pub use config::{Config, ConfigError, Limits};
+pub use config::{Config, ConfigError, Limits, StaticUser};
 pub use error::{ErrorCode, Reason, Refusal};
+pub use framing::{Framer, FramingError, MAX_FIRST_MESSAGE, MAX_MESSAGE, message_length};
 pub use message::Method;
-pub use peer::{OwnPorts, PeerPolicy, PeerRefusal, canonical};
+pub use peer::{OwnPorts, PeerPolicy, PeerRefusal, canonical, is_public};
 pub use server::{
     CloseReason, Command, DEFAULT_LIFETIME, Event, MAX_LIFETIME, RESERVATION_LIFETIME, Server, ToClient,
     ToPeer,
 };
+pub use shared::Shared;
 pub use stats::Stats;
-pub use types::{ClientAddr, Family, FiveTuple, PeerAddr, RelayId, Transport};
+pub use types::{ClientAddr, Family, FiveTuple, Icmp, PeerAddr, RelayId, Transport};
 pub use wire::{CHANNEL_NUMBERS, Header, LEGACY_CHANNEL_NUMBERS, MAX_HEADER, MAX_PADDING};

@@ -1,6 +1,7 @@
 //! How often one source may be challenged.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rand::Rng;
 
@@ -27,30 +28,31 @@ impl Source {
 #[derive(Debug)]
 pub(crate) struct ChallengeLimit {
     per_second: u16,
-    /// Second and number of answers in it.
-    slots: Vec<(u32, u16)>,
+    /// Second (upper half) and number of answers in it (lower half).
+    slots: Box<[AtomicU64]>,
     /// Keyed at random, so that nobody can aim at the slot of a victim.
     keys: [u64; 2],
 }
 
 impl ChallengeLimit {
     pub(crate) fn new(per_second: u16, rng: &mut impl Rng) -> Self {
-        Self { per_second, slots: vec![(0, 0); SLOTS], keys: [rng.next_u64(), rng.next_u64() | 1] }
+        Self {
+            per_second,
+            slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            keys: [rng.next_u64(), rng.next_u64() | 1],
+        }
     }
 
     /// Takes one answer from the budget of `source` in this second; false when it is used up.
-    pub(crate) fn allow(&mut self, source: IpAddr, second: u32) -> bool {
+    pub(crate) fn allow(&self, source: IpAddr, second: u32) -> bool {
         let Source(source) = Source::of(source);
-        let index = self.slot(source);
-        let Some((at, count)) = self.slots.get_mut(index) else { return false };
-        if *at != second {
-            (*at, *count) = (second, 0);
-        }
-        if *count >= self.per_second {
-            return false;
-        }
-        *count += 1;
-        true
+        let Some(slot) = self.slots.get(self.slot(source)) else { return false };
+        let take = |value: u64| {
+            let (at, count) = (value >> 32, value & 0xFFFF_FFFF);
+            let count = if at == u64::from(second) { count } else { 0 };
+            (count < u64::from(self.per_second)).then_some((u64::from(second) << 32) | (count + 1))
+        };
+        slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
     fn slot(&self, source: u64) -> usize {
@@ -68,8 +70,8 @@ mod tests {
 
     #[test]
     fn a_source_has_its_share_each_second_and_a_64_is_one_source() {
-        let mut limit = ChallengeLimit::new(10, &mut StdRng::seed_from_u64(5));
-        let mut answers =
+        let limit = ChallengeLimit::new(10, &mut StdRng::seed_from_u64(5));
+        let answers =
             |ip: &str, second| (0..100).filter(|_| limit.allow(ip.parse().expect("address"), second)).count();
         assert_eq!(answers("192.0.2.1", 7), 10);
         assert_eq!(answers("192.0.2.2", 7), 10);

@@ -1,13 +1,14 @@
 //! Control messages: requests read with the `stun` crate's message type, and responses written with it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use stun::attributes::{
-    ATTR_CHANNEL_NUMBER, ATTR_DATA, ATTR_ERROR_CODE, ATTR_EVEN_PORT, ATTR_FINGERPRINT, ATTR_LIFETIME,
-    ATTR_MAPPED_ADDRESS, ATTR_MESSAGE_INTEGRITY, ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE,
-    ATTR_PASSWORD_ALGORITHM, ATTR_REALM, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_REQUESTED_TRANSPORT,
-    ATTR_RESERVATION_TOKEN, ATTR_UNKNOWN_ATTRIBUTES, ATTR_USER_HASH, ATTR_USERNAME, ATTR_XOR_PEER_ADDRESS,
-    ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS, AttrType,
+    ATTR_ALTERNATE_SERVER, ATTR_CHANNEL_NUMBER, ATTR_DATA, ATTR_DONT_FRAGMENT, ATTR_ERROR_CODE,
+    ATTR_EVEN_PORT, ATTR_FINGERPRINT, ATTR_LIFETIME, ATTR_MAPPED_ADDRESS, ATTR_MESSAGE_INTEGRITY,
+    ATTR_MESSAGE_INTEGRITY_SHA256, ATTR_NONCE, ATTR_PASSWORD_ALGORITHM, ATTR_REALM,
+    ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_REQUESTED_TRANSPORT, ATTR_RESERVATION_TOKEN, ATTR_UNKNOWN_ATTRIBUTES,
+    ATTR_USER_HASH, ATTR_USERNAME, ATTR_XOR_PEER_ADDRESS, ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS,
+    AttrType,
 };
 use stun::fingerprint::FINGERPRINT;
 use stun::message::{
@@ -18,6 +19,7 @@ use stun::message::{
 
 use crate::auth::{Integrity, Signer};
 use crate::error::ErrorCode;
+use crate::types::Family;
 use crate::wire::{self, MAX_ADDRESS};
 
 /// Longest control message; a longer one is discarded. (Send, Data and ChannelData are not control messages.)
@@ -28,9 +30,9 @@ pub(crate) const MAX_CONTROL_MESSAGE: usize = 4096;
 pub(crate) const ATTR_ADDRESS_ERROR_CODE: AttrType = AttrType(0x8001);
 pub(crate) const ATTR_ADDITIONAL_ADDRESS_FAMILY: AttrType = AttrType(0x8000);
 
-/// Comprehension-required attributes that are understood here. DONT-FRAGMENT is missing on purpose: a server
-/// that cannot set the bit treats it as unknown (RFC 8656, section 7.2).
-const KNOWN: [AttrType; 20] = [
+/// Comprehension-required attributes that are understood here.
+const KNOWN: [AttrType; 21] = [
+    ATTR_DONT_FRAGMENT,
     ATTR_MAPPED_ADDRESS,
     ATTR_USERNAME,
     ATTR_MESSAGE_INTEGRITY,
@@ -248,6 +250,17 @@ impl Response {
         let mut out = [0; MAX_ADDRESS];
         let value = wire::write_xor_address(&mut out, address, &self.message.transaction_id.0);
         self.message.add(typ, value);
+    }
+
+    /// ALTERNATE-SERVER, which has the form of MAPPED-ADDRESS (RFC 8489, section 14.15).
+    pub(crate) fn add_alternate(&mut self, address: SocketAddr) {
+        let mut value = vec![0, Family::of(address.ip()).to_wire()];
+        value.extend(address.port().to_be_bytes());
+        match address.ip() {
+            IpAddr::V4(ip) => value.extend(ip.octets()),
+            IpAddr::V6(ip) => value.extend(ip.octets()),
+        }
+        self.message.add(ATTR_ALTERNATE_SERVER, &value);
     }
 
     /// ERROR-CODE (`head` is reserved) or ADDRESS-ERROR-CODE (`head` begins with the family).

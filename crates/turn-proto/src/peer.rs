@@ -7,6 +7,8 @@ use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 
+use crate::shared::LiveRelays;
+
 /// Why a peer is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PeerRefusal {
@@ -87,6 +89,9 @@ pub struct OwnPorts {
     pub ports: RangeInclusive<u16>,
 }
 
+/// Why a peer is refused.
+type Verdict = Result<(), PeerRefusal>;
+
 /// The peer filter. Deny wins over allow; own addresses are reachable on their own ports only, whatever kind
 /// of address they are.
 #[derive(Debug, Clone, Default)]
@@ -95,49 +100,54 @@ pub struct PeerPolicy {
     pub deny: Vec<IpNet>,
     /// Private ranges that are reachable.
     pub allow_private: Vec<IpNet>,
-    /// The service's own media and relay ports. Any address named here is reachable on these ports only; a
-    /// permission, which is by address, may be installed for it.
+    /// The service's own addresses and their media ports. Any address named here is reachable on these ports only
+    /// (none, if the range is empty), whatever kind of address it is. The relay addresses are own addresses too,
+    /// and reachable where a live allocation is, without being named.
     pub own: Vec<OwnPorts>,
 }
 
 impl PeerPolicy {
-    /// May a permission be installed for this address? (CreatePermission and ChannelBind.)
-    ///
-    /// # Errors
-    /// The reason why not.
-    pub fn permission(&self, ip: IpAddr) -> Result<(), PeerRefusal> {
+    /// May a permission be installed for this address? (CreatePermission and ChannelBind.) On an own address there
+    /// must be a port that is ever reachable.
+    pub(crate) fn permission(&self, ip: IpAddr, live: &LiveRelays) -> Verdict {
         let ip = canonical(ip);
         self.denied(ip)?;
-        if self.is_own(ip) { Ok(()) } else { self.by_kind(ip) }
+        if live.is_relay(ip) || self.own(ip).any(|own| !own.ports.is_empty()) {
+            return Ok(());
+        }
+        if self.own(ip).next().is_some() { Err(PeerRefusal::OwnPort) } else { self.by_kind(ip) }
     }
 
     /// May a datagram go to, or come from, this address and port? Checked for each datagram: a permission
     /// covers all ports of an address, this does not.
-    ///
-    /// # Errors
-    /// The reason why not.
-    pub fn send(&self, peer: SocketAddr) -> Result<(), PeerRefusal> {
+    pub(crate) fn send(&self, peer: SocketAddr, live: &LiveRelays) -> Verdict {
         let ip = canonical(peer.ip());
         self.denied(ip)?;
         if peer.port() == 0 {
             return Err(PeerRefusal::Reserved);
         }
-        if self.is_own(ip) {
-            let open = self.own.iter().any(|own| canonical(own.ip) == ip && own.ports.contains(&peer.port()));
-            return if open { Ok(()) } else { Err(PeerRefusal::OwnPort) };
+        let mut is_own = live.is_relay(ip);
+        if is_own && live.contains(SocketAddr::new(ip, peer.port())) {
+            return Ok(());
         }
-        self.by_kind(ip)
+        for own in self.own(ip) {
+            if own.ports.contains(&peer.port()) {
+                return Ok(());
+            }
+            is_own = true;
+        }
+        if is_own { Err(PeerRefusal::OwnPort) } else { self.by_kind(ip) }
     }
 
-    fn denied(&self, ip: IpAddr) -> Result<(), PeerRefusal> {
+    fn denied(&self, ip: IpAddr) -> Verdict {
         if self.deny.iter().any(|net| net.contains(&ip)) { Err(PeerRefusal::Denied) } else { Ok(()) }
     }
 
-    fn is_own(&self, ip: IpAddr) -> bool {
-        self.own.iter().any(|own| canonical(own.ip) == ip)
+    fn own(&self, ip: IpAddr) -> impl Iterator<Item = &OwnPorts> {
+        self.own.iter().filter(move |own| canonical(own.ip) == ip)
     }
 
-    fn by_kind(&self, ip: IpAddr) -> Result<(), PeerRefusal> {
+    fn by_kind(&self, ip: IpAddr) -> Verdict {
         match kind(ip) {
             None => Ok(()),
             Some(PeerRefusal::Private) if self.allow_private.iter().any(|net| net.contains(&ip)) => Ok(()),
@@ -161,6 +171,12 @@ pub fn canonical(ip: IpAddr) -> IpAddr {
         [0x2002, ..] => Ipv4Addr::from_bits((bits >> 80) as u32).into(),
         _ => ip,
     }
+}
+
+/// Whether an address, however it is spelled, is of no special kind: a host anywhere may have it.
+#[must_use]
+pub fn is_public(ip: IpAddr) -> bool {
+    kind(canonical(ip)).is_none()
 }
 
 /// What kind of non-public address this is; `None` for a public one.
@@ -220,6 +236,19 @@ mod tests {
         text.parse().expect("an address")
     }
 
+    #[expect(clippy::reversed_empty_ranges, reason = "a range of no port")]
+    const NO_PORT: RangeInclusive<u16> = 1..=0;
+
+    impl PeerPolicy {
+        fn permits(&self, ip: IpAddr) -> Verdict {
+            self.permission(ip, &LiveRelays::new(&[]))
+        }
+
+        fn sends(&self, peer: SocketAddr) -> Verdict {
+            self.send(peer, &LiveRelays::new(&[]))
+        }
+    }
+
     #[test]
     fn each_kind_is_refused_by_its_name() {
         for (text, refusal) in [
@@ -251,11 +280,11 @@ mod tests {
             ("100::1", PeerRefusal::Reserved),
             ("2400::5efe:7f00:1", PeerRefusal::Reserved),
         ] {
-            assert_eq!(PeerPolicy::default().permission(ip(text)), Err(refusal), "{text}");
-            assert_eq!(PeerPolicy::default().send(SocketAddr::new(ip(text), 9)), Err(refusal), "{text}");
+            assert_eq!(PeerPolicy::default().permits(ip(text)), Err(refusal), "{text}");
+            assert_eq!(PeerPolicy::default().sends(SocketAddr::new(ip(text), 9)), Err(refusal), "{text}");
         }
         for text in ["1.1.1.1", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "2400::1"] {
-            assert_eq!(PeerPolicy::default().permission(ip(text)), Ok(()), "{text}");
+            assert_eq!(PeerPolicy::default().permits(ip(text)), Ok(()), "{text}");
         }
     }
 
@@ -271,7 +300,7 @@ mod tests {
             ];
             for spelling in spellings.map(Ipv6Addr::from_bits) {
                 let policy = PeerPolicy::default();
-                prop_assert_eq!(policy.permission(spelling.into()), policy.permission(v4.into()), "{}", spelling);
+                prop_assert_eq!(policy.permits(spelling.into()), policy.permits(v4.into()), "{}", spelling);
             }
         }
     }
@@ -283,12 +312,12 @@ mod tests {
             deny: vec!["10.1.0.0/16".parse().expect("net"), "9.9.9.9/32".parse().expect("net")],
             own: vec![OwnPorts { ip: ip("10.1.0.5"), ports: 5000..=5000 }],
         };
-        assert_eq!(policy.permission(ip("10.2.0.1")), Ok(()));
-        assert_eq!(policy.permission(ip("::ffff:10.2.0.1")), Ok(()));
-        assert_eq!(policy.permission(ip("10.1.0.1")), Err(PeerRefusal::Denied));
-        assert_eq!(policy.permission(ip("64:ff9b::9.9.9.9")), Err(PeerRefusal::Denied));
-        assert_eq!(policy.send(SocketAddr::new(ip("10.1.0.5"), 5000)), Err(PeerRefusal::Denied));
-        assert_eq!(policy.permission(ip("192.168.0.1")), Err(PeerRefusal::Private));
+        assert_eq!(policy.permits(ip("10.2.0.1")), Ok(()));
+        assert_eq!(policy.permits(ip("::ffff:10.2.0.1")), Ok(()));
+        assert_eq!(policy.permits(ip("10.1.0.1")), Err(PeerRefusal::Denied));
+        assert_eq!(policy.permits(ip("64:ff9b::9.9.9.9")), Err(PeerRefusal::Denied));
+        assert_eq!(policy.sends(SocketAddr::new(ip("10.1.0.5"), 5000)), Err(PeerRefusal::Denied));
+        assert_eq!(policy.permits(ip("192.168.0.1")), Err(PeerRefusal::Private));
     }
 
     #[test]
@@ -297,9 +326,9 @@ mod tests {
             allow_private: vec!["0.0.0.0/0".parse().expect("net"), "::/0".parse().expect("net")],
             ..PeerPolicy::default()
         };
-        assert_eq!(policy.permission(ip("127.0.0.1")), Err(PeerRefusal::Loopback));
-        assert_eq!(policy.permission(ip("169.254.169.254")), Err(PeerRefusal::LinkLocal));
-        assert_eq!(policy.permission(ip("fd00::1")), Ok(()));
+        assert_eq!(policy.permits(ip("127.0.0.1")), Err(PeerRefusal::Loopback));
+        assert_eq!(policy.permits(ip("169.254.169.254")), Err(PeerRefusal::LinkLocal));
+        assert_eq!(policy.permits(ip("fd00::1")), Ok(()));
     }
 
     #[test]
@@ -310,19 +339,39 @@ mod tests {
                 own("127.0.0.1", 9000..=9001),
                 own("127.0.0.1", 49152..=65535),
                 own("1.2.3.4", 9000..=9000),
+                own("1.2.3.5", NO_PORT),
             ],
             ..PeerPolicy::default()
         };
         for text in ["127.0.0.1", "::ffff:127.0.0.1", "1.2.3.4"] {
-            assert_eq!(policy.permission(ip(text)), Ok(()), "{text}");
+            assert_eq!(policy.permits(ip(text)), Ok(()), "{text}");
         }
         for open in ["127.0.0.1:9000", "127.0.0.1:9001", "127.0.0.1:49152", "127.0.0.1:65535", "1.2.3.4:9000"]
         {
-            assert_eq!(policy.send(open.parse().expect("address")), Ok(()), "{open}");
+            assert_eq!(policy.sends(open.parse().expect("address")), Ok(()), "{open}");
         }
         for closed in ["127.0.0.1:8999", "127.0.0.1:9002", "127.0.0.1:5432", "1.2.3.4:49152", "1.2.3.4:443"] {
-            assert_eq!(policy.send(closed.parse().expect("address")), Err(PeerRefusal::OwnPort), "{closed}");
+            assert_eq!(policy.sends(closed.parse().expect("address")), Err(PeerRefusal::OwnPort), "{closed}");
         }
-        assert_eq!(policy.send("127.0.0.2:9000".parse().expect("address")), Err(PeerRefusal::Loopback));
+        assert_eq!(policy.sends("127.0.0.2:9000".parse().expect("address")), Err(PeerRefusal::Loopback));
+        assert_eq!(policy.permits(ip("1.2.3.5")), Err(PeerRefusal::OwnPort), "no port of it is open");
+        assert_eq!(policy.sends("1.2.3.5:1".parse().expect("address")), Err(PeerRefusal::OwnPort));
+    }
+
+    #[test]
+    fn of_relay_addresses_only_live_relayed_ones_are_reachable() {
+        let live = LiveRelays::new(&[ip("127.0.0.1")]);
+        let policy = PeerPolicy::default();
+        let relayed: SocketAddr = "127.0.0.1:50000".parse().expect("address");
+        assert_eq!(policy.permission(relayed.ip(), &live), Ok(()));
+        assert_eq!(policy.send(relayed, &live), Err(PeerRefusal::OwnPort));
+        live.insert(relayed);
+        assert_eq!(policy.send(relayed, &live), Ok(()));
+        let mapped = SocketAddr::new(ip("::ffff:127.0.0.1"), 50_000);
+        assert_eq!(policy.send(mapped, &live), Ok(()));
+        let denied = PeerPolicy { deny: vec!["127.0.0.1/32".parse().expect("net")], ..PeerPolicy::default() };
+        assert_eq!(denied.send(relayed, &live), Err(PeerRefusal::Denied));
+        live.remove(relayed);
+        assert_eq!(policy.send(relayed, &live), Err(PeerRefusal::OwnPort));
     }
 }

@@ -44,11 +44,9 @@ impl PortPool {
         u16::try_from(usize::from(self.first) + index).ok()
     }
 
-    /// Gives a port back. Unknown and free ports change nothing.
-    pub(crate) fn release(&mut self, port: u16) {
-        if let Some(index) = port.checked_sub(self.first) {
-            self.mark(usize::from(index), false);
-        }
+    /// Gives a port back; false if it was not taken.
+    pub(crate) fn release(&mut self, port: u16) -> bool {
+        port.checked_sub(self.first).is_some_and(|index| self.mark(usize::from(index), false))
     }
 
     fn fits(&self, index: usize, parity: Parity) -> bool {
@@ -61,12 +59,15 @@ impl PortPool {
         }
     }
 
-    fn mark(&mut self, index: usize, value: bool) {
-        if let Some(used) = self.used.get_mut(index)
-            && *used != value
-        {
-            *used = value;
-            self.free = if value { self.free - 1 } else { self.free + 1 };
+    /// True if that changed anything.
+    fn mark(&mut self, index: usize, value: bool) -> bool {
+        match self.used.get_mut(index) {
+            Some(used) if *used != value => {
+                *used = value;
+                self.free = if value { self.free - 1 } else { self.free + 1 };
+                true
+            }
+            _ => false,
         }
     }
 }
@@ -86,9 +87,9 @@ mod tests {
         let mut pool = PortPool::new(&(100..=119));
         let ports: HashSet<u16> = std::iter::from_fn(|| pool.take(&mut rng, Parity::Any)).collect();
         assert_eq!(ports, (100..=119).collect());
-        pool.release(107);
-        pool.release(107);
-        pool.release(9);
+        assert!(pool.release(107));
+        assert!(!pool.release(107));
+        assert!(!pool.release(9));
         assert_eq!(pool.take(&mut rng, Parity::Even), None);
         assert_eq!(pool.take(&mut rng, Parity::Any), Some(107));
         assert_eq!(pool.take(&mut rng, Parity::Any), None);

@@ -5,7 +5,7 @@ mod control;
 mod data;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,14 +17,14 @@ use stun::attributes::{ATTR_UNKNOWN_ATTRIBUTES, ATTR_XORMAPPED_ADDRESS, AttrType
 
 use crate::allocation::Allocation;
 use crate::auth::{Authenticator, Identity, Rejection, Signer};
-use crate::config::{Config, ConfigError, Limits};
+use crate::config::{Config, ConfigError, Limits, StaticUser};
 use crate::error::{ErrorCode, Reason, Refusal};
-use crate::limit::{ChallengeLimit, Source};
+use crate::limit::Source;
 use crate::message::{Method, Request, Response, Transaction};
 use crate::peer::{PeerPolicy, PeerRefusal};
-use crate::ports::PortPool;
+use crate::shared::Shared;
 use crate::stats::Stats;
-use crate::types::{FiveTuple, RelayId, Transport};
+use crate::types::{Family, FiveTuple, RelayId, Transport};
 use crate::wire::{self, Kind};
 
 pub use allocate::RESERVATION_LIFETIME;
@@ -52,6 +52,33 @@ pub enum Command {
     CloseRelay {
         /// Which.
         relay: RelayId,
+    },
+    /// Put a relay socket, still bound, where every thread finds it by its address: a client holds a reservation
+    /// for it. Nothing is read from it.
+    ParkRelay {
+        /// Its name until now.
+        relay: RelayId,
+        /// Where to find it.
+        address: SocketAddr,
+    },
+    /// Take a parked socket, which another thread may have put there, as this relay socket, and report with
+    /// [`Server::relay_opened`].
+    UnparkRelay {
+        /// The name of the socket from now on.
+        relay: RelayId,
+        /// Where to find it.
+        address: SocketAddr,
+    },
+    /// Close a parked socket: nobody came for it.
+    CloseParked {
+        /// Where to find it.
+        address: SocketAddr,
+    },
+    /// This client has no allocation any more. Told of connections only (TCP, TLS, DTLS), which are not kept
+    /// without one.
+    Idle {
+        /// Which client.
+        client: FiveTuple,
     },
 }
 
@@ -88,8 +115,10 @@ pub enum CloseReason {
     Deleted,
     /// It was not refreshed, or its credential's grace is over.
     Expired,
-    /// Its secret was removed.
+    /// Its secret or its user was removed.
     SecretRemoved,
+    /// The client's connection ended.
+    Disconnected,
 }
 
 /// Events kept until they are polled; the oldest goes first when there are more.
@@ -102,7 +131,8 @@ const MAX_EVENTS: usize = 256;
 /// one input's answer), then wait until [`Server::poll_timeout`]. Payloads never enter it: the answer to a
 /// datagram that is to be forwarded says where to, and which part of the caller's buffer.
 ///
-/// One server belongs to one thread. Several threads each have their own, with a slice of the relay ports.
+/// One server belongs to one thread. Several threads each have their own, around one [`Shared`]; a client must
+/// always come to the same one.
 pub struct Server<R> {
     rng: R,
     auth: Authenticator,
@@ -110,22 +140,17 @@ pub struct Server<R> {
     limits: Limits,
     policy: PeerPolicy,
     channel_numbers: RangeInclusive<u16>,
-    challenges: ChallengeLimit,
     draining: bool,
+    alternates: Vec<SocketAddr>,
     /// Unix time in seconds at an instant.
     wall: (Instant, u64),
-    pools: Vec<(IpAddr, PortPool)>,
+    shared: Shared,
 
     relays: Slab<Relay>,
     next_generation: u32,
     allocations: Slab<Allocation>,
     by_tuple: HashMap<FiveTuple, usize>,
     pending: HashMap<FiveTuple, allocate::Pending>,
-    reservations: HashMap<[u8; 8], RelayId>,
-    /// Allocations, pending ones and reservations by user name.
-    used: HashMap<Arc<str>, usize>,
-    /// Allocations by source address.
-    sources: HashMap<Source, usize>,
     /// When relay sockets end. An ordered set and not a heap: what is deleted early leaves nothing behind, so
     /// churn does not grow it.
     timers: BTreeSet<(Instant, RelayId)>,
@@ -135,7 +160,7 @@ pub struct Server<R> {
     stats: Stats,
 }
 
-/// A relay socket.
+/// A relay socket, or the time that a parked one has left.
 struct Relay {
     generation: u32,
     address: SocketAddr,
@@ -148,8 +173,8 @@ struct Relay {
 enum Owner {
     /// An Allocate that is being answered.
     Pending(FiveTuple),
-    /// A client that was promised the next port (EVEN-PORT with R).
-    Reserved { token: [u8; 8], username: Arc<str> },
+    /// A client that was promised the next port (EVEN-PORT with R). The socket is parked.
+    Reserved { token: [u8; 8] },
     /// An allocation, by its slot.
     Allocation(usize),
 }
@@ -159,11 +184,12 @@ struct Fail {
     code: ErrorCode,
     reason: Reason,
     unknown: Vec<AttrType>,
+    alternate: Option<SocketAddr>,
 }
 
 impl Fail {
     fn new(code: ErrorCode, reason: Reason) -> Self {
-        Self { code, reason, unknown: Vec::new() }
+        Self { code, reason, unknown: Vec::new(), alternate: None }
     }
 
     fn malformed(attribute: &'static str) -> Self {
@@ -172,33 +198,43 @@ impl Fail {
 }
 
 impl<R: Rng> Server<R> {
-    /// A server that knows nobody yet. `unix` is the Unix time in seconds at `now`.
+    /// A server that knows nobody yet and shares nothing. `unix` is the Unix time in seconds at `now`.
     ///
     /// # Errors
     /// A setting is wrong.
     pub fn new(config: Config, mut rng: R, now: Instant, unix: u64) -> Result<Self, ConfigError> {
+        let shared = Shared::new(&config, &mut rng, now)?;
+        Self::with_shared(config, &shared, rng, now, unix)
+    }
+
+    /// A server beside others. Relay addresses, ports and the limit of challenges are those of `shared`.
+    ///
+    /// # Errors
+    /// A setting is wrong.
+    pub fn with_shared(
+        config: Config,
+        shared: &Shared,
+        rng: R,
+        now: Instant,
+        unix: u64,
+    ) -> Result<Self, ConfigError> {
         config.validate()?;
-        let pools =
-            config.relay_addresses.iter().map(|ip| (*ip, PortPool::new(&config.relay_ports))).collect();
         Ok(Self {
-            auth: Authenticator::new(config.realm, config.secrets, now, &mut rng),
-            challenges: ChallengeLimit::new(config.limits.challenges_per_second, &mut rng),
+            auth: Authenticator::new(config.realm, config.secrets, config.users, shared.clone()),
             rng,
             grace: config.grace,
             limits: config.limits,
             policy: config.policy,
             channel_numbers: config.channel_numbers,
             draining: false,
+            alternates: config.alternates,
             wall: (now, unix),
-            pools,
+            shared: shared.clone(),
             relays: Slab::new(),
             next_generation: 0,
             allocations: Slab::new(),
             by_tuple: HashMap::new(),
             pending: HashMap::new(),
-            reservations: HashMap::new(),
-            used: HashMap::new(),
-            sources: HashMap::new(),
             timers: BTreeSet::new(),
             commands: VecDeque::new(),
             events: VecDeque::new(),
@@ -268,13 +304,14 @@ impl<R: Rng> Server<R> {
         self.wall = (now, unix);
     }
 
-    /// Replaces the secrets. Allocations made under one that is gone end at once.
-    pub fn set_secrets(&mut self, secrets: Vec<TurnSecret>) {
+    /// Replaces secrets and static users. Allocations of what is gone or has another password end at once.
+    pub fn set_credentials(&mut self, secrets: Vec<TurnSecret>, users: Vec<StaticUser>) {
         self.auth.set_secrets(secrets);
+        self.auth.set_users(users);
         let gone: Vec<usize> = self
             .allocations
             .iter()
-            .filter(|(_, allocation)| !self.auth.has_secret(allocation.identity.secret))
+            .filter(|(_, allocation)| !self.auth.stands(&allocation.identity))
             .map(|(index, _)| index)
             .collect();
         for index in gone {
@@ -282,9 +319,27 @@ impl<R: Rng> Server<R> {
         }
     }
 
-    /// While draining, new allocations are refused (508) and live ones go on.
+    /// Replaces the peer filter; it is asked for each datagram, so this holds for live permissions too.
+    pub fn set_policy(&mut self, policy: PeerPolicy) {
+        self.policy = policy;
+    }
+
+    /// While draining, new allocations are refused (300 if there is an alternate, else 508) and live ones go on.
     pub fn set_draining(&mut self, draining: bool) {
         self.draining = draining;
+    }
+
+    /// Whether this client has an allocation.
+    #[must_use]
+    pub fn has_allocation(&self, client: &FiveTuple) -> bool {
+        self.by_tuple.contains_key(client)
+    }
+
+    /// The client's connection (TCP, TLS, DTLS) has ended, and its allocation ends with it.
+    pub fn disconnected(&mut self, client: &FiveTuple) {
+        if let Some(index) = self.by_tuple.get(client) {
+            self.close_allocation(*index, CloseReason::Disconnected);
+        }
     }
 
     fn request(&mut self, request: &Request, from: FiveTuple, now: Instant) {
@@ -336,7 +391,7 @@ impl<R: Rng> Server<R> {
         // A 400 here is shorter than the request that provokes it; a challenge is longer.
         if challenge
             && from.transport == Transport::Udp
-            && !self.challenges.allow(from.client.0.ip(), self.auth.second(now))
+            && !self.shared.challenges().allow(from.client.0.ip(), self.auth.second(now))
         {
             self.stats.suppressed_challenges += 1;
             return;
@@ -354,6 +409,9 @@ impl<R: Rng> Server<R> {
         if !fail.unknown.is_empty() {
             let types: Vec<u8> = fail.unknown.iter().flat_map(|typ| typ.value().to_be_bytes()).collect();
             response.add(ATTR_UNKNOWN_ATTRIBUTES, &types);
+        }
+        if let Some(alternate) = fail.alternate {
+            response.add_alternate(alternate);
         }
         self.refused(transaction, from, fail.code, fail.reason);
         self.send(from, response.finish(signer));
@@ -417,70 +475,64 @@ impl<R: Rng> Server<R> {
 
     /// Forgets a relay socket, gives its port back and has it closed.
     fn close_relay(&mut self, id: RelayId) -> Option<Relay> {
+        let relay = self.remove_relay(id)?;
+        self.shared.live().remove(relay.address);
+        self.shared.books().release_port(relay.address);
+        self.commands.push_back(Command::CloseRelay { relay: id });
+        Some(relay)
+    }
+
+    fn remove_relay(&mut self, id: RelayId) -> Option<Relay> {
         self.relay(id)?;
         let relay = self.relays.try_remove(id.slot())?;
         if let Some(until) = relay.until {
             self.timers.remove(&(until, id));
         }
-        if let Some((_, pool)) = self.pools.iter_mut().find(|(ip, _)| *ip == relay.address.ip()) {
-            pool.release(relay.address.port());
-        }
-        self.commands.push_back(Command::CloseRelay { relay: id });
         Some(relay)
     }
 
     /// Ends one relay socket and, if it was the last one, its allocation.
     fn end_relay(&mut self, id: RelayId, reason: CloseReason) {
-        let Some(relay) = self.close_relay(id) else { return };
-        match relay.owner {
-            Owner::Reserved { token, username } => {
-                self.reservations.remove(&token);
-                self.release_quota(&username);
+        match self.relay(id).map(|relay| &relay.owner) {
+            Some(Owner::Reserved { token }) => {
+                let token = *token;
+                self.remove_relay(id);
+                // If somebody came for it, it is theirs.
+                let lapsed = self.shared.books().lapse(&token);
+                self.commands.extend(lapsed.map(|address| Command::CloseParked { address }));
             }
-            Owner::Allocation(index) => {
+            Some(Owner::Allocation(index)) => {
+                let index = *index;
+                let Some(relay) = self.close_relay(id) else { return };
                 let Some(allocation) = self.allocations.get_mut(index) else { return };
-                allocation.relays.retain(|other| *other != id);
+                allocation.relays.set(Family::of(relay.address.ip()), None);
                 if allocation.relays.is_empty() {
                     self.close_allocation(index, reason);
                 }
             }
             // A socket that is still being opened has no timer; its own request closes it.
-            Owner::Pending(_) => {}
+            Some(Owner::Pending(_)) | None => {}
         }
     }
 
     fn close_allocation(&mut self, index: usize, reason: CloseReason) {
         let Some(allocation) = self.allocations.try_remove(index) else { return };
         self.by_tuple.remove(&allocation.tuple);
-        let source = Source::of(allocation.tuple.client.0.ip());
-        if let Some(count) = self.sources.get_mut(&source) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.sources.remove(&source);
-            }
-        }
-        for relay in allocation.relays {
+        for relay in allocation.relays.iter() {
             self.close_relay(relay);
         }
-        self.release_quota(&allocation.identity.username);
+        let mut books = self.shared.books();
+        books.release_source(Source::of(allocation.tuple.client.0.ip()));
+        books.release_user(&allocation.identity.username, 1);
+        drop(books);
+        if allocation.tuple.transport != Transport::Udp {
+            self.commands.push_back(Command::Idle { client: allocation.tuple });
+        }
         self.stats.allocations_closed += 1;
         self.event(Event::Closed { tuple: allocation.tuple, reason });
-    }
-
-    fn take_quota(&mut self, username: &Arc<str>) {
-        *self.used.entry(username.clone()).or_default() += 1;
-    }
-
-    fn release_quota(&mut self, username: &Arc<str>) {
-        if let Some(count) = self.used.get_mut(username) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.used.remove(username);
-            }
-        }
     }
 }
 
 fn unknown_attributes(unknown: Vec<AttrType>) -> Fail {
-    Fail { code: ErrorCode::UnknownAttribute, reason: Reason::UnknownAttributes, unknown }
+    Fail { unknown, ..Fail::new(ErrorCode::UnknownAttribute, Reason::UnknownAttributes) }
 }

@@ -9,8 +9,40 @@ use std::net::{IpAddr, SocketAddr};
 pub enum Transport {
     /// Datagrams. Answers that could amplify are rate limited.
     Udp,
-    /// A byte stream (TCP or TLS), already cut into messages. ChannelData is padded to four bytes.
-    Stream,
+    /// Datagrams inside DTLS.
+    Dtls,
+    /// A byte stream, already cut into messages. ChannelData is padded to four bytes.
+    Tcp,
+    /// A byte stream inside TLS.
+    Tls,
+}
+
+impl Transport {
+    /// Every transport, in the order of [`Transport::index`].
+    pub const ALL: [Self; 4] = [Self::Udp, Self::Dtls, Self::Tcp, Self::Tls];
+
+    /// A dense number for tables.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// A short name for logs and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Dtls => "dtls",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+
+    /// Whether messages come as bytes without borders.
+    #[must_use]
+    pub fn is_stream(self) -> bool {
+        matches!(self, Self::Tcp | Self::Tls)
+    }
 }
 
 /// The address a client sends from: the "client's transport address" of RFC 8656, section 3.
@@ -90,5 +122,26 @@ impl fmt::Display for Family {
             Self::V4 => "IPv4",
             Self::V6 => "IPv6",
         })
+    }
+}
+
+/// An ICMP error that came back for a datagram to a peer (RFC 8656, section 11.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Icmp {
+    /// ICMP or ICMPv6 type, after the family of the peer.
+    pub kind: u8,
+    /// ICMP or ICMPv6 code.
+    pub code: u8,
+    /// MTU of the next hop where the error is about that, else 0.
+    pub mtu: u32,
+}
+
+impl Icmp {
+    /// Whether clients are told of it: destination unreachable and time exceeded, and for IPv6 packet too big.
+    pub(crate) fn is_reported(self, family: Family) -> bool {
+        match family {
+            Family::V4 => matches!(self.kind, 3 | 11),
+            Family::V6 => matches!(self.kind, 1..=3),
+        }
     }
 }

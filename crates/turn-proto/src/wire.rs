@@ -14,7 +14,7 @@ use std::ops::{Range, RangeInclusive};
 
 use stun::message::{MAGIC_COOKIE, MESSAGE_HEADER_SIZE, TRANSACTION_ID_SIZE};
 
-use crate::types::Transport;
+use crate::types::{Icmp, Transport};
 
 /// Longest header before a payload for a client: a Data indication with an IPv6 address (20 + 4 + 20 + 4).
 pub const MAX_HEADER: usize = 48;
@@ -34,6 +34,8 @@ const DATA_INDICATION: u16 = 0x0017;
 
 const XOR_PEER_ADDRESS: u16 = 0x0012;
 const DATA: u16 = 0x0013;
+const DONT_FRAGMENT: u16 = 0x001A;
+const ICMP: u16 = 0x8004;
 const MESSAGE_INTEGRITY: u16 = 0x0008;
 const MESSAGE_INTEGRITY_SHA256: u16 = 0x001C;
 const FIRST_OPTIONAL: u16 = 0x8000;
@@ -74,11 +76,20 @@ pub(crate) fn classify(buf: &[u8]) -> Kind {
     }
 }
 
-/// The peer and the payload of a Send indication (RFC 8656, section 11.2), or `None` if it must be silently
-/// discarded: an attribute is missing or malformed, or a comprehension-required one is not understood.
-pub(crate) fn send_indication(buf: &[u8]) -> Option<(SocketAddr, Range<usize>)> {
+/// What a Send indication asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Send {
+    pub(crate) peer: SocketAddr,
+    /// The payload's place in the message.
+    pub(crate) payload: Range<usize>,
+    pub(crate) dont_fragment: bool,
+}
+
+/// Reads a Send indication (RFC 8656, section 11.2); `None` if it must be silently discarded: an attribute is
+/// missing or malformed, or a comprehension-required one is not understood.
+pub(crate) fn send_indication(buf: &[u8]) -> Option<Send> {
     let id: [u8; TRANSACTION_ID_SIZE] = buf.get(8..MESSAGE_HEADER_SIZE)?.try_into().ok()?;
-    let (mut peer, mut data) = (None, None);
+    let (mut peer, mut data, mut dont_fragment) = (None, None, false);
     let mut at = MESSAGE_HEADER_SIZE;
     while at < buf.len() {
         let typ = u16_at(buf, at)?;
@@ -89,6 +100,7 @@ pub(crate) fn send_indication(buf: &[u8]) -> Option<(SocketAddr, Range<usize>)> 
             XOR_PEER_ADDRESS if peer.is_none() => peer = Some(xor_address(value, &id)?),
             DATA if data.is_none() => data = Some(start..start + length),
             XOR_PEER_ADDRESS | DATA => {}
+            DONT_FRAGMENT => dont_fragment = true,
             // An indication cannot be authenticated; integrity in it says nothing, and what follows it is
             // ignored (RFC 8489, section 14.5).
             MESSAGE_INTEGRITY | MESSAGE_INTEGRITY_SHA256 => break,
@@ -97,7 +109,7 @@ pub(crate) fn send_indication(buf: &[u8]) -> Option<(SocketAddr, Range<usize>)> 
         }
         at = start + length.next_multiple_of(4);
     }
-    Some((peer?, data?))
+    Some(Send { peer: peer?, payload: data?, dont_fragment })
 }
 
 /// What surrounds a payload on its way to a client: `bytes()`, the payload, `padding()` zero bytes. It is
@@ -152,10 +164,7 @@ impl std::fmt::Debug for Header {
 /// A ChannelData header. Over a stream the message is padded to four bytes (RFC 8656, section 12.5).
 pub(crate) fn channel_data_header(payload: usize, number: u16, transport: Transport) -> Option<Header> {
     let length = u16::try_from(payload).ok()?;
-    let padding = match transport {
-        Transport::Udp => 0,
-        Transport::Stream => payload.next_multiple_of(4) - payload,
-    };
+    let padding = if transport.is_stream() { payload.next_multiple_of(4) - payload } else { 0 };
     Header::new(padding, |out| {
         out.put(&number.to_be_bytes())?;
         out.put(&length.to_be_bytes())
@@ -183,6 +192,34 @@ pub(crate) fn data_indication_header(
         out.put(&DATA.to_be_bytes())?;
         out.put(&data_length.to_be_bytes())
     })
+}
+
+/// A Data indication that carries an ICMP error instead of data (RFC 8656, sections 11.6 and 18.13).
+///
+/// ```text
+///  0               16      23        32
+///  +---------------+-------+---------+
+///  | 0             | type  | code    |   7 and 9 bits
+///  +---------------+-------+---------+
+///  | MTU of the next hop, or 0       |
+///  +---------------------------------+
+/// ```
+pub(crate) fn icmp_indication(peer: SocketAddr, icmp: Icmp, id: &[u8; TRANSACTION_ID_SIZE]) -> Vec<u8> {
+    let mut address = [0; MAX_ADDRESS];
+    let address = write_xor_address(&mut address, peer, id);
+    let mut message = Vec::with_capacity(MESSAGE_HEADER_SIZE + 4 + MAX_ADDRESS + 12);
+    message.extend(DATA_INDICATION.to_be_bytes());
+    message.extend((4 + address.len() as u16 + 12).to_be_bytes());
+    message.extend(MAGIC_COOKIE.to_be_bytes());
+    message.extend(id);
+    message.extend(XOR_PEER_ADDRESS.to_be_bytes());
+    message.extend((address.len() as u16).to_be_bytes());
+    message.extend(address);
+    message.extend(ICMP.to_be_bytes());
+    message.extend([0, 8, 0, 0]);
+    message.extend(((u16::from(icmp.kind) << 9) | u16::from(icmp.code)).to_be_bytes());
+    message.extend(icmp.mtu.to_be_bytes());
+    message
 }
 
 /// Longest XOR-…-ADDRESS value: family, port, an IPv6 address.
@@ -285,15 +322,15 @@ mod tests {
             prop_assert_eq!(u16_at(&message, 0), Some(DATA_INDICATION));
             message[..2].copy_from_slice(&SEND_INDICATION.to_be_bytes());
             prop_assert_eq!(classify(&message), Kind::Send);
-            let (to, data) = send_indication(&message).expect("well formed");
-            prop_assert_eq!((to, &message[data]), (peer, &payload[..]));
+            let send = send_indication(&message).expect("well formed");
+            prop_assert_eq!((send.peer, &message[send.payload], send.dont_fragment), (peer, &payload[..], false));
         }
 
         #[test]
         fn channel_data_reads_back(
             payload in proptest::collection::vec(any::<u8>(), 0..1500), number in CHANNEL_NUMBERS, stream: bool,
         ) {
-            let transport = if stream { Transport::Stream } else { Transport::Udp };
+            let transport = if stream { Transport::Tls } else { Transport::Udp };
             let header = channel_data_header(payload.len(), number, transport).expect("fits");
             let message = written(header, &payload);
             prop_assert_eq!(message.len().is_multiple_of(4), stream || payload.len().is_multiple_of(4));
@@ -320,7 +357,7 @@ mod tests {
         let peer = SocketAddr::from(([192, 0, 2, 1], 9));
         assert_eq!(data_indication_header(65_536, peer, &[0; 12]), None);
         assert_eq!(channel_data_header(65_536, 0x4000, Transport::Udp), None);
-        let header = channel_data_header(5, 0x4000, Transport::Stream).expect("fits");
+        let header = channel_data_header(5, 0x4000, Transport::Tcp).expect("fits");
         assert_eq!(header.write_message(&[1; 5], &mut [0; 11]), None);
         assert_eq!(header.write_message(&[1; 5], &mut [0; 12]), Some(12));
     }

@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use stun::attributes::*;
-use turn_proto::{Config, Limits};
+use turn_proto::{Config, Limits, Transport};
 
 const ADDITIONAL: AttrType = AttrType(0x8000);
 const ADDRESS_ERROR: AttrType = AttrType(0x8001);
@@ -172,9 +172,8 @@ fn a_reservation_holds_the_next_port_for_thirty_seconds() {
     let answer = world.exchange(&mut first, ALLOCATE, &[udp(), even(true)]);
     let even_port = address_of(&answer, ATTR_XOR_RELAYED_ADDRESS).port();
     let token = (ATTR_RESERVATION_TOKEN, answer.get(ATTR_RESERVATION_TOKEN).expect("a token"));
-    assert_eq!((even_port % 2, token.1.len(), world.opened.len()), (0, 8, 2));
-    let odd = world.opened[1];
-    assert_eq!(odd.1.port(), even_port + 1);
+    assert_eq!((even_port % 2, token.1.len(), world.opened.len()), (0, 8, 1));
+    assert_eq!(world.parked.iter().map(|at| at.port()).collect::<Vec<_>>(), [even_port + 1]);
 
     world.pass(29);
     let mut thief = Client::new("198.51.100.2:4000", "mallory", START + 3600);
@@ -190,7 +189,7 @@ fn a_reservation_holds_the_next_port_for_thirty_seconds() {
     );
     let answer = world.exchange(&mut second, ALLOCATE, &[udp(), token.clone()]);
     assert_eq!(address_of(&answer, ATTR_XOR_RELAYED_ADDRESS).port(), even_port + 1);
-    assert_eq!(world.opened.len(), 2, "the very socket that was held");
+    assert_eq!((world.opened.len(), world.parked.len()), (2, 0), "the very socket that was held");
     assert_eq!(code(&world.exchange(&mut client(4002), ALLOCATE, &[udp(), token])), 508, "used once");
 
     world.pass(100);
@@ -202,8 +201,9 @@ fn an_unused_reservation_ends() {
     let mut world = World::new();
     let answer = world.exchange(&mut client(4000), ALLOCATE, &[udp(), even(true)]);
     let token = (ATTR_RESERVATION_TOKEN, answer.get(ATTR_RESERVATION_TOKEN).expect("a token"));
+    assert_eq!(world.parked.len(), 1);
     world.pass(30);
-    assert_eq!((world.settle(), world.opened.len()), (vec![], 1));
+    assert_eq!((world.settle(), world.opened.len(), world.parked.len()), (vec![], 1, 0));
     assert_eq!(code(&world.exchange(&mut client(4001), ALLOCATE, &[udp(), token])), 508);
 }
 
@@ -217,7 +217,7 @@ fn a_pair_whose_second_port_is_taken_is_tried_elsewhere_and_nothing_leaks() {
     assert_eq!(code(&world.exchange(&mut client(4001), ALLOCATE, &[udp(), even(true)])), 508);
     world.taken.clear();
     assert_eq!(code(&world.exchange(&mut client(4002), ALLOCATE, &[udp(), even(true)])), 0);
-    assert_eq!(world.opened.len(), 4);
+    assert_eq!((world.opened.len(), world.parked.len()), (2, 2));
 }
 
 #[test]
@@ -299,4 +299,86 @@ fn a_draining_server_takes_nothing_new_and_keeps_what_lives() {
     assert_eq!(world.permit(&mut old, PEER), 0);
     world.server.set_draining(false);
     assert_eq!(code(&world.exchange(&mut client(4001), ALLOCATE, &[udp()])), 0);
+}
+
+#[test]
+fn a_draining_server_names_its_alternate_of_the_same_family_and_port() {
+    let alternates = vec![addr("192.0.2.33:3478"), addr("[2001:db8::33]:3479")];
+    let mut world = World::with(Config { alternates, ..config() });
+    world.server.set_draining(true);
+    let answer = world.exchange(&mut client(4000), ALLOCATE, &[udp()]);
+    assert_eq!(code(&answer), 300);
+    assert!(client(4000).verifies(&answer), "an unsigned 300 could be anybody's");
+    assert_eq!(answer.get(ATTR_ALTERNATE_SERVER).expect("where"), [0, 1, 0x0D, 0x96, 192, 0, 2, 33]);
+    let mut v6 = Client::new("[2400::1]:4000", "alice", START + 60);
+    let answer = world.exchange(&mut v6, ALLOCATE, &[udp()]);
+    assert_eq!(answer.get(ATTR_ALTERNATE_SERVER).expect("where")[..4], [0, 2, 0x0D, 0x97]);
+    let mut tls = client(4001);
+    tls.tuple.transport = Transport::Tls;
+    assert_eq!(code(&world.exchange(&mut tls, ALLOCATE, &[udp()])), 508, "TLS has another port");
+}
+
+#[test]
+fn a_reservation_is_good_at_another_thread_and_only_once() {
+    let [mut here, mut there] = World::pair(config());
+    let answer = here.exchange(&mut client(4000), ALLOCATE, &[udp(), even(true)]);
+    let token = (ATTR_RESERVATION_TOKEN, answer.get(ATTR_RESERVATION_TOKEN).expect("a token"));
+    // The shell keeps parked sockets in one place.
+    there.parked = std::mem::take(&mut here.parked);
+    let second = there.exchange(&mut client(4001), ALLOCATE, &[udp(), token.clone()]);
+    let relayed = address_of(&second, ATTR_XOR_RELAYED_ADDRESS);
+    assert_eq!(relayed.port(), address_of(&answer, ATTR_XOR_RELAYED_ADDRESS).port() + 1);
+    assert_eq!(code(&here.exchange(&mut client(4002), ALLOCATE, &[udp(), token])), 508, "used once");
+    here.pass(30);
+    assert_eq!((here.settle(), here.closed.len()), (vec![], 0), "its time is over, and it is somebody's");
+    assert_eq!(there.server.allocations(), 1);
+}
+
+#[test]
+fn quotas_and_ports_are_those_of_all_threads() {
+    let limits = Limits { allocations_per_credential: 3, ..Limits::default() };
+    let mut worlds = World::pair(Config { limits, relay_ports: 50_000..=50_004, ..config() });
+    let mut ports = std::collections::HashSet::new();
+    let mut codes = Vec::new();
+    for i in 0..4u16 {
+        let answer = worlds[usize::from(i) % 2].exchange(&mut client(4000 + i), ALLOCATE, &[udp()]);
+        codes.push(code(&answer));
+        if code(&answer) == 0 {
+            assert!(ports.insert(address_of(&answer, ATTR_XOR_RELAYED_ADDRESS)));
+        }
+    }
+    assert_eq!(codes, [0, 0, 0, 486]);
+    let bob = |i: u16, world: &mut World| {
+        let mut client = Client::new(&format!("198.51.100.3:{i}"), "bob", START + 3600);
+        code(&world.exchange(&mut client, ALLOCATE, &[udp()]))
+    };
+    assert_eq!([bob(1, &mut worlds[0]), bob(2, &mut worlds[1]), bob(3, &mut worlds[0])], [0, 0, 508]);
+    worlds[0].pass(600);
+    worlds[0].settle();
+    assert_eq!(bob(4, &mut worlds[1]), 0, "a port that one thread gave back is free for the other");
+}
+
+#[test]
+fn the_end_of_a_connection_is_the_end_of_its_allocation() {
+    let mut world = World::new();
+    for transport in [Transport::Tcp, Transport::Tls, Transport::Dtls] {
+        let mut client = client(4000);
+        client.tuple.transport = transport;
+        assert_eq!(code(&world.exchange(&mut client, ALLOCATE, &[udp()])), 0);
+        assert!(world.server.has_allocation(&client.tuple));
+        world.server.disconnected(&client.tuple);
+        assert_eq!((world.settle(), world.opened.len()), (vec![], 0));
+        assert!(!world.server.has_allocation(&client.tuple));
+        assert_eq!(world.idle.pop(), Some(client.tuple));
+    }
+    let mut udp_client = client(4000);
+    assert_eq!(code(&world.exchange(&mut udp_client, ALLOCATE, &[udp()])), 0);
+    assert_eq!(code(&world.exchange(&mut udp_client, REFRESH, &[lifetime(0)])), 0);
+    assert_eq!(world.idle, [], "UDP has no connection");
+}
+
+#[test]
+fn dont_fragment_is_understood() {
+    let mut world = World::new();
+    assert_eq!(code(&world.exchange(&mut client(4000), ALLOCATE, &[udp(), (ATTR_DONT_FRAGMENT, vec![])])), 0);
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use common::*;
 use contract::turn::TurnSecret;
+use sha2::{Digest as _, Sha256};
 use stun::attributes::*;
 use stun::fingerprint::FINGERPRINT;
 use stun::message::*;
-use turn_proto::{CloseReason, Event, Reason};
+use turn_proto::{CloseReason, Event, Reason, StaticUser};
 
 fn reasons(world: &mut World) -> Vec<Reason> {
     let mut reasons = Vec::new();
@@ -172,6 +173,72 @@ fn a_user_hash_cannot_name_anybody() {
     assert_eq!(reasons(&mut world).last(), Some(&Reason::UserHash));
 }
 
+fn user(name: &str, password: &str) -> StaticUser {
+    StaticUser { name: name.into(), password: password.into() }
+}
+
+#[test]
+fn a_static_user_has_a_password_that_does_not_expire() {
+    let mut world = World::with(turn_proto::Config { users: vec![user("carol", "secret")], ..config() });
+    let mut carol = Client::new("198.51.100.1:4000", "x", START);
+    (carol.username, carol.password) = ("carol".into(), "secret".into());
+    for sign in [Sign::Sha1, Sign::Sha256, Sign::Sha256Key] {
+        carol.sign = sign;
+        let answer = world.exchange(&mut carol, ALLOCATE, &[udp(), lifetime(3600)]);
+        assert_eq!((code(&answer), lifetime_of(&answer)), (0, 3600));
+        assert!(carol.verifies(&answer));
+        assert_eq!(code(&world.exchange(&mut carol, REFRESH, &[lifetime(0)])), 0);
+    }
+    carol.password = "wrong".into();
+    assert_eq!(code(&world.exchange(&mut carol, ALLOCATE, &[udp()])), 401);
+    let mut alice = Client::new("198.51.100.2:4000", "alice", START + 60);
+    assert_eq!(code(&world.exchange(&mut alice, ALLOCATE, &[udp()])), 0, "beside them, time-limited ones");
+}
+
+#[test]
+fn a_removed_user_and_a_changed_password_end_allocations_at_once() {
+    let users = vec![user("carol", "a"), user("dave", "b"), user("erin", "c")];
+    let mut world = World::with(turn_proto::Config { users: users.clone(), ..config() });
+    let mut clients: Vec<Client> = users
+        .iter()
+        .enumerate()
+        .map(|(i, user)| {
+            let mut client = Client::new(&format!("198.51.100.1:{}", 4000 + i), "x", START);
+            (client.username, client.password) = (user.name.clone(), user.password.clone());
+            assert_eq!(code(&world.exchange(&mut client, ALLOCATE, &[udp()])), 0);
+            client
+        })
+        .collect();
+    let secrets = config().secrets;
+    world.server.set_credentials(secrets, vec![user("carol", "a"), user("dave", "new")]);
+    assert_eq!((world.settle(), world.server.allocations()), (vec![], 1));
+    let codes: Vec<u16> = clients.iter_mut().map(|c| code(&world.exchange(c, REFRESH, &[]))).collect();
+    assert_eq!(codes, [0, 401, 401]);
+}
+
+#[test]
+fn a_user_hash_names_a_static_user() {
+    for secrets in [config().secrets, vec![]] {
+        let only_static = secrets.is_empty();
+        let users = vec![user("carol", "secret")];
+        let mut world = World::with(turn_proto::Config { users, secrets, ..config() });
+        let mut carol = Client::new("198.51.100.1:4000", "x", START);
+        (carol.username, carol.password) = ("carol".into(), "secret".into());
+        world.challenge(&mut carol);
+        // Bit 1 asks clients to hide their names: only where that can work.
+        assert!(carol.nonce.starts_with(if only_static { b"obMatJos2wAAA" } else { b"obMatJos2gAAA" }));
+        let hash = Sha256::digest(format!("carol:{REALM}")).to_vec();
+        let mut request = carol.bare(ALLOCATE, &[udp(), (ATTR_USER_HASH, hash)]);
+        request.add(ATTR_REALM, REALM.as_bytes());
+        request.add(ATTR_NONCE, &carol.nonce.clone());
+        carol.append_integrity(&mut request);
+        let answer = world.answer(carol.tuple, &request.raw);
+        assert_eq!(code(&answer), 0);
+        assert!(carol.verifies(&answer));
+        assert_eq!(code(&world.exchange(&mut carol, REFRESH, &[])), 0, "by name it is the same user");
+    }
+}
+
 #[test]
 fn integrity_without_its_companions_is_a_bad_request() {
     for missing in [ATTR_USERNAME, ATTR_REALM, ATTR_NONCE] {
@@ -266,12 +333,12 @@ fn unknown_attributes_are_named_after_authentication() {
     let mut client = Client::new("198.51.100.1:4000", "alice", START + 60);
     world.challenge(&mut client);
     let attributes =
-        [udp(), (ATTR_DONT_FRAGMENT, vec![]), (AttrType(0x7001), vec![1]), (AttrType(0xC001), vec![])];
+        [udp(), (AttrType(0x7000), vec![]), (AttrType(0x7001), vec![1]), (AttrType(0xC001), vec![])];
     let request = client.bare(ALLOCATE, &attributes);
     assert_eq!(code(&world.answer(client.tuple, &request.raw)), 401);
     let answer = world.exchange(&mut client, ALLOCATE, &attributes);
     assert_eq!(code(&answer), 420);
-    assert_eq!(answer.get(ATTR_UNKNOWN_ATTRIBUTES).expect("named"), [0x00, 0x1A, 0x70, 0x01]);
+    assert_eq!(answer.get(ATTR_UNKNOWN_ATTRIBUTES).expect("named"), [0x70, 0x00, 0x70, 0x01]);
     assert!(client.verifies(&answer));
 }
 
@@ -343,7 +410,7 @@ fn two_secrets_are_good_and_a_removed_one_ends_its_allocations_at_once() {
     assert_eq!(code(&world.exchange(&mut new, ALLOCATE, &[udp()])), 0);
     let relay = world.relay(old_address);
 
-    world.server.set_secrets(vec![south, TurnSecret::new("west".into())]);
+    world.server.set_credentials(vec![south, TurnSecret::new("west".into())], vec![]);
     assert_eq!(world.settle(), []);
     assert_eq!(world.closed, [relay]);
     assert_eq!(world.server.allocations(), 1);

@@ -6,7 +6,7 @@ use common::*;
 use proptest::prelude::*;
 use stun::attributes::*;
 use stun::message::*;
-use turn_proto::{Config, Limits, OwnPorts, PeerRefusal, Transport};
+use turn_proto::{Config, Icmp, Limits, OwnPorts, PeerAddr, PeerRefusal, Transport};
 
 fn data_of(message: &Message) -> (std::net::SocketAddr, Vec<u8>) {
     assert_eq!(message.typ, MessageType::new(METHOD_DATA, CLASS_INDICATION));
@@ -101,11 +101,9 @@ fn a_send_that_is_not_understood_is_dropped() {
     let mut world = World::new();
     let (mut client, _) = world.allocated("198.51.100.1:4000");
     assert_eq!(world.permit(&mut client, PEER), 0);
-    for attribute in [ATTR_DONT_FRAGMENT, AttrType(0x7001)] {
-        let mut message = parse(&send_indication(PEER, b"x"));
-        message.add(attribute, &[]);
-        world.silence(client.tuple, &message.raw);
-    }
+    let mut message = parse(&send_indication(PEER, b"x"));
+    message.add(AttrType(0x7001), &[]);
+    world.silence(client.tuple, &message.raw);
     let mut message = parse(&send_indication(PEER, b"x"));
     message.add(AttrType(0xC001), &[]);
     assert!(world.server.handle_client(&message.raw, client.tuple, world.now).is_some());
@@ -167,7 +165,7 @@ fn a_channel_carries_data_both_ways_and_installs_a_permission() {
 fn over_a_stream_channel_data_is_padded() {
     let mut world = World::new();
     let mut client = Client::new("198.51.100.1:4000", "alice", START + 60);
-    client.tuple.transport = Transport::Stream;
+    client.tuple.transport = Transport::Tcp;
     assert_eq!(code(&world.exchange(&mut client, ALLOCATE, &[udp()])), 0);
     assert_eq!(world.bind(&mut client, 0x4000, PEER), 0);
     let relay = world.opened[0].0;
@@ -291,13 +289,16 @@ fn of_own_addresses_only_media_and_relay_ports_are_reached() {
     let mut config = config();
     let own = |ports| OwnPorts { ip: ip("127.0.0.1"), ports };
     config.relay_addresses = vec![ip("127.0.0.1")];
-    config.policy.own = vec![own(9000..=9001), own(50_000..=50_099)];
+    config.policy.own = vec![own(9000..=9001)];
     let mut world = World::with(config);
     let mut client = Client::new("127.0.0.1:4000", "alice", START + 3600);
     let answer = world.exchange(&mut client, ALLOCATE, &[udp()]);
     let relay = world.relay(address_of(&answer, ATTR_XOR_RELAYED_ADDRESS));
     assert_eq!(world.permit(&mut client, "127.0.0.1:5432"), 0, "a permission is by address");
-    for open in ["127.0.0.1:9000", "127.0.0.1:9001", "127.0.0.1:50000", "127.0.0.1:50099"] {
+    let mut other = Client::new("127.0.0.1:4001", "bob", START + 3600);
+    let answer_to_other = world.exchange(&mut other, ALLOCATE, &[udp()]);
+    let relayed = address_of(&answer_to_other, ATTR_XOR_RELAYED_ADDRESS).to_string();
+    for open in ["127.0.0.1:9000", "127.0.0.1:9001", &relayed] {
         assert!(world.send(&client, open, b"x").is_some(), "{open}");
         assert!(world.peer_sends(relay, open, b"x").is_some(), "{open}");
     }
@@ -310,6 +311,72 @@ fn of_own_addresses_only_media_and_relay_ports_are_reached() {
     assert_eq!(world.permit(&mut client, "127.0.0.2:9000"), 403);
     assert_eq!(world.server.stats().refused_peers[PeerRefusal::OwnPort.index()], 12);
     assert_eq!(world.server.stats().refused_peers[PeerRefusal::Reserved.index()], 3, "port 0");
+    // The relayed address of somebody is reachable as long as it is somebody's.
+    assert_eq!(code(&world.exchange(&mut other, REFRESH, &[lifetime(0)])), 0);
+    assert_eq!(world.send(&client, &relayed, b"x"), None);
+    assert_eq!(world.bind(&mut client, 0x4001, &relayed), 403);
+    for port in 50_000..=50_099u16 {
+        let at = format!("127.0.0.1:{port}");
+        let own = address_of(&answer, ATTR_XOR_RELAYED_ADDRESS).port();
+        assert_eq!(world.send(&client, &at, b"x").is_some(), port == own, "{at}");
+    }
+}
+
+#[test]
+fn a_send_may_ask_for_the_df_bit() {
+    let mut world = World::new();
+    let (mut client, _) = world.allocated("198.51.100.1:4000");
+    assert_eq!(world.permit(&mut client, PEER), 0);
+    assert!(!world.send(&client, PEER, b"x").expect("permitted").dont_fragment);
+    let mut message = parse(&send_indication(PEER, b"x"));
+    message.add(ATTR_DONT_FRAGMENT, &[]);
+    let to = world.server.handle_client(&message.raw, client.tuple, world.now).expect("permitted");
+    assert!(to.dont_fragment);
+}
+
+#[test]
+fn icmp_errors_reach_the_client_that_has_a_permission() {
+    let icmp = |kind, code, mtu| Icmp { kind, code, mtu };
+    let mut config = config();
+    config.relay_addresses.push(ip("2400::9"));
+    let mut world = World::with(config);
+    let mut client = Client::new("198.51.100.1:4000", "alice", START + 3600);
+    let both = (AttrType(0x8000), vec![2, 0, 0, 0]);
+    assert_eq!(code(&world.exchange(&mut client, ALLOCATE, &[udp(), both])), 0);
+    let peers = [(PEER, world.opened[0].0), ("[2400::1]:5000", world.opened[1].0)];
+    let tell = |world: &mut World, peer: &str, relay, icmp| {
+        world.server.handle_icmp(relay, PeerAddr(addr(peer)), icmp, world.now);
+        world.settle()
+    };
+    for (peer, relay) in peers {
+        assert_eq!(tell(&mut world, peer, relay, icmp(3, 3, 0)), [], "no permission");
+        assert_eq!(world.permit(&mut client, peer), 0);
+    }
+    for (at, kind, told) in [
+        (0, 3, true),
+        (0, 11, true),
+        (0, 0, false),
+        (0, 5, false),
+        (1, 1, true),
+        (1, 2, true),
+        (1, 3, true),
+        (1, 4, false),
+        (1, 128, false),
+    ] {
+        let (peer, relay) = peers[at];
+        let sent = tell(&mut world, peer, relay, icmp(kind, 4, 1280));
+        assert_eq!(sent.len(), usize::from(told), "{peer} type {kind}");
+        for (to, bytes) in sent {
+            let message = parse(&bytes);
+            assert_eq!((to, message.typ), (client.tuple, MessageType::new(METHOD_DATA, CLASS_INDICATION)));
+            assert_eq!(address_of(&message, ATTR_XOR_PEER_ADDRESS), addr(peer));
+            let value = message.get(AttrType(0x8004)).expect("ICMP");
+            assert_eq!(value, [0, 0, kind << 1, 4, 0, 0, 5, 0], "7 bits of type, 9 of code, the MTU");
+            assert!(!message.contains(ATTR_DATA));
+        }
+    }
+    world.pass(300);
+    assert_eq!(tell(&mut world, PEER, peers[0].1, icmp(3, 3, 0)), [], "the permission has lapsed");
 }
 
 #[test]

@@ -1,19 +1,19 @@
 //! Allocate: checked step by step (RFC 8656, section 7.2), then relay sockets are opened one after the other,
 //! then the client gets its answer.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use rand::{Rng, RngExt as _};
+use rand::Rng;
 use stun::attributes::{
-    ATTR_EVEN_PORT, ATTR_LIFETIME, ATTR_REQUESTED_TRANSPORT, ATTR_RESERVATION_TOKEN,
-    ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS,
+    ATTR_EVEN_PORT, ATTR_LIFETIME, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_REQUESTED_TRANSPORT,
+    ATTR_RESERVATION_TOKEN, ATTR_XOR_RELAYED_ADDRESS, ATTR_XORMAPPED_ADDRESS,
 };
 use turn::proto::PROTO_UDP;
 
 use super::control::{lifetime, requested_family, seconds};
 use super::{Command, Event, Fail, Owner, Relay, Server};
-use crate::allocation::Allocation;
+use crate::allocation::{Allocation, Relays};
 use crate::auth::Identity;
 use crate::error::{ErrorCode, Reason};
 use crate::limit::Source;
@@ -21,7 +21,7 @@ use crate::message::{
     ATTR_ADDITIONAL_ADDRESS_FAMILY, ATTR_ADDRESS_ERROR_CODE, Request, Response, Transaction,
 };
 use crate::ports::Parity;
-use crate::types::{Family, FiveTuple, RelayId};
+use crate::types::{Family, FiveTuple, RelayId, Transport};
 
 /// How long the second port of a pair waits for its client (RFC 8656, section 7.2).
 pub const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);
@@ -55,14 +55,23 @@ enum Plan {
     },
     /// One of each family; one may fail.
     Dual,
+    /// The port that a reservation held.
+    Reserved {
+        family: Family,
+    },
 }
 
 impl Plan {
     fn sockets(self) -> usize {
         match self {
-            Self::One { .. } => 1,
+            Self::One { .. } | Self::Reserved { .. } => 1,
             Self::Pair { .. } | Self::Dual => 2,
         }
+    }
+
+    /// Places that it takes in the quota of its user: a reservation takes one too.
+    fn places(self) -> usize {
+        if matches!(self, Self::Pair { .. }) { 2 } else { 1 }
     }
 }
 
@@ -97,13 +106,11 @@ impl<R: Rng> Server<R> {
             return Err(Fail::new(ErrorCode::UnsupportedTransport, Reason::Transport));
         }
         let asked = lifetime(request)?;
-        let reserved = self.reservation(request, &identity)?;
+        let token = reservation_token(request)?;
         let plan = self.plan(request)?;
         if self.draining {
-            return Err(Fail::new(ErrorCode::InsufficientCapacity, Reason::Draining));
+            return Err(self.elsewhere(&from));
         }
-        self.check_room(from, &identity, plan, reserved)?;
-
         let mut pending = Pending {
             transaction: request.transaction,
             identity,
@@ -113,24 +120,36 @@ impl<R: Rng> Server<R> {
             failed: Vec::new(),
             tries: 0,
         };
-        if let Some(relay) = reserved {
-            // The reservation's place in the quota becomes the allocation's.
-            if let Some(token) = self.unreserve(relay, from) {
-                self.reservations.remove(&token);
-            }
-            pending.opened.push(relay);
-            self.complete(from, pending, now);
+        let (username, source) = (&pending.identity.username, Source::of(from.client.0.ip()));
+        if let Some(token) = token {
+            let unknown = Fail::new(ErrorCode::InsufficientCapacity, Reason::Reservation);
+            let address = self.shared.books().claim(&token, username, source, now).ok_or(unknown)?;
+            pending.plan = Plan::Reserved { family: Family::of(address.ip()) };
+            let relay = self.insert_relay(address, from);
+            self.pending.insert(from, pending);
+            self.commands.push_back(Command::UnparkRelay { relay, address });
             return Ok(());
         }
-        self.take_quota(&pending.identity.username);
-        if matches!(plan, Plan::Pair { .. }) {
-            self.take_quota(&pending.identity.username);
-        }
+        let admitted =
+            self.shared.books().admit(username, source, plan.places(), plan.sockets(), &self.limits);
+        admitted.map_err(|(code, reason)| Fail::new(code, reason))?;
         self.advance(from, pending, now);
         Ok(())
     }
 
-    /// The owner's answer to [`Command::OpenRelay`]: whether the socket is open.
+    /// The refusal of a draining server: 300 where there is an alternate that the client can reach alike.
+    fn elsewhere(&self, from: &FiveTuple) -> Fail {
+        let alike = |alternate: &&SocketAddr| alternate.is_ipv4() == from.client.0.is_ipv4();
+        let reachable = matches!(from.transport, Transport::Udp | Transport::Tcp);
+        match self.alternates.iter().find(alike).filter(|_| reachable) {
+            Some(alternate) => {
+                Fail { alternate: Some(*alternate), ..Fail::new(ErrorCode::TryAlternate, Reason::Draining) }
+            }
+            None => Fail::new(ErrorCode::InsufficientCapacity, Reason::Draining),
+        }
+    }
+
+    /// The owner's answer to [`Command::OpenRelay`] and [`Command::UnparkRelay`]: whether the socket is open.
     pub fn relay_opened(&mut self, relay: RelayId, opened: bool, now: Instant) {
         let Some(Owner::Pending(tuple)) = self.relay(relay).map(|relay| &relay.owner) else { return };
         let tuple = *tuple;
@@ -143,7 +162,7 @@ impl<R: Rng> Server<R> {
                 // The other half of the pair goes back as well; a later try takes other ports.
                 match (pending.opened.pop(), address) {
                     (Some(even), _) => drop(self.close_relay(even)),
-                    (None, Some(even)) => self.release_port(above(even)),
+                    (None, Some(even)) => self.shared.books().release_port(above(even)),
                     (None, None) => {}
                 }
             }
@@ -171,6 +190,8 @@ impl<R: Rng> Server<R> {
                     let family = if done == 0 { Family::V4 } else { Family::V6 };
                     (family, self.choose(&tuple, family, Parity::Any, tries_left))
                 }
+                // It was the only one.
+                Plan::Reserved { family } => (family, None),
             };
             if let Some(address) = next {
                 let relay = self.insert_relay(address, tuple);
@@ -178,7 +199,7 @@ impl<R: Rng> Server<R> {
                 self.commands.push_back(Command::OpenRelay { relay, address });
                 return;
             }
-            let code = if self.has_family(family) {
+            let code = if self.shared.books().has_family(family) {
                 ErrorCode::InsufficientCapacity
             } else {
                 ErrorCode::AddressFamilyNotSupported
@@ -198,15 +219,17 @@ impl<R: Rng> Server<R> {
             for relay in std::mem::take(&mut pending.opened) {
                 self.close_relay(relay);
             }
-            self.release_quota(&pending.identity.username);
-            if matches!(pending.plan, Plan::Pair { .. }) {
-                self.release_quota(&pending.identity.username);
-            }
+            let mut books = self.shared.books();
+            books.release_user(&pending.identity.username, pending.plan.places());
+            books.release_source(Source::of(tuple.client.0.ip()));
+            drop(books);
             let fail = Fail::new(ErrorCode::InsufficientCapacity, Reason::NoPort);
             return self.fail(pending.transaction, tuple, Some(&pending.identity.signer), fail);
         }
         let token = match pending.plan {
-            Plan::Pair { .. } => pending.opened.pop().map(|odd| self.reserve(odd, &pending.identity, now)),
+            Plan::Pair { .. } => {
+                pending.opened.pop().and_then(|odd| self.reserve(odd, &pending.identity, now))
+            }
             _ => None,
         };
 
@@ -229,15 +252,20 @@ impl<R: Rng> Server<R> {
 
         let username = pending.identity.username.clone();
         let id = pending.transaction.id;
-        let mut allocation = Allocation::new(tuple, pending.identity, id, pending.opened.clone());
+        let mut allocation = Allocation::new(tuple, pending.identity, id, Relays::default());
         allocation.answer = answer.clone().into_boxed_slice();
-        let index = self.allocations.insert(allocation);
-        self.by_tuple.insert(tuple, index);
-        *self.sources.entry(Source::of(tuple.client.0.ip())).or_default() += 1;
-        for relay in pending.opened {
-            if let Some(relay) = self.relays.get_mut(relay.slot()) {
+        let entry = self.allocations.vacant_entry();
+        let index = entry.key();
+        for id in pending.opened.iter().copied() {
+            if let Some(relay) = self.relays.get_mut(id.slot()) {
                 relay.owner = Owner::Allocation(index);
+                self.shared.live().insert(relay.address);
+                allocation.relays.set(Family::of(relay.address.ip()), Some(id));
             }
+        }
+        entry.insert(allocation);
+        self.by_tuple.insert(tuple, index);
+        for relay in pending.opened {
             self.set_until(relay, now + granted);
         }
         self.stats.allocations_created += 1;
@@ -267,7 +295,7 @@ impl<R: Rng> Server<R> {
             return Ok(Plan::Dual);
         }
         let family = requested.unwrap_or(Family::V4);
-        if !self.has_family(family) {
+        if !self.shared.books().has_family(family) {
             return Err(Fail::new(ErrorCode::AddressFamilyNotSupported, Reason::Family(family)));
         }
         Ok(match even {
@@ -277,53 +305,6 @@ impl<R: Rng> Server<R> {
         })
     }
 
-    /// The socket that a RESERVATION-TOKEN stands for.
-    fn reservation(&self, request: &Request, identity: &Identity) -> Result<Option<RelayId>, Fail> {
-        let malformed = || Fail::malformed("RESERVATION-TOKEN");
-        let token = request.fixed::<8>(ATTR_RESERVATION_TOKEN).map_err(|_| malformed())?;
-        let Some(token) = token else { return Ok(None) };
-        let others =
-            [ATTR_EVEN_PORT, stun::attributes::ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_ADDITIONAL_ADDRESS_FAMILY];
-        if others.iter().any(|typ| request.contains(*typ)) {
-            let what = "RESERVATION-TOKEN and EVEN-PORT or an address family";
-            return Err(Fail::new(ErrorCode::BadRequest, Reason::Exclusive(what)));
-        }
-        let relay = self.reservations.get(&token).copied().filter(|relay| {
-            let owner = self.relay(*relay).map(|relay| &relay.owner);
-            matches!(owner, Some(Owner::Reserved { username, .. }) if *username == identity.username)
-        });
-        relay.map(Some).ok_or_else(|| Fail::new(ErrorCode::InsufficientCapacity, Reason::Reservation))
-    }
-
-    /// Quotas: by user name, by source address, then in total.
-    fn check_room(
-        &self,
-        from: FiveTuple,
-        identity: &Identity,
-        plan: Plan,
-        reserved: Option<RelayId>,
-    ) -> Result<(), Fail> {
-        if reserved.is_some() {
-            return Ok(());
-        }
-        let limit = self.limits.allocations_per_credential;
-        let wanted = if matches!(plan, Plan::Pair { .. }) { 2 } else { 1 };
-        if self.used.get(&identity.username).copied().unwrap_or(0) + wanted > limit {
-            return Err(Fail::new(ErrorCode::AllocationQuotaReached, Reason::Quota(limit)));
-        }
-        let limit = self.limits.allocations_per_source;
-        if self.sources.get(&Source::of(from.client.0.ip())).is_some_and(|count| *count >= limit) {
-            return Err(Fail::new(ErrorCode::AllocationQuotaReached, Reason::SourceQuota(limit)));
-        }
-        let total = self.limits.relay_sockets;
-        if self.relays.len() + plan.sockets() > total {
-            return Err(Fail::new(ErrorCode::InsufficientCapacity, Reason::Total(total)));
-        }
-        Ok(())
-    }
-
-    /// A free relayed address. A client on this machine gets a loopback address if there is one, and any
-    /// other client does not: a socket bound to loopback reaches nobody else.
     fn choose(
         &mut self,
         tuple: &FiveTuple,
@@ -331,27 +312,8 @@ impl<R: Rng> Server<R> {
         parity: Parity,
         tries_left: bool,
     ) -> Option<SocketAddr> {
-        if !tries_left {
-            return None;
-        }
-        let local = tuple.client.0.ip().is_loopback();
-        let fits =
-            |ip: &IpAddr, alike: bool| Family::of(*ip) == family && (ip.is_loopback() == local) == alike;
-        for alike in [true, false] {
-            let count = self.pools.iter().filter(|(ip, _)| fits(ip, alike)).count();
-            if count == 0 {
-                continue;
-            }
-            let start = self.rng.random_range(0..count);
-            let mut pools: Vec<_> = self.pools.iter_mut().filter(|(ip, _)| fits(ip, alike)).collect();
-            pools.rotate_left(start);
-            for (ip, pool) in pools {
-                if let Some(port) = pool.take(&mut self.rng, parity) {
-                    return Some(SocketAddr::new(*ip, port));
-                }
-            }
-        }
-        None
+        let client = tuple.client.0.ip();
+        if tries_left { self.shared.books().take_port(client, family, parity, &mut self.rng) } else { None }
     }
 
     fn insert_relay(&mut self, address: SocketAddr, tuple: FiveTuple) -> RelayId {
@@ -363,43 +325,39 @@ impl<R: Rng> Server<R> {
         RelayId { slot: u32::try_from(slot).unwrap_or(u32::MAX), generation }
     }
 
-    /// Makes the second socket of a pair wait for its client.
-    fn reserve(&mut self, relay: RelayId, identity: &Identity, now: Instant) -> [u8; 8] {
+    /// Makes the second socket of a pair wait for its client, who may come to another thread. Here stays a
+    /// timer only.
+    fn reserve(&mut self, relay: RelayId, identity: &Identity, now: Instant) -> Option<[u8; 8]> {
         let mut token = [0; 8];
         self.rng.fill_bytes(&mut token);
-        if let Some(relay) = self.relays.get_mut(relay.slot()) {
-            relay.owner = Owner::Reserved { token, username: identity.username.clone() };
-        }
-        self.reservations.insert(token, relay);
-        self.set_until(relay, now + RESERVATION_LIFETIME);
-        token
-    }
-
-    /// Takes a reserved socket for the client that came with its token.
-    fn unreserve(&mut self, relay: RelayId, tuple: FiveTuple) -> Option<[u8; 8]> {
-        let relay = self.relays.get_mut(relay.slot()).filter(|r| r.generation == relay.generation)?;
-        match std::mem::replace(&mut relay.owner, Owner::Pending(tuple)) {
-            Owner::Reserved { token, .. } => Some(token),
-            _ => None,
-        }
+        let until = now + RESERVATION_LIFETIME;
+        let held = self.relays.get_mut(relay.slot())?;
+        held.owner = Owner::Reserved { token };
+        let address = held.address;
+        self.shared.books().reserve(token, address, identity.username.clone(), until);
+        self.set_until(relay, until);
+        self.commands.push_back(Command::ParkRelay { relay, address });
+        Some(token)
     }
 
     /// Forgets a socket that was never opened: there is nothing to close.
     fn forget(&mut self, relay: RelayId) -> Option<SocketAddr> {
         let relay = self.relays.try_remove(relay.slot())?;
-        self.release_port(relay.address);
+        self.shared.books().release_port(relay.address);
         Some(relay.address)
     }
+}
 
-    fn has_family(&self, family: Family) -> bool {
-        self.pools.iter().any(|(ip, _)| Family::of(*ip) == family)
+/// RESERVATION-TOKEN, if it is there and nothing that it excludes.
+fn reservation_token(request: &Request) -> Result<Option<[u8; 8]>, Fail> {
+    let malformed = || Fail::malformed("RESERVATION-TOKEN");
+    let token = request.fixed::<8>(ATTR_RESERVATION_TOKEN).map_err(|_| malformed())?;
+    let others = [ATTR_EVEN_PORT, ATTR_REQUESTED_ADDRESS_FAMILY, ATTR_ADDITIONAL_ADDRESS_FAMILY];
+    if token.is_some() && others.iter().any(|typ| request.contains(*typ)) {
+        let what = "RESERVATION-TOKEN and EVEN-PORT or an address family";
+        return Err(Fail::new(ErrorCode::BadRequest, Reason::Exclusive(what)));
     }
-
-    fn release_port(&mut self, address: SocketAddr) {
-        if let Some((_, pool)) = self.pools.iter_mut().find(|(ip, _)| *ip == address.ip()) {
-            pool.release(address.port());
-        }
-    }
+    Ok(token)
 }
 
 /// The address with the next port. The port is even, so there is a next one.

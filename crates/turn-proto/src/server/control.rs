@@ -9,11 +9,11 @@ use stun::attributes::{
 };
 
 use super::{CloseReason, Fail, Server};
-use crate::allocation::ChannelError;
+use crate::allocation::{ChannelError, Relays};
 use crate::auth::Identity;
 use crate::error::{ErrorCode, Reason};
 use crate::message::{Request, Response};
-use crate::types::{Family, FiveTuple, RelayId};
+use crate::types::{Family, FiveTuple};
 
 /// Lifetime of an allocation whose client asks for none or for less (RFC 8656, section 7.2).
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
@@ -40,7 +40,7 @@ impl<R: Rng> Server<R> {
             return Err(Fail::new(ErrorCode::PeerAddressFamilyMismatch, Reason::PeerFamily(family)));
         }
         let granted = if asked == Some(Duration::ZERO) {
-            for relay in relays {
+            for relay in relays.iter() {
                 self.end_relay(relay, CloseReason::Deleted);
             }
             Duration::ZERO
@@ -50,7 +50,7 @@ impl<R: Rng> Server<R> {
             if let Some(allocation) = self.allocations.get_mut(index) {
                 allocation.identity.secret = identity.secret;
             }
-            for relay in relays {
+            for relay in relays.iter() {
                 self.set_until(relay, now + granted);
             }
             granted
@@ -107,7 +107,7 @@ impl<R: Rng> Server<R> {
         self.judge_peer(from, peer.ip())?;
         // A channel is bound to a port, so a forbidden port can be told here already.
         let refused = |refusal| Fail::new(ErrorCode::Forbidden, Reason::Peer(refusal));
-        self.policy.send(peer).map_err(refused)?;
+        self.policy.send(peer, self.shared.live()).map_err(refused)?;
 
         let limit = self.limits.channels;
         let Some(allocation) = self.allocations.get_mut(index) else { return Err(no_allocation()) };
@@ -153,10 +153,12 @@ impl<R: Rng> Server<R> {
     fn judge_peer(&self, from: &FiveTuple, ip: IpAddr) -> Result<(), Fail> {
         let family = Family::of(ip);
         let mapped = matches!(ip, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
-        if mapped || self.relay_towards(from, family).is_none() {
+        let relay = self.allocation(from).and_then(|allocation| allocation.relays.of(family));
+        if mapped || relay.is_none() {
             return Err(Fail::new(ErrorCode::PeerAddressFamilyMismatch, Reason::PeerFamily(family)));
         }
-        self.policy.permission(ip).map_err(|refusal| Fail::new(ErrorCode::Forbidden, Reason::Peer(refusal)))
+        let refused = |refusal| Fail::new(ErrorCode::Forbidden, Reason::Peer(refusal));
+        self.policy.permission(ip, self.shared.live()).map_err(refused)
     }
 
     fn permit(&mut self, index: usize, ips: &[IpAddr], now: Instant) -> Result<(), Fail> {
@@ -167,12 +169,14 @@ impl<R: Rng> Server<R> {
     }
 
     /// The allocation's relay sockets: all, or those of one family.
-    fn relays_of(&self, index: usize, family: Option<Family>) -> Vec<RelayId> {
-        let Some(allocation) = self.allocations.get(index) else { return Vec::new() };
-        let wanted = |id: &RelayId| {
-            self.relay(*id).is_some_and(|r| family.is_none_or(|f| Family::of(r.address.ip()) == f))
-        };
-        allocation.relays.iter().copied().filter(wanted).collect()
+    fn relays_of(&self, index: usize, family: Option<Family>) -> Relays {
+        let mut relays = self.allocations.get(index).map(|allocation| allocation.relays).unwrap_or_default();
+        match family {
+            Some(Family::V4) => relays.set(Family::V6, None),
+            Some(Family::V6) => relays.set(Family::V4, None),
+            None => {}
+        }
+        relays
     }
 }
 

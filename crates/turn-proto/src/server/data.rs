@@ -8,8 +8,9 @@ use std::time::Instant;
 use rand::Rng;
 
 use super::{Owner, Server};
-use crate::types::{Family, FiveTuple, PeerAddr, RelayId};
-use crate::wire::{self, Header};
+use crate::allocation::Relays;
+use crate::types::{Family, FiveTuple, Icmp, PeerAddr, RelayId};
+use crate::wire::{self, Header, Send};
 
 /// A datagram that goes to a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct ToPeer {
     pub peer: PeerAddr,
     /// The payload's place in the message that was handed in.
     pub payload: Range<usize>,
+    /// Send it with the DF bit set (DONT-FRAGMENT, RFC 8656, section 11.3).
+    pub dont_fragment: bool,
 }
 
 /// A peer's datagram that goes to a client.
@@ -61,7 +64,7 @@ impl<R: Rng> Server<R> {
             return None;
         }
         // Of the service's own addresses, what cannot be sent to cannot send either.
-        if let Err(refusal) = self.policy.send(peer) {
+        if let Err(refusal) = self.policy.send(peer, self.shared.live()) {
             self.refused_peer(refusal);
             return None;
         }
@@ -84,44 +87,55 @@ impl<R: Rng> Server<R> {
         from: &FiveTuple,
         now: Instant,
     ) -> Option<ToPeer> {
-        let peer = self.allocation(from).and_then(|allocation| allocation.channel_peer(number, now));
-        let Some(peer) = peer else {
+        let way = self.allocation(from).and_then(|allocation| {
+            let peer = allocation.channel_peer(number, now)?;
+            Some((peer, allocation.relays))
+        });
+        let Some((peer, relays)) = way else {
             self.stats.dropped_from_client += 1;
             return None;
         };
-        self.release(peer, payload, from)
+        self.release(Send { peer, payload, dont_fragment: false }, relays)
     }
 
     pub(super) fn send_indication(&mut self, bytes: &[u8], from: &FiveTuple, now: Instant) -> Option<ToPeer> {
-        let Some((peer, payload)) = wire::send_indication(bytes) else {
+        let Some(send) = wire::send_indication(bytes) else {
             self.stats.ignored += 1;
             return None;
         };
-        if !self.allocation(from).is_some_and(|allocation| allocation.is_permitted(peer.ip(), now)) {
+        let allocation = self.allocation(from).filter(|a| a.is_permitted(send.peer.ip(), now));
+        let Some(relays) = allocation.map(|allocation| allocation.relays) else {
             self.stats.dropped_from_client += 1;
             return None;
+        };
+        self.release(send, relays)
+    }
+
+    /// An ICMP error that came back for a datagram that `relay` sent to `peer`. The client hears of it if it still
+    /// has a permission for the peer (RFC 8656, section 11.5).
+    pub fn handle_icmp(&mut self, relay: RelayId, peer: PeerAddr, icmp: Icmp, now: Instant) {
+        let Some(Owner::Allocation(index)) = self.relay(relay).map(|relay| &relay.owner) else { return };
+        let Some(allocation) = self.allocations.get(*index) else { return };
+        let PeerAddr(peer) = peer;
+        if !icmp.is_reported(Family::of(peer.ip())) || !allocation.is_permitted(peer.ip(), now) {
+            return;
         }
-        self.release(peer, payload, from)
+        let to = allocation.tuple;
+        let mut id = [0; 12];
+        self.rng.fill_bytes(&mut id);
+        self.send(to, wire::icmp_indication(peer, icmp, &id));
     }
 
     /// The last check before a datagram leaves: the filter again, now with the port.
-    fn release(&mut self, peer: SocketAddr, payload: Range<usize>, from: &FiveTuple) -> Option<ToPeer> {
-        if let Err(refusal) = self.policy.send(peer) {
+    fn release(&mut self, send: Send, relays: Relays) -> Option<ToPeer> {
+        let Send { peer, payload, dont_fragment } = send;
+        if let Err(refusal) = self.policy.send(peer, self.shared.live()) {
             self.refused_peer(refusal);
             return None;
         }
-        let relay = self.relay_towards(from, Family::of(peer.ip()))?;
+        let relay = relays.of(Family::of(peer.ip()))?;
         self.stats.to_peer_packets += 1;
         self.stats.to_peer_bytes += payload.len() as u64;
-        Some(ToPeer { relay, peer: PeerAddr(peer), payload })
-    }
-
-    /// The allocation's relay socket of a family.
-    pub(super) fn relay_towards(&self, from: &FiveTuple, family: Family) -> Option<RelayId> {
-        let relays = &self.allocation(from)?.relays;
-        relays
-            .iter()
-            .copied()
-            .find(|id| self.relay(*id).is_some_and(|relay| Family::of(relay.address.ip()) == family))
+        Some(ToPeer { relay, peer: PeerAddr(peer), payload, dont_fragment })
     }
 }

@@ -18,8 +18,8 @@ use stun::error_code::ErrorCodeAttribute;
 use stun::message::*;
 use stun::xoraddr::XorMappedAddress;
 use turn_proto::{
-    CHANNEL_NUMBERS, ClientAddr, Command, Config, FiveTuple, Limits, OwnPorts, PeerAddr, PeerPolicy, RelayId,
-    Server, ToPeer, Transport,
+    CHANNEL_NUMBERS, ClientAddr, Command, Config, FiveTuple, Limits, PeerAddr, PeerPolicy, RelayId, Server,
+    Shared, ToPeer, Transport,
 };
 
 pub(crate) const REALM: &str = "example.org";
@@ -50,14 +50,13 @@ pub(crate) fn config() -> Config {
     Config {
         realm: REALM.into(),
         secrets: vec![TurnSecret::new(SECRET.into())],
+        users: Vec::new(),
         grace: Duration::from_secs(24 * 3600),
         relay_addresses: vec![RELAY_IP.parse().expect("ip")],
         relay_ports: 50_000..=50_099,
         channel_numbers: CHANNEL_NUMBERS,
-        policy: PeerPolicy {
-            own: vec![OwnPorts { ip: RELAY_IP.parse().expect("ip"), ports: 50_000..=50_099 }],
-            ..PeerPolicy::default()
-        },
+        policy: PeerPolicy::default(),
+        alternates: Vec::new(),
         limits: Limits::default(),
     }
 }
@@ -172,6 +171,10 @@ pub(crate) struct World {
     pub(crate) now: Instant,
     pub(crate) opened: Vec<(RelayId, SocketAddr)>,
     pub(crate) closed: Vec<RelayId>,
+    /// Sockets that wait for the client of a reservation.
+    pub(crate) parked: Vec<SocketAddr>,
+    /// Connections without an allocation.
+    pub(crate) idle: Vec<FiveTuple>,
     /// Ports that other programs hold.
     pub(crate) taken: Vec<u16>,
 }
@@ -184,7 +187,23 @@ impl World {
     pub(crate) fn with(config: Config) -> Self {
         let now = Instant::now();
         let server = Server::new(config, StdRng::seed_from_u64(7), now, START).expect("valid settings");
-        Self { server, now, opened: Vec::new(), closed: Vec::new(), taken: Vec::new() }
+        Self::around(server, now)
+    }
+
+    /// Two threads of one relay.
+    pub(crate) fn pair(config: Config) -> [Self; 2] {
+        let now = Instant::now();
+        let shared = Shared::new(&config, &mut StdRng::seed_from_u64(6), now).expect("valid settings");
+        [7, 8].map(|seed| {
+            let rng = StdRng::seed_from_u64(seed);
+            let server = Server::with_shared(config.clone(), &shared, rng, now, START);
+            Self::around(server.expect("valid settings"), now)
+        })
+    }
+
+    fn around(server: Server<StdRng>, now: Instant) -> Self {
+        let (opened, closed, taken) = (Vec::new(), Vec::new(), Vec::new());
+        Self { server, now, opened, closed, taken, parked: Vec::new(), idle: Vec::new() }
     }
 
     pub(crate) fn pass(&mut self, seconds: u64) {
@@ -210,6 +229,24 @@ impl World {
                     self.opened.remove(open);
                     self.closed.push(relay);
                 }
+                Command::ParkRelay { relay, address } => {
+                    let open = self.opened.iter().position(|it| *it == (relay, address)).expect("was open");
+                    self.opened.remove(open);
+                    self.parked.push(address);
+                }
+                Command::UnparkRelay { relay, address } => {
+                    let parked = self.parked.iter().position(|at| *at == address);
+                    if let Some(parked) = parked {
+                        self.parked.remove(parked);
+                        self.opened.push((relay, address));
+                    }
+                    self.server.relay_opened(relay, parked.is_some(), self.now);
+                }
+                Command::CloseParked { address } => {
+                    let parked = self.parked.iter().position(|at| *at == address).expect("was parked");
+                    self.parked.remove(parked);
+                }
+                Command::Idle { client } => self.idle.push(client),
             }
         }
         sent

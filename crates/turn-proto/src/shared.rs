@@ -1,0 +1,304 @@
+//! What all servers of one relay share, when each thread has a server of its own.
+//!
+//! The books (ports, quotas, reservations) are behind a lock that is taken when an allocation is made or ends,
+//! never for a packet. What packets need (which relayed addresses live, how often a source was challenged) is
+//! atomic.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use rand::{Rng, RngExt as _};
+
+use crate::config::{Config, ConfigError, Limits};
+use crate::error::{ErrorCode, Reason};
+use crate::limit::{ChallengeLimit, Source};
+use crate::ports::{Parity, PortPool};
+use crate::types::Family;
+
+/// The common part of the servers of one relay: nonce key, relay ports, quotas, reservations, and the set of live
+/// relayed addresses. A clone is another handle of the same.
+#[derive(Clone)]
+pub struct Shared(Arc<Inner>);
+
+struct Inner {
+    epoch: Instant,
+    nonce_key: [u8; 32],
+    challenges: ChallengeLimit,
+    live: LiveRelays,
+    books: Mutex<Books>,
+}
+
+impl Shared {
+    /// The common part of servers with these settings. Relay addresses, ports and the limit of challenges are
+    /// taken from here; everything else is each server's own.
+    ///
+    /// # Errors
+    /// A setting is wrong.
+    pub fn new(config: &Config, rng: &mut impl Rng, now: Instant) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let pool = |ip: &IpAddr| (*ip, PortPool::new(&config.relay_ports));
+        let mut nonce_key = [0; 32];
+        rng.fill_bytes(&mut nonce_key);
+        Ok(Self(Arc::new(Inner {
+            epoch: now,
+            nonce_key,
+            challenges: ChallengeLimit::new(config.limits.challenges_per_second, rng),
+            live: LiveRelays::new(&config.relay_addresses),
+            books: Mutex::new(Books {
+                pools: config.relay_addresses.iter().map(pool).collect(),
+                taken: 0,
+                used: HashMap::new(),
+                sources: HashMap::new(),
+                reservations: HashMap::new(),
+            }),
+        })))
+    }
+
+    pub(crate) fn epoch(&self) -> Instant {
+        self.0.epoch
+    }
+
+    pub(crate) fn nonce_key(&self) -> &[u8; 32] {
+        &self.0.nonce_key
+    }
+
+    pub(crate) fn challenges(&self) -> &ChallengeLimit {
+        &self.0.challenges
+    }
+
+    pub(crate) fn live(&self) -> &LiveRelays {
+        &self.0.live
+    }
+
+    /// A thread that failed while it held the books left them whole: each change is one step.
+    pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
+        self.0.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shared(..)")
+    }
+}
+
+/// A port that waits for whoever brings its token.
+struct Reservation {
+    address: SocketAddr,
+    username: Arc<str>,
+    until: Instant,
+}
+
+/// Ports, quotas and reservations. Every count here is bounded by the limits of [`Config`].
+pub(crate) struct Books {
+    pools: Vec<(IpAddr, PortPool)>,
+    /// Ports that are taken, each by a socket that is open or about to be.
+    taken: usize,
+    /// Allocations, pending ones and reservations by user name.
+    used: HashMap<Arc<str>, usize>,
+    /// Allocations and pending ones by source address.
+    sources: HashMap<Source, usize>,
+    reservations: HashMap<[u8; 8], Reservation>,
+}
+
+impl Books {
+    /// Takes `places` in the quota of a user and one in that of a source; `sockets` must have room in the total.
+    pub(crate) fn admit(
+        &mut self,
+        username: &Arc<str>,
+        source: Source,
+        places: usize,
+        sockets: usize,
+        limits: &Limits,
+    ) -> Result<(), (ErrorCode, Reason)> {
+        let limit = limits.allocations_per_credential;
+        if self.used.get(username).copied().unwrap_or(0) + places > limit {
+            return Err((ErrorCode::AllocationQuotaReached, Reason::Quota(limit)));
+        }
+        let limit = limits.allocations_per_source;
+        if self.sources.get(&source).is_some_and(|count| *count >= limit) {
+            return Err((ErrorCode::AllocationQuotaReached, Reason::SourceQuota(limit)));
+        }
+        let total = limits.relay_sockets;
+        if self.taken + sockets > total {
+            return Err((ErrorCode::InsufficientCapacity, Reason::Total(total)));
+        }
+        *self.used.entry(username.clone()).or_default() += places;
+        *self.sources.entry(source).or_default() += 1;
+        Ok(())
+    }
+
+    /// Gives places in the quota of a user back.
+    pub(crate) fn release_user(&mut self, username: &Arc<str>, places: usize) {
+        if let Some(count) = self.used.get_mut(username) {
+            *count = count.saturating_sub(places);
+            if *count == 0 {
+                self.used.remove(username);
+            }
+        }
+    }
+
+    /// Gives a place in the quota of a source back.
+    pub(crate) fn release_source(&mut self, source: Source) {
+        if let Some(count) = self.sources.get_mut(&source) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.sources.remove(&source);
+            }
+        }
+    }
+
+    /// Takes a free port (with [`Parity::EvenPair`] also the next one). A client on this machine gets a loopback
+    /// address if there is one, and any other client does not: a socket bound to loopback reaches nobody else.
+    pub(crate) fn take_port(
+        &mut self,
+        client: IpAddr,
+        family: Family,
+        parity: Parity,
+        rng: &mut impl Rng,
+    ) -> Option<SocketAddr> {
+        let local = client.is_loopback();
+        let fits =
+            |ip: &IpAddr, alike: bool| Family::of(*ip) == family && (ip.is_loopback() == local) == alike;
+        for alike in [true, false] {
+            let count = self.pools.iter().filter(|(ip, _)| fits(ip, alike)).count();
+            if count == 0 {
+                continue;
+            }
+            let start = rng.random_range(0..count);
+            let mut pools: Vec<_> = self.pools.iter_mut().filter(|(ip, _)| fits(ip, alike)).collect();
+            pools.rotate_left(start);
+            for (ip, pool) in pools {
+                if let Some(port) = pool.take(rng, parity) {
+                    self.taken += if parity == Parity::EvenPair { 2 } else { 1 };
+                    return Some(SocketAddr::new(*ip, port));
+                }
+            }
+        }
+        None
+    }
+
+    /// Gives a port back.
+    pub(crate) fn release_port(&mut self, address: SocketAddr) {
+        if let Some((_, pool)) = self.pools.iter_mut().find(|(ip, _)| *ip == address.ip())
+            && pool.release(address.port())
+        {
+            self.taken = self.taken.saturating_sub(1);
+        }
+    }
+
+    pub(crate) fn has_family(&self, family: Family) -> bool {
+        self.pools.iter().any(|(ip, _)| Family::of(*ip) == family)
+    }
+
+    /// Writes a reservation down. Its port and its place in the user's quota are taken already.
+    pub(crate) fn reserve(
+        &mut self,
+        token: [u8; 8],
+        address: SocketAddr,
+        username: Arc<str>,
+        until: Instant,
+    ) {
+        self.reservations.insert(token, Reservation { address, username, until });
+    }
+
+    /// Takes a reservation for the user that it was made for; its place in the user's quota becomes the
+    /// allocation's.
+    pub(crate) fn claim(
+        &mut self,
+        token: &[u8; 8],
+        username: &Arc<str>,
+        source: Source,
+        now: Instant,
+    ) -> Option<SocketAddr> {
+        let reservation = self.reservations.get(token)?;
+        if reservation.username != *username || reservation.until <= now {
+            return None;
+        }
+        let address = reservation.address;
+        self.reservations.remove(token);
+        *self.sources.entry(source).or_default() += 1;
+        Some(address)
+    }
+
+    /// Ends a reservation that nobody has claimed, and gives back what it held.
+    pub(crate) fn lapse(&mut self, token: &[u8; 8]) -> Option<SocketAddr> {
+        let reservation = self.reservations.remove(token)?;
+        self.release_user(&reservation.username, 1);
+        self.release_port(reservation.address);
+        Some(reservation.address)
+    }
+}
+
+/// Words of a bitmap of all ports.
+const WORDS: usize = 65_536 / 64;
+
+/// Which relayed addresses belong to a live allocation: one bit per port of each relay address. Two clients may
+/// meet relay to relay, and without this set every other UDP socket in the relay port range would be reachable
+/// as well. Written when an allocation is made or ends, read for each datagram to an own address.
+#[derive(Debug)]
+pub(crate) struct LiveRelays(Vec<(IpAddr, Box<[AtomicU64]>)>);
+
+impl LiveRelays {
+    pub(crate) fn new(addresses: &[IpAddr]) -> Self {
+        Self(addresses.iter().map(|ip| (*ip, (0..WORDS).map(|_| AtomicU64::new(0)).collect())).collect())
+    }
+
+    /// Whether the address is a relay address, whatever its port.
+    pub(crate) fn is_relay(&self, ip: IpAddr) -> bool {
+        self.0.iter().any(|(relay, _)| *relay == ip)
+    }
+
+    pub(crate) fn contains(&self, address: SocketAddr) -> bool {
+        let (index, bit) = place(address.port());
+        self.word(address.ip(), index).is_some_and(|word| word.load(Ordering::Relaxed) & bit != 0)
+    }
+
+    pub(crate) fn insert(&self, address: SocketAddr) {
+        let (index, bit) = place(address.port());
+        if let Some(word) = self.word(address.ip(), index) {
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn remove(&self, address: SocketAddr) {
+        let (index, bit) = place(address.port());
+        if let Some(word) = self.word(address.ip(), index) {
+            word.fetch_and(!bit, Ordering::Relaxed);
+        }
+    }
+
+    fn word(&self, ip: IpAddr, index: usize) -> Option<&AtomicU64> {
+        self.0.iter().find(|(relay, _)| *relay == ip)?.1.get(index)
+    }
+}
+
+fn place(port: u16) -> (usize, u64) {
+    (usize::from(port) / 64, 1 << (port % 64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relayed_address_is_live_from_insert_to_remove_and_no_other_is() {
+        let ips: [IpAddr; 2] = ["203.0.113.9", "2400::9"].map(|ip| ip.parse().expect("ip"));
+        let live = LiveRelays::new(&ips);
+        let at = |ip: usize, port| SocketAddr::new(ips[ip], port);
+        for port in [0, 1, 63, 64, 50_000, 65_535] {
+            live.insert(at(0, port));
+            assert!(live.contains(at(0, port)));
+            assert!(!live.contains(at(1, port)), "another address");
+            assert!(!live.contains(at(0, port ^ 2)), "another port");
+            live.remove(at(0, port));
+            assert!(!live.contains(at(0, port)));
+        }
+        live.insert("1.2.3.4:9".parse().expect("address"));
+        assert!(!live.contains("1.2.3.4:9".parse().expect("address")), "not a relay address");
+        assert!(live.is_relay(ips[1]) && !live.is_relay("1.2.3.4".parse().expect("ip")));
+    }
+}
