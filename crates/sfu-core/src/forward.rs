@@ -76,7 +76,7 @@ impl Publisher {
                 let Some(subscriber) = cx.subscribers.get_mut(subscriber) else { continue };
                 let mut out =
                     Outlet { sink: &mut *cx.sink, writer: &mut *cx.writer, clock: cx.clock, now: cx.now };
-                subscription.forward(media, &mut subscriber.transport, &mut out);
+                subscription.forward(media, &mut subscriber.link, &mut out);
             }
         }
         for (encoding, index) in encodings.iter_mut().zip(0u8..) {
@@ -125,6 +125,6 @@ pub(crate) fn start<S: Sink>(
         let format = formats.iter().find(|format| format.payload_type == packet.payload_type);
         let Some(format) = format else { continue };
         let media = Media::new(packet, seq, source, *format, ids, clock_offset);
-        subscription.forward(&media, &mut subscriber.transport, &mut out);
+        subscription.forward(&media, &mut subscriber.link, &mut out);
     }
 }

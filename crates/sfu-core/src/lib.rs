@@ -30,6 +30,7 @@ mod forward;
 mod ids;
 mod keyframe;
 mod layers;
+mod link;
 mod nack;
 mod placement;
 mod publisher;

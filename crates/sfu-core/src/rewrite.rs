@@ -117,21 +117,8 @@ pub(crate) fn write<'a>(
         ssrc: dress.ssrc,
         padded: media.packet.padded,
     };
+    begin(writer, &header, media.long, dress, clock, now);
     let ids = &dress.ids;
-    let high = Extension::ALL.iter().any(|&extension| ids.id(extension).is_some_and(|id| id > 14));
-    writer.start(&header, media.long || high);
-    if let (Some(id), Some(mid)) = (ids.id(Extension::Mid), &dress.mid) {
-        writer.element(id, mid.as_bytes());
-    }
-    if !dress.repeatable {
-        if let Some(id) = ids.id(Extension::AbsSendTime) {
-            let [_, time @ ..] = clock.abs_send_time(now).to_be_bytes();
-            writer.element(id, &time);
-        }
-        if let (Some(id), Some(number)) = (ids.id(Extension::TransportCc), dress.transport) {
-            writer.element(id, &number.to_be_bytes());
-        }
-    }
     for (extension, value) in PASSED.iter().zip(&media.passed) {
         let (Some(id), Some(value)) = (ids.id(*extension), value) else { continue };
         match &media.capture {
@@ -154,4 +141,39 @@ pub(crate) fn write<'a>(
     writer.append(start);
     picture.rewrite(writer.tail_mut(start.len()), mapped.picture_offset, mapped.tl0_offset);
     rest
+}
+
+/// Writes the header of a packet that is nothing but padding.
+pub(crate) fn write_padding(writer: &mut HeaderWriter, dress: &Dress, clock: &WallClock, now: Instant) {
+    let Dress { payload_type, sequence, ssrc, .. } = *dress;
+    let header = Header { marker: false, payload_type, sequence, timestamp: 0, ssrc, padded: true };
+    begin(writer, &header, false, dress, clock, now);
+    writer.finish();
+}
+
+/// Starts a packet with the extensions that are of this hop.
+fn begin(
+    writer: &mut HeaderWriter,
+    header: &Header,
+    long: bool,
+    dress: &Dress,
+    clock: &WallClock,
+    now: Instant,
+) {
+    let ids = &dress.ids;
+    let high = Extension::ALL.iter().any(|&extension| ids.id(extension).is_some_and(|id| id > 14));
+    writer.start(header, long || high);
+    if let (Some(id), Some(mid)) = (ids.id(Extension::Mid), &dress.mid) {
+        writer.element(id, mid.as_bytes());
+    }
+    if dress.repeatable {
+        return;
+    }
+    if let Some(id) = ids.id(Extension::AbsSendTime) {
+        let [_, time @ ..] = clock.abs_send_time(now).to_be_bytes();
+        writer.element(id, &time);
+    }
+    if let (Some(id), Some(number)) = (ids.id(Extension::TransportCc), dress.transport) {
+        writer.element(id, &number.to_be_bytes());
+    }
 }

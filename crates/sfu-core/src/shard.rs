@@ -16,7 +16,7 @@ use crate::sink::{Relayed, Sink};
 use crate::slots::Slots;
 use crate::stats::{PublisherStats, SubscriberStats, SubscriptionStats, Totals};
 use crate::subscriber::{Place, Reports, Subscriber, answer_nack, subscription_stats};
-use crate::subscription::Subscription;
+use crate::subscription::{Outlet, Subscription};
 use crate::timers::{Owner, Timers};
 
 /// Most publishers of one shard.
@@ -296,7 +296,7 @@ impl Shard {
             match packet {
                 RtcpPacket::SenderReport { blocks, .. } | RtcpPacket::ReceiverReport { blocks, .. } => {
                     for block in blocks.iter() {
-                        subscriber.take_block(&block, &mut self.publishers, now_compact);
+                        subscriber.take_block(&block, &mut self.publishers, now_compact, now);
                     }
                 }
                 RtcpPacket::Nack { media_ssrc, missing } => {
@@ -311,14 +311,13 @@ impl Shard {
                 RtcpPacket::Fir(streams) => {
                     streams.iter().for_each(|ssrc| self.keyframe_asked(id, ssrc, now))
                 }
-                RtcpPacket::Remb { bitrate } => subscriber.take_remb(bitrate),
+                RtcpPacket::Remb { bitrate } => subscriber.take_remb(bitrate, now),
+                RtcpPacket::TransportFeedback { body } => subscriber.take_feedback(body, now),
                 RtcpPacket::ReceiverReferenceTime { ssrc, ntp } => subscriber.take_reference(ssrc, ntp, now),
-                RtcpPacket::SourceDescription
-                | RtcpPacket::Bye(_)
-                | RtcpPacket::TransportFeedback { .. }
-                | RtcpPacket::Other => {}
+                RtcpPacket::SourceDescription | RtcpPacket::Bye(_) | RtcpPacket::Other => {}
             }
         }
+        self.arm_subscriber(id);
     }
 
     /// Takes in what the shard of a remote publisher handed to [`Sink::relayed`]. Viewers get a packet with the
@@ -410,6 +409,9 @@ impl Shard {
                             &self.publishers,
                             &mut Reports { sink: &mut *sink, rtcp, clock, now, ssrc },
                         );
+                        let writer = &mut self.writer;
+                        let mut out = Outlet { sink: &mut *sink, writer, clock, now };
+                        subscriber.probe(&mut self.publishers, &mut out);
                         let due = subscriber.due().map(|due| due.max(now + LEAST_STEP));
                         self.timers.arm(owner, &mut subscriber.deadline, due);
                     }

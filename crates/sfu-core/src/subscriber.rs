@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use crate::cc::Controller;
 use crate::clock::{ClockMapping, WallClock, compact, compact_duration};
 use crate::config::SubscriberConfig;
 use crate::extension::Extensions;
 use crate::ids::{Peer, PublisherId, Room, SubscriberId, SubscriptionId};
+use crate::link::Link;
 use crate::publisher::{Context, Publisher};
 use crate::rewrite::Media;
 use crate::rtcp::{NackList, ReportBlock, SenderInfo};
@@ -13,7 +15,7 @@ use crate::rtcp_write;
 use crate::rtp::RtpPacket;
 use crate::sink::Sink;
 use crate::slots::Slots;
-use crate::stats::SubscriberStats;
+use crate::stats::{SubscriberStats, SubscriptionStats};
 use crate::subscription::{Outlet, Subscription};
 use crate::timers::Deadline;
 use crate::track::Track;
@@ -58,10 +60,11 @@ pub(crate) struct Subscriber {
     reduced_size: bool,
     /// By [`SubscriptionId::index`]; places are used again.
     places: Vec<(u16, Option<Place>)>,
-    /// The last transport-wide sequence number.
-    pub(crate) transport: u16,
+    pub(crate) link: Link,
     pub(crate) round_trip: Option<Duration>,
     remb: Option<u64>,
+    /// What its line carried when the tracks were last shared out.
+    bandwidth: Option<u64>,
     /// Who asked for its delay, the compact time it gave, and when.
     reference: Option<(u32, u32, Instant)>,
     report_due: Instant,
@@ -78,9 +81,10 @@ impl Subscriber {
             ids: config.extensions,
             reduced_size: config.reduced_size,
             places: Vec::new(),
-            transport: 0,
+            link: Link::default(),
             round_trip: None,
             remb: None,
+            bandwidth: None,
             reference: None,
             report_due: now + spread,
             deadline: Deadline::default(),
@@ -138,7 +142,8 @@ impl Subscriber {
     }
 
     pub(crate) fn due(&self) -> Option<Instant> {
-        Some(self.report_due)
+        let probe = self.link.controller().and_then(Controller::poll_timeout);
+        Some(probe.map_or(self.report_due, |probe| probe.min(self.report_due)))
     }
 
     /// Takes a report block about one of its streams.
@@ -147,6 +152,7 @@ impl Subscriber {
         block: &ReportBlock,
         publishers: &mut Slots<Publisher>,
         now_compact: u32,
+        now: Instant,
     ) {
         let Some(place) = self.by_ssrc(block.ssrc) else { return };
         if block.last_report != 0 {
@@ -160,6 +166,10 @@ impl Subscriber {
             return;
         }
         let clock_rate = track.first().map_or(90_000, |format| format.clock_rate);
+        if block.fraction_lost > 0 || subscription.rtx_ssrc.is_some() {
+            // Sound alone, without loss, says little of what the line carries.
+            self.link.update(|controller| controller.on_loss(block.fraction_lost, now));
+        }
         subscription.reported();
         subscription.stats.fraction_lost = f32::from(block.fraction_lost) / 256.0;
         subscription.stats.lost = block.lost.max(0).unsigned_abs();
@@ -167,8 +177,28 @@ impl Subscriber {
             Duration::from_micros(u64::from(block.jitter) * 1_000_000 / u64::from(clock_rate.max(1)));
     }
 
-    pub(crate) fn take_remb(&mut self, bitrate: u64) {
+    pub(crate) fn take_remb(&mut self, bitrate: u64, now: Instant) {
         self.remb = Some(bitrate);
+        self.link.update(|controller| controller.on_remb(bitrate, now));
+    }
+
+    pub(crate) fn take_feedback(&mut self, body: &[u8], now: Instant) {
+        self.link.take_feedback(body, self.round_trip, now);
+    }
+
+    /// Sends the padding of a probe, where one is made.
+    pub(crate) fn probe<S: Sink>(&mut self, publishers: &mut Slots<Publisher>, out: &mut Outlet<'_, S>) {
+        let count = self.link.paddings(out.now);
+        if count == 0 {
+            return;
+        }
+        for index in 0..self.places.len() {
+            let Some(place) = self.places.get(index).and_then(|(_, place)| *place) else { continue };
+            let Some((_, subscription)) = find(publishers, &place) else { continue };
+            if (0..count).all(|_| subscription.pad(&mut self.link, out)) {
+                return;
+            }
+        }
     }
 
     pub(crate) fn take_reference(&mut self, ssrc: u32, ntp: u64, now: Instant) {
@@ -181,6 +211,7 @@ impl Subscriber {
             return;
         }
         self.report_due = out.now + REPORT_INTERVAL;
+        self.link.update(|controller| controller.on_tick(out.now));
         out.rtcp.clear();
         let ntp = out.clock.ntp(out.now);
         for place in self.places() {
@@ -206,19 +237,20 @@ impl Subscriber {
     }
 
     pub(crate) fn stats(&self, publishers: &Slots<Publisher>) -> SubscriberStats {
-        let subscription = |place: Place| {
-            let publisher = publishers.get((place.publisher.index, place.publisher.generation))?;
-            let subscription =
-                publisher.tracks.get(usize::from(place.track))?.subscriptions.get(place.key)?;
-            let encoding = subscription.map.source().map(|source| source.encoding);
-            Some(crate::stats::SubscriptionStats { encoding, ..subscription.stats })
-        };
         SubscriberStats {
-            subscriptions: self.places().filter_map(subscription).collect(),
+            subscriptions: self.places().filter_map(|place| subscription_stats(publishers, &place)).collect(),
             round_trip: self.round_trip,
             remb: self.remb,
         }
     }
+}
+
+/// Numbers of the subscription at `place`.
+pub(crate) fn subscription_stats(publishers: &Slots<Publisher>, place: &Place) -> Option<SubscriptionStats> {
+    let publisher = publishers.get((place.publisher.index, place.publisher.generation))?;
+    let subscription = publisher.tracks.get(usize::from(place.track))?.subscriptions.get(place.key)?;
+    let encoding = subscription.map.source().map(|source| source.encoding);
+    Some(SubscriptionStats { encoding, ..subscription.stats })
 }
 
 fn find<'a>(
@@ -280,7 +312,7 @@ pub(crate) fn answer_nack<S: Sink>(
         };
         let mapped = original.mapped(seq, packet.timestamp);
         let media = Media::new(packet, original.seq, original.source, *format, &publisher.ids, clock_offset);
-        subscription.repeat(&media, &mapped, round_trip, &mut subscriber.transport, &mut out);
+        subscription.repeat(&media, &mapped, round_trip, &mut subscriber.link, &mut out);
     }
     cx.totals.nacks_unanswered += subscription.stats.unanswered - before.unanswered;
     cx.totals.retransmitted += subscription.stats.retransmitted - before.retransmitted;

@@ -7,7 +7,8 @@ use crate::clock::WallClock;
 use crate::config::{Format, SubscriptionConfig};
 use crate::extension::{Extension, Extensions};
 use crate::ids::{Mid, Peer, Rid, SubscriptionId};
-use crate::rewrite::{Dress, Media, write};
+use crate::link::{Link, PADDING};
+use crate::rewrite::{Dress, Media, write, write_padding};
 use crate::rtp::HeaderWriter;
 use crate::seq::{Seq, extend};
 use crate::sink::{Event, Outgoing, Sink};
@@ -123,19 +124,19 @@ impl Subscription {
         output
     }
 
-    /// Sends a packet of the piece that goes on. `transport` counts the packets of the connection.
+    /// Sends a packet of the piece that goes on. `link` is the connection that it goes over.
     pub(crate) fn forward<S: Sink>(
         &mut self,
         media: &Media<'_>,
-        transport: &mut u16,
+        link: &mut Link,
         out: &mut Outlet<'_, S>,
     ) {
         let Some((payload_type, rtx)) = self.resolve(&media.format, Some(&mut *out.sink)) else { return };
         let mapped = self.map.map(media.seq, media.packet.timestamp, &media.info.picture, out.now);
         let Some(mapped) = mapped else { return };
         let repeatable = self.retransmits(rtx).is_none();
-        let dress = self.dress(payload_type, self.ssrc, mapped.seq as u16, repeatable, transport);
-        let len = self.send(media, &mapped, &dress, false, out);
+        let dress = self.dress(payload_type, self.ssrc, mapped.seq as u16, repeatable, link, out.now);
+        let len = self.send(media, &mapped, &dress, false, link, out);
         self.budget.earn(len);
         self.octets = self.octets.wrapping_add(media.packet.payload().len() as u32);
         self.stats.packets += 1;
@@ -152,7 +153,7 @@ impl Subscription {
         media: &Media<'_>,
         mapped: &Mapped,
         round_trip: Option<Duration>,
-        transport: &mut u16,
+        link: &mut Link,
         out: &mut Outlet<'_, S>,
     ) {
         let len = media.packet.padded_payload().len() + 40;
@@ -168,12 +169,12 @@ impl Subscription {
         let dress = match self.retransmits(rtx) {
             Some((ssrc, rtx)) => {
                 self.rtx_sequence = self.rtx_sequence.wrapping_add(1);
-                let dress = self.dress(rtx, ssrc, self.rtx_sequence, false, transport);
+                let dress = self.dress(rtx, ssrc, self.rtx_sequence, false, link, out.now);
                 Dress { original: Some(mapped.seq as u16), ..dress }
             }
-            None => self.dress(payload_type, self.ssrc, mapped.seq as u16, true, transport),
+            None => self.dress(payload_type, self.ssrc, mapped.seq as u16, true, link, out.now),
         };
-        let len = self.send(media, mapped, &dress, true, out);
+        let len = self.send(media, mapped, &dress, true, link, out);
         self.stats.retransmitted += 1;
         self.stats.retransmitted_bytes += len as u64;
     }
@@ -190,13 +191,11 @@ impl Subscription {
         ssrc: u32,
         sequence: u16,
         repeatable: bool,
-        transport: &mut u16,
+        link: &mut Link,
+        now: Instant,
     ) -> Dress {
         let needs_mid = repeatable || (!self.known && self.stats.packets < MID_PACKETS);
         let numbered = !repeatable && self.ids.id(Extension::TransportCc).is_some();
-        if numbered {
-            *transport = transport.wrapping_add(1);
-        }
         Dress {
             ids: self.ids,
             mid: needs_mid.then_some(self.mid),
@@ -204,7 +203,7 @@ impl Subscription {
             payload_type,
             sequence,
             original: None,
-            transport: numbered.then_some(*transport),
+            transport: numbered.then(|| link.number(now)),
             repeatable,
         }
     }
@@ -215,6 +214,7 @@ impl Subscription {
         mapped: &Mapped,
         dress: &Dress,
         retransmission: bool,
+        link: &mut Link,
         out: &mut Outlet<'_, S>,
     ) -> usize {
         let payload = write(out.writer, media, mapped, dress, &out.clock, out.now);
@@ -222,7 +222,25 @@ impl Subscription {
         let (peer, subscription, repeatable) = (self.peer, self.id, dress.repeatable);
         let packet = Outgoing { peer, subscription, header, payload, retransmission, repeatable };
         out.sink.rtp(packet);
+        link.sent(packet.len(), dress.transport.is_some(), out.now);
         packet.len()
+    }
+
+    /// Sends one packet of padding in the stream of retransmissions, where a receiver does not miss what is never
+    /// repeated. False if it has no such stream.
+    pub(crate) fn pad<S: Sink>(&mut self, link: &mut Link, out: &mut Outlet<'_, S>) -> bool {
+        let rtx = self.resolved.and_then(|resolved| resolved.output).and_then(|(_, rtx)| rtx);
+        let Some((ssrc, payload_type)) = self.retransmits(rtx).filter(|_| !self.paused) else { return false };
+        self.rtx_sequence = self.rtx_sequence.wrapping_add(1);
+        let dress = self.dress(payload_type, ssrc, self.rtx_sequence, false, link, out.now);
+        write_padding(out.writer, &dress, &out.clock, out.now);
+        let (header, payload) = (out.writer.bytes(), PADDING.as_slice());
+        let (peer, subscription) = (self.peer, self.id);
+        let packet =
+            Outgoing { peer, subscription, header, payload, retransmission: true, repeatable: false };
+        out.sink.rtp(packet);
+        link.sent(packet.len(), dress.transport.is_some(), out.now);
+        true
     }
 
     /// The number that the subscriber means by `wire`, and where that packet came from.

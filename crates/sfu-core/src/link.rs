@@ -1,0 +1,67 @@
+//! The way to one subscriber: the numbers of its packets, and how much it carries.
+
+use std::time::{Duration, Instant};
+
+use crate::cc::Controller;
+use crate::twcc::Feedback;
+
+/// Padding of one packet: what its length byte can say (RFC 3550, section 5.1).
+pub(crate) const PADDING: [u8; 255] = {
+    let mut padding = [0; 255];
+    padding[254] = 255;
+    padding
+};
+/// Padding packets sent at one time: a burst of a probe at 10 Mbit/s.
+const MAX_PADDINGS: u32 = 24;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Link {
+    /// Made with the first packet: a connection that gets nothing takes no memory for it.
+    controller: Option<Box<Controller>>,
+}
+
+impl Link {
+    /// The transport-wide number of the packet that is sent next.
+    pub(crate) fn number(&mut self, now: Instant) -> u16 {
+        self.controller_mut(now).number()
+    }
+
+    /// A packet leaves, with the number that was given last or without one.
+    pub(crate) fn sent(&mut self, bytes: usize, numbered: bool, now: Instant) {
+        let controller = self.controller_mut(now);
+        if numbered {
+            controller.on_sent(bytes, now);
+        } else {
+            controller.on_sent_unnumbered(bytes, now);
+        }
+    }
+
+    /// What is known of the line, once something was sent.
+    pub(crate) fn controller(&self) -> Option<&Controller> {
+        self.controller.as_deref()
+    }
+
+    /// Takes the body of transport-wide feedback. Returns whether the line carries less than was thought.
+    pub(crate) fn take_feedback(&mut self, body: &[u8], round_trip: Option<Duration>, now: Instant) -> bool {
+        let feedback = Feedback::parse(body);
+        self.controller.as_mut().zip(feedback).is_some_and(|(c, f)| c.on_feedback(&f, round_trip, now))
+    }
+
+    /// Changes what is known, if anything was sent at all.
+    pub(crate) fn update(&mut self, update: impl FnOnce(&mut Controller)) {
+        if let Some(controller) = &mut self.controller {
+            update(controller);
+        }
+    }
+
+    /// Padding that is due: packets of [`PADDING`].
+    pub(crate) fn paddings(&mut self, now: Instant) -> u32 {
+        let bytes = self.controller.as_mut().map_or(0, |controller| controller.poll_padding(now));
+        bytes.div_ceil(PADDING.len() as u32).min(MAX_PADDINGS)
+    }
+
+    fn controller_mut(&mut self, now: Instant) -> &mut Controller {
+        self.controller.get_or_insert_with(|| Box::new(Controller::new(now)))
+    }
+}
