@@ -65,11 +65,25 @@ pub struct Limits {
     /// HTTP connection comes from (with IPv6 its /64): behind a proxy that is the proxy, for everybody. Each gives
     /// its place back when it connects, and after 15 s without a check.
     pub max_half_open_per_source: usize,
+    /// CPU time of a data-plane thread, in percent of a core, from which it gets no new sessions (503); 0 is no
+    /// limit.
+    pub max_cpu_percent: u8,
+    /// Megabits per second that leave, from which no session is opened (503); 0 is no limit. For machines whose
+    /// line is narrower than what their cores can fill.
+    pub max_egress_mbps: u64,
+    /// Packets per second that leave, from which no session is opened (503); 0 is no limit.
+    pub max_packets_per_second: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_sessions: 20_000, max_half_open_per_source: 1_000 }
+        Self {
+            max_sessions: 20_000,
+            max_half_open_per_source: 1_000,
+            max_cpu_percent: 85,
+            max_egress_mbps: 0,
+            max_packets_per_second: 0,
+        }
     }
 }
 
@@ -131,6 +145,9 @@ impl Config {
         }
         if self.limits.max_half_open_per_source == 0 {
             return Err(ConfigError::value("limits.max_half_open_per_source", "at least 1"));
+        }
+        if self.limits.max_cpu_percent > 100 {
+            return Err(ConfigError::value("limits.max_cpu_percent", "at most 100; 0 is no limit"));
         }
         Ok(())
     }
@@ -207,5 +224,7 @@ mod tests {
         assert_eq!(refused(&Config { limits, ..config() }), "limits.max_sessions");
         let limits = Limits { max_half_open_per_source: 0, ..Limits::default() };
         assert_eq!(refused(&Config { limits, ..config() }), "limits.max_half_open_per_source");
+        let limits = Limits { max_cpu_percent: 101, ..Limits::default() };
+        assert_eq!(refused(&Config { limits, ..config() }), "limits.max_cpu_percent");
     }
 }

@@ -12,6 +12,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use sfu_core::Totals;
 
+use crate::load::ThreadClock;
+
 /// Label of session metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Role {
@@ -26,6 +28,13 @@ pub(crate) enum RoleName {
     Publisher,
     /// WHEP.
     Viewer,
+}
+
+/// Label of what each data-plane thread does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ShardLabel {
+    /// Its number.
+    pub(crate) shard: u64,
 }
 
 /// Label of refused requests and ended sessions.
@@ -52,6 +61,8 @@ pub(crate) struct Metrics {
     pub(crate) signaling_connected: Gauge,
     /// Times that it was lost or refused.
     pub(crate) signaling_failures: Counter,
+    /// CPU time of each data-plane thread, as a share of a core.
+    pub(crate) shard_cpu: Family<ShardLabel, Gauge<f64, AtomicU64>>,
     /// From the answer to the end of the DTLS handshake.
     pub(crate) connect_seconds: ConnectSeconds,
 }
@@ -71,6 +82,8 @@ macro_rules! shard_counters {
         /// What a shard counts beside its socket: plain atomics that its thread writes, read at each scrape.
         #[derive(Debug, Default)]
         pub(crate) struct ShardCounters {
+            /// CPU time of the thread.
+            pub(crate) clock: ThreadClock,
             $($(#[$doc])* pub(crate) $name: AtomicU64,)*
         }
 
@@ -218,6 +231,11 @@ impl Metrics {
             "sfu_connect_seconds",
             "From the answer to connected (ICE and DTLS)",
             metrics.connect_seconds.0.clone(),
+        );
+        registry.register(
+            "sfu_shard_cpu_ratio",
+            "CPU time of a data-plane thread, as a share of a core",
+            metrics.shard_cpu.clone(),
         );
         registry.register_collector(Box::new(DataPlane(shards)));
         metrics

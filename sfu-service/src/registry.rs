@@ -13,9 +13,11 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use contract::destination::{NodeTracks, NodeViewers, RoomTracks, RoomViewers, Source, TrackInfo};
 use contract::id::{BroadcastId, ParticipantId, SessionId, TrackId};
+use contract::layer::EncodingsWanted;
 use contract::rest::{CloseOrder, CloseReason, MediaReport, MediaState};
 use contract::room::Room;
 use rand::Rng;
+use tokio::sync::watch;
 use transport::sdp::CodecFormat;
 
 use crate::config::Limits;
@@ -95,6 +97,8 @@ pub(crate) struct Session {
     pub(crate) remote_ufrag: String,
     /// When it was opened.
     pub(crate) opened_at: Instant,
+    /// Which of its encodings a publisher is asked for.
+    pub(crate) wanted: Option<watch::Sender<EncodingsWanted>>,
     source: IpAddr,
     connected: bool,
 }
@@ -325,6 +329,10 @@ impl Registry {
         let key = SessionKey(self.next_key);
         self.next_key += 1;
         let NewSession { id, broadcast, kind, source, bearer, etag, remote_ufrag, now: opened_at } = new;
+        let wanted = match &kind {
+            Kind::Publisher(published) => Some(watch::Sender::new(published.every_encoding())),
+            Kind::Viewer { .. } => None,
+        };
         let session = Session {
             key,
             broadcast,
@@ -334,6 +342,7 @@ impl Registry {
             etag,
             remote_ufrag,
             opened_at,
+            wanted,
             source,
             connected: false,
         };
@@ -381,9 +390,21 @@ impl Registry {
         let session = id.and_then(|id| Some((id.clone(), self.sessions.get(&id)?.clone())));
         let room = session.as_ref().and_then(|(_, session)| self.rooms.get_mut(&session.broadcast));
         if let Some(room) = room.filter(|room| room.publisher == Some(key) && room.incoming.is_none()) {
-            room.left = session;
+            // Its events end with it.
+            room.left = session.map(|(id, session)| (id, Session { wanted: None, ..session }));
         }
         self.forget(key);
+    }
+
+    /// A shard says which encodings of a publisher are watched.
+    pub(crate) fn wanted(&mut self, key: SessionKey, wanted: EncodingsWanted) {
+        if let Some(known) = self.by_key(key).and_then(|session| session.wanted.as_ref()) {
+            known.send_if_modified(|known| {
+                let changed = *known != wanted;
+                *known = wanted;
+                changed
+            });
+        }
     }
 
     /// A client's DELETE. A publisher's ends the broadcast: everybody leaves.

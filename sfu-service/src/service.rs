@@ -19,7 +19,7 @@ use crate::meta::MetaClient;
 use crate::metrics::{Metrics, ShardCounters, ShardMetrics};
 use crate::node::{Node, Parts};
 use crate::shard::{Command, Prepared, ShardEvent, ShardSettings, prepare};
-use crate::{addresses, http, report, signaling};
+use crate::{addresses, http, load, report, signaling};
 
 /// Events of shards that may wait for the control plane; shards keep what does not fit.
 const MAX_SHARD_EVENTS: usize = 4_096;
@@ -91,6 +91,7 @@ impl SfuService {
             .map(|shard| ShardMetrics { counters: Arc::default(), socket: shard.socket().clone() })
             .collect();
         let metrics = Metrics::register(registry, counters.clone());
+        let measured = counters.clone();
         let signaling =
             signaling::Settings { url: config.signaling_url.clone(), node: id.clone(), keys: keys.clone() };
         let parts = Parts {
@@ -115,6 +116,12 @@ impl SfuService {
         let watched = |task| Watched { task, stop: stop.clone(), failed: failed.clone() };
         tasks.spawn(watched("events").run(take_events(node.clone(), received)));
         tasks.spawn(watched("report").run(report::run(node.clone(), stop.clone())));
+        tasks.spawn(watched("load").run(load::run(
+            node.load.clone(),
+            measured,
+            node.metrics.clone(),
+            stop.clone(),
+        )));
         let report_to_signaling =
             signaling::run(signaling, node.clone(), node.changed.clone(), node.metrics.clone(), stop.clone());
         tasks.spawn(watched("signaling").run(report_to_signaling));

@@ -165,7 +165,7 @@ async fn options_say_what_is_taken_to_anyone() {
     let exposed = header(&response, "access-control-expose-headers").to_lowercase();
     let links: Vec<_> =
         response.headers().get_all("link").iter().map(|link| link.to_str().unwrap()).collect();
-    let [_, turn] = links[..] else { panic!("{links:?}") };
+    let [_, turn, _events] = links[..] else { panic!("{links:?}") };
     assert!(turn.starts_with("<turn:127.0.0.1:3478?transport=udp>; rel=\"ice-server\"; username="), "{turn}");
     assert!(turn.contains("; credential=\""), "{turn}");
     for name in ["location", "link", "etag", "access-control-allow-methods"] {
@@ -276,4 +276,38 @@ async fn in_production_watching_takes_a_token_of_the_room() {
     ] {
         problem(sfu.post("/whep/1", Some(&token), &offer("recvonly")).await, status).await;
     }
+}
+
+/// The targets of the `Link` values with this `rel`.
+fn links(response: &Response, rel: &str) -> Vec<String> {
+    let values = response.headers().get_all("link").iter().filter_map(|value| value.to_str().ok());
+    let of_rel = values.filter(|value| value.contains(&format!("rel=\"{rel}\"")));
+    of_rel.filter_map(|value| Some(value.strip_prefix('<')?.split_once('>')?.0.to_owned())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_follows_what_it_is_asked_for() {
+    let sfu = Sfu::start().await;
+    sfu.meta.set(1, Status::Ready);
+    let simulcast = offer("sendonly")
+        .replace("a=mid:1\r\n", "a=mid:1\r\na=rid:q send\r\na=rid:f send\r\na=simulcast:send q;f\r\n");
+    let response = sfu.post("/whip/1", Some(KEY), &simulcast).await;
+    assert_eq!(response.status(), StatusCode::CREATED);
+    let [events] = &links(&response, contract::layer::EVENTS_REL)[..] else { panic!("one link") };
+    assert_eq!(links(&response, contract::layer::LAYER_REL), Vec::<String>::new());
+    let url = format!("{}{events}", sfu.base);
+    problem(sfu.http.get(&url).send().await.unwrap(), StatusCode::UNAUTHORIZED).await;
+    let mut stream = sfu.http.get(&url).bearer_auth(KEY).send().await.unwrap();
+    assert_eq!(header(&stream, "content-type"), "text/event-stream");
+    let first = stream.chunk().await.unwrap().expect("an event comes at once");
+    let text = String::from_utf8(first.to_vec()).unwrap();
+    assert_eq!(
+        text,
+        "event: encodings\ndata: {\"media\":[{\"mediaId\":\"1\",\"encodings\":[{\"encodingId\":\"q\",\"wanted\":true},\
+         {\"encodingId\":\"f\",\"wanted\":true}]}]}\n\n"
+    );
+    let session = events.strip_suffix("/events").unwrap();
+    let deleted = sfu.http.delete(format!("{}{session}", sfu.base)).bearer_auth(KEY).send().await.unwrap();
+    assert_eq!(deleted.status(), StatusCode::OK);
+    assert_eq!(stream.chunk().await.unwrap(), None, "the stream ends with the session");
 }

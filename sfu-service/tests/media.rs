@@ -5,9 +5,12 @@ mod common;
 mod peer;
 
 use std::net::UdpSocket;
+use std::time::Duration;
 
 use common::{KEY, Sfu};
+use contract::destination::Source;
 use contract::id::BroadcastId;
+use contract::layer::{Layers, WantedLayer};
 use contract::rest::{CloseOrder, CloseReason, MediaState, Status};
 use peer::{Camera, Peer};
 use rtc::rtp;
@@ -108,6 +111,77 @@ async fn a_source_that_comes_later_reaches_those_who_watch_already() {
         }
     };
     tokio::time::timeout(common::PATIENCE, both).await.expect("the screen has not come");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_at_its_limit_refuses_newcomers_and_keeps_who_is_there() {
+    let sfu = Sfu::with(|config| config.limits.max_packets_per_second = 50).await;
+    let (publisher, _camera) = live(&sfu).await;
+    let mut viewer = Peer::play(&sfu, "/whep/1").await;
+    // The camera sends 200 packets a second: soon that is measured.
+    let refused = async {
+        loop {
+            let response = sfu.post("/whep/1", None, &common::offer("recvonly")).await;
+            if response.status().as_u16() == 503 {
+                return response;
+            }
+            assert_eq!(response.status().as_u16(), 201);
+        }
+    };
+    let response = tokio::time::timeout(common::PATIENCE, refused).await.expect("nobody is refused");
+    assert!(response.headers().get("retry-after").is_some());
+    let words: contract::problem::Problem = response.json().await.unwrap();
+    assert_eq!(words.detail.as_deref(), Some("this server is at the limit of its packet rate"));
+    sfu.meta.set(2, Status::Ready);
+    let other = sfu.post("/whip/2", Some(KEY), &common::offer("sendonly")).await;
+    assert_eq!(other.status().as_u16(), 503, "a new room is a newcomer, too");
+    continuous(&mut viewer, 50).await;
+    publisher.connection.close().await.unwrap();
+    let (_again, _track) = Peer::publish(&sfu, "/whip/1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_chooses_what_it_gets() {
+    let sfu = Sfu::start().await;
+    let (_publisher, _camera) = live(&sfu).await;
+    let mut viewer = Peer::play(&sfu, "/whep/1").await;
+    continuous(&mut viewer, 50).await;
+    let url = format!("{}/layer", viewer.url);
+    let layers: Layers = sfu.http.get(&url).send().await.unwrap().json().await.unwrap();
+    let [video] = &layers.media[..] else { panic!("{layers:?}") };
+    assert_eq!((video.source, video.paused), (Source::Camera, false));
+    assert_eq!(video.wanted, WantedLayer::default());
+    assert!(video.current.is_some());
+    assert!(video.encodings[0].active && video.encodings[0].encoding_id.is_none());
+
+    let ask = async |request: &str| {
+        let post = sfu.http.post(&url).header("content-type", "application/json").body(request.to_owned());
+        let response = post.send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    };
+    for bad in [
+        "",
+        "7",
+        r#"{"height":480}"#,
+        r#"{"mediaId":"9"}"#,
+        r#"{"encodingId":"f"}"#,
+        r#"{"encodingId":"f","maxHeight":480}"#,
+    ] {
+        let (status, words) = ask(bad).await;
+        assert_eq!(status, 400, "{bad}: {words}");
+    }
+    let (status, text) = ask(r#"{"paused":true,"maxHeight":480}"#).await;
+    let state: Layers = serde_json::from_str(&text).unwrap();
+    assert_eq!((status, state.media[0].paused), (200, true));
+    assert_eq!(state.media[0].wanted.max_height, Some(480));
+    // What was on its way still comes; then nothing does, while the camera goes on.
+    while tokio::time::timeout(Duration::from_millis(500), viewer.packet()).await.is_ok() {}
+    let (status, text) = ask(r#"{"paused":false}"#).await;
+    let state: Layers = serde_json::from_str(&text).unwrap();
+    assert_eq!((status, state.media[0].paused, state.media[0].wanted.max_height), (200, false, None));
+    let first = viewer.packet().await;
+    assert_eq!(first.payload[4] & 1, 0, "what comes after a pause begins with a keyframe");
+    continuous(&mut viewer, 50).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

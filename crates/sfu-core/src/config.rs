@@ -140,6 +140,27 @@ pub struct SubscriberConfig {
     pub reduced_size: bool,
 }
 
+/// What a subscriber asks for of a track.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Which encoding.
+    pub encoding: WantedEncoding,
+    /// The highest temporal layer; none is all there are.
+    pub max_temporal: Option<u8>,
+}
+
+/// Which encoding of a track a subscriber asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WantedEncoding {
+    /// The best that the line carries.
+    #[default]
+    Auto,
+    /// The one with this rid, while it flows.
+    Rid(Rid),
+    /// The best that is not higher than this, in pixels; the lowest there is if all are.
+    MaxHeight(u16),
+}
+
 /// One track for one subscriber, as its media section was negotiated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscriptionConfig {

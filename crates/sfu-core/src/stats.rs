@@ -53,6 +53,14 @@ pub struct EncodingStats {
     pub keyframe_requests: u64,
     /// Sequence numbers asked for by NACK, repetitions counted.
     pub nacked: u64,
+    /// Whether media came within the last second.
+    pub active: bool,
+    /// Whether any subscription wants it.
+    pub wanted: bool,
+    /// Pixels, once a keyframe has shown them.
+    pub width: Option<u16>,
+    /// Pixels, once a keyframe has shown them.
+    pub height: Option<u16>,
 }
 
 /// A subscriber.
@@ -89,6 +97,8 @@ pub struct SubscriptionStats {
     pub keyframe_requests: u64,
     /// The encoding that is forwarded.
     pub encoding: Option<u8>,
+    /// The highest temporal layer that is forwarded, where the codec carries them.
+    pub temporal: Option<u8>,
 }
 
 /// What a shard has done since it was made, over everybody who came and went.

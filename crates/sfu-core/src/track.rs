@@ -255,8 +255,10 @@ impl Encoding {
         self.stats.bitrate
     }
 
-    pub(crate) fn stats(&self) -> EncodingStats {
+    pub(crate) fn stats(&self, now: Instant) -> EncodingStats {
         EncodingStats {
+            active: self.active(now),
+            wanted: true,
             ssrc: self.ssrc,
             codec: self.format.map(|format| format.codec),
             lost: self.receive.lost().saturating_sub(self.stats.recovered),
@@ -362,7 +364,7 @@ impl Track {
     pub(crate) fn stats(&self, now: Instant) -> TrackStats {
         TrackStats {
             active: self.encodings.iter().any(|encoding| encoding.active(now)),
-            encodings: self.encodings.iter().map(Encoding::stats).collect(),
+            encodings: self.encodings.iter().map(|encoding| encoding.stats(now)).collect(),
         }
     }
 }

@@ -19,6 +19,10 @@ fn rid(rid: &str) -> EncodingConfig {
     EncodingConfig { rid: Some(rid.parse().unwrap()), ..EncodingConfig::default() }
 }
 
+fn only(rid: &str) -> Wanted {
+    Wanted { encoding: WantedEncoding::Rid(rid.parse().unwrap()), max_temporal: None }
+}
+
 impl Scene {
     fn new() -> Self {
         let mut world = World::new();
@@ -87,7 +91,7 @@ fn a_viewer_gets_the_encoding_that_it_wants() {
     let mut scene = Scene::new();
     scene.play(50, &[0, 1, 2]);
     for (wanted, tag) in [("q", 10), ("h", 20), ("f", 30)] {
-        scene.world.shard.set_wanted_encoding(scene.subscription, wanted.parse().ok(), scene.world.now);
+        scene.world.shard.set_wanted(scene.subscription, only(wanted), scene.world.now);
         scene.play(30, &[0, 1, 2]);
         assert_eq!(scene.current(), Some(tag));
     }
@@ -116,7 +120,7 @@ fn what_was_sent_before_a_switch_can_be_sent_again() {
     let mut scene = Scene::new();
     scene.play(50, &[0, 1, 2]);
     let before = *scene.viewer.packets.last_key_value().unwrap().0;
-    scene.world.shard.set_wanted_encoding(scene.subscription, "q".parse().ok(), scene.world.now);
+    scene.world.shard.set_wanted(scene.subscription, only("q"), scene.world.now);
     scene.play(10, &[0, 1, 2]);
     assert_eq!(scene.current(), Some(10));
     let mut nack = Vec::new();

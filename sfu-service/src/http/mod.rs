@@ -4,9 +4,13 @@
 //! POST   /whip/{broadcast}            /whep/{broadcast}             offer in, answer out: a new session
 //! PATCH  /whip/{broadcast}/{session}  /whep/{broadcast}/{session}   candidates, or an ICE restart
 //! DELETE /whip/{broadcast}/{session}  /whep/{broadcast}/{session}   the end
+//!        /whip/{broadcast}/{session}/events                         extensions: see `events`
+//!                                     /whep/{broadcast}/{session}/layer               and `layer`
 //! ```
 //! The session part of a URL is 128 random bits; changing a session also takes the bearer that opened it.
 
+mod events;
+mod layer;
 mod offer;
 mod request;
 mod session;
@@ -48,6 +52,17 @@ pub(crate) fn routes(node: Arc<Node>) -> Routes {
                     .route(web::delete().to(session::delete))
                     .route(web::method(actix_web::http::Method::OPTIONS).to(session::options))
                     .default_service(web::to(|| method_not_allowed("PATCH, DELETE, OPTIONS"))),
+            )
+            .service(
+                web::resource("/whep/{broadcast}/{session}/layer")
+                    .route(web::get().to(layer::get))
+                    .route(web::post().to(layer::post))
+                    .default_service(web::to(|| method_not_allowed("GET, POST"))),
+            )
+            .service(
+                web::resource("/whip/{broadcast}/{session}/events")
+                    .route(web::get().to(events::get))
+                    .default_service(web::to(|| method_not_allowed("GET"))),
             );
     })
 }

@@ -3,6 +3,7 @@
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 use contract::id::BroadcastId;
+use contract::layer::{ENCODINGS_EVENT, EVENTS_REL, LAYER_REL};
 use service_kit::HttpProblem;
 
 use super::FRAGMENT;
@@ -20,10 +21,15 @@ pub(super) fn created(node: &Node, request: &HttpRequest, opened: Opened) -> Htt
         Resource::Whip => "whip",
         Resource::Whep => "whep",
     };
+    let location = format!("/{kind}/{}/{}", opened.broadcast, opened.session);
+    let extension = match opened.resource {
+        Resource::Whip => format!("<{location}/events>; rel=\"{EVENTS_REL}\"; events=\"{ENCODINGS_EVENT}\""),
+        Resource::Whep => format!("<{location}/layer>; rel=\"{LAYER_REL}\""),
+    };
     let mut response = HttpResponse::Created();
     response
         .content_type(SDP)
-        .insert_header((header::LOCATION, format!("/{kind}/{}/{}", opened.broadcast, opened.session)))
+        .insert_header((header::LOCATION, location))
         .insert_header((header::ETAG, opened.etag))
         .insert_header((header::HeaderName::from_static("accept-patch"), FRAGMENT))
         // The session's URL is a secret of its own.
@@ -31,6 +37,7 @@ pub(super) fn created(node: &Node, request: &HttpRequest, opened: Opened) -> Htt
     for link in node.ice_links(Some(opened.session.as_str()), host(request)) {
         response.append_header((header::LINK, link));
     }
+    response.append_header((header::LINK, extension));
     response.body(opened.sdp)
 }
 

@@ -18,7 +18,7 @@ pub(super) async fn patch(
     payload: Payload,
 ) -> Result<HttpResponse, HttpProblem> {
     node.counted(async {
-        let (id, access) = find(&node, &path, &request)?;
+        let (id, access) = find(&node, resource(&request), &path, &request)?;
         require_type(&request, FRAGMENT)?;
         let precondition = if_match(&request, &access.etag);
         if precondition == Precondition::Fails {
@@ -45,7 +45,7 @@ pub(super) async fn delete(
     path: Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, HttpProblem> {
-    let (id, _) = find(&node, &path, &request)?;
+    let (id, _) = find(&node, resource(&request), &path, &request)?;
     node.delete(&id);
     Ok(HttpResponse::Ok().finish())
 }
@@ -58,16 +58,20 @@ pub(super) async fn options() -> HttpResponse {
         .finish()
 }
 
+fn resource(request: &HttpRequest) -> Resource {
+    if request.path().starts_with("/whip/") { Resource::Whip } else { Resource::Whep }
+}
+
 /// The session of the URL, if it is there, of this broadcast and kind, and the bearer is the one that opened it.
-fn find(
+pub(super) fn find(
     node: &Node,
+    resource: Resource,
     path: &(String, String),
     request: &HttpRequest,
 ) -> Result<(SessionId, Access), HttpProblem> {
     let gone = || HttpProblem::not_found("there is no such session, or it has ended");
     let id: SessionId = path.1.parse().map_err(|_| gone())?;
     let broadcast = path.0.parse().map_err(|_| gone())?;
-    let resource = if request.path().starts_with("/whip/") { Resource::Whip } else { Resource::Whep };
     let access = node.access(&id, broadcast, resource, bearer(request)).ok_or_else(gone)?;
     if access.allowed {
         Ok((id, access))

@@ -40,6 +40,7 @@ impl Node {
                 self.update_gauges();
                 self.changed.notify_one();
             }
+            ShardEvent::Encodings { key, wanted } => self.registry().wanted(key, wanted),
             ShardEvent::Media { key, states, last_media } => {
                 let at = last_media.map(wall_clock);
                 if self.registry().media(key, states, at) {

@@ -4,9 +4,11 @@
 //! ```text
 //! open     a publisher or a viewer comes     session  PATCH and DELETE of a session
 //! events   what the shards say               links    the ICE servers of an answer
+//! layers   which encodings go where
 //! ```
 
 mod events;
+mod layers;
 mod links;
 mod open;
 mod problem;
@@ -28,9 +30,10 @@ use transport::sdp::Local;
 use transport::{IceCredentials, Identity};
 
 pub(crate) use self::open::{Opened, Viewer};
-use self::problem::{RETRY_AFTER, refused};
+use self::problem::{RETRY_AFTER, overloaded, refused};
 pub(crate) use self::session::{Access, Patched};
 use crate::config::Config;
+use crate::load::Load;
 use crate::meta::MetaClient;
 use crate::metrics::{Metrics, Reason};
 use crate::registry::{Registry, Removal};
@@ -65,6 +68,8 @@ pub(crate) struct Node {
     pub(crate) changed: Arc<Notify>,
     /// Something that meta should hear of at once has changed.
     pub(crate) report_now: Arc<Notify>,
+    /// What the data plane does now.
+    pub(crate) load: Arc<Load>,
     registry: Mutex<Registry>,
     draining: AtomicBool,
 }
@@ -85,6 +90,7 @@ impl Node {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { config, id, keys, meta, metrics, identity, shards, addresses } = parts;
         let registry = Mutex::new(Registry::new(shards.len(), config.limits.clone()));
+        let load = Arc::new(Load::new(shards.len()));
         Self {
             config,
             id,
@@ -96,6 +102,7 @@ impl Node {
             addresses,
             changed: Arc::default(),
             report_now: Arc::default(),
+            load,
             registry,
             draining: AtomicBool::new(false),
         }
@@ -156,11 +163,19 @@ impl Node {
             return Err(HttpProblem::unavailable("this server is being restarted", RETRY_AFTER));
         }
         let registry = self.registry();
-        let may_come = match resource {
-            Resource::Whip => registry.may_publish(broadcast, source),
-            Resource::Whep => registry.may_play(source),
+        let (may_come, shard) = match resource {
+            Resource::Whip => (registry.may_publish(broadcast, source), registry.home(broadcast)),
+            Resource::Whep => (registry.may_play(source), registry.emptiest()),
         };
-        may_come.map_err(refused)
+        may_come.map_err(refused)?;
+        // Whoever comes back is waited for by viewers, whose load was taken before.
+        if resource == Resource::Whip && registry.playable(broadcast).is_some() {
+            return Ok(());
+        }
+        match self.load.exceeded(&self.config.limits, shard) {
+            None => Ok(()),
+            Some(limit) => Err(overloaded(limit)),
+        }
     }
 
     /// Our side of a new session.

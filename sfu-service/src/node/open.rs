@@ -23,7 +23,7 @@ use super::{Node, Resource, SHARD_TIMEOUT, new_etag};
 use crate::bearer;
 use crate::metrics::{Role, RoleName};
 use crate::registry::{Formats, Kind, NewSession, Placed, Playable, Removal, SOURCES, slot};
-use crate::shard::{self, Command, Join, JoinRole, Published, Subscription};
+use crate::shard::{self, Choice, Command, Join, JoinRole, Published, Subscription};
 
 /// A session that has been opened.
 #[derive(Debug)]
@@ -254,6 +254,8 @@ fn subscriptions(answer: &PlayAnswer, tracks: &[PlayTrack]) -> Vec<Subscription>
             ssrc: media.ssrc,
             rtx_ssrc: media.rtx_ssrc,
             formats: media.codecs.iter().map(shard::format).collect(),
+            id: None,
+            choice: Choice::default(),
         })
     };
     answer.media.iter().filter_map(subscription).collect()

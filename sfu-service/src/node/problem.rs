@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use service_kit::HttpProblem;
 use transport::sdp::{CodecFormat, SdpError};
 
+use crate::load::Limit;
 use crate::meta::MetaError;
 use crate::registry::Refused;
 
@@ -73,6 +74,15 @@ pub(super) fn refused(why: Refused) -> HttpProblem {
                 .retry_after(RETRY_AFTER)
         }
     }
+}
+
+pub(super) fn overloaded(limit: Limit) -> HttpProblem {
+    let words = match limit {
+        Limit::Cpu => "this server is at the limit of its CPU",
+        Limit::Egress => "this server is at the limit of its line",
+        Limit::Packets => "this server is at the limit of its packet rate",
+    };
+    HttpProblem::unavailable(words, RETRY_AFTER)
 }
 
 pub(super) fn internal() -> HttpProblem {

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use contract::id::BroadcastId;
+use contract::layer::{EncodingWanted, EncodingsWanted, LayerRequest, Layers, MediaEncodings, WantedLayer};
 use mio::Waker;
-use sfu_core::{EncodingIndex, Extensions, RelayedReport, TrackConfig, TrackIndex};
+use sfu_core::{EncodingIndex, Extensions, RelayedReport, SubscriptionId, TrackConfig, TrackIndex};
 use tokio::sync::oneshot;
 use transport::{Fingerprint, IceCredentials};
 
@@ -71,6 +72,26 @@ pub(crate) struct Published {
     pub(crate) formats: Formats,
 }
 
+impl Published {
+    /// Every encoding of its simulcast tracks, wanted: what a publisher starts with.
+    pub(crate) fn every_encoding(&self) -> EncodingsWanted {
+        self.wanted(|_, _| true)
+    }
+
+    /// The encodings of its simulcast tracks, by index of track and encoding.
+    pub(crate) fn wanted(&self, is_wanted: impl Fn(usize, usize) -> bool) -> EncodingsWanted {
+        let simulcast = self.tracks.iter().enumerate().filter(|(_, track)| track.encodings.len() > 1);
+        let media = simulcast.map(|(slot, track)| {
+            let encodings = track.encodings.iter().enumerate().filter_map(|(index, encoding)| {
+                let encoding_id = encoding.rid?.to_string();
+                Some(EncodingWanted { encoding_id, wanted: is_wanted(slot, index) })
+            });
+            MediaEncodings { media_id: track.mid.to_string(), encodings: encodings.collect() }
+        });
+        EncodingsWanted { media: media.collect() }
+    }
+}
+
 /// One m-line of a viewer.
 #[derive(Debug, Clone)]
 pub(crate) struct Subscription {
@@ -84,6 +105,50 @@ pub(crate) struct Subscription {
     pub(crate) rtx_ssrc: Option<u32>,
     /// What the viewer decodes.
     pub(crate) formats: Vec<sfu_core::Format>,
+    /// Its id in the core, once the viewer is connected.
+    pub(crate) id: Option<SubscriptionId>,
+    /// What the viewer asked for.
+    pub(crate) choice: Choice,
+}
+
+impl Subscription {
+    /// Slot of its source.
+    pub(crate) fn slot(&self) -> usize {
+        usize::from(self.track.0)
+    }
+}
+
+/// What a viewer asked for on one m-line.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Choice {
+    pub(crate) wanted: WantedLayer,
+    pub(crate) paused: bool,
+}
+
+impl Choice {
+    /// Takes over a request.
+    pub(crate) fn change(&mut self, request: &LayerRequest) {
+        self.wanted = WantedLayer {
+            encoding_id: request.encoding_id.clone(),
+            max_height: request.max_height,
+            max_temporal_layer_id: request.max_temporal_layer_id,
+        };
+        self.paused = request.paused.unwrap_or(self.paused);
+    }
+}
+
+/// Why layers are not shown or changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LayerError {
+    /// There is no such viewer on this shard any more.
+    #[error("the session has ended")]
+    Ended,
+    /// No video section has the name that was asked for.
+    #[error("there is no video section with this `mediaId`")]
+    NoMedia,
+    /// The publisher does not send the rid that was asked for.
+    #[error("the publisher sends no encoding with this `encodingId`")]
+    NoEncoding,
 }
 
 /// The answer to a [`Command::Join`] or [`Command::RestartIce`]: why not, in words for the log.
@@ -106,6 +171,15 @@ pub(crate) enum Command {
         remote: IceCredentials,
         /// The answer.
         reply: Reply,
+    },
+    /// What a viewer's video sections get, after `change` if there is one.
+    Layers {
+        /// The viewer's session.
+        key: SessionKey,
+        /// What it asks for.
+        change: Option<LayerRequest>,
+        /// The answer.
+        reply: oneshot::Sender<Result<Layers, LayerError>>,
     },
     /// The publisher of a room that has viewers on this shard is another one now.
     Published(BroadcastId, Arc<Published>),
@@ -185,7 +259,8 @@ impl ShardHandle {
     pub(crate) fn send(&self, command: Command) -> Result<(), InboxFull> {
         {
             let mut queue = self.commands.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            let may_wait = matches!(command, Command::Join(..) | Command::RestartIce { .. });
+            let may_wait =
+                matches!(command, Command::Join(..) | Command::RestartIce { .. } | Command::Layers { .. });
             if may_wait && queue.len() >= MAX_COMMANDS {
                 return Err(InboxFull);
             }
@@ -271,6 +346,13 @@ pub(crate) enum ShardEvent {
     Connected(SessionKey),
     /// The session is gone.
     Ended(SessionKey, EndReason),
+    /// Which of a publisher's encodings are watched.
+    Encodings {
+        /// The publisher.
+        key: SessionKey,
+        /// Its encodings.
+        wanted: EncodingsWanted,
+    },
     /// What a publisher's tracks do.
     Media {
         /// The publisher.

@@ -4,6 +4,7 @@
 mod command;
 mod convert;
 mod io;
+mod layers;
 mod outbox;
 mod participant;
 mod relay;
@@ -12,7 +13,7 @@ mod run;
 mod session;
 
 pub(crate) use command::{
-    Command, InboxFull, Join, JoinRole, Published, ShardEvent, ShardHandle, Subscription,
+    Choice, Command, InboxFull, Join, JoinRole, LayerError, Published, ShardEvent, ShardHandle, Subscription,
 };
 pub(crate) use convert::{extensions, format, mid, track_index, tracks};
 pub(crate) use run::{Prepared, ShardSettings, prepare};

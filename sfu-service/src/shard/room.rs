@@ -7,6 +7,7 @@ use contract::id::BroadcastId;
 use sfu_core::{Origin, Peer, PublisherConfig, PublisherId, SubscriberConfig, SubscriptionConfig};
 
 use super::command::{Command, Published, ShardEvent};
+use super::layers::apply;
 use super::participant::Role;
 use super::run::Shard;
 use crate::registry::{SOURCES, TrackState};
@@ -20,6 +21,8 @@ pub(super) struct RoomSlot {
     pub(super) published: Option<Arc<Published>>,
     /// Publisher connections on this shard: two while one takes over from another.
     pub(super) publishers: usize,
+    /// The connection of those that the viewers see.
+    pub(super) current: Option<usize>,
     /// Viewers on this shard.
     pub(super) viewers: usize,
     /// Other shards that want its packets; empty where this is not its home.
@@ -41,15 +44,16 @@ impl Shard {
         let Some(participant) = self.io.participants.get(slot) else { return };
         let Role::Publisher { published, .. } = &participant.role else { return };
         let (room, published) = (participant.room, published.clone());
-        for (other, participant) in &mut self.io.participants {
-            if participant.room == room
-                && let Role::Publisher { current, .. } = &mut participant.role
+        let Some(entry) = self.io.rooms.get_mut(&room) else { return };
+        let before = entry.current.replace(slot);
+        for (slot, is_current) in before.into_iter().map(|before| (before, false)).chain([(slot, true)]) {
+            if let Some(Role::Publisher { current, .. }) =
+                self.io.participants.get_mut(slot).map(|p| &mut p.role)
             {
-                *current = other == slot;
+                *current = is_current;
             }
         }
         let config = publisher_config(room, Origin::Local(Peer(slot as u32)), &published);
-        let Some(entry) = self.io.rooms.get_mut(&room) else { return };
         entry.published = Some(published.clone());
         let relays = entry.relays.clone();
         self.put_publisher(room, config, now);
@@ -126,17 +130,21 @@ impl Shard {
         };
         *subscriber = Some(id);
         let Some(publisher) = self.io.rooms.get(&room).and_then(|entry| entry.publisher) else { return };
-        for wanted in subscriptions {
+        for subscription in subscriptions {
             let config = SubscriptionConfig {
                 publisher,
-                track: wanted.track,
-                mid: wanted.mid,
-                ssrc: wanted.ssrc,
-                rtx_ssrc: wanted.rtx_ssrc,
-                formats: wanted.formats.clone(),
+                track: subscription.track,
+                mid: subscription.mid,
+                ssrc: subscription.ssrc,
+                rtx_ssrc: subscription.rtx_ssrc,
+                formats: subscription.formats.clone(),
             };
-            if let Err(error) = self.core.subscribe(id, config, now) {
-                tracing::warn!(%error, "the media core refuses a subscription");
+            match self.core.subscribe(id, config, now) {
+                Ok(id) => {
+                    subscription.id = Some(id);
+                    apply(&mut self.core, subscription, now);
+                }
+                Err(error) => tracing::warn!(%error, "the media core refuses a subscription"),
             }
         }
     }
@@ -159,10 +167,8 @@ impl Shard {
     pub(super) fn report_media(&mut self, room: BroadcastId, now: Instant) {
         let Some(entry) = self.io.rooms.get(&room) else { return };
         let (Some(id), Some(published)) = (entry.publisher, entry.published.clone()) else { return };
-        let current = self.io.participants.iter().find(|(_, participant)| {
-            participant.room == room && matches!(participant.role, Role::Publisher { current: true, .. })
-        });
-        let Some(key) = current.map(|(_, participant)| participant.key) else { return };
+        let current = entry.current.and_then(|slot| self.io.participants.get(slot));
+        let Some(key) = current.map(|participant| participant.key) else { return };
         let Some(stats) = self.core.publisher_stats(id, now) else { return };
         let slots = SOURCES.into_iter().zip(published.formats).zip(&stats.tracks);
         let states = slots.filter_map(|((source, format), track)| {

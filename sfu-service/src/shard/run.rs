@@ -113,6 +113,7 @@ impl Shard {
         shards: Vec<ShardHandle>,
         events: mpsc::Sender<ShardEvent>,
     ) -> Self {
+        settings.counters.clock.is_this_thread();
         let Prepared { poll, socket, inbox, .. } = prepared;
         let (epoch, unix) = settings.epoch;
         let core = sfu_core::Shard::new(sfu_core::ShardConfig { epoch, unix, seed: settings.seed });
@@ -250,6 +251,10 @@ impl Shard {
             Command::RestartIce { key, local, remote, reply } => {
                 let restarted = self.restart_ice(key, &local, &remote, now);
                 let _ = reply.send(restarted.ok_or_else(|| "the session has ended".to_owned()));
+            }
+            Command::Layers { key, change, reply } => {
+                // Nobody waits any more if the client has gone.
+                let _ = reply.send(self.layers(key, change.as_ref(), now));
             }
             Command::Published(room, published) => self.published(room, published, now),
             Command::Relay { room, shard, wanted } => self.set_relay(room, shard, wanted, now),

@@ -229,6 +229,7 @@ impl Shard {
         match role {
             Role::Publisher { current, .. } => {
                 entry.publishers = entry.publishers.saturating_sub(1);
+                entry.current = entry.current.filter(|current| *current != slot);
                 if let Some(id) = entry.publisher.filter(|_| current) {
                     self.core.publisher_lost(id);
                 }

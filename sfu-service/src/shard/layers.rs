@@ -1,0 +1,153 @@
+//! Which encodings viewers get, and which ones publishers are asked for.
+
+use std::time::Instant;
+
+use contract::id::BroadcastId;
+use contract::layer::{
+    CurrentLayer, EncodingLayer, EncodingsWanted, LayerRequest, Layers, MediaLayers, WantedLayer,
+};
+use sfu_core::{EncodingStats, MediaKind, PublisherStats, Rid, TrackConfig, Wanted, WantedEncoding};
+
+use super::command::{LayerError, Published, ShardEvent, Subscription};
+use super::participant::Role;
+use super::run::Shard;
+use crate::registry::{SOURCES, SessionKey};
+
+impl Shard {
+    /// Carries out what a viewer asked for, if it did, and says what its video sections get.
+    pub(super) fn layers(
+        &mut self,
+        key: SessionKey,
+        change: Option<&LayerRequest>,
+        now: Instant,
+    ) -> Result<Layers, LayerError> {
+        let slot = *self.by_key.get(&key).ok_or(LayerError::Ended)?;
+        let participant = self.io.participants.get_mut(slot).ok_or(LayerError::Ended)?;
+        let Role::Viewer { subscriptions, .. } = &mut participant.role else { return Err(LayerError::Ended) };
+        let entry = self.io.rooms.get(&participant.room).ok_or(LayerError::Ended)?;
+        let published = entry.published.as_deref().ok_or(LayerError::Ended)?;
+        if let Some(request) = change {
+            let chosen = choose(subscriptions, published, request)?;
+            for subscription in chosen {
+                subscription.choice.change(request);
+                apply(&mut self.core, subscription, now);
+            }
+        }
+        let stats = entry.publisher.and_then(|id| self.core.publisher_stats(id, now));
+        let video = subscriptions.iter().filter(|subscription| is_video(published, subscription));
+        let media = video.filter_map(|subscription| {
+            media_layers(&self.core, subscription, published.tracks.get(subscription.slot())?, stats.as_ref())
+        });
+        Ok(Layers { media: media.collect() })
+    }
+
+    /// Tells the control plane which encodings of a room's publisher are wanted, if that publisher is here.
+    pub(super) fn report_wanted(&mut self, room: BroadcastId, now: Instant) {
+        let Some(entry) = self.io.rooms.get(&room) else { return };
+        let (Some(id), Some(published), Some(slot)) = (entry.publisher, &entry.published, entry.current)
+        else {
+            return;
+        };
+        let (Some(stats), Some(participant)) =
+            (self.core.publisher_stats(id, now), self.io.participants.get(slot))
+        else {
+            return;
+        };
+        let wanted = encodings_wanted(published, &stats);
+        self.outbox.say(ShardEvent::Encodings { key: participant.key, wanted });
+    }
+}
+
+/// Hands the choice of a subscription to the core, once the viewer is connected.
+pub(super) fn apply(core: &mut sfu_core::Shard, subscription: &Subscription, now: Instant) {
+    let Some(id) = subscription.id else { return };
+    core.set_wanted(id, wanted(&subscription.choice.wanted), now);
+    core.set_paused(id, subscription.choice.paused, now);
+}
+
+fn wanted(layer: &WantedLayer) -> Wanted {
+    // Checked against the publisher's rids when it came.
+    let rid = layer.encoding_id.as_deref().and_then(|rid| Rid::new(rid.as_bytes()).ok());
+    let encoding = match (rid, layer.max_height) {
+        (Some(rid), _) => WantedEncoding::Rid(rid),
+        (None, Some(height)) => WantedEncoding::MaxHeight(height),
+        (None, None) => WantedEncoding::Auto,
+    };
+    Wanted { encoding, max_temporal: layer.max_temporal_layer_id }
+}
+
+/// The subscriptions that a request means; none is changed if it cannot be carried out.
+fn choose<'a>(
+    subscriptions: &'a mut [Subscription],
+    published: &Published,
+    request: &LayerRequest,
+) -> Result<impl Iterator<Item = &'a mut Subscription>, LayerError> {
+    let is_meant = |subscription: &Subscription| {
+        let named =
+            request.media_id.as_deref().is_none_or(|mid| subscription.mid.as_bytes() == mid.as_bytes());
+        named && is_video(published, subscription)
+    };
+    let meant: Vec<bool> = subscriptions.iter().map(is_meant).collect();
+    if !meant.contains(&true) {
+        return Err(LayerError::NoMedia);
+    }
+    if let Some(wanted) = request.encoding_id.as_deref() {
+        let offers = |subscription: &Subscription| {
+            let track = published.tracks.get(subscription.slot());
+            let mut encodings = track.into_iter().flat_map(|track| &track.encodings);
+            encodings.any(|encoding| encoding.rid.is_some_and(|rid| rid.as_bytes() == wanted.as_bytes()))
+        };
+        let mut named = subscriptions.iter().zip(&meant).filter(|(_, meant)| **meant);
+        if !named.any(|(subscription, _)| offers(subscription)) {
+            return Err(LayerError::NoEncoding);
+        }
+    }
+    Ok(subscriptions.iter_mut().zip(meant).filter(|(_, meant)| *meant).map(|(subscription, _)| subscription))
+}
+
+fn is_video(published: &Published, subscription: &Subscription) -> bool {
+    let slot = subscription.slot();
+    let is_published = published.formats.get(slot).is_some_and(Option::is_some);
+    is_published && published.tracks.get(slot).is_some_and(|track| track.kind == MediaKind::Video)
+}
+
+fn media_layers(
+    core: &sfu_core::Shard,
+    subscription: &Subscription,
+    track: &TrackConfig,
+    stats: Option<&PublisherStats>,
+) -> Option<MediaLayers> {
+    let track_stats = stats.and_then(|stats| stats.tracks.get(subscription.slot()));
+    let encoding = |index: usize| {
+        let stats = track_stats.and_then(|track| track.encodings.get(index)).copied().unwrap_or_default();
+        let EncodingStats { width, height, bitrate, active, .. } = stats;
+        let encoding_id = track.encodings.get(index)?.rid.map(|rid| rid.to_string());
+        Some(EncodingLayer { encoding_id, active, width, height, bitrate })
+    };
+    let current = subscription.id.and_then(|id| core.subscription_stats(id)).and_then(|stats| {
+        let index = usize::from(stats.encoding?);
+        let encoding_id = track.encodings.get(index)?.rid.map(|rid| rid.to_string());
+        Some(CurrentLayer { encoding_id, temporal_layer_id: stats.temporal })
+    });
+    Some(MediaLayers {
+        media_id: subscription.mid.to_string(),
+        source: *SOURCES.get(subscription.slot())?,
+        paused: subscription.choice.paused,
+        wanted: subscription.choice.wanted.clone(),
+        current,
+        encodings: (0..track.encodings.len()).filter_map(encoding).collect(),
+    })
+}
+
+/// What a publisher is asked for. Of a track that nobody watches its smallest encoding stays: whoever joins has a
+/// picture at once, and the track is known to be alive.
+fn encodings_wanted(published: &Published, stats: &PublisherStats) -> EncodingsWanted {
+    published.wanted(|slot, index| {
+        let encodings = stats.tracks.get(slot).map_or(&[][..], |track| &track.encodings);
+        // Before a picture's size is known: the order in which they were offered, worst first.
+        let smallest =
+            encodings.iter().enumerate().min_by_key(|(_, e)| (e.height.unwrap_or(u16::MAX), e.bitrate));
+        encodings.get(index).is_none_or(|encoding| encoding.wanted)
+            || smallest.is_some_and(|(s, _)| s == index)
+    })
+}
