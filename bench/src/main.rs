@@ -1,0 +1,109 @@
+//! The benchmarks: what a packet, a viewer and a session cost, beside the bare limit of this machine.
+//!
+//! `make bench` runs it and leaves the medians in `target/bench/results.json`. Method and results are in
+//! `docs/benchmarks.md`.
+
+mod cpu;
+mod limit;
+mod publisher;
+mod results;
+mod room;
+mod rtp;
+mod scenarios;
+mod server;
+mod signal;
+mod viewers;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use results::Results;
+use room::World;
+use scenarios::Effort;
+
+/// Benchmarks of the media path.
+#[derive(Debug, Parser)]
+struct Flags {
+    #[command(subcommand)]
+    role: Option<Role>,
+    /// Interleaved rounds of the figures per packet
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Length of each measured window in milliseconds
+    #[arg(long, default_value_t = 2_500)]
+    window_ms: u64,
+    /// Viewer sessions of the scale scenario
+    #[arg(long, default_value_t = 10_000)]
+    scale: usize,
+    /// Only these scenarios: forwarding, memory, capacity, scale
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Where the medians go
+    #[arg(long, default_value = "target/bench/results.json")]
+    out: PathBuf,
+}
+
+/// What a child process does.
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// The SFU, for the benchmark
+    #[command(hide = true)]
+    Server {
+        #[arg(long)]
+        shards: usize,
+    },
+    /// The bare limit, for the benchmark
+    #[command(hide = true)]
+    Limit { ports: Vec<u16> },
+}
+
+fn main() -> anyhow::Result<()> {
+    let flags = Flags::parse();
+    raise_open_files();
+    match &flags.role {
+        Some(Role::Server { shards }) => server::run(*shards),
+        Some(Role::Limit { ports }) => limit::run(ports),
+        None => tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(bench(flags)),
+    }
+}
+
+async fn bench(flags: Flags) -> anyhow::Result<()> {
+    let effort = Effort {
+        rounds: flags.rounds,
+        window: Duration::from_millis(flags.window_ms),
+        scale: flags.scale.min(most_sockets()),
+    };
+    let wanted = |name: &str| flags.only.is_empty() || flags.only.iter().any(|only| only == name);
+    let mut results = Results::default();
+    let mut world = World::new()?;
+    if wanted("forwarding") {
+        scenarios::forwarding(&mut world, effort, &mut results).await?;
+    }
+    if wanted("memory") {
+        scenarios::memory(&mut world, &mut results).await?;
+    }
+    if wanted("capacity") {
+        scenarios::capacity(&mut world, effort, &mut results).await?;
+    }
+    if wanted("scale") {
+        scenarios::scale(&mut world, effort, &mut results).await?;
+    }
+    results.print();
+    results.merge_into(&flags.out)?;
+    println!("medians are in {}", flags.out.display());
+    Ok(())
+}
+
+/// Each viewer has a socket of its own.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
+/// Sockets that this process may open, less what it needs besides.
+fn most_sockets() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current.map_or(usize::MAX, |most| most.saturating_sub(1_000) as usize)
+}

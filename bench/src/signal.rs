@@ -1,0 +1,109 @@
+//! WHIP and WHEP: from an offer to a transport's configuration.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use rand::Rng as _;
+use transport::sdp::{
+    Answer, ClientMedia, ClientOffer, Codec, CodecFormat, Direction, Extension, ExtensionMap, Feedback,
+    Local, MediaKind, Msid, Source, SsrcPair,
+};
+use transport::{ClientConfig, IceCredentials, Identity};
+
+/// Id of the extension with the transport-wide number, in every offer of ours.
+pub(crate) const TRANSPORT_CC: u8 = 3;
+/// Id of the mid extension.
+pub(crate) const MID: u8 = 1;
+/// How long a viewer tries while the broadcast is not there yet.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What it takes to connect.
+pub(crate) struct Session {
+    pub(crate) socket: UdpSocket,
+    pub(crate) config: ClientConfig,
+    /// SSRC that we send, for a publisher.
+    pub(crate) ssrc: u32,
+    pub(crate) payload_type: u8,
+    pub(crate) extensions: ExtensionMap,
+}
+
+/// Publishes (`/whip/..`) or plays (`/whep/..`), with the stub's stream key.
+pub(crate) async fn open(
+    http: &reqwest::Client,
+    url: &str,
+    identity: &Identity,
+    direction: Direction,
+) -> anyhow::Result<Session> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.set_nonblocking(true)?;
+    let (offer, ssrc) = offer(identity, direction)?;
+    let give_up = Instant::now() + PATIENCE;
+    let answer = loop {
+        let request =
+            http.post(url).header("content-type", "application/sdp").bearer_auth(crate::server::KEY);
+        let response = request.body(offer.to_sdp()).send().await?;
+        let status = response.status();
+        let text = response.text().await?;
+        if status.as_u16() == 201 {
+            break text;
+        }
+        // No publisher yet, or too many at once.
+        if !matches!(status.as_u16(), 409 | 429 | 503) || Instant::now() > give_up {
+            bail!("{url} answers {status}: {text}");
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let negotiated = offer.negotiate(&Answer::parse(&answer)?)?;
+    let media = negotiated.media.first().context("an m-line")?;
+    let address = |candidate: &transport::sdp::Candidate| candidate.udp_address();
+    let remote_candidates: Vec<SocketAddr> =
+        negotiated.remote.candidates.iter().filter_map(address).collect();
+    let config = ClientConfig {
+        identity: identity.clone(),
+        local: offer.local.ice.clone(),
+        remote: negotiated.remote.ice.clone(),
+        remote_fingerprint: negotiated.remote.fingerprint.clone(),
+        dtls_client: negotiated.dtls_client,
+        local_address: socket.local_addr()?,
+        remote_candidates,
+    };
+    let payload_type = media.codecs.first().context("VP8 was refused")?.payload_type;
+    Ok(Session { socket, config, ssrc, payload_type, extensions: media.extensions })
+}
+
+fn offer(identity: &Identity, direction: Direction) -> anyhow::Result<(ClientOffer, u32)> {
+    let mut rng = rand::rng();
+    let local = Local {
+        session_id: rng.next_u64() >> 1,
+        version: 1,
+        ice: IceCredentials::random(&mut rng),
+        fingerprint: identity.fingerprint().clone(),
+        addresses: Vec::new(),
+    };
+    let ssrc = rng.next_u32() | 1;
+    let mut extensions = ExtensionMap::default();
+    extensions.insert(Extension::Mid, MID);
+    extensions.insert(Extension::AbsSendTime, 2);
+    extensions.insert(Extension::TransportCc, TRANSPORT_CC);
+    let codec = Codec {
+        payload_type: 96,
+        format: CodecFormat::Vp8,
+        fmtp: String::new(),
+        feedback: Feedback::VIDEO,
+        rtx: Some(97),
+    };
+    let sends = direction.sends();
+    let media = ClientMedia {
+        mid: "0".parse()?,
+        kind: MediaKind::Video,
+        direction,
+        source: sends.then_some(Source::Camera),
+        codecs: vec![codec],
+        extensions,
+        msid: sends.then(|| Msid { stream: "bench".into(), track: Some("camera".into()) }),
+        ssrc: sends.then_some(SsrcPair { media: ssrc, rtx: Some(ssrc.wrapping_add(2)) }),
+        rids: Vec::new(),
+    };
+    Ok((ClientOffer { local, media: vec![media] }, ssrc))
+}
