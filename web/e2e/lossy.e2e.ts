@@ -1,7 +1,7 @@
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
-import { closePages, received, relayOnly } from './harness/browser';
+import { closePages, oneEncoding, received, relayOnly } from './harness/browser';
 import { Lab } from './harness/lab';
 import { id, plays } from './harness/pages';
 
@@ -152,7 +152,7 @@ describe('a wire that loses 2 % both ways', () => {
 
   test('everything is repaired, and no freeze is longer than 300 ms in a minute', async () => {
     lab.set({ delay: DELAY_MS, loss: 0 });
-    const { studio, number } = await lab.pages.goLive('Through the rain');
+    const { studio, number } = await lab.pages.goLive('Through the rain', oneEncoding);
     const viewer = await lab.pages.watch(number);
     await publishSmall(studio);
     await plays(viewer, 150);

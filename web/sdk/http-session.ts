@@ -1,5 +1,7 @@
+import { type Layers, type LayerRequest, parseLayers } from './layers';
+import { EVENTS_REL, headerLinks, iceServersOfLinks, LAYER_REL, linkTarget } from './link-header';
 import { ApiError, request } from './problem';
-import { answerAfterRestart, iceFragment, iceServersOfLink } from './sdp';
+import { answerAfterRestart, iceFragment } from './sdp';
 
 /** What a WHIP or WHEP endpoint answered to an offer. */
 export interface Opened {
@@ -13,9 +15,13 @@ export interface Opened {
 export class HttpSession {
   private constructor(
     private readonly url: string,
-    private readonly bearer: string | undefined,
+    readonly bearer: string | undefined,
     private etag: string | null,
     private answer: string,
+    /** Where a viewer chooses its layers; null where the endpoint lacks that extension. */
+    readonly layersUrl: string | null,
+    /** Where a publisher hears what it is asked for; null likewise. */
+    readonly eventsUrl: string | null,
   ) {}
 
   /** POSTs an offer. */
@@ -39,8 +45,16 @@ export class HttpSession {
     // Location may be relative, and a redirect may have moved its base.
     const base = response.url === '' ? endpoint : response.url;
     const url = new URL(location, base).href;
-    const session = new HttpSession(url, bearer, response.headers.get('etag'), answer);
-    return { session, answer, iceServers: iceServersOfLink(response.headers.get('link')) };
+    const links = headerLinks(response.headers.get('link'));
+    const session = new HttpSession(
+      url,
+      bearer,
+      response.headers.get('etag'),
+      answer,
+      linkTarget(links, LAYER_REL, base),
+      linkTarget(links, EVENTS_REL, base),
+    );
+    return { session, answer, iceServers: iceServersOfLinks(links) };
   }
 
   /** Sends candidates of ours. */
@@ -58,6 +72,21 @@ export class HttpSession {
     this.answer = answer;
     this.etag = response.headers.get('etag') ?? this.etag;
     return answer;
+  }
+
+  /** The layers there are, after a change if one is given; null where the endpoint lacks the extension. */
+  async layers(change: LayerRequest | null, signal: AbortSignal): Promise<Layers | null> {
+    if (this.layersUrl === null) return null;
+    const response = await request(this.layersUrl, {
+      headers: {
+        Accept: 'application/json',
+        ...(change === null ? {} : { 'Content-Type': 'application/json' }),
+        ...authorization(this.bearer),
+      },
+      ...(change === null ? {} : { method: 'POST', body: JSON.stringify(change) }),
+      signal,
+    });
+    return parseLayers(await response.json());
   }
 
   /** Ends the session. `keepalive` lets the request outlive the page. */

@@ -12,6 +12,7 @@ export {
   openScreen,
 } from './capture';
 export { type IceServerSource, RenewedIceServers } from './ice-servers';
+export { chosenHeight, heightsOf, type Layers, shorter, type VideoChoice } from './layers';
 export { LevelMeter } from './level-meter';
 export { type ListQuery, MetaApi, randomKey } from './meta-api';
 export type { LinkFailure, LinkState } from './peer-link';

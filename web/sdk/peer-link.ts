@@ -62,6 +62,8 @@ export abstract class PeerLink<Events extends LinkEvents> extends Emitter<Events
   protected pc: RTCPeerConnection | null = null;
   private session: HttpSession | null = null;
   private control: AbortController | null = null;
+  /** Aborts with the connection of the present attempt. */
+  private life: AbortController | null = null;
   private trickles = true;
   private stopRenewal: (() => void) | undefined;
   private wake: (() => void) | null = null;
@@ -136,6 +138,8 @@ export abstract class PeerLink<Events extends LinkEvents> extends Emitter<Events
   protected abstract refusal(error: ApiError): Verdict | null;
   /** The connection of an attempt is gone. */
   protected abstract discarded(): void;
+  /** An attempt has its answer; `signal` aborts with its connection. */
+  protected abstract opened(pc: RTCPeerConnection, session: HttpSession, signal: AbortSignal): void;
 
   private async run(signal: AbortSignal): Promise<void> {
     const backoff = new Backoff();
@@ -212,6 +216,8 @@ export abstract class PeerLink<Events extends LinkEvents> extends Emitter<Events
     }
     await pc.setRemoteDescription({ type: 'answer', sdp: this.incoming(opened.answer) });
     if (this.trickles) this.trickle(candidates, opened.session, offer, signal);
+    this.life = new AbortController();
+    this.opened(pc, opened.session, this.life.signal);
     await connected(pc, CONNECT_TIMEOUT_MS, ['failed', 'closed'], signal);
     this.stopRenewal = this.options.iceServers?.onRenewed((servers) => {
       pc.setConfiguration({ ...pc.getConfiguration(), iceServers: servers });
@@ -304,6 +310,8 @@ export abstract class PeerLink<Events extends LinkEvents> extends Emitter<Events
 
   private discard(): void {
     this.session = null;
+    this.life?.abort();
+    this.life = null;
     this.stopRenewal?.();
     this.stopRenewal = undefined;
     const pc = this.pc;

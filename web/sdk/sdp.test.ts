@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import {
   answerAfterRestart,
   iceFragment,
-  iceServersOfLink,
   type MediaSection,
   mediaSections,
   sources,
@@ -162,19 +161,5 @@ describe('answerAfterRestart', () => {
 
   it('refuses a fragment without credentials', () => {
     expect(answerAfterRestart(SDP, 'a=end-of-candidates\r\n')).toBeNull();
-  });
-});
-
-describe('iceServersOfLink', () => {
-  it('reads servers and ignores other links', () => {
-    const link =
-      '<stun:s.example:3478>; rel="ice-server", ' +
-      '<turn:t.example?transport=udp>; rel="ice-server"; username="1:u"; credential="a,b;c"; credential-type="password", ' +
-      '<https://example.org/>; rel="next"';
-    expect(iceServersOfLink(link)).toEqual([
-      { urls: ['stun:s.example:3478'] },
-      { urls: ['turn:t.example?transport=udp'], username: '1:u', credential: 'a,b;c' },
-    ]);
-    expect(iceServersOfLink(null)).toEqual([]);
   });
 });

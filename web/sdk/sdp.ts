@@ -189,26 +189,3 @@ export function answerAfterRestart(answer: string, fragment: string): string | n
     })
     .join('');
 }
-
-/** ICE servers of `Link: <stun:...>; rel="ice-server"` headers (RFC 9725, section 4.6). */
-export function iceServersOfLink(link: string | null): RTCIceServer[] {
-  if (link === null) return [];
-  const servers: RTCIceServer[] = [];
-  for (const match of link.matchAll(
-    /<((?:stun|turn)s?:[^>]+)>((?:\s*;\s*[\w-]+\s*=\s*(?:"[^"]*"|[^;,\s]+))*)/g,
-  )) {
-    const [, url = '', rest = ''] = match;
-    const parameters = new Map<string, string>();
-    for (const [, name = '', quoted, bare] of rest.matchAll(/([\w-]+)\s*=\s*(?:"([^"]*)"|([^;,\s]+))/g)) {
-      parameters.set(name.toLowerCase(), quoted ?? bare ?? '');
-    }
-    if (parameters.get('rel') !== 'ice-server') continue;
-    const server: RTCIceServer = { urls: [url] };
-    const username = parameters.get('username');
-    const credential = parameters.get('credential');
-    if (username !== undefined) server.username = username;
-    if (credential !== undefined) server.credential = credential;
-    servers.push(server);
-  }
-  return servers;
-}

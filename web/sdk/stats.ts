@@ -5,6 +5,10 @@ import type { Source } from './types';
 /** One track as it is sent or received. Null: not known (yet). */
 export interface TrackStats {
   source: Source;
+  /** The encoding, where there are several. */
+  rid: string | null;
+  /** Whether it is sent at all: false of an encoding that nobody watches. */
+  active: boolean;
   /** Codec name as in SDP, such as `H264`. */
   codec: string | null;
   kbps: number;
@@ -29,6 +33,9 @@ export interface LinkStats {
   rttMs: number | null;
   /** Whether the media goes through a TURN relay. */
   relayed: boolean | null;
+  /** What the line is estimated to carry out of here. */
+  availableKbps: number | null;
+  /** One entry an encoding, the best of a source first. */
   tracks: TrackStats[];
 }
 
@@ -42,6 +49,8 @@ interface Counters {
 interface RtpStats extends RTCStats {
   kind: string;
   mid?: string;
+  rid?: string;
+  active?: boolean;
   ssrc: number;
   codecId?: string;
   remoteId?: string;
@@ -97,12 +106,14 @@ export class StatsMeter {
       tracks.push(trackStats(rtp, source, packets, before, counters, byId));
     }
     this.previous = next;
+    tracks.sort((a, b) => (b.height ?? 0) - (a.height ?? 0) || (a.rid ?? '').localeCompare(b.rid ?? ''));
     const path = selectedPath(byId);
     return {
       kbps: tracks.reduce((sum, track) => sum + track.kbps, 0),
       lossPercent: expected === 0 ? null : Math.min((lost * 100) / expected, 100),
       rttMs: path.rttMs ?? rttMs,
       relayed: path.relayed,
+      availableKbps: path.availableKbps,
       tracks,
     };
   }
@@ -120,6 +131,8 @@ function trackStats(
   const elapsed = before === undefined ? 0 : now.atMs - before.atMs;
   return {
     source,
+    rid: rtp.rid ?? null,
+    active: rtp.active ?? true,
     codec: codec?.mimeType?.split('/')[1] ?? null,
     kbps: elapsed > 0 ? (Math.max(now.bytes - (before?.bytes ?? 0), 0) * 8) / elapsed : 0,
     packets,
@@ -135,6 +148,7 @@ function trackStats(
 function selectedPath(byId: ReadonlyMap<string, RTCStats>): {
   rttMs: number | null;
   relayed: boolean | null;
+  availableKbps: number | null;
 } {
   for (const stats of byId.values()) {
     const pair = stats as RTCIceCandidatePairStats & { selected?: boolean };
@@ -144,7 +158,9 @@ function selectedPath(byId: ReadonlyMap<string, RTCStats>): {
     return {
       rttMs: pair.currentRoundTripTime === undefined ? null : pair.currentRoundTripTime * 1000,
       relayed: local?.candidateType === undefined ? null : local.candidateType === 'relay',
+      availableKbps:
+        pair.availableOutgoingBitrate === undefined ? null : pair.availableOutgoingBitrate / 1000,
     };
   }
-  return { rttMs: null, relayed: null };
+  return { rttMs: null, relayed: null, availableKbps: null };
 }

@@ -1,4 +1,6 @@
 import { captureLatency, type CaptureSource, senderClockAhead } from './capture-time';
+import type { HttpSession } from './http-session';
+import { type Layers, requestOf, type VideoChoice } from './layers';
 import { type LinkEvents, type LinkOptions, PeerLink, type Verdict } from './peer-link';
 import type { ApiError } from './problem';
 import { negotiateCaptureTime } from './rtp';
@@ -24,6 +26,8 @@ export interface RemoteTrack {
 export interface PlayerEvents extends LinkEvents {
   /** The tracks of a new connection; they replace all earlier ones. */
   tracks: RemoteTrack[];
+  /** What there is to choose from; null where the server lets nobody choose. */
+  layers: Layers | null;
 }
 
 /** Statistics of a player. */
@@ -44,6 +48,8 @@ export class WhepPlayer extends PeerLink<PlayerEvents> {
   private sources = new Map<string, Source>();
   private owners = new Map<string, string | null>();
   private meter = new StatsMeter();
+  private choice: VideoChoice = 'auto';
+  private layered: { session: HttpSession; signal: AbortSignal; layers: Layers | null } | null = null;
   private readonly frames = new WeakMap<HTMLVideoElement, FrameClock>();
 
   constructor(protected override readonly options: PlayerOptions) {
@@ -54,6 +60,17 @@ export class WhepPlayer extends PeerLink<PlayerEvents> {
   async close(tell = true): Promise<void> {
     // A server that cannot be told notices by itself.
     await this.leave(tell).catch(() => undefined);
+  }
+
+  /** Asks for another picture, or for none. Kept for later connections of this player. */
+  async choose(choice: VideoChoice): Promise<void> {
+    this.choice = choice;
+    await this.apply();
+  }
+
+  /** Asks what there is to choose from; the answer comes as the event `layers`. */
+  async askLayers(): Promise<void> {
+    await this.exchange(false);
   }
 
   /** Statistics since the last call, with the latency of what `video` shows; null without a connection. */
@@ -97,6 +114,34 @@ export class WhepPlayer extends PeerLink<PlayerEvents> {
 
   protected override discarded(): void {
     this.meter = new StatsMeter();
+    this.layered = null;
+  }
+
+  protected override opened(_pc: RTCPeerConnection, session: HttpSession, signal: AbortSignal): void {
+    const able = session.layersUrl !== null;
+    this.layered = able ? { session, signal, layers: null } : null;
+    this.emit('layers', able ? { media: [] } : null);
+    // A new session knows nothing of the choice; without one, there is nothing to say.
+    if (this.choice !== 'auto') void this.apply();
+  }
+
+  private async apply(): Promise<void> {
+    const asked = requestOf(this.choice, this.layered?.layers ?? null);
+    await this.exchange(true);
+    // The answer tells the real heights: those of an upright phone are not what they are called.
+    const better = requestOf(this.choice, this.layered?.layers ?? null);
+    if (better.maxHeight !== asked.maxHeight) await this.exchange(true);
+  }
+
+  /** A server that cannot be asked right now leaves everything as it is. */
+  private async exchange(change: boolean): Promise<void> {
+    const { layered } = this;
+    if (layered === null) return;
+    const request = change ? requestOf(this.choice, layered.layers) : null;
+    const layers = await layered.session.layers(request, layered.signal).catch(() => null);
+    if (layers === null || this.layered !== layered) return;
+    layered.layers = layers;
+    this.emit('layers', layers);
   }
 
   private remoteTracks(pc: RTCPeerConnection): RemoteTrack[] {

@@ -1,7 +1,21 @@
+import { followEvents } from './event-stream';
+import type { HttpSession } from './http-session';
+import { parseWanted, shorter, type WantedEncodings } from './layers';
 import { type LinkEvents, type LinkOptions, PeerLink, type Verdict } from './peer-link';
 import type { ApiError } from './problem';
 import { negotiateCaptureTime, preferCodecs } from './rtp';
 import { type Content, withAudioNack, withContent, withStartBitrate } from './sdp';
+import {
+  adjusted,
+  affordable,
+  cameraEncodings,
+  codecOrder,
+  type Encoding,
+  scalabilityMode,
+  screenEncodings,
+  sendEncodings,
+  thisMachine,
+} from './simulcast';
 import { type LinkStats, StatsMeter } from './stats';
 import type { Source } from './types';
 
@@ -17,21 +31,19 @@ interface Slot {
   source: Source;
   kind: 'audio' | 'video';
   content: Content;
-  /** One entry an encoding: simulcast adds entries with a `rid` each. */
-  encodings: readonly RTCRtpEncodingParameters[];
 }
 
 /** The m-lines of every publish offer, in this order: a track comes and goes in its own without renegotiation. */
 const SLOTS: readonly Slot[] = [
-  { source: 'microphone', kind: 'audio', content: 'main', encodings: [{ maxBitrate: 64_000 }] },
-  { source: 'camera', kind: 'video', content: 'main', encodings: [{ maxBitrate: 2_500_000 }] },
-  { source: 'screen', kind: 'video', content: 'slides', encodings: [{ maxBitrate: 2_500_000 }] },
-  { source: 'screen_audio', kind: 'audio', content: 'slides', encodings: [{ maxBitrate: 96_000 }] },
+  { source: 'microphone', kind: 'audio', content: 'main' },
+  { source: 'camera', kind: 'video', content: 'main' },
+  { source: 'screen', kind: 'video', content: 'slides' },
+  { source: 'screen_audio', kind: 'audio', content: 'slides' },
 ];
-/** H.264 is what phones decode in hardware; VP9 before VP8 for its picture at the same rate. */
-const VIDEO_CODECS = ['H264', 'VP9', 'VP8'] as const;
-/** Where the bandwidth estimate starts, in kbit/s. */
-const START_KBPS = 1_200;
+/** In bits per second: speech, and whatever a shared tab plays. */
+const AUDIO_BITRATE = { microphone: 64_000, screen_audio: 96_000 } as const;
+/** Where the bandwidth estimate starts, in kbit/s: enough for all encodings, or the full one comes seconds late. */
+const START_KBPS = 2_000;
 /** A publisher's room is kept this long after its media is lost. */
 const RECONNECT_BUDGET_MS = 30_000;
 
@@ -44,6 +56,11 @@ export class WhipPublisher extends PeerLink<LinkEvents> {
   private senders = new Map<Source, RTCRtpSender>();
   private mids = new Map<string, Source>();
   private meter = new StatsMeter();
+  private readonly machine = thisMachine();
+  /** What the server says is watched; all of it while it has not said. */
+  private wanted: WantedEncodings = new Map();
+  /** Settings of a sender are read and written in turns: two at a time fail. */
+  private adjusting: Promise<void> = Promise.resolve();
 
   constructor(protected override readonly options: PublisherOptions) {
     super(options, RECONNECT_BUDGET_MS);
@@ -54,6 +71,8 @@ export class WhipPublisher extends PeerLink<LinkEvents> {
     if (track === null) this.tracks.delete(source);
     else this.tracks.set(source, track);
     await this.senders.get(source)?.replaceTrack(track);
+    // Another camera has another size.
+    if (source === 'camera' && track !== null) await this.adjust();
   }
 
   /** Ends the broadcast's session at the server and leaves. */
@@ -75,16 +94,38 @@ export class WhipPublisher extends PeerLink<LinkEvents> {
   protected override prepare(pc: RTCPeerConnection): void {
     const streams = { main: new MediaStream(), slides: new MediaStream() };
     for (const slot of SLOTS) {
-      const track = this.tracks.get(slot.source);
-      const transceiver = pc.addTransceiver(track ?? slot.kind, {
+      const { source } = slot;
+      const planned = this.planned(source);
+      const codecs = this.options.videoCodecs ?? codecOrder(planned.length, this.machine);
+      const transceiver = pc.addTransceiver(this.tracks.get(source) ?? slot.kind, {
         direction: 'sendonly',
         streams: [streams[slot.content]],
-        sendEncodings: slot.encodings.map((encoding) => ({ ...encoding })),
+        sendEncodings:
+          source === 'microphone' || source === 'screen_audio'
+            ? [{ maxBitrate: AUDIO_BITRATE[source] }]
+            : sendEncodings(planned, scalabilityMode(codecs[0] ?? '')),
       });
       negotiateCaptureTime(transceiver);
-      if (slot.kind === 'video') preferCodecs(transceiver, this.options.videoCodecs ?? VIDEO_CODECS);
-      this.senders.set(slot.source, transceiver.sender);
+      if (slot.kind === 'video') preferCodecs(transceiver, codecs);
+      this.senders.set(source, transceiver.sender);
     }
+  }
+
+  protected override opened(_pc: RTCPeerConnection, session: HttpSession, signal: AbortSignal): void {
+    this.wanted = new Map();
+    void this.adjust();
+    if (session.eventsUrl === null) return;
+    const all = (): void => {
+      // Nobody tells any more what is watched: everything may be.
+      this.wanted = new Map();
+      void this.adjust();
+    };
+    followEvents(session.eventsUrl, session.bearer, signal, ({ type, data }) => {
+      const wanted = type === 'encodings' ? parseWanted(data) : null;
+      if (wanted === null) return;
+      this.wanted = wanted;
+      void this.adjust();
+    }).then(all, () => undefined);
   }
 
   protected override bearer(): Promise<string> {
@@ -115,4 +156,50 @@ export class WhipPublisher extends PeerLink<LinkEvents> {
     this.senders = new Map();
     this.meter = new StatsMeter();
   }
+
+  /** The encodings that a source has in several; none for sound. */
+  private planned(source: Source): Encoding[] {
+    const limit = affordable(this.machine);
+    if (source === 'screen') return screenEncodings(limit);
+    if (source !== 'camera') return [];
+    const { width = 0, height = 0 } = this.tracks.get('camera')?.getSettings() ?? {};
+    return cameraEncodings(height === 0 ? null : shorter(width, height), limit);
+  }
+
+  /** Brings the encodings of camera and screen to what is planned and watched. */
+  private adjust(): Promise<void> {
+    this.adjusting = this.adjusting.then(async () => {
+      for (const [mid, source] of this.mids) {
+        const sender = this.senders.get(source);
+        const planned = this.planned(source);
+        if (sender === undefined || planned.length === 0) continue;
+        const parameters = sender.getParameters();
+        const encodings = adjusted(parameters.encodings as Encoding[], planned, this.wanted.get(mid) ?? NONE);
+        const codec = parameters.codecs[0]?.mimeType;
+        for (const encoding of encodings) {
+          if (codec !== undefined && encoding.scalabilityMode !== undefined)
+            encoding.scalabilityMode = scalabilityMode(codec);
+        }
+        if (same(encodings, parameters.encodings)) continue;
+        // A connection that closes meanwhile refuses; the next one starts anew.
+        await sender.setParameters({ ...parameters, encodings }).catch(() => undefined);
+      }
+    });
+    return this.adjusting;
+  }
+}
+
+const NONE: ReadonlyMap<string, boolean> = new Map();
+
+/** Whether nothing changes: each change of parameters may cost a keyframe. */
+function same(next: readonly Encoding[], before: readonly RTCRtpEncodingParameters[]): boolean {
+  return next.every((encoding, index) => {
+    const current = before[index] as Encoding | undefined;
+    return (
+      current?.active === encoding.active &&
+      current.maxBitrate === encoding.maxBitrate &&
+      (current.scaleResolutionDownBy ?? 1) === encoding.scaleResolutionDownBy &&
+      current.scalabilityMode === encoding.scalabilityMode
+    );
+  });
 }

@@ -117,7 +117,16 @@ export const watchConnections = `(() => {
   };
 })();`;
 
-/** The same, and media only through a TURN relay. */
+/** The same, and each picture is sent in one encoding: without simulcast there is nothing to switch between. */
+export const oneEncoding = `${watchConnections} (() => {
+  const native = RTCPeerConnection.prototype.addTransceiver;
+  RTCPeerConnection.prototype.addTransceiver = function (track, init = {}) {
+    const { rid, ...full } = init.sendEncodings?.at(-1) ?? {};
+    return native.call(this, track, { ...init, sendEncodings: [full] });
+  };
+})();`;
+
+/** As {@link watchConnections}, and media only through a TURN relay. */
 export const relayOnly = `window.__forceRelay = true; ${watchConnections}`;
 
 export async function received(page: Page): Promise<Received> {

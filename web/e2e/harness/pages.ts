@@ -37,8 +37,8 @@ export class Pages {
   }
 
   /** Opens Studio and goes live; returns the page and the broadcast that viewers see. */
-  async goLive(name: string): Promise<{ studio: Page; number: number }> {
-    const studio = await openPage(this.browser, `${this.url}/studio`, { init: watchConnections });
+  async goLive(name: string, init = watchConnections): Promise<{ studio: Page; number: number }> {
+    const studio = await openPage(this.browser, `${this.url}/studio`, { init });
     await studio.fill(id('name'), name);
     await studio.click(id('go-live'));
     const link = await studio.locator(id('share-link')).inputValue({ timeout: 20_000 });

@@ -71,6 +71,8 @@ describe('applyState', () => {
 describe('qualityOf', () => {
   const track: TrackStats = {
     source: 'camera',
+    rid: null,
+    active: true,
     codec: 'VP8',
     kbps: 900,
     packets: 90,
@@ -86,6 +88,7 @@ describe('qualityOf', () => {
     lossPercent: 0,
     rttMs: 10,
     relayed: false,
+    availableKbps: null,
     latencyMs: null,
     tracks: tracks.length > 0 ? tracks : [track],
     ...change,

@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest';
+import { chosenHeight, heightsOf, parseLayers, parseWanted, requestOf } from './layers';
+
+const layers = parseLayers({
+  media: [
+    {
+      mediaId: '2',
+      source: 'screen',
+      paused: false,
+      wanted: {},
+      current: null,
+      encodings: [{ active: true, width: 1920, height: 1080, bitrate: 900_000 }],
+    },
+    {
+      mediaId: '1',
+      source: 'camera',
+      paused: false,
+      wanted: { maxHeight: 480 },
+      current: { encodingId: 'h', temporalLayerId: 1 },
+      encodings: [
+        { encodingId: 'q', active: true, width: 424, height: 240, bitrate: 200_000 },
+        { encodingId: 'h', active: true, width: 848, height: 480, bitrate: 700_000 },
+        { encodingId: 'f', active: false, bitrate: 0 },
+      ],
+    },
+    { source: 'camera' },
+    7,
+  ],
+});
+
+describe('layers', () => {
+  it('are read, and what is malformed is left out', () => {
+    expect(layers.media.map(({ mediaId }) => mediaId)).toEqual(['2', '1']);
+    for (const bad of [null, 7, {}, { media: {} }, { media: [null] }])
+      expect(parseLayers(bad)).toEqual({ media: [] });
+  });
+
+  it('give the heights that are known, of the camera before the screen', () => {
+    expect(heightsOf(layers)).toEqual([480, 240]);
+    expect(heightsOf({ media: layers.media.slice(0, 1) })).toEqual([1080]);
+    expect(heightsOf(null)).toEqual([]);
+  });
+
+  it('turn a choice into the nearest height and a request', () => {
+    expect(chosenHeight(720, [720, 480, 240])).toBe(720);
+    expect(chosenHeight(720, [480, 240])).toBe(480);
+    expect(chosenHeight(120, [480, 240])).toBe(240);
+    expect(chosenHeight('auto', [480])).toBeNull();
+    expect(requestOf('auto', layers)).toEqual({ paused: false });
+    expect(requestOf('audio', layers)).toEqual({ paused: true });
+    expect(requestOf(480, null)).toEqual({ paused: false, maxHeight: 480 });
+  });
+
+  it('ask for an upright picture by its real height', () => {
+    const phone = parseLayers({
+      media: [
+        {
+          mediaId: '1',
+          source: 'camera',
+          encodings: [
+            { encodingId: 'h', active: true, width: 480, height: 853, bitrate: 1 },
+            { encodingId: 'f', active: true, width: 720, height: 1280, bitrate: 1 },
+          ],
+        },
+      ],
+    });
+    expect(heightsOf(phone)).toEqual([720, 480]);
+    expect(requestOf(480, phone)).toEqual({ paused: false, maxHeight: 853 });
+  });
+});
+
+describe('wanted encodings', () => {
+  it('are read by m-line and rid', () => {
+    const data =
+      '{"media":[{"mediaId":"1","encodings":[{"encodingId":"f","wanted":false},{"encodingId":"q","wanted":true}]}]}';
+    const wanted = parseWanted(data)?.get('1');
+    expect([...(wanted ?? [])]).toEqual([
+      ['f', false],
+      ['q', true],
+    ]);
+    expect(parseWanted('{')).toBeNull();
+    expect(parseWanted('[]')).toBeNull();
+    expect(parseWanted('{"media":[null]}')?.size).toBe(0);
+  });
+});

@@ -1,0 +1,129 @@
+/** Bodies of our extension of WHEP that chooses layers, and of the event that tells a publisher what is watched. */
+
+import type { Source } from './types';
+
+/** What is asked for. Neither encoding nor height: the best that the line carries. */
+export interface LayerRequest {
+  /** The m-line; all video m-lines if absent. */
+  mediaId?: string;
+  encodingId?: string;
+  /** Pixels: the best encoding that is not higher. */
+  maxHeight?: number;
+  maxTemporalLayerId?: number;
+  paused?: boolean;
+}
+
+/** What there is, what was asked for and what is sent. */
+export interface Layers {
+  media: MediaLayers[];
+}
+
+/** One video m-line of a viewer. */
+export interface MediaLayers {
+  mediaId: string;
+  source: Source;
+  paused: boolean;
+  wanted: { encodingId?: string; maxHeight?: number; maxTemporalLayerId?: number };
+  current: { encodingId?: string; temporalLayerId?: number } | null;
+  encodings: EncodingLayer[];
+}
+
+/** One encoding of the publisher's. */
+export interface EncodingLayer {
+  encodingId?: string;
+  active: boolean;
+  width?: number;
+  height?: number;
+  /** Bits per second. */
+  bitrate: number;
+}
+
+/** Which encodings are watched: by m-line, by rid. */
+export type WantedEncodings = ReadonlyMap<string, ReadonlyMap<string, boolean>>;
+
+/** What a viewer chooses: `auto`, at most so many pixels high, or no picture. */
+export type VideoChoice = 'auto' | 'audio' | number;
+
+/** The request that brings a choice about, given what is known of the encodings (null: nothing yet). */
+export function requestOf(choice: VideoChoice, layers: Layers | null): LayerRequest {
+  if (choice === 'audio') return { paused: true };
+  if (choice === 'auto') return { paused: false };
+  const encodings = pictures(layers);
+  const named = chosenHeight(choice, heights(encodings));
+  const encoding = encodings.find(({ width = 0, height = 0 }) => shorter(width, height) === named);
+  return { paused: false, maxHeight: encoding?.height ?? choice };
+}
+
+/** The heights to choose from, the highest first. */
+export function heightsOf(layers: Layers | null): number[] {
+  return heights(pictures(layers));
+}
+
+/** The encodings of the camera, or else of the screen. */
+function pictures(layers: Layers | null): EncodingLayer[] {
+  const of = (source: Source): EncodingLayer[] =>
+    layers?.media.find((media) => media.source === source)?.encodings ?? [];
+  return [of('camera'), of('screen')].find((list) => list.length > 0) ?? [];
+}
+
+function heights(encodings: readonly EncodingLayer[]): number[] {
+  const all = encodings.map(({ width = 0, height = 0 }) => shorter(width, height));
+  return [...new Set(all.filter((height) => height > 0))].sort((a, b) => b - a);
+}
+
+/** Of the heights there are, the one that a choice comes to; null for `auto`, sound only, or where there are none. */
+export function chosenHeight(choice: VideoChoice, available: readonly number[]): number | null {
+  if (typeof choice !== 'number') return null;
+  return available.find((height) => height <= choice) ?? available.at(-1) ?? null;
+}
+
+/** The side by which a picture is named, also of an upright phone: 720 of 720 x 1280. */
+export function shorter(width: number, height: number): number {
+  return width > 0 ? Math.min(width, height) : height;
+}
+
+/** Reads {@link Layers}; what does not look like it is left out. */
+export function parseLayers(value: unknown): Layers {
+  const media = entries(value, 'media').filter(
+    (entry) => typeof entry.mediaId === 'string' && typeof entry.source === 'string',
+  );
+  return {
+    media: media.map((entry) => ({
+      mediaId: entry.mediaId as string,
+      source: entry.source as Source,
+      paused: entry.paused === true,
+      wanted: entry.wanted ?? {},
+      current: entry.current ?? null,
+      encodings: entries(entry, 'encodings').map((encoding) => ({
+        ...(typeof encoding.encodingId === 'string' ? { encodingId: encoding.encodingId } : {}),
+        ...(typeof encoding.width === 'number' ? { width: encoding.width } : {}),
+        ...(typeof encoding.height === 'number' ? { height: encoding.height } : {}),
+        active: encoding.active === true,
+        bitrate: typeof encoding.bitrate === 'number' ? encoding.bitrate : 0,
+      })),
+    })),
+  };
+}
+
+/** Reads the data of the event `encodings`; null if it is something else. */
+export function parseWanted(data: string): WantedEncodings | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(data);
+  } catch {
+    return null;
+  }
+  if (typeof value !== 'object' || value === null || !('media' in value)) return null;
+  return new Map(
+    entries(value, 'media').map((media) => [
+      String(media.mediaId),
+      new Map(entries(media, 'encodings').map((one) => [String(one.encodingId), one.wanted !== false])),
+    ]),
+  );
+}
+
+function entries(value: unknown, key: string): Record<string, unknown>[] {
+  const list = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : null;
+  const all: unknown[] = Array.isArray(list) ? list : [];
+  return all.filter((entry): entry is Record<string, unknown> => typeof entry === 'object' && entry !== null);
+}
