@@ -5,206 +5,34 @@
 //! there without anyone else noticing. Owner and track ids belong to the room, not to the session: viewers were
 //! told them once and are not renegotiated.
 
+mod room;
+mod session;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use contract::destination::{NodeTracks, NodeViewers, RoomTracks, RoomViewers, Source, TrackInfo};
-use contract::id::{BroadcastId, ParticipantId, SessionId, TrackId};
+use contract::id::{BroadcastId, SessionId};
 use contract::layer::EncodingsWanted;
-use contract::rest::{CloseOrder, CloseReason, MediaReport, MediaState};
-use contract::room::Room;
+use contract::rest::{CloseOrder, CloseReason, MediaReport};
 use rand::Rng;
 use tokio::sync::watch;
-use transport::sdp::CodecFormat;
 
+use self::room::{Media, RoomState};
+pub(crate) use self::session::{
+    BearerHash, Formats, Kind, NewSession, Placed, Playable, Refused, Removal, SOURCES, Session, SessionKey,
+    TrackState, slot,
+};
 use crate::config::Limits;
-use crate::shard::Published;
-
-/// Names a session inside this process, for good: keys are not used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct SessionKey(pub(crate) u64);
-
-/// SHA-256 of a bearer; what a session remembers of whoever opened it.
-pub(crate) type BearerHash = [u8; 32];
-
-/// The sources that a broadcast can carry, in the order of their slots.
-pub(crate) const SOURCES: [Source; 4] =
-    [Source::Microphone, Source::Camera, Source::Screen, Source::ScreenAudio];
-
-/// Slot of a source.
-pub(crate) fn slot(source: Source) -> usize {
-    match source {
-        Source::Microphone => 0,
-        Source::Camera => 1,
-        Source::Screen => 2,
-        Source::ScreenAudio => 3,
-    }
-}
-
-/// The codec of each slot that is published.
-pub(crate) type Formats = [Option<CodecFormat>; SOURCES.len()];
-
-/// Publisher or viewer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// A WHIP session.
-    Publisher(Arc<Published>),
-    /// A WHEP session.
-    Viewer {
-        /// Subject of its token.
-        subject: Option<String>,
-        /// A preview on the Home page: not counted.
-        preview: bool,
-        /// What it decodes in the slots that it gets.
-        decodes: Vec<(usize, Vec<CodecFormat>)>,
-    },
-}
-
-impl Kind {
-    fn is_publisher(&self) -> bool {
-        matches!(self, Self::Publisher(_))
-    }
-
-    /// Whether a viewer can go on with a publisher that sends `formats`.
-    fn can_play(&self, formats: &Formats) -> bool {
-        let Self::Viewer { decodes, .. } = self else { return true };
-        decodes.iter().all(|(slot, decoders)| match formats.get(*slot) {
-            Some(Some(format)) => decoders.iter().any(|decoder| decoder.decodes(*format).is_some()),
-            _ => true,
-        })
-    }
-}
-
-/// One WHIP or WHEP session.
-#[derive(Debug, Clone)]
-pub(crate) struct Session {
-    /// Its key in the shards.
-    pub(crate) key: SessionKey,
-    /// Its broadcast.
-    pub(crate) broadcast: BroadcastId,
-    /// The shard that serves it.
-    pub(crate) shard: usize,
-    /// Publisher or viewer.
-    pub(crate) kind: Kind,
-    /// Who opened it, if a bearer did.
-    pub(crate) bearer: Option<BearerHash>,
-    /// Entity tag of its ICE session, with quotes.
-    pub(crate) etag: String,
-    /// The client's ICE user fragment of now: another one in a fragment asks for an ICE restart.
-    pub(crate) remote_ufrag: String,
-    /// When it was opened.
-    pub(crate) opened_at: Instant,
-    /// Which of its encodings a publisher is asked for.
-    pub(crate) wanted: Option<watch::Sender<EncodingsWanted>>,
-    source: IpAddr,
-    connected: bool,
-}
-
-/// A session to remove from its shard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Removal {
-    /// The shard.
-    pub(crate) shard: usize,
-    /// The session.
-    pub(crate) key: SessionKey,
-}
-
-/// What a new session needs to know of its room.
-#[derive(Debug, Clone)]
-pub(crate) struct Placed {
-    /// Key of the new session.
-    pub(crate) key: SessionKey,
-    /// Shard that serves it.
-    pub(crate) shard: usize,
-    /// Shard of the room's publishers.
-    pub(crate) home: usize,
-}
-
-/// What a viewer can get of a broadcast.
-#[derive(Debug, Clone)]
-pub(crate) struct Playable {
-    /// Owner of the tracks.
-    pub(crate) owner: ParticipantId,
-    /// Ids of the tracks, by slot.
-    pub(crate) tracks: [TrackId; SOURCES.len()],
-    /// What the publisher sends.
-    pub(crate) published: Arc<Published>,
-}
-
-/// A new session.
-#[derive(Debug)]
-pub(crate) struct NewSession {
-    /// Its id, the secret part of its URL.
-    pub(crate) id: SessionId,
-    /// The broadcast.
-    pub(crate) broadcast: BroadcastId,
-    /// Publisher or viewer.
-    pub(crate) kind: Kind,
-    /// Whom it counts for while it is not connected.
-    pub(crate) source: IpAddr,
-    /// Who opens it.
-    pub(crate) bearer: Option<BearerHash>,
-    /// Entity tag.
-    pub(crate) etag: String,
-    /// The client's ICE user fragment.
-    pub(crate) remote_ufrag: String,
-    /// Now.
-    pub(crate) now: Instant,
-}
-
-/// What a shard says of a publisher's track.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TrackState {
-    /// Where it comes from.
-    pub(crate) source: Source,
-    /// Codec name as in SDP.
-    pub(crate) codec: &'static str,
-    /// Media arrived within the last second.
-    pub(crate) active: bool,
-}
-
-#[derive(Debug)]
-struct RoomState {
-    owner: ParticipantId,
-    tracks: [TrackId; SOURCES.len()],
-    home: usize,
-    key_revision: i64,
-    /// The session that the viewers see.
-    publisher: Option<SessionKey>,
-    /// A newer session that has not connected yet.
-    incoming: Option<SessionKey>,
-    /// The publisher that left by itself, until another comes: clients say goodbye with DTLS before they DELETE.
-    left: Option<(SessionId, Session)>,
-    /// What the viewers get.
-    published: Option<Arc<Published>>,
-    media: Option<Media>,
-    ended: bool,
-    states: Vec<TrackState>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Media {
-    started_at: DateTime<Utc>,
-    last_at: DateTime<Utc>,
-}
-
-/// Why no session is opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refused {
-    /// The node is at its limit of sessions.
-    Full,
-    /// The source has as many sessions that are not connected as one may have.
-    HalfOpen,
-}
 
 /// Sessions and rooms of this node.
 #[derive(Debug)]
 pub(crate) struct Registry {
     limits: Limits,
     load: Vec<usize>,
+    publishers: usize,
+    /// Sessions of each source that are not connected; a source without any is not here.
+    half_open: HashMap<IpAddr, usize>,
     next_key: u64,
     sessions: HashMap<SessionId, Session>,
     ids: HashMap<SessionKey, SessionId>,
@@ -217,6 +45,8 @@ impl Registry {
         Self {
             limits,
             load: vec![0; shards.max(1)],
+            publishers: 0,
+            half_open: HashMap::new(),
             next_key: 1,
             sessions: HashMap::new(),
             ids: HashMap::new(),
@@ -226,8 +56,7 @@ impl Registry {
 
     /// Sessions now: publishers and viewers.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        let publishers = self.sessions.values().filter(|session| session.kind.is_publisher()).count();
-        (publishers, self.sessions.len() - publishers)
+        (self.publishers, self.sessions.len() - self.publishers)
     }
 
     /// Whether a viewer may come from `source`.
@@ -246,11 +75,9 @@ impl Registry {
         self.sessions.len() < self.limits.max_sessions
     }
 
-    /// A session that never connects holds a transport for 15 s: nobody gets many of them. Counted each time: there
-    /// are few sessions, and no second count can go wrong.
+    /// A session that never connects holds a transport for 15 s: nobody gets many of them.
     fn may_open(&self, source: IpAddr) -> Result<(), Refused> {
-        let half_open = |session: &&Session| !session.connected && session.source == source;
-        let count = self.sessions.values().filter(half_open).count();
+        let count = self.half_open.get(&source).copied().unwrap_or_default();
         if count < self.limits.max_half_open_per_source { Ok(()) } else { Err(Refused::HalfOpen) }
     }
 
@@ -346,6 +173,8 @@ impl Registry {
             source,
             connected: false,
         };
+        *self.half_open.entry(source).or_default() += 1;
+        self.publishers += usize::from(session.kind.is_publisher());
         self.ids.insert(key, id.clone());
         self.sessions.insert(id, session);
         if let Some(load) = self.load.get_mut(shard) {
@@ -368,7 +197,9 @@ impl Registry {
         let Some(session) = self.ids.get(&key).and_then(|id| self.sessions.get_mut(id)) else {
             return Vec::new();
         };
-        session.connected = true;
+        if !std::mem::replace(&mut session.connected, true) {
+            close_half_open(&mut self.half_open, session.source);
+        }
         let broadcast = session.broadcast;
         let Kind::Publisher(published) = &session.kind else { return Vec::new() };
         let published = published.clone();
@@ -477,6 +308,10 @@ impl Registry {
 
     fn forget(&mut self, key: SessionKey) -> Option<Removal> {
         let session = self.ids.remove(&key).and_then(|id| self.sessions.remove(&id))?;
+        self.publishers -= usize::from(session.kind.is_publisher());
+        if !session.connected {
+            close_half_open(&mut self.half_open, session.source);
+        }
         if let Some(load) = self.load.get_mut(session.shard) {
             *load = load.saturating_sub(1);
         }
@@ -503,131 +338,17 @@ impl Registry {
             self.rooms.remove(&broadcast);
         }
     }
-
-    /// What a publisher's shard saw: the states of its tracks and when media came last, if it did.
-    /// Returns whether viewers and meta should hear of it at once.
-    pub(crate) fn media(
-        &mut self,
-        key: SessionKey,
-        states: Vec<TrackState>,
-        last_media_at: Option<DateTime<Utc>>,
-    ) -> bool {
-        let Some(session) = self.ids.get(&key).and_then(|id| self.sessions.get(id)) else { return false };
-        let Some(room) = self.rooms.get_mut(&session.broadcast) else { return false };
-        if room.publisher != Some(key) {
-            return false;
-        }
-        let mut changed = room.states != states;
-        room.states = states;
-        if let Some(at) = last_media_at {
-            changed |= room.media.is_none();
-            let media = room.media.get_or_insert(Media { started_at: at, last_at: at });
-            media.last_at = media.last_at.max(at);
-        }
-        changed
-    }
-
-    /// Every broadcast with media, and those watched or waited for without.
-    pub(crate) fn report(&self) -> (Vec<MediaReport>, Vec<BroadcastId>) {
-        let with_media = self.rooms.iter().filter_map(|(id, room)| {
-            let media = room.media?;
-            Some(MediaReport {
-                broadcast_id: *id,
-                key_revision: room.key_revision,
-                state: room.state(),
-                started_at: media.started_at,
-                last_media_at: media.last_at,
-            })
-        });
-        let without = self.rooms.iter().filter(|(_, room)| room.media.is_none()).map(|(id, _)| *id);
-        (with_media.collect(), without.collect())
-    }
-
-    /// Meta has answered a report that named these broadcasts as ended: they need no more reports.
-    pub(crate) fn reported(&mut self, reports: &[MediaReport]) {
-        for report in reports.iter().filter(|report| report.state == MediaState::Ended) {
-            if self.rooms.get(&report.broadcast_id).is_some_and(|room| room.ended && room.incoming.is_none())
-            {
-                self.rooms.remove(&report.broadcast_id);
-            }
-        }
-    }
-
-    /// This node's part of the viewer counts.
-    pub(crate) fn viewers(&self) -> NodeViewers {
-        let mut rooms: HashMap<BroadcastId, RoomViewers> = HashMap::new();
-        for session in self.sessions.values().filter(|session| session.connected) {
-            let Kind::Viewer { subject, preview: false, .. } = &session.kind else { continue };
-            let room = rooms.entry(session.broadcast).or_insert_with(|| RoomViewers {
-                room: Room::from(session.broadcast),
-                subjects: Vec::new(),
-                anonymous: 0,
-            });
-            match subject {
-                Some(subject) => room.subjects.push(subject.clone()),
-                None => room.anonymous += 1,
-            }
-        }
-        let mut rooms: Vec<RoomViewers> = rooms.into_values().collect();
-        for room in &mut rooms {
-            room.subjects.sort_unstable();
-            room.subjects.dedup();
-        }
-        rooms.sort_unstable_by(|a, b| a.room.cmp(&b.room));
-        NodeViewers { rooms }
-    }
-
-    /// What this node's publishers send.
-    pub(crate) fn tracks(&self) -> NodeTracks {
-        let published = self.rooms.iter().filter(|(_, room)| room.media.is_some());
-        let mut rooms: Vec<RoomTracks> = published
-            .map(|(id, room)| RoomTracks {
-                room: Room::from(*id),
-                media: room.state(),
-                tracks: room.states.iter().map(|state| room.info(state)).collect(),
-            })
-            .collect();
-        rooms.sort_unstable_by(|a, b| a.room.cmp(&b.room));
-        NodeTracks { rooms }
-    }
 }
 
-impl RoomState {
-    fn new(home: usize, rng: &mut impl Rng) -> Self {
-        Self {
-            owner: ParticipantId::random(rng),
-            tracks: std::array::from_fn(|_| TrackId::random(rng)),
-            home,
-            key_revision: 0,
-            publisher: None,
-            incoming: None,
-            left: None,
-            published: None,
-            media: None,
-            ended: false,
-            states: Vec::new(),
-        }
-    }
-
-    fn state(&self) -> MediaState {
-        match (self.ended, self.publisher) {
-            (true, _) => MediaState::Ended,
-            (false, Some(_)) => MediaState::Live,
-            (false, None) => MediaState::Lost,
-        }
-    }
-
-    fn info(&self, state: &TrackState) -> TrackInfo {
-        TrackInfo {
-            id: self.tracks[slot(state.source)].clone(),
-            owner: self.owner.clone(),
-            source: state.source,
-            codec: state.codec.to_owned(),
-            active: state.active,
+/// A source has one session less that is not connected.
+fn close_half_open(half_open: &mut HashMap<IpAddr, usize>, source: IpAddr) {
+    if let Some(count) = half_open.get_mut(&source) {
+        *count -= 1;
+        if *count == 0 {
+            half_open.remove(&source);
         }
     }
 }
 
 #[cfg(test)]
-#[path = "registry_tests.rs"]
 mod tests;

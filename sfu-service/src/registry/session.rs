@@ -1,0 +1,165 @@
+//! What the registry keeps of a session, and what it is told of a new one.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use contract::destination::Source;
+use contract::id::{BroadcastId, ParticipantId, SessionId, TrackId};
+use contract::layer::EncodingsWanted;
+use tokio::sync::watch;
+use transport::sdp::CodecFormat;
+
+use crate::shard::Published;
+
+/// Names a session inside this process, for good: keys are not used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct SessionKey(pub(crate) u64);
+
+/// SHA-256 of a bearer; what a session remembers of whoever opened it.
+pub(crate) type BearerHash = [u8; 32];
+
+/// The sources that a broadcast can carry, in the order of their slots.
+pub(crate) const SOURCES: [Source; 4] =
+    [Source::Microphone, Source::Camera, Source::Screen, Source::ScreenAudio];
+
+/// Slot of a source.
+pub(crate) fn slot(source: Source) -> usize {
+    match source {
+        Source::Microphone => 0,
+        Source::Camera => 1,
+        Source::Screen => 2,
+        Source::ScreenAudio => 3,
+    }
+}
+
+/// The codec of each slot that is published.
+pub(crate) type Formats = [Option<CodecFormat>; SOURCES.len()];
+
+/// Publisher or viewer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A WHIP session.
+    Publisher(Arc<Published>),
+    /// A WHEP session.
+    Viewer {
+        /// Subject of its token.
+        subject: Option<String>,
+        /// A preview on the Home page: not counted.
+        preview: bool,
+        /// What it decodes in the slots that it gets.
+        decodes: Vec<(usize, Vec<CodecFormat>)>,
+    },
+}
+
+impl Kind {
+    pub(super) fn is_publisher(&self) -> bool {
+        matches!(self, Self::Publisher(_))
+    }
+
+    /// Whether a viewer can go on with a publisher that sends `formats`.
+    pub(super) fn can_play(&self, formats: &Formats) -> bool {
+        let Self::Viewer { decodes, .. } = self else { return true };
+        decodes.iter().all(|(slot, decoders)| match formats.get(*slot) {
+            Some(Some(format)) => decoders.iter().any(|decoder| decoder.decodes(*format).is_some()),
+            _ => true,
+        })
+    }
+}
+
+/// One WHIP or WHEP session.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    /// Its key in the shards.
+    pub(crate) key: SessionKey,
+    /// Its broadcast.
+    pub(crate) broadcast: BroadcastId,
+    /// The shard that serves it.
+    pub(crate) shard: usize,
+    /// Publisher or viewer.
+    pub(crate) kind: Kind,
+    /// Who opened it, if a bearer did.
+    pub(crate) bearer: Option<BearerHash>,
+    /// Entity tag of its ICE session, with quotes.
+    pub(crate) etag: String,
+    /// The client's ICE user fragment of now: another one in a fragment asks for an ICE restart.
+    pub(crate) remote_ufrag: String,
+    /// When it was opened.
+    pub(crate) opened_at: Instant,
+    /// Which of its encodings a publisher is asked for.
+    pub(crate) wanted: Option<watch::Sender<EncodingsWanted>>,
+    pub(super) source: IpAddr,
+    pub(super) connected: bool,
+}
+
+/// A session to remove from its shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Removal {
+    /// The shard.
+    pub(crate) shard: usize,
+    /// The session.
+    pub(crate) key: SessionKey,
+}
+
+/// What a new session needs to know of its room.
+#[derive(Debug, Clone)]
+pub(crate) struct Placed {
+    /// Key of the new session.
+    pub(crate) key: SessionKey,
+    /// Shard that serves it.
+    pub(crate) shard: usize,
+    /// Shard of the room's publishers.
+    pub(crate) home: usize,
+}
+
+/// What a viewer can get of a broadcast.
+#[derive(Debug, Clone)]
+pub(crate) struct Playable {
+    /// Owner of the tracks.
+    pub(crate) owner: ParticipantId,
+    /// Ids of the tracks, by slot.
+    pub(crate) tracks: [TrackId; SOURCES.len()],
+    /// What the publisher sends.
+    pub(crate) published: Arc<Published>,
+}
+
+/// A new session.
+#[derive(Debug)]
+pub(crate) struct NewSession {
+    /// Its id, the secret part of its URL.
+    pub(crate) id: SessionId,
+    /// The broadcast.
+    pub(crate) broadcast: BroadcastId,
+    /// Publisher or viewer.
+    pub(crate) kind: Kind,
+    /// Whom it counts for while it is not connected.
+    pub(crate) source: IpAddr,
+    /// Who opens it.
+    pub(crate) bearer: Option<BearerHash>,
+    /// Entity tag.
+    pub(crate) etag: String,
+    /// The client's ICE user fragment.
+    pub(crate) remote_ufrag: String,
+    /// Now.
+    pub(crate) now: Instant,
+}
+
+/// What a shard says of a publisher's track.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TrackState {
+    /// Where it comes from.
+    pub(crate) source: Source,
+    /// Codec name as in SDP.
+    pub(crate) codec: &'static str,
+    /// Media arrived within the last second.
+    pub(crate) active: bool,
+}
+
+/// Why no session is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The node is at its limit of sessions.
+    Full,
+    /// The source has as many sessions that are not connected as one may have.
+    HalfOpen,
+}
