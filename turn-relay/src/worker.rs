@@ -305,6 +305,8 @@ impl Worker {
             gso: true,
             // An IPv6 relay socket must not reach IPv4 peers past the family check.
             dual_stack: false,
+            icmp_errors: true,
+            ..udp::Options::default()
         };
         self.keep(relay, Socket::bind_with(SocketAddr::new(bind, address.port()), options)?)
     }

@@ -16,7 +16,17 @@ mod sys;
 
 pub use recv::{Datagram, RecvBatch};
 pub use send::{Full, SendBatch, Sent};
-pub use socket::{Counters, Options, Socket};
+pub use socket::{Counters, IcmpError, Options, Socket};
+
+/// Raises the number of files (sockets are files) that this process may open to what the system allows it, and
+/// returns that number; `None` where it cannot be told.
+#[must_use]
+pub fn raise_file_limit() -> Option<u64> {
+    #[cfg(target_os = "linux")]
+    return sys::raise_file_limit();
+    #[cfg(not(target_os = "linux"))]
+    None
+}
 
 /// Longest datagram that a [`SendBatch`] takes by default: an Ethernet frame's worth.
 pub const DEFAULT_MAX_DATAGRAM: usize = 1500;

@@ -47,9 +47,18 @@ impl RecvBatch {
             let from = canonical(meta.addr);
             let to_ip = meta.dst_ip.map(|ip| ip.to_canonical());
             let filled = slot.get_mut(..meta.len).unwrap_or_default();
-            // A run of one empty datagram has no chunk: nothing here wants an empty datagram.
-            filled.chunks_mut(meta.stride.max(1)).map(move |data| Datagram { from, to_ip, data })
+            // An empty datagram has no chunk, and is one all the same.
+            let empty = filled.is_empty().then(|| <&mut [u8]>::default());
+            let data = empty.into_iter().chain(filled.chunks_mut(meta.stride.max(1)));
+            data.map(move |data| Datagram { from, to_ip, data })
         })
+    }
+
+    /// Whether the last [`Socket::recv`] filled the batch, so that more may wait. If it did not, the socket was
+    /// empty, and an edge-triggered poll tells of the next datagram: another call would only say `WouldBlock`.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.filled == BATCH_SIZE
     }
 
     pub(crate) fn fill(&mut self, socket: &Socket) -> io::Result<usize> {
@@ -61,7 +70,7 @@ impl RecvBatch {
         self.filled = socket.state.recv((&socket.io).into(), &mut buffers, &mut self.meta)?;
         let (mut datagrams, mut bytes) = (0, 0);
         for meta in self.meta.iter().take(self.filled) {
-            datagrams += meta.len.div_ceil(meta.stride.max(1));
+            datagrams += meta.len.div_ceil(meta.stride.max(1)).max(1);
             bytes += meta.len;
         }
         add(&socket.counters.recv_calls, 1);

@@ -104,7 +104,7 @@ impl SendBatch {
         Ok(())
     }
 
-    /// Adds a copy of `data`; longer than `max_datagram` is cut off by refusing it.
+    /// Adds a copy of `data`, which may be empty; longer than `max_datagram` is refused.
     ///
     /// # Errors
     /// [`Full`] when there is no room or `data` is longer than a datagram of this batch.
@@ -112,12 +112,25 @@ impl SendBatch {
         if data.len() > self.max_datagram {
             return Err(Full);
         }
+        if data.is_empty() {
+            return self.push_empty(to, from);
+        }
         self.push(to, from, |buffer| {
             if let Some(buffer) = buffer.get_mut(..data.len()) {
                 buffer.copy_from_slice(data);
             }
             data.len()
         })
+    }
+
+    fn push_empty(&mut self, to: SocketAddr, from: Option<IpAddr>) -> Result<(), Full> {
+        if self.packets.len() == self.packets.capacity() {
+            return Err(Full);
+        }
+        let index = self.packets.len() as u32;
+        self.packets.push(Packet { offset: self.used as u32, len: 0, next: NONE });
+        self.link(to, from, index);
+        Ok(())
     }
 
     /// Number of datagrams that wait for [`SendBatch::flush`].

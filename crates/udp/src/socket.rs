@@ -22,12 +22,37 @@ pub struct Options {
     pub gso: bool,
     /// For an IPv6 wildcard address: take IPv4 too (addresses are reported as IPv4).
     pub dual_stack: bool,
+    /// Let several sockets of this user have the address: the kernel spreads clients over them, and keeps each
+    /// client with one (`SO_REUSEPORT`).
+    pub share_port: bool,
+    /// Keep ICMP errors for [`Socket::recv_error`].
+    pub icmp_errors: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { recv_buffer: 4 << 20, send_buffer: 4 << 20, gso: true, dual_stack: true }
+        Self {
+            recv_buffer: 4 << 20,
+            send_buffer: 4 << 20,
+            gso: true,
+            dual_stack: true,
+            share_port: false,
+            icmp_errors: false,
+        }
     }
+}
+
+/// An ICMP error that came back for a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IcmpError {
+    /// Where the datagram was sent to.
+    pub to: SocketAddr,
+    /// ICMP type, or ICMPv6 type where `to` is an IPv6 address.
+    pub kind: u8,
+    /// ICMP or ICMPv6 code.
+    pub code: u8,
+    /// MTU of the next hop, where the error is about that; else 0.
+    pub mtu: u32,
 }
 
 /// What a socket has done since it was opened. All counts only grow.
@@ -98,6 +123,10 @@ impl Socket {
         if addr.is_ipv6() {
             socket.set_only_v6(!options.dual_stack)?;
         }
+        #[cfg(unix)]
+        if options.share_port {
+            socket.set_reuse_port(true)?;
+        }
         // Best effort: a small buffer still works, it only drops earlier.
         let _ = socket.set_recv_buffer_size(options.recv_buffer);
         let _ = socket.set_send_buffer_size(options.send_buffer);
@@ -105,6 +134,9 @@ impl Socket {
         let state = UdpSocketState::new((&socket).into())?;
         #[cfg(target_os = "linux")]
         crate::sys::allow_fragments(&socket, addr.is_ipv6());
+        if options.icmp_errors {
+            state.enable_transport_errors((&socket).into())?;
+        }
         let socket = std::net::UdpSocket::from(socket);
         let local = socket.local_addr()?;
         let gso = AtomicBool::new(options.gso && state.max_gso_segments() > 1);
@@ -124,6 +156,24 @@ impl Socket {
     /// `WouldBlock` when nothing is there; otherwise what the kernel says.
     pub fn recv(&self, batch: &mut RecvBatch) -> io::Result<usize> {
         batch.fill(self)
+    }
+
+    /// Takes the oldest ICMP error that came back for a datagram of this socket (see
+    /// [`Options::icmp_errors`]). `None` when there is none.
+    #[must_use]
+    pub fn recv_error(&self) -> Option<IcmpError> {
+        #[cfg(target_os = "linux")]
+        return crate::sys::recv_error(&self.io).map(|error| IcmpError { to: canonical(error.to), ..error });
+        #[cfg(not(target_os = "linux"))]
+        None
+    }
+
+    /// Whether datagrams that are sent from now on must not be fragmented on their way. Best effort.
+    pub fn set_dont_fragment(&self, dont_fragment: bool) {
+        #[cfg(target_os = "linux")]
+        crate::sys::set_dont_fragment(&self.io, self.v6, dont_fragment);
+        #[cfg(not(target_os = "linux"))]
+        let _ = dont_fragment;
     }
 
     /// What this socket has done so far.

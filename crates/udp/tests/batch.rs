@@ -31,6 +31,15 @@ impl Receiver {
         self.socket.local_addr()
     }
 
+    /// What has arrived; on loopback a datagram that was sent is there.
+    fn take_all(&mut self) -> Vec<(SocketAddr, Option<IpAddr>, Vec<u8>)> {
+        let mut all = Vec::new();
+        while self.socket.recv(&mut self.batch).is_ok() {
+            all.extend(self.batch.iter_mut().map(|d| (d.from, d.to_ip, d.data.to_vec())));
+        }
+        all
+    }
+
     /// Receives until `count` datagrams came, or nothing comes any more.
     fn take(&mut self, count: usize) -> Vec<(SocketAddr, Option<IpAddr>, Vec<u8>)> {
         let mut all = Vec::new();
@@ -161,4 +170,78 @@ fn a_writer_that_writes_nothing_adds_nothing() {
     batch.push((LOOPBACK, 9).into(), None, |_| 0).expect("fits");
     assert!(batch.is_empty());
     assert_eq!(batch.push_slice((LOOPBACK, 9).into(), None, &[0; 101]), Err(Full));
+}
+
+#[test]
+fn empty_datagrams_arrive_between_others() {
+    let (sender, mut receiver) = (bind(), Receiver::new(bind()));
+    let mut batch = SendBatch::new(8, 100);
+    let sent: [&[u8]; 5] = [b"a", b"", b"", b"b", b""];
+    for data in sent {
+        batch.push_slice(receiver.addr(), None, data).expect("room");
+    }
+    assert_eq!(batch.flush(&sender).sent, 5);
+    let got: Vec<Vec<u8>> = receiver.take(5).into_iter().map(|(_, _, data)| data).collect();
+    assert_eq!(got, sent);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_icmp_error_names_the_peer_and_does_not_stop_the_next_datagram() {
+    let options = Options { icmp_errors: true, ..Options::default() };
+    for loopback in ["127.0.0.1:0", "[::1]:0"] {
+        let at: SocketAddr = loopback.parse().expect("an address");
+        let Ok(mut sender) = Socket::bind_with(at, options) else {
+            assert!(at.is_ipv6(), "only IPv6 may be missing");
+            continue;
+        };
+        let closed = std::net::UdpSocket::bind(at).expect("a socket");
+        let nobody = closed.local_addr().expect("bound");
+        drop(closed);
+        let mut receiver = Receiver::new(Socket::bind(at).expect("a socket"));
+        assert_eq!(sender.recv_error(), None);
+
+        let mut poll = Poll::new().expect("epoll");
+        poll.registry().register(&mut sender, Token(1), Interest::READABLE).expect("registers");
+        let mut batch = SendBatch::new(8, 100);
+        batch.push_slice(nobody, None, b"to nobody").expect("room");
+        assert_eq!(batch.flush(&sender).sent, 1);
+        let mut events = Events::with_capacity(4);
+        poll.poll(&mut events, Some(Duration::from_secs(30))).expect("polls");
+        assert!(events.iter().any(|event| event.is_error()), "an error wakes the poll");
+
+        // What waits as an error must not swallow this one.
+        batch.push_slice(receiver.addr(), None, b"to somebody").expect("room");
+        assert_eq!(batch.flush(&sender).sent, 1);
+        assert_eq!(receiver.take(1)[0].2, b"to somebody");
+        let error = sender.recv_error().expect("an error");
+        let unreachable = if at.is_ipv4() { (3, 3) } else { (1, 4) };
+        assert_eq!((error.to, (error.kind, error.code), error.mtu), (nobody, unreachable, 0));
+        assert_eq!(sender.recv_error(), None);
+    }
+}
+
+#[test]
+fn shared_ports_keep_each_client_with_one_socket() {
+    let share = Options { share_port: true, ..Options::default() };
+    let first = Socket::bind_with((LOOPBACK, 0).into(), share).expect("a socket");
+    let second = Socket::bind_with(first.local_addr(), share).expect("the same port");
+    let (mut first, mut second) = (Receiver::new(first), Receiver::new(second));
+    let clients: Vec<Socket> = (0..16).map(|_| bind()).collect();
+    let mut batch = SendBatch::new(8, 100);
+    for _ in 0..4 {
+        for client in &clients {
+            batch.push_slice(first.addr(), None, b"x").expect("room");
+            assert_eq!(batch.flush(client).sent, 1);
+        }
+    }
+    let mut count = HashMap::<SocketAddr, (usize, usize)>::new();
+    for (from, ..) in first.take_all() {
+        count.entry(from).or_default().0 += 1;
+    }
+    for (from, ..) in second.take_all() {
+        count.entry(from).or_default().1 += 1;
+    }
+    assert_eq!(count.len(), 16);
+    assert!(count.values().all(|n| *n == (4, 0) || *n == (0, 4)), "{count:?}");
 }
