@@ -8,6 +8,7 @@ use sfu_core::{Extensions, SubscriberId};
 use transport::{AddressPair, Transport};
 
 use super::command::{Published, Subscription};
+use super::data::Channels;
 use crate::registry::SessionKey;
 
 /// A connection with its transport.
@@ -21,6 +22,7 @@ pub(super) struct Participant {
     pub(super) timer: Option<Instant>,
     /// Our ICE user fragments: the current one, and after a restart the one before.
     pub(super) ufrags: Vec<String>,
+    pub(super) channels: Channels,
     pub(super) role: Role,
 }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 use transport::{CloseReason, DatagramKind, Received, ServerConfig, Transport};
 
 use super::command::{Command, EndReason, Join, JoinRole, ShardEvent};
+use super::data::Channels;
 use super::participant::{Participant, Role};
 use super::run::Shard;
 use crate::metrics::ShardCounters;
@@ -98,6 +99,19 @@ impl Shard {
                     }
                 }
                 transport::Event::Connected(_) => self.connected(slot, now),
+                transport::Event::DataChannelOpened { channel, label, .. } => {
+                    if let Some(participant) = self.io.participants.get_mut(slot) {
+                        participant.channels.opened(channel, label);
+                    }
+                }
+                transport::Event::DataChannelClosed(channel) => {
+                    if let Some(participant) = self.io.participants.get_mut(slot) {
+                        participant.channels.closed(channel);
+                    }
+                }
+                transport::Event::Data { channel, bytes, binary } => {
+                    self.room_data(slot, channel, bytes, binary, now);
+                }
                 transport::Event::Closed(reason) => {
                     tracing::debug!(%reason, "a transport is closed");
                     return self.remove(slot, end_reason(&reason), now);
@@ -133,7 +147,7 @@ impl Shard {
     }
 
     pub(super) fn join(&mut self, join: Join, now: Instant) {
-        let Join { key, room, local, remote, remote_fingerprint, dtls_client, role } = join;
+        let Join { key, room, local, remote, remote_fingerprint, dtls_client, data, role } = join;
         let config = ServerConfig {
             identity: self.settings.identity.clone(),
             local: local.clone(),
@@ -141,7 +155,10 @@ impl Shard {
             remote_fingerprint,
             dtls_client,
         };
-        let transport = Transport::server(config, now);
+        let mut transport = Transport::server(config, now);
+        if let Some(data) = data {
+            transport.enable_data_channels(data, now);
+        }
         let slot_of_room = self.io.rooms.entry(room).or_default();
         let role = match role {
             JoinRole::Publisher(published) => {
@@ -168,6 +185,7 @@ impl Shard {
             pair: None,
             timer: None,
             ufrags: vec![ufrag.clone()],
+            channels: Channels::default(),
             role,
         });
         self.by_key.insert(key, slot);

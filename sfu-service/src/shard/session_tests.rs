@@ -22,6 +22,7 @@ fn shard() -> (Shard, mpsc::Receiver<ShardEvent>) {
         epoch: (Instant::now(), Duration::from_secs(1)),
         seed: 1,
         counters: Arc::default(),
+        around: super::super::run::plainly,
     };
     (Shard::new(prepared, settings, shards, events), received)
 }
@@ -39,6 +40,7 @@ fn join(shard: &mut Shard, room: i64, now: Instant) -> usize {
         remote: credentials("theirs"),
         remote_fingerprint: shard.settings.identity.fingerprint().clone(),
         dtls_client: false,
+        data: None,
         role: JoinRole::Publisher(Arc::new(published)),
     };
     shard.join(join, now);

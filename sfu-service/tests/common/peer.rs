@@ -17,6 +17,7 @@ use rtc::rtp_transceiver::rtp_sender::{
 };
 use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use tokio::sync::mpsc;
+use webrtc::data_channel::{DataChannel, DataChannelEvent};
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
@@ -184,6 +185,29 @@ impl Peer {
         peer
     }
 
+    /// A publisher of one VP8 track that opens a data channel besides, connected.
+    pub(crate) async fn publish_data(sfu: &Sfu, path: &str, label: &str) -> (Self, Published, Channel) {
+        let (connection, events) = build().await;
+        let published = Published::new(0x1234_5678);
+        connection.add_track(published.track.clone() as Arc<dyn TrackLocal>).await.unwrap();
+        let channel = connection.create_data_channel(label, None).await.unwrap();
+        let mut peer = Self::negotiate(sfu, path, Some(KEY), (connection, events)).await;
+        peer.connected().await;
+        (peer, published, Channel::open(channel).await)
+    }
+
+    /// A viewer of one video track that opens a data channel besides, connected.
+    pub(crate) async fn play_data(sfu: &Sfu, path: &str, label: &str) -> (Self, Channel) {
+        let (connection, events) = build().await;
+        let init =
+            RTCRtpTransceiverInit { direction: RTCRtpTransceiverDirection::Recvonly, ..Default::default() };
+        connection.add_transceiver_from_kind(RtpCodecKind::Video, Some(init)).await.unwrap();
+        let channel = connection.create_data_channel(label, None).await.unwrap();
+        let mut peer = Self::negotiate(sfu, path, None, (connection, events)).await;
+        peer.connected().await;
+        (peer, Channel::open(channel).await)
+    }
+
     async fn connected(&mut self) {
         while !matches!(next(&mut self.events).await, Event::Connected) {}
     }
@@ -193,6 +217,36 @@ impl Peer {
         loop {
             if let Event::Packet(packet) = next(&mut self.events).await {
                 return packet;
+            }
+        }
+    }
+}
+
+/// An open data channel.
+pub(crate) struct Channel(Arc<dyn DataChannel>);
+
+impl Channel {
+    async fn open(channel: Arc<dyn DataChannel>) -> Self {
+        let channel = Self(channel);
+        while !matches!(channel.next().await, DataChannelEvent::OnOpen) {}
+        channel
+    }
+
+    async fn next(&self) -> DataChannelEvent {
+        let event = tokio::time::timeout(PATIENCE, self.0.poll()).await;
+        event.expect("nothing happened on the data channel").expect("the data channel is gone")
+    }
+
+    pub(crate) async fn send(&self, text: &str) {
+        self.0.send_text(text).await.unwrap();
+    }
+
+    /// The next message.
+    pub(crate) async fn message(&self) -> String {
+        loop {
+            if let DataChannelEvent::OnMessage(message) = self.next().await {
+                assert!(message.is_string);
+                return String::from_utf8(message.data.to_vec()).unwrap();
             }
         }
     }
