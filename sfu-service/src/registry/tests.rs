@@ -1,12 +1,15 @@
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Instant;
 
+use contract::rest::MediaState;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use sfu_core::Extensions;
-use transport::sdp::H264Profile;
+use transport::sdp::{CodecFormat, H264Profile};
 
 use super::*;
+use crate::shard::Published;
 
 const ROOM: BroadcastId = BroadcastId(7);
 const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
