@@ -4,6 +4,7 @@
 //! `docs/benchmarks.md`.
 
 mod cpu;
+mod janus;
 mod limit;
 mod publisher;
 mod results;

@@ -24,8 +24,8 @@ pub(crate) const FEEDBACK: Duration = Duration::from_millis(50);
 /// What all rooms share.
 pub(crate) struct World {
     pub(crate) viewers: Viewers,
-    identity: Identity,
-    http: reqwest::Client,
+    pub(crate) identity: Identity,
+    pub(crate) http: reqwest::Client,
     groups: usize,
 }
 
@@ -107,6 +107,11 @@ impl World {
 
     pub(crate) fn stats(&self, room: &Room) -> anyhow::Result<Stats> {
         self.viewers.look(room.group)
+    }
+
+    /// Allocations of the room's media threads so far.
+    pub(crate) async fn allocations(&self, room: &Room) -> anyhow::Result<u64> {
+        room.server.allocations(&self.http).await
     }
 
     /// CPU of `pid` per packet that `group` gets.

@@ -4,10 +4,10 @@ use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::cpu;
 use crate::results::Results;
 use crate::room::{FEEDBACK, Room, World};
 use crate::rtp::Pattern;
+use crate::{cpu, janus};
 
 /// After a change, until what is measured is only the new.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -74,7 +74,26 @@ pub(crate) async fn forwarding(
         world.join(&mut room, size).await?;
         rooms.push(room);
     }
+    let peer = match janus::room(world, 100).await {
+        Ok(Some(peer)) => Some(peer),
+        Ok(None) => {
+            println!("Janus: not run, it is not installed (apt-get install janus)");
+            None
+        }
+        Err(error) => {
+            println!("Janus: not run, {error:#}");
+            None
+        }
+    };
     for round in 0..effort.rounds {
+        if let Some((janus, group)) = &peer {
+            janus.play(Some(Pattern::EVEN));
+            tokio::time::sleep(SETTLE).await;
+            let window = world.window(janus.pid(), *group, effort.window).await?;
+            janus.play(None);
+            tokio::time::sleep(SETTLE / 5).await;
+            results.add("janus_us_per_packet_n100", window.us_per_packet);
+        }
         for (index, size) in sizes.into_iter().enumerate() {
             let (Some(bare), Some(room)) = (bare.get_mut(index), rooms.get(index)) else { continue };
             let limit = limit_window(world, bare, Pattern::EVEN, effort).await?;
@@ -126,7 +145,11 @@ async fn sfu_window(
     world.viewers.feedback(room.group, feedback)?;
     world.play(room, pattern).await?;
     tokio::time::sleep(SETTLE).await;
+    let allocations = world.allocations(room).await?;
     let window = world.window(room.server.pid(), room.group, effort.window).await?;
+    let allocations = world.allocations(room).await? - allocations;
+    // The control plane is told of the tracks once a second, which allocates; a packet must not.
+    results.add("sfu_allocations_per_packet", allocations as f64 / window.packets as f64);
     world.pause(room);
     world.viewers.feedback(room.group, None)?;
     tokio::time::sleep(SETTLE / 5).await;

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
@@ -19,10 +20,14 @@ use sfu_service::{Config, SfuService};
 pub(crate) const KEY: &str = "sk_0123456789012345678901";
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
+/// Allocations of all media threads of this process.
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
 /// A child process with a server; it is killed when this is dropped.
 pub(crate) struct Process {
     child: Child,
     pub(crate) base: String,
+    meta: String,
 }
 
 impl Process {
@@ -36,9 +41,15 @@ impl Process {
         let stdout = child.stdout.take().context("the output is piped")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
-        let base = line.trim().to_owned();
-        anyhow::ensure!(base.starts_with("http://"), "the server did not start");
-        Ok(Self { child, base })
+        let (base, meta) = line.trim().split_once(' ').context("the server did not start")?;
+        let (base, meta) = (base.to_owned(), meta.to_owned());
+        Ok(Self { child, base, meta })
+    }
+
+    /// Allocations of its media threads so far.
+    pub(crate) async fn allocations(&self, http: &reqwest::Client) -> anyhow::Result<u64> {
+        let text = http.get(format!("{}/allocations", self.meta)).send().await?.text().await?;
+        text.parse().context("a number")
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -64,6 +75,7 @@ async fn serve(shards: usize) -> anyhow::Result<()> {
             .route("/internal/broadcasts/{id}/admit", web::post().to(admit))
             .route("/internal/nodes/{node}/report", web::post().to(report))
             .route("/broadcasts/{id}", web::get().to(broadcast))
+            .route("/allocations", web::get().to(allocations))
     })
     .workers(1)
     .disable_signals()
@@ -75,7 +87,7 @@ async fn serve(shards: usize) -> anyhow::Result<()> {
         media_bind: [127, 0, 0, 1].into(),
         media_port: 0,
         shards,
-        meta_url,
+        meta_url: meta_url.clone(),
         // Nobody listens there: viewers are counted, and nobody is told.
         signaling_url: "ws://127.0.0.1:9/streaming".into(),
         token_secret: Secret::new(SECRET.into()),
@@ -88,7 +100,7 @@ async fn serve(shards: usize) -> anyhow::Result<()> {
     let base = format!("http://{}", server.http_addr());
     let (mut registry, readiness) = (Registry::default(), Readiness::default());
     let cors = Cors::new(config.dev, &config.allowed_origins);
-    let service = SfuService::start(config, &mut registry, readiness.clone()).await?;
+    let service = SfuService::start_around(config, &mut registry, readiness.clone(), counted).await?;
     let stop = CancellationToken::new();
     let routes = vec![service.routes()];
     let serving = server.serve(routes, cors, readiness, registry, stop, Duration::from_secs(1));
@@ -96,9 +108,19 @@ async fn serve(shards: usize) -> anyhow::Result<()> {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(0);
     });
-    println!("{base}");
+    println!("{base} {meta_url}");
     serving.await?;
     Ok(())
+}
+
+/// A turn of a media thread's loop, with its allocations counted.
+fn counted(turn: &mut dyn FnMut()) {
+    let allocations = allocation_counter::measure(turn);
+    ALLOCATIONS.fetch_add(allocations.count_total, Ordering::Relaxed);
+}
+
+async fn allocations() -> String {
+    ALLOCATIONS.load(Ordering::Relaxed).to_string()
 }
 
 async fn admit(id: web::Path<i64>) -> HttpResponse {

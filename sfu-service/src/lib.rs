@@ -27,3 +27,4 @@ mod signaling;
 pub use addresses::of_this_machine as machine_addresses;
 pub use config::{Config, DEFAULT_MEDIA_PORT, Limits, MAX_PUBLIC_IPS, MAX_SHARDS};
 pub use service::{SfuService, StartError};
+pub use shard::Around;

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::meta::MetaClient;
 use crate::metrics::{Metrics, ShardCounters, ShardMetrics};
 use crate::node::{Node, Parts};
-use crate::shard::{Command, Prepared, ShardEvent, ShardSettings, prepare};
+use crate::shard::{Around, Command, Prepared, ShardEvent, ShardSettings, plainly, prepare};
 use crate::{addresses, http, load, report, signaling};
 
 /// Events of shards that may wait for the control plane; shards keep what does not fit.
@@ -75,6 +75,19 @@ impl SfuService {
         registry: &mut Registry,
         readiness: Readiness,
     ) -> Result<Self, StartError> {
+        Self::start_around(config, registry, readiness, plainly).await
+    }
+
+    /// The same, with every turn of a media thread's loop inside of `around`: for benchmarks that measure them.
+    ///
+    /// # Errors
+    /// [`StartError`] names the setting.
+    pub async fn start_around(
+        config: Config,
+        registry: &mut Registry,
+        readiness: Readiness,
+        around: Around,
+    ) -> Result<Self, StartError> {
         config.validate()?;
         let keys = config.token_keys()?;
         let id = config.node_id.clone().unwrap_or_else(|| NodeId::random(&mut rand::rng()));
@@ -109,7 +122,7 @@ impl SfuService {
 
         let (events, received) = mpsc::channel(MAX_SHARD_EVENTS);
         let counters = counters.into_iter().map(|shard| shard.counters);
-        let threads = spawn_shards(prepared, counters, &identity, &events, &stop, &failed)?;
+        let threads = spawn_shards(prepared, counters, &identity, around, &events, &stop, &failed)?;
         drop(events);
 
         let tasks = TaskTracker::new();
@@ -215,6 +228,7 @@ fn spawn_shards(
     prepared: Vec<Prepared>,
     counters: impl Iterator<Item = Arc<ShardCounters>>,
     identity: &Identity,
+    around: Around,
     events: &mpsc::Sender<ShardEvent>,
     stop: &CancellationToken,
     failed: &CancellationToken,
@@ -225,7 +239,7 @@ fn spawn_shards(
     let mut threads = Vec::with_capacity(prepared.len());
     for (index, (shard, counters)) in prepared.into_iter().zip(counters).enumerate() {
         let seed = rand::rng().random();
-        let settings = ShardSettings { index, identity: identity.clone(), epoch, seed, counters };
+        let settings = ShardSettings { index, identity: identity.clone(), epoch, seed, counters, around };
         let (stop, failed) = (stop.clone(), failed.clone());
         let ended = move || {
             if !stop.is_cancelled() {

@@ -3,6 +3,7 @@
 
 mod command;
 mod convert;
+mod data;
 mod io;
 mod layers;
 mod outbox;
@@ -16,4 +17,5 @@ pub(crate) use command::{
     Choice, Command, InboxFull, Join, JoinRole, LayerError, Published, ShardEvent, ShardHandle, Subscription,
 };
 pub(crate) use convert::{extensions, format, mid, track_index, tracks};
-pub(crate) use run::{Prepared, ShardSettings, prepare};
+pub use run::Around;
+pub(crate) use run::{Prepared, ShardSettings, plainly, prepare};
