@@ -106,7 +106,7 @@ fn relay_addresses(config: &Config, around: &Surroundings, found: &mut Vec<Strin
                 config.relay_ports
             ));
         }
-        if is_inside(*ip) {
+        if !turn_proto::is_public(*ip) {
             found.push(format!(
                 "public_ips: {ip} is not reachable from the Internet: behind a NAT name its external address here, \
                  or clients outside get no media"
@@ -177,11 +177,6 @@ fn credentials(config: &Config, found: &mut Vec<String>) {
             "user: {short} passwords are shorter than 8 bytes, and static passwords never expire"
         ));
     }
-}
-
-/// Nobody outside reaches it.
-fn is_inside(ip: IpAddr) -> bool {
-    turn_proto::PeerPolicy::default().permission(ip).is_err()
 }
 
 /// The hard limit of open files, from the text of `/proc/self/limits`.

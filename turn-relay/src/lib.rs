@@ -16,6 +16,7 @@
 
 pub mod check;
 mod config;
+pub mod doctor;
 mod metrics;
 pub mod reload;
 mod worker;

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use contract::turn::TurnSecret;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 use service_kit::process::Process;
@@ -14,6 +15,7 @@ use service_kit::shutdown::CancellationToken;
 use service_kit::{Readiness, admin, process, shutdown, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 use turn_relay::check::{self, Surroundings};
+use turn_relay::doctor::{self, Proof, Target};
 use turn_relay::reload::{self, Watch};
 use turn_relay::{Config, TurnRelay};
 
@@ -42,12 +44,39 @@ enum Command {
         /// Configuration file (TOML); variables count as they do when serving
         file: Option<PathBuf>,
     },
+    /// Uses a TURN server, this one or any other, as a client would, and says what works, what does not, and why
+    Doctor(DoctorFlags),
 }
+
+#[derive(Debug, Args)]
+struct DoctorFlags {
+    /// turn:host[:port][?transport=udp|tcp], turns:host[:port], or a host: then every transport is tried
+    url: Target,
+    /// User name; with --secret the expiry is put in front
+    #[arg(long, default_value = "doctor")]
+    user: String,
+    /// Secret of the server, with which a time-limited credential is made
+    #[arg(long, env = "TURN_SECRET", hide_env_values = true, required_unless_present = "password")]
+    secret: Option<String>,
+    /// Password of a static user, or of a whole time-limited user name
+    #[arg(long, env = "TURN_PASSWORD", hide_env_values = true)]
+    password: Option<String>,
+    /// Root certificates (PEM) beside those of the system
+    #[arg(long)]
+    ca: Option<PathBuf>,
+    /// Seconds that an answer may take
+    #[arg(long, default_value_t = 4)]
+    timeout: u8,
+}
+
+/// The name of the variable with the file of the settings.
+const CONFIG_VARIABLE: &str = "TURN_CONFIG";
 
 fn main() -> anyhow::Result<ExitCode> {
     let flags = Flags::parse();
     match &flags.command {
         Some(Command::CheckConfig { file }) => Ok(check_config(file.as_deref(), &flags)),
+        Some(Command::Doctor(doctor)) => examine(doctor),
         None => {
             actix_web::rt::System::new().block_on(serve(&flags))?;
             Ok(ExitCode::SUCCESS)
@@ -82,8 +111,28 @@ fn check_config(file: Option<&Path>, flags: &Flags) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+fn examine(flags: &DoctorFlags) -> anyhow::Result<ExitCode> {
+    // A password on the command line is meant for this server, whatever the environment says.
+    let proof = match (&flags.password, &flags.secret) {
+        (Some(password), _) => Proof::Password(password.clone()),
+        (None, Some(secret)) => Proof::Secret(TurnSecret::new(secret.clone())),
+        (None, None) => anyhow::bail!("--secret or --password is needed"),
+    };
+    let options = doctor::Options {
+        target: flags.url.clone(),
+        user: flags.user.clone(),
+        proof,
+        patience: Duration::from_secs(flags.timeout.max(1).into()),
+        roots: flags.ca.clone(),
+    };
+    let seen = doctor::examine(&options).with_context(|| format!("cannot examine {}", flags.url.host()))?;
+    let diagnosis = doctor::diagnose(&seen);
+    print!("{diagnosis}");
+    Ok(if diagnosis.is_healthy() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 async fn serve(flags: &Flags) -> anyhow::Result<()> {
-    let file = flags.process.config.clone().or_else(|| std::env::var_os("TURN_CONFIG").map(PathBuf::from));
+    let file = flags.process.config.clone().or_else(|| std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from));
     let (process, config) = load(file.as_deref(), flags)?;
     telemetry::init(process.log_format, &process.log);
     let stop = shutdown::on_signals().context("cannot listen for signals")?;
