@@ -1,0 +1,307 @@
+//! One light client, without I/O: ICE, DTLS and SRTP of `transport`, and the media of a publisher or a viewer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use transport::{
+    ClientConfig, CloseReason, DatagramKind, Event, Identity, Received, SRTP_OVERHEAD, Transport, classify,
+};
+
+use crate::epoch::Epoch;
+use crate::impair::Impairment;
+use crate::offer::Agreed;
+use crate::publisher::{Due, Publisher, PublisherParams};
+use crate::scenario::{Loss, Publish, View};
+use crate::source::Clip;
+use crate::totals::Totals;
+use crate::viewer::{Viewer, ViewerConfig, ViewerSummary};
+
+/// What all clients of a run share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Certificate of all clients.
+    pub identity: Identity,
+    /// Clock of the stamps.
+    pub epoch: Epoch,
+    /// What publishers send.
+    pub publish: Arc<Publish>,
+    /// How viewers behave.
+    pub view: View,
+    /// What is lost on purpose.
+    pub loss: Loss,
+    /// The clip, if one is sent.
+    pub clip: Arc<Clip>,
+}
+
+/// Where a client's datagrams go.
+pub trait Sink {
+    /// Sends `bytes` to the server.
+    fn send(&mut self, to: SocketAddr, bytes: &[u8]);
+}
+
+#[derive(Debug)]
+enum Role {
+    /// Until the transport is connected.
+    Publishing(Option<PublisherParams>),
+    Watching(Option<ViewerConfig>),
+    Publisher(Box<Publisher>),
+    Viewer(Box<Viewer>),
+}
+
+/// A client. After each call that takes `now`, its next deadline is [`Client::poll_timeout`].
+#[derive(Debug)]
+pub struct Client {
+    transport: Transport,
+    role: Role,
+    shared: Arc<Shared>,
+    number: u32,
+    asked: Instant,
+    impairment: Option<Impairment>,
+    /// The publisher's and the viewer's counts that were added to the totals.
+    counted: (u64, u64),
+    closed: Option<CloseReason>,
+    was_connected: bool,
+    scratch: Vec<u8>,
+}
+
+impl Client {
+    /// A client of the session that `agreed` describes, on a socket with the address `local`. `asked` is when the
+    /// POST was made, `number` its number among all clients.
+    #[must_use]
+    pub fn new(
+        agreed: Agreed,
+        shared: Arc<Shared>,
+        number: u32,
+        local: SocketAddr,
+        asked: Instant,
+        now: Instant,
+    ) -> Self {
+        let params = agreed.publisher();
+        let publishes = params.is_some();
+        let role = match params {
+            Some(params) => Role::Publishing(Some(params)),
+            None => Role::Watching(agreed.viewer()),
+        };
+        let config = ClientConfig {
+            identity: shared.identity.clone(),
+            local: agreed.proposal.ice().clone(),
+            remote: agreed.negotiated.remote.ice.clone(),
+            remote_fingerprint: agreed.negotiated.remote.fingerprint.clone(),
+            dtls_client: agreed.negotiated.dtls_client,
+            local_address: local,
+            remote_candidates: agreed.candidates,
+        };
+        let impairment = Impairment::new(&shared.loss, publishes, number);
+        Self {
+            transport: Transport::client(config, agreed.proposal.seed, now),
+            role,
+            shared,
+            number,
+            asked,
+            impairment,
+            counted: (0, 0),
+            closed: None,
+            was_connected: false,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Takes a datagram from the server; sends what follows from it.
+    pub fn handle_datagram(
+        &mut self,
+        from: SocketAddr,
+        local: SocketAddr,
+        datagram: &mut [u8],
+        now: Instant,
+        totals: &mut Totals,
+        sink: &mut dyn Sink,
+    ) {
+        if self.impairment.as_mut().is_some_and(Impairment::loses_incoming) {
+            totals.dropped_on_purpose += 1;
+            return;
+        }
+        let kind = classify(datagram);
+        if let (DatagramKind::Rtp, Role::Viewer(viewer)) = (kind, &mut self.role)
+            && self.transport.remote_address().is_some_and(|pair| pair.remote == from)
+            && datagram.get(1).is_some_and(|byte| viewer.skips(byte & 0x7F))
+        {
+            // The length of the padding is encrypted: without the bit the header parses alone.
+            if let Some(first) = datagram.first_mut() {
+                *first &= !0x20;
+            }
+            viewer.handle_rtp(datagram, false, now, totals);
+            return;
+        }
+        match (self.transport.handle_datagram(from, local, datagram, now), &mut self.role) {
+            (Received::Rtp(packet), Role::Viewer(viewer)) => viewer.handle_rtp(packet, true, now, totals),
+            (Received::Rtcp(compound), Role::Viewer(viewer)) => viewer.handle_rtcp(compound, now),
+            (Received::Rtcp(compound), Role::Publisher(publisher)) => publisher.handle_rtcp(compound),
+            (Received::Refused(_), _) => totals.refused += u64::from(self.was_connected),
+            _ => {}
+        }
+        if !matches!(kind, DatagramKind::Rtp) {
+            self.drain(now, totals, sink);
+        }
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant, totals: &mut Totals, sink: &mut dyn Sink) {
+        if self.transport.poll_timeout().is_some_and(|at| at <= now) {
+            self.transport.handle_timeout(now);
+        }
+        self.drain(now, totals, sink);
+    }
+
+    /// When to call [`Client::handle_timeout`]; `None` once it is over.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let media = match &self.role {
+            Role::Publisher(publisher) => Some(publisher.poll_timeout()),
+            Role::Viewer(viewer) => Some(viewer.poll_timeout()),
+            Role::Publishing(_) | Role::Watching(_) => None,
+        };
+        let transport = self.transport.poll_timeout()?;
+        Some(media.map_or(transport, |media| media.min(transport)))
+    }
+
+    /// Says goodbye.
+    pub fn close(&mut self, now: Instant, totals: &mut Totals, sink: &mut dyn Sink) {
+        self.transport.close(now);
+        self.drain(now, totals, sink);
+    }
+
+    /// Why it is over, if it is.
+    #[must_use]
+    pub fn closed(&self) -> Option<&CloseReason> {
+        self.closed.as_ref()
+    }
+
+    /// Whether the transport was ever connected.
+    #[must_use]
+    pub fn was_connected(&self) -> bool {
+        self.was_connected
+    }
+
+    /// What a connected viewer saw so far.
+    #[must_use]
+    pub fn summary(&self, now: Instant) -> Option<ViewerSummary> {
+        if let Role::Viewer(viewer) = &self.role { Some(viewer.summary(now)) } else { None }
+    }
+
+    fn drain(&mut self, now: Instant, totals: &mut Totals, sink: &mut dyn Sink) {
+        while let Some(event) = self.transport.poll_event() {
+            match event {
+                Event::Connected(_) => self.connected(now, totals),
+                Event::Closed(reason) => self.closed = Some(reason),
+                _ => {}
+            }
+        }
+        while let Some(transmit) = self.transport.poll_transmit() {
+            if self.impairment.as_mut().is_some_and(Impairment::loses_outgoing) {
+                totals.dropped_on_purpose += 1;
+            } else {
+                sink.send(transmit.to, &transmit.bytes);
+            }
+        }
+        if self.transport.is_connected() {
+            self.send_media(now, totals, sink);
+        }
+    }
+
+    fn connected(&mut self, now: Instant, totals: &mut Totals) {
+        self.was_connected = true;
+        let shared = &self.shared;
+        match &mut self.role {
+            Role::Publishing(params) => {
+                let Some(params) = params.take() else { return };
+                let (publish, clip) = (Arc::clone(&shared.publish), Arc::clone(&shared.clip));
+                self.role =
+                    Role::Publisher(Box::new(Publisher::new(params, publish, clip, shared.epoch, now)));
+            }
+            Role::Watching(config) => {
+                let Some(config) = config.take() else { return };
+                totals.connected += 1;
+                let asked = now.saturating_duration_since(self.asked);
+                totals.connect_time.record(asked.as_micros() as u64);
+                let viewer = Viewer::new(config, &shared.view, self.number, shared.epoch, self.asked, now);
+                self.role = Role::Viewer(Box::new(viewer));
+            }
+            Role::Publisher(_) | Role::Viewer(_) => {}
+        }
+    }
+
+    fn send_media(&mut self, now: Instant, totals: &mut Totals, sink: &mut dyn Sink) {
+        let Some(pair) = self.transport.remote_address() else { return };
+        let mut scratch = std::mem::take(&mut self.scratch);
+        match &mut self.role {
+            Role::Publisher(publisher) => {
+                while publisher.poll_timeout() <= now {
+                    let Some(due) = publisher.poll(now, &mut scratch) else { continue };
+                    let sent = protect_and_send(
+                        &mut self.transport,
+                        &mut self.impairment,
+                        due,
+                        &mut scratch,
+                        pair.remote,
+                        totals,
+                        sink,
+                    );
+                    if due == Due::Rtp {
+                        totals.sent_packets += 1;
+                        totals.sent_bytes += sent as u64;
+                    }
+                }
+                totals.skipped_frames += publisher.skipped - self.counted.0;
+                totals.resent += publisher.resent - self.counted.1;
+                self.counted = (publisher.skipped, publisher.resent);
+            }
+            Role::Viewer(viewer) => {
+                if viewer.poll_timeout() <= now {
+                    scratch.clear();
+                    viewer.handle_timeout(now, &mut scratch, totals);
+                    if !scratch.is_empty() {
+                        protect_and_send(
+                            &mut self.transport,
+                            &mut self.impairment,
+                            Due::Rtcp,
+                            &mut scratch,
+                            pair.remote,
+                            totals,
+                            sink,
+                        );
+                    }
+                }
+            }
+            Role::Publishing(_) | Role::Watching(_) => {}
+        }
+        self.scratch = scratch;
+        // Thousands of idle clients need not keep their largest packet's worth.
+        self.scratch.shrink_to(256);
+    }
+}
+
+/// Encrypts `packet` and sends it; returns its length.
+fn protect_and_send(
+    transport: &mut Transport,
+    impairment: &mut Option<Impairment>,
+    due: Due,
+    packet: &mut Vec<u8>,
+    to: SocketAddr,
+    totals: &mut Totals,
+    sink: &mut dyn Sink,
+) -> usize {
+    let length = packet.len();
+    packet.resize(length + SRTP_OVERHEAD, 0);
+    let protected = match due {
+        Due::Rtp => transport.protect_rtp(packet, length),
+        Due::Rtcp => transport.protect_rtcp(packet, length),
+    };
+    let Some(bytes) = protected.ok().and_then(|length| packet.get(..length)) else { return 0 };
+    if impairment.as_mut().is_some_and(Impairment::loses_outgoing) {
+        totals.dropped_on_purpose += 1;
+    } else {
+        sink.send(to, bytes);
+    }
+    bytes.len()
+}
