@@ -1,4 +1,4 @@
-//! The TURN relay as a service: sockets, a thread and metrics around the state machine of `turn-proto`.
+//! The TURN relay as a service: sockets, threads and metrics around the state machine of `turn-proto`.
 //!
 //! ```no_run
 //! # async fn f() -> Result<(), turn_relay::StartError> {
@@ -14,16 +14,23 @@
 //! # Ok(()) }
 //! ```
 
+mod admission;
 pub mod check;
 mod config;
 pub mod doctor;
+mod dtls;
+mod listen;
 mod metrics;
+mod relaying;
 pub mod reload;
+mod tcp;
+mod tls;
 mod worker;
 
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -35,8 +42,15 @@ use tokio::sync::{oneshot, watch};
 
 pub use config::{Config, Limits, MediaPorts, ParseMediaPortsError, ParsePortRangeError, PortRange, User};
 
+pub use tls::{Certificate, CertificateError};
+pub use turn_proto::Transport;
+
+use admission::Admission;
+use listen::Addresses;
 use metrics::Metrics;
-use worker::{Handle, Order, Worker};
+use relaying::Parked;
+use tls::InUse;
+use worker::{Common, Handle, Listeners, Order, Worker};
 
 /// Why the relay cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -48,8 +62,12 @@ pub enum StartError {
     #[error(transparent)]
     Proto(#[from] turn_proto::ConfigError),
     /// A client address cannot be opened.
-    #[error("cannot listen on {address}/udp (setting `listen`): {source}")]
+    #[error("cannot listen on {address}/{} (setting `{setting}`): {source}", .transport.name())]
     Listen {
+        /// The setting.
+        setting: &'static str,
+        /// The transport.
+        transport: Transport,
         /// The address.
         address: SocketAddr,
         /// Why.
@@ -63,15 +81,19 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// The event loop or its thread cannot be made, or the system has no randomness.
     #[error("cannot start the relay thread: {0}")]
     Thread(#[source] io::Error),
 }
 
-/// A running TURN relay. It owns its thread: dropping it stops the thread and waits for it.
+/// A running TURN relay. It owns its threads: dropping it stops them and waits for them.
 #[derive(Debug)]
 pub struct TurnRelay {
-    listen: Vec<SocketAddr>,
+    listen: Addresses,
+    certificate: InUse,
     workers: Vec<Running>,
     failed: watch::Receiver<bool>,
 }
@@ -92,14 +114,23 @@ impl std::fmt::Debug for Running {
 #[derive(Debug)]
 pub struct Bound {
     config: Config,
-    listeners: Vec<udp::Socket>,
+    /// One for each thread.
+    listeners: Vec<Listeners>,
+    addresses: Addresses,
+    certificate: InUse,
 }
 
 impl Bound {
     /// The UDP addresses for clients, in the order of the settings, with the ports that were taken for 0.
     #[must_use]
     pub fn listen_addrs(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().map(udp::Socket::local_addr).collect()
+        self.addresses.of(Transport::Udp).to_vec()
+    }
+
+    /// The addresses for clients of one transport, in the order of the settings.
+    #[must_use]
+    pub fn addresses(&self, transport: Transport) -> &[SocketAddr] {
+        self.addresses.of(transport)
     }
 
     /// Allows these media ports of an SFU as peers, besides those in the settings.
@@ -107,13 +138,12 @@ impl Bound {
         self.config.media.extend(ports.iter().map(|port| MediaPorts::from(*port)));
     }
 
-    /// Starts the thread.
+    /// Starts the threads.
     ///
     /// # Errors
     /// [`StartError`] names the setting.
     pub fn start(self, registry: &mut Registry) -> Result<TurnRelay, StartError> {
-        let listen = self.listen_addrs();
-        let Self { config, listeners } = self;
+        let Self { config, listeners, addresses, certificate } = self;
         let mut binds = HashMap::new();
         for address in &config.public_ips {
             let bind = worker::bind_address(*address)
@@ -124,18 +154,30 @@ impl Bound {
             binds.insert(*address, bind);
         }
 
-        let rng =
-            StdRng::try_from_rng(&mut SysRng).map_err(|error| StartError::Thread(io::Error::other(error)))?;
-        let server = turn_proto::Server::new(config.proto(), rng, Instant::now(), service_kit::unix_now())?;
-        let metrics = Metrics::register(registry);
-        let (worker, handle) = Worker::new(listeners, binds, server, metrics).map_err(StartError::Thread)?;
+        let rng = || StdRng::try_from_rng(&mut SysRng).map_err(|e| StartError::Thread(io::Error::other(e)));
+        let (now, unix, settings) = (Instant::now(), service_kit::unix_now(), config.proto());
+        let shared = turn_proto::Shared::new(&settings, &mut rng()?, now)?;
+        let common = Common {
+            binds,
+            parked: Parked::default(),
+            admission: Admission::default(),
+            certificate: certificate.clone(),
+            metrics: Metrics::register(registry),
+        };
         let (failure, failed) = watch::channel(false);
-        let thread = std::thread::Builder::new()
-            .name("turn-0".to_owned())
-            .spawn(move || run(worker, &failure))
-            .map_err(StartError::Thread)?;
-        let workers = vec![Running { handle, thread: Mutex::new(Some(thread)) }];
-        Ok(TurnRelay { listen, workers, failed })
+        let mut relay = TurnRelay { listen: addresses, certificate, workers: Vec::new(), failed };
+        for (index, listeners) in listeners.into_iter().enumerate() {
+            let server = turn_proto::Server::with_shared(settings.clone(), &shared, rng()?, now, unix)?;
+            let (worker, handle) =
+                Worker::new(listeners, server, common.clone()).map_err(StartError::Thread)?;
+            let failure = failure.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("turn-{index}"))
+                .spawn(move || run(worker, &failure))
+                .map_err(StartError::Thread)?;
+            relay.workers.push(Running { handle, thread: Mutex::new(Some(thread)) });
+        }
+        Ok(relay)
     }
 }
 
@@ -146,14 +188,18 @@ impl TurnRelay {
     /// [`StartError`] names the setting.
     pub fn bind(config: Config) -> Result<Bound, StartError> {
         config.validate()?;
-        let mut listeners = Vec::new();
-        for address in &config.listen {
-            let options = udp::Options { dual_stack: false, ..udp::Options::default() };
-            let socket = udp::Socket::bind_with(*address, options)
-                .map_err(|source| StartError::Listen { address: *address, source })?;
-            listeners.push(socket);
+        // Each allocation is a socket, and each socket a file.
+        let _ = udp::raise_file_limit();
+        let certificate = InUse::default();
+        if let (Some(chain), Some(key)) = (&config.tls_cert, &config.tls_key) {
+            certificate.set(Certificate::from_files(chain, key)?);
         }
-        Ok(Bound { config, listeners })
+        let threads = match config.threads {
+            0 => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            threads => threads,
+        };
+        let (listeners, addresses) = listen::open(&config, threads)?;
+        Ok(Bound { config, listeners, addresses, certificate })
     }
 
     /// Both steps in one.
@@ -167,7 +213,18 @@ impl TurnRelay {
     /// The UDP addresses for clients, in the order of the settings, with the ports that were taken for 0.
     #[must_use]
     pub fn listen_addrs(&self) -> &[SocketAddr] {
-        &self.listen
+        self.listen.of(Transport::Udp)
+    }
+
+    /// The addresses for clients of one transport, in the order of the settings.
+    #[must_use]
+    pub fn addresses(&self, transport: Transport) -> &[SocketAddr] {
+        self.listen.of(transport)
+    }
+
+    /// Uses this certificate for connections that begin from now on.
+    pub fn set_certificate(&self, certificate: Certificate) {
+        self.certificate.set(certificate);
     }
 
     /// Resolves when a thread ended by itself: the service has failed, live allocations are gone.
@@ -179,7 +236,7 @@ impl TurnRelay {
         }
     }
 
-    /// Takes over the secrets of changed settings; allocations under a secret that is gone end at once. Other
+    /// Takes over secrets and users of changed settings; allocations of one that is gone end at once. Other
     /// settings wait for a restart: [`reload::needs_restart`] names them.
     ///
     /// # Errors
@@ -187,7 +244,7 @@ impl TurnRelay {
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
         config.validate()?;
         for worker in &self.workers {
-            worker.handle.give(Order::Secrets(config.secrets()));
+            worker.handle.give(Order::Credentials(config.secrets(), config.static_users()));
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
-//! One thread: client sockets, its slice of relay sockets, one state machine, one event loop. Workers share
-//! nothing but metrics; more of them means more client sockets on the same port (`SO_REUSEPORT`) and a slice
-//! of the relay ports each.
+//! One thread: client sockets, its relay sockets, one state machine, one event loop. Threads share the books of
+//! `turn-proto`, parked sockets and metrics, and none of them for a packet; the kernel spreads clients over them
+//! (`SO_REUSEPORT`) and keeps each client with one.
 
 use std::collections::HashMap;
 use std::io;
@@ -9,20 +9,26 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use contract::turn::TurnSecret;
+use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
 use rand::rngs::StdRng;
 use turn_proto::{
-    ClientAddr, Command, Event, FiveTuple, PeerAddr, Reason, RelayId, Server, Stats, Transport,
+    ClientAddr, Command, Event, FiveTuple, PeerAddr, Reason, Server, StaticUser, Stats, Transport,
 };
 use udp::{RecvBatch, SendBatch, Socket};
 
+use crate::admission::Admission;
+use crate::dtls::Sessions;
 use crate::metrics::{Metrics, Unsent};
+use crate::relaying::{Parked, Relaying};
+use crate::tcp::{Left, Streams};
+use crate::tls::InUse;
 
 /// Datagrams that wait for one call to the kernel. A full batch is flushed.
-const SEND_BATCH: usize = 64;
+pub(crate) const SEND_BATCH: usize = 64;
 
 /// Longest UDP payload over IPv4.
-const MAX_DATAGRAM: usize = 65_507;
+pub(crate) const MAX_DATAGRAM: usize = 65_507;
 
 /// Receive calls on one socket before the others have their turn.
 const MAX_RECV_CALLS: usize = 4;
@@ -30,47 +36,92 @@ const MAX_RECV_CALLS: usize = 4;
 /// Errors of one socket in a row before it is left alone until its next datagram.
 const MAX_RECV_ERRORS: usize = 64;
 
-/// Kernel buffer of a relay socket: a fifth of a second at 10 Mbit/s.
-const RELAY_BUFFER: usize = 256 << 10;
-
 /// Longest sleep: the wall clock is looked at this often.
 const MAX_SLEEP: Duration = Duration::from_secs(1);
 
-const WAKER: Token = Token(0);
-/// Client sockets from here on.
-const LISTENERS: usize = 1;
-/// Relay sockets from here on; between them there is room for every client socket.
-const RELAYS: usize = 1024;
+/// What an event of the poll is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The owner of the thread wants something.
+    Waker,
+    /// A client socket (UDP or DTLS), by its number.
+    Client(usize),
+    /// A listener (TCP or TLS), by its number.
+    Listener(usize),
+    /// A connection, by its key.
+    Stream(usize),
+    /// A relay socket, by the slot of its id.
+    Relay(usize),
+}
+
+impl Source {
+    pub(crate) fn token(self) -> Token {
+        let (kind, index) = match self {
+            Self::Waker => (0, 0),
+            Self::Client(index) => (1, index),
+            Self::Listener(index) => (2, index),
+            Self::Stream(index) => (3, index),
+            Self::Relay(index) => (4, index),
+        };
+        Token(index << 3 | kind)
+    }
+
+    fn of(token: Token) -> Self {
+        let index = token.0 >> 3;
+        match token.0 & 7 {
+            1 => Self::Client(index),
+            2 => Self::Listener(index),
+            3 => Self::Stream(index),
+            4 => Self::Relay(index),
+            _ => Self::Waker,
+        }
+    }
+}
 
 /// What the owner of a worker asks of it.
 pub(crate) enum Order {
     /// Take no new allocations; answer when none is left.
     Drain(tokio::sync::oneshot::Sender<()>),
-    /// Accept these secrets and no others from now on.
-    Secrets(Vec<TurnSecret>),
+    /// Take these secrets and users instead of those before; allocations of what is gone end.
+    Credentials(Vec<TurnSecret>, Vec<StaticUser>),
     /// End now.
     Stop,
+}
+
+/// The sockets for clients of one thread, open.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners {
+    /// UDP and DTLS.
+    pub(crate) datagrams: Vec<(Socket, Transport)>,
+    /// TCP and TLS.
+    pub(crate) streams: Vec<(TcpListener, Transport)>,
+}
+
+/// What the threads of one relay share.
+#[derive(Debug, Clone)]
+pub(crate) struct Common {
+    /// Where a relay address is bound.
+    pub(crate) binds: HashMap<IpAddr, IpAddr>,
+    pub(crate) parked: Parked,
+    pub(crate) admission: Admission,
+    pub(crate) certificate: InUse,
+    pub(crate) metrics: Metrics,
 }
 
 /// A worker before its thread runs.
 pub(crate) struct Worker {
     poll: Poll,
-    listeners: Vec<Socket>,
-    /// By the slot of their id.
-    relays: HashMap<usize, (RelayId, Socket)>,
-    /// Where a relay address is bound.
-    binds: HashMap<IpAddr, IpAddr>,
-    parked: HashMap<SocketAddr, Socket>,
-    server: Server<StdRng>,
+    relaying: Relaying,
+    clients: ToClients,
+    streams: Streams,
+    sessions: Sessions,
     orders: mpsc::Receiver<Order>,
     drained: Vec<tokio::sync::oneshot::Sender<()>>,
     metrics: Metrics,
     published: Stats,
-    unsent: Unsent,
-    /// Sockets that had more to read than their turn allowed.
-    unread: Vec<Token>,
+    /// What had more to read than its turn allowed.
+    unread: Vec<Source>,
     recv: RecvBatch,
-    send: SendBatch,
 }
 
 /// The owner's end of a worker.
@@ -92,33 +143,35 @@ impl Handle {
 
 impl Worker {
     pub(crate) fn new(
-        mut listeners: Vec<Socket>,
-        binds: HashMap<IpAddr, IpAddr>,
+        listeners: Listeners,
         server: Server<StdRng>,
-        metrics: Metrics,
+        common: Common,
     ) -> io::Result<(Self, Handle)> {
         let poll = Poll::new()?;
-        for (index, listener) in listeners.iter_mut().enumerate() {
-            poll.registry().register(listener, Token(LISTENERS + index), Interest::READABLE)?;
+        let mut sockets = listeners.datagrams;
+        for (index, (socket, _)) in sockets.iter_mut().enumerate() {
+            poll.registry().register(socket, Source::Client(index).token(), Interest::READABLE)?;
         }
-        let waker = std::sync::Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let Common { binds, parked, admission, certificate, metrics } = common;
+        let token = |index| Source::Listener(index).token();
+        let streams =
+            Streams::new(listeners.streams, admission.clone(), certificate.clone(), poll.registry(), token)?;
+        let waker = std::sync::Arc::new(Waker::new(poll.registry(), Source::Waker.token())?);
         let (sender, orders) = mpsc::channel();
         let published = *server.stats();
+        let registry = poll.registry().try_clone()?;
         let worker = Self {
             poll,
-            listeners,
-            relays: HashMap::new(),
-            binds,
-            parked: HashMap::new(),
-            server,
+            relaying: Relaying::new(server, registry, binds, parked),
+            clients: ToClients::new(sockets),
+            streams,
+            sessions: Sessions::new(admission, certificate),
             orders,
             drained: Vec::new(),
             metrics,
             published,
-            unsent: Unsent::default(),
             unread: Vec::new(),
             recv: RecvBatch::new(),
-            send: SendBatch::new(SEND_BATCH, MAX_DATAGRAM),
         };
         Ok((worker, Handle { orders: sender, waker }))
     }
@@ -126,27 +179,31 @@ impl Worker {
     /// Runs until it is told to stop or the poll fails.
     pub(crate) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
+        let mut unread = Vec::new();
         loop {
             let timeout = self.sleep(Instant::now());
             match self.poll.poll(&mut events, Some(timeout)) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result?,
             }
-            self.server.set_wall_clock(Instant::now(), service_kit::unix_now());
-            let unread = std::mem::take(&mut self.unread);
-            for token in unread.into_iter().chain(events.iter().map(mio::event::Event::token)) {
-                match token {
-                    WAKER => {}
-                    Token(token) if token >= RELAYS => self.read_relay(token - RELAYS),
-                    Token(token) => self.read_client(token - LISTENERS),
-                }
+            self.relaying.server.set_wall_clock(Instant::now(), service_kit::unix_now());
+            std::mem::swap(&mut unread, &mut self.unread);
+            for source in unread.drain(..) {
+                self.serve(source);
             }
-            self.server.handle_timeout(Instant::now());
-            self.obey();
+            for event in &events {
+                let source = Source::of(event.token());
+                if let (Source::Relay(slot), true) = (source, event.is_error()) {
+                    self.relaying.read_errors(slot, Instant::now());
+                }
+                self.serve(source);
+            }
+            self.handle_timeouts(Instant::now());
+            self.settle();
             self.log();
             self.publish();
             let stop = self.take_orders();
-            if self.server.allocations() == 0 {
+            if self.relaying.server.allocations() == 0 {
                 for done in self.drained.drain(..) {
                     // Whoever asked may have stopped waiting.
                     let _ = done.send(());
@@ -154,9 +211,30 @@ impl Worker {
             }
             if stop {
                 // What still lives ends with the sockets.
-                self.metrics.ended(self.server.allocations());
+                self.metrics.ended(self.relaying.server.allocations());
                 return Ok(());
             }
+        }
+    }
+
+    fn serve(&mut self, source: Source) {
+        let now = Instant::now();
+        let left = match source {
+            Source::Waker => Left::Nothing,
+            Source::Client(index) => self.read_client(index),
+            Source::Relay(slot) => self.read_relay(slot),
+            Source::Listener(index) => {
+                let token = |key| Source::Stream(key).token();
+                self.streams.accept(index, now, self.poll.registry(), token)
+            }
+            Source::Stream(key) => {
+                let left = self.streams.ready(key, &mut self.relaying, now);
+                self.obey();
+                left
+            }
+        };
+        if left == Left::More {
+            self.unread.push(source);
         }
     }
 
@@ -164,8 +242,27 @@ impl Worker {
         if !self.unread.is_empty() {
             return Duration::ZERO;
         }
-        let next = self.server.poll_timeout().map(|at| at.saturating_duration_since(now));
+        let timeouts =
+            [self.relaying.server.poll_timeout(), self.streams.poll_timeout(), self.sessions.poll_timeout()];
+        let next = timeouts.into_iter().flatten().min().map(|at| at.saturating_duration_since(now));
         next.map_or(MAX_SLEEP, |next| next.min(MAX_SLEEP))
+    }
+
+    fn handle_timeouts(&mut self, now: Instant) {
+        let Self { relaying, clients, streams, sessions, .. } = self;
+        relaying.server.handle_timeout(now);
+        streams.handle_timeout(relaying, now);
+        sessions.handle_timeout(now, relaying, &mut |to, datagram| clients.push_slice(to, datagram));
+    }
+
+    /// Carries out everything that was decided, and sends everything that waits.
+    fn settle(&mut self) {
+        self.obey();
+        self.streams.flush(&mut self.relaying);
+        // A connection that failed meanwhile has ended its allocation.
+        self.obey();
+        self.relaying.flush();
+        self.clients.flush();
     }
 
     /// True when the worker must end.
@@ -173,12 +270,12 @@ impl Worker {
         loop {
             match self.orders.try_recv() {
                 Ok(Order::Drain(done)) => {
-                    self.server.set_draining(true);
+                    self.relaying.server.set_draining(true);
                     self.drained.push(done);
                 }
-                Ok(Order::Secrets(secrets)) => {
-                    self.server.set_credentials(secrets, Vec::new());
-                    self.obey();
+                Ok(Order::Credentials(secrets, users)) => {
+                    self.relaying.server.set_credentials(secrets, users);
+                    self.settle();
                     self.log();
                     self.publish();
                 }
@@ -189,136 +286,102 @@ impl Worker {
     }
 
     /// Reads a client socket and forwards what is for peers.
-    fn read_client(&mut self, index: usize) {
+    fn read_client(&mut self, index: usize) -> Left {
         for _ in 0..MAX_RECV_CALLS {
-            let Some(socket) = self.listeners.get(index) else { return };
-            if self.recv.receive(socket).is_none() {
-                return;
+            let Self { relaying, clients, sessions, recv, .. } = self;
+            let Some((socket, transport)) = clients.sockets.get(index) else { return Left::Nothing };
+            if recv.receive(socket).is_none() {
+                return Left::Nothing;
             }
             let now = Instant::now();
-            let local = socket.local_addr();
-            // Datagrams of one relay socket in a row leave in one call.
-            let mut run: Option<RelayId> = None;
-            for datagram in self.recv.iter_mut() {
+            let (local, transport) = (socket.local_addr(), *transport);
+            for datagram in recv.iter_mut() {
                 let from = FiveTuple {
-                    transport: Transport::Udp,
+                    transport,
                     client: ClientAddr(datagram.from),
                     server: SocketAddr::new(datagram.to_ip.unwrap_or(local.ip()), local.port()),
                 };
-                let Some(to) = self.server.handle_client(datagram.data, from, now) else { continue };
-                let Some(payload) = datagram.data.get(to.payload) else { continue };
-                if run.is_some_and(|run| run != to.relay) || self.send.len() == SEND_BATCH {
-                    flush(&mut self.send, run, &self.relays, &mut self.unsent);
-                }
-                run = Some(to.relay);
-                if self.send.push_slice(to.peer.0, None, payload).is_err() {
-                    self.unsent.failed += 1;
+                if transport == Transport::Dtls {
+                    let out = &mut |to: &FiveTuple, data: &[u8]| clients.push_slice(to, data);
+                    sessions.receive(datagram.data, from, now, relaying, out);
+                } else {
+                    relaying.from_client(datagram.data, from, now);
                 }
             }
-            flush(&mut self.send, run, &self.relays, &mut self.unsent);
+            relaying.flush();
+            let more = recv.is_full();
             self.obey();
+            if !more {
+                return Left::Nothing;
+            }
         }
-        self.unread.push(Token(LISTENERS + index));
+        Left::More
     }
 
     /// Reads a relay socket and forwards what its client may have.
-    fn read_relay(&mut self, slot: usize) {
+    fn read_relay(&mut self, slot: usize) -> Left {
+        let Self { relaying, clients, streams, sessions, recv, .. } = self;
         for _ in 0..MAX_RECV_CALLS {
-            let Some((relay, socket)) = self.relays.get(&slot) else { return };
-            if self.recv.receive(socket).is_none() {
-                return;
+            let Some((relay, socket)) = relaying.in_slot(slot) else { return Left::Nothing };
+            if recv.receive(socket).is_none() {
+                return Left::Nothing;
             }
-            let now = Instant::now();
-            let mut run: Option<FiveTuple> = None;
-            for datagram in self.recv.iter_mut() {
+            let (relay, now) = (*relay, Instant::now());
+            for datagram in recv.iter_mut() {
                 let payload = &*datagram.data;
                 let peer = PeerAddr(datagram.from);
-                let Some(to) = self.server.handle_peer(payload.len(), *relay, peer, now) else { continue };
-                run = Some(to.to);
-                let from = Some(to.to.server.ip()).filter(|ip| !ip.is_unspecified());
-                let write = |out: &mut [u8]| to.header.write_message(payload, out).unwrap_or(0);
-                if self.send.len() == SEND_BATCH {
-                    flush_client(&mut self.send, run, &self.listeners, &mut self.unsent);
-                }
-                if self.send.push(to.to.client.0, from, write).is_err() {
-                    self.unsent.failed += 1;
+                let Some(to) = relaying.server.handle_peer(payload.len(), relay, peer, now) else { continue };
+                match to.to.transport {
+                    Transport::Udp => {
+                        clients.push(&to.to, |out| to.header.write_message(payload, out).unwrap_or(0));
+                    }
+                    Transport::Tcp | Transport::Tls => {
+                        if !streams.send_data(&to.to, &to.header, payload) {
+                            relaying.unsent.full += 1;
+                        }
+                    }
+                    Transport::Dtls => {
+                        let out = &mut |to: &FiveTuple, data: &[u8]| clients.push_slice(to, data);
+                        sessions.send_data(&to.to, &to.header, payload, now, relaying, out);
+                    }
                 }
             }
-            // A relay socket has one client, so one client socket.
-            flush_client(&mut self.send, run, &self.listeners, &mut self.unsent);
+            if !recv.is_full() {
+                return Left::Nothing;
+            }
         }
-        self.unread.push(Token(RELAYS + slot));
+        Left::More
     }
 
     /// Does what the state machine asks for.
     fn obey(&mut self) {
-        while let Some(command) = self.server.poll_command() {
+        let Self { relaying, clients, streams, sessions, .. } = self;
+        while let Some(command) = relaying.server.poll_command() {
             match command {
-                Command::Send { to, message } => {
-                    let from = Some(to.server.ip()).filter(|ip| !ip.is_unspecified());
-                    if self.send.push_slice(to.client.0, from, &message).is_err() {
-                        self.unsent.failed += 1;
+                Command::Send { to, message } => match to.transport {
+                    Transport::Udp => clients.push_slice(&to, &message),
+                    Transport::Tcp | Transport::Tls => streams.send_answer(&to, &message, relaying),
+                    Transport::Dtls => {
+                        let out = &mut |to: &FiveTuple, data: &[u8]| clients.push_slice(to, data);
+                        sessions.send_answer(&to, &message, Instant::now(), relaying, out);
                     }
-                    flush_client(&mut self.send, Some(to), &self.listeners, &mut self.unsent);
-                }
-                Command::OpenRelay { relay, address } => {
-                    let opened = match self.open(relay, address) {
-                        Ok(()) => true,
-                        // Somebody else's port; the state machine tries another one.
-                        Err(error) if error.kind() == io::ErrorKind::AddrInUse => false,
-                        Err(error) => {
-                            tracing::warn!(%error, "a relay socket could not be opened");
-                            false
-                        }
-                    };
-                    self.server.relay_opened(relay, opened, Instant::now());
-                }
-                Command::ParkRelay { relay, address } => {
-                    if let Some((_, mut socket)) = self.relays.remove(&relay.slot()) {
-                        // What it receives meanwhile is nobody's.
-                        let _ = self.poll.registry().deregister(&mut socket);
-                        self.parked.insert(address, socket);
-                    }
-                }
-                Command::UnparkRelay { relay, address } => {
-                    let socket = self.parked.remove(&address);
-                    let opened = socket.is_some_and(|socket| self.keep(relay, socket).is_ok());
-                    self.server.relay_opened(relay, opened, Instant::now());
-                }
-                Command::CloseParked { address } => drop(self.parked.remove(&address)),
-                Command::Idle { .. } => {}
-                Command::CloseRelay { relay } => {
-                    if let Some((_, mut socket)) = self.relays.remove(&relay.slot()) {
-                        // Closing the socket ends its registration too.
-                        let _ = self.poll.registry().deregister(&mut socket);
-                    }
+                },
+                Command::OpenRelay { relay, address } => relaying.open(relay, address),
+                Command::CloseRelay { relay } => relaying.close(relay),
+                Command::ParkRelay { relay, address } => relaying.park(relay, address),
+                Command::UnparkRelay { relay, address } => relaying.unpark(relay, address),
+                Command::CloseParked { address } => relaying.close_parked(address),
+                Command::Idle { client } => {
+                    let now = Instant::now();
+                    streams.idle(&client, now);
+                    sessions.idle(&client, now);
                 }
             }
         }
     }
 
-    fn open(&mut self, relay: RelayId, address: SocketAddr) -> io::Result<()> {
-        let bind = self.binds.get(&address.ip()).copied().unwrap_or(address.ip());
-        let options = udp::Options {
-            recv_buffer: RELAY_BUFFER,
-            send_buffer: RELAY_BUFFER,
-            gso: true,
-            // An IPv6 relay socket must not reach IPv4 peers past the family check.
-            dual_stack: false,
-            icmp_errors: true,
-            ..udp::Options::default()
-        };
-        self.keep(relay, Socket::bind_with(SocketAddr::new(bind, address.port()), options)?)
-    }
-
-    fn keep(&mut self, relay: RelayId, mut socket: Socket) -> io::Result<()> {
-        self.poll.registry().register(&mut socket, Token(RELAYS + relay.slot()), Interest::READABLE)?;
-        self.relays.insert(relay.slot(), (relay, socket));
-        Ok(())
-    }
-
     fn log(&mut self) {
-        while let Some(event) = self.server.poll_event() {
+        while let Some(event) = self.relaying.server.poll_event() {
             match event {
                 Event::Created { tuple, username } => {
                     tracing::info!("allocation made");
@@ -343,8 +406,10 @@ impl Worker {
     }
 
     fn publish(&mut self) {
-        let now = *self.server.stats();
-        let unsent = std::mem::take(&mut self.unsent);
+        let now = *self.relaying.server.stats();
+        let mut unsent = std::mem::take(&mut self.relaying.unsent);
+        let to_clients = std::mem::take(&mut self.clients.unsent);
+        (unsent.full, unsent.failed) = (unsent.full + to_clients.full, unsent.failed + to_clients.failed);
         if now != self.published || unsent.full + unsent.failed > 0 {
             self.metrics.publish(&self.published, &now, unsent);
             self.published = now;
@@ -385,39 +450,66 @@ impl Receive for RecvBatch {
     }
 }
 
-fn flush(
-    send: &mut SendBatch,
-    relay: Option<RelayId>,
-    relays: &HashMap<usize, (RelayId, Socket)>,
-    unsent: &mut Unsent,
-) {
-    let socket = relay.and_then(|relay| relays.get(&relay.slot())).map(|(_, socket)| socket);
-    flush_to(send, socket, unsent);
+/// Datagrams on their way to clients, and the sockets that they leave from.
+struct ToClients {
+    sockets: Vec<(Socket, Transport)>,
+    batch: SendBatch,
+    /// The socket that the batch leaves from.
+    run: Option<usize>,
+    unsent: Unsent,
 }
 
-fn flush_client(send: &mut SendBatch, to: Option<FiveTuple>, listeners: &[Socket], unsent: &mut Unsent) {
-    let socket = to.and_then(|to| {
-        listeners.iter().find(|socket| {
+impl ToClients {
+    fn new(sockets: Vec<(Socket, Transport)>) -> Self {
+        let batch = SendBatch::new(SEND_BATCH, MAX_DATAGRAM);
+        Self { sockets, batch, run: None, unsent: Unsent::default() }
+    }
+
+    /// Adds a datagram that `write` writes and returns the length of.
+    fn push(&mut self, to: &FiveTuple, write: impl FnOnce(&mut [u8]) -> usize) {
+        let Some(index) = self.socket(to) else {
+            self.unsent.failed += 1;
+            return;
+        };
+        if self.run != Some(index) || self.batch.len() == SEND_BATCH {
+            self.flush();
+            self.run = Some(index);
+        }
+        let from = Some(to.server.ip()).filter(|ip| !ip.is_unspecified());
+        if self.batch.push(to.client.0, from, write).is_err() {
+            self.unsent.failed += 1;
+        }
+    }
+
+    fn push_slice(&mut self, to: &FiveTuple, datagram: &[u8]) {
+        self.push(to, |out| match out.get_mut(..datagram.len()) {
+            Some(out) => {
+                out.copy_from_slice(datagram);
+                datagram.len()
+            }
+            None => 0,
+        });
+    }
+
+    fn flush(&mut self) {
+        match self.run.and_then(|run| self.sockets.get(run)) {
+            Some((socket, _)) if !self.batch.is_empty() => {
+                let sent = self.batch.flush(socket);
+                self.unsent.full += sent.dropped as u64;
+                self.unsent.failed += sent.failed as u64;
+            }
+            _ => {}
+        }
+    }
+
+    /// The socket that a client talks to.
+    fn socket(&self, to: &FiveTuple) -> Option<usize> {
+        self.sockets.iter().position(|(socket, transport)| {
             let local = socket.local_addr();
-            local.port() == to.server.port()
+            *transport == to.transport
+                && local.port() == to.server.port()
                 && (local.ip() == to.server.ip() || local.ip().is_unspecified())
-                && (local.is_ipv4() || to.client.0.is_ipv6())
-                && (local.is_ipv6() || to.client.0.is_ipv4())
+                && local.is_ipv4() == to.client.0.is_ipv4()
         })
-    });
-    flush_to(send, socket, unsent);
-}
-
-fn flush_to(send: &mut SendBatch, socket: Option<&Socket>, unsent: &mut Unsent) {
-    match socket {
-        Some(socket) => {
-            let sent = send.flush(socket);
-            unsent.full += sent.dropped as u64;
-            unsent.failed += sent.failed as u64;
-        }
-        None => {
-            unsent.failed += send.len() as u64;
-            send.clear();
-        }
     }
 }

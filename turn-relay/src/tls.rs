@@ -1,0 +1,103 @@
+//! The certificate of TLS and DTLS clients, which may be replaced while the relay runs.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+/// Protocol names that clients may ask for (RFC 7443). A client that names none is served as well.
+const ALPN: [&[u8]; 2] = [b"stun.turn", b"stun.nat-discovery"];
+
+/// How long a DTLS handshake may take.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a certificate cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// The file with the chain is missing or not PEM.
+    #[error("cannot read the certificate (setting `tls_cert`): {0}")]
+    Chain(String),
+    /// The file with the key is missing or not PEM.
+    #[error("cannot read the private key (setting `tls_key`): {0}")]
+    Key(String),
+    /// Certificate and key do not belong together, or are of a kind that is not supported.
+    #[error("the certificate and its key cannot be used (settings `tls_cert`, `tls_key`): {0}")]
+    Tls(String),
+    /// The DTLS implementation refused its settings.
+    #[error("DTLS cannot be set up: {0}")]
+    Dtls(String),
+}
+
+/// A certificate chain with its private key, ready for TLS and DTLS.
+#[derive(Clone)]
+pub struct Certificate {
+    pub(crate) tls: Arc<rustls::ServerConfig>,
+    pub(crate) dtls: Arc<dimpl::Config>,
+    pub(crate) leaf: dimpl::DtlsCertificate,
+}
+
+impl Certificate {
+    /// Reads two PEM files: the chain, the server's own certificate first, and the key.
+    ///
+    /// # Errors
+    /// [`CertificateError`] names the setting.
+    pub fn from_files(chain: &Path, key: &Path) -> Result<Self, CertificateError> {
+        let wrong = |error: rustls_pki_types::pem::Error| CertificateError::Chain(error.to_string());
+        let certificates = CertificateDer::pem_file_iter(chain).map_err(wrong)?;
+        let certificates: Vec<_> = certificates.collect::<Result<_, _>>().map_err(wrong)?;
+        let key = PrivateKeyDer::from_pem_file(key).map_err(|e| CertificateError::Key(e.to_string()))?;
+        Self::new(certificates, key)
+    }
+
+    /// A chain, the server's own certificate first, and its key. DTLS needs an ECDSA key (P-256 or P-384): with
+    /// another one its handshakes fail.
+    ///
+    /// # Errors
+    /// They do not belong together, or there is no certificate.
+    pub fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, CertificateError> {
+        let leaf = chain.first().ok_or_else(|| CertificateError::Chain("there is none in it".to_owned()))?;
+        let leaf =
+            dimpl::DtlsCertificate { certificate: leaf.to_vec(), private_key: key.secret_der().to_vec() };
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder =
+            rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let mut tls = builder
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+            .map_err(|error| CertificateError::Tls(error.to_string()))?;
+        tls.alpn_protocols = ALPN.map(<[u8]>::to_vec).into();
+        // The cookie proves the client's address before anything larger is sent to it.
+        let dtls = dimpl::Config::builder()
+            .use_server_cookie(true)
+            .require_client_certificate(false)
+            .handshake_timeout(HANDSHAKE_TIMEOUT)
+            .build()
+            .map_err(|error| CertificateError::Dtls(error.to_string()))?;
+        Ok(Self { tls: Arc::new(tls), dtls: Arc::new(dtls), leaf })
+    }
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Certificate(..)")
+    }
+}
+
+/// The certificate in use, one for all threads. Read once for each new connection.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct InUse(Arc<RwLock<Option<Certificate>>>);
+
+impl InUse {
+    pub(crate) fn set(&self, certificate: Certificate) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(certificate);
+    }
+
+    pub(crate) fn get(&self) -> Option<Certificate> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
