@@ -26,6 +26,27 @@ pub fn starts_keyframe(payload: &[u8]) -> bool {
     }
 }
 
+/// Whether a picture begins with this packet: with its first slice, or with what stands before it.
+#[must_use]
+pub fn starts_picture(payload: &[u8]) -> bool {
+    const DELIMITER: u8 = 9;
+    let begins = |kind: u8, body: &[u8]| match kind {
+        SLICE | IDR => body.first().is_some_and(|b| b & 0x80 != 0),
+        SPS | DELIMITER => true,
+        _ => false,
+    };
+    match payload {
+        [header, ..] if header & NAL_TYPE == STAP_A => {
+            units(payload).any(|unit| unit.split_first().is_some_and(|(h, body)| begins(h & NAL_TYPE, body)))
+        }
+        [header, fu, rest @ ..] if header & NAL_TYPE == FU_A => {
+            fu & FU_START != 0 && begins(fu & NAL_TYPE, rest)
+        }
+        [header, rest @ ..] => begins(header & NAL_TYPE, rest),
+        [] => false,
+    }
+}
+
 /// Whether this packet carries a slice that no other picture needs (nal_ref_idc 0): it can be left out together with the
 /// rest of its picture.
 #[must_use]
@@ -191,6 +212,14 @@ mod tests {
         assert!(!discardable(&[0x5C, 0x81, 0x9A]));
         assert!(!discardable(&[0x18, 0, 2, 0x09, 0xF0]), "a delimiter alone belongs to nothing yet");
         assert!(!discardable(&[0x06, 0x05]) && !discardable(&[]));
+        assert!(
+            starts_picture(&[0x01, 0x9A])
+                && starts_picture(&[0x1C, 0x81, 0x9A])
+                && starts_picture(&[0x67, 1])
+        );
+        assert!(starts_picture(&[0x18, 0, 2, 0x06, 0xF0, 0, 2, 0x01, 0x9A]));
+        assert!(!starts_picture(&[0x01, 0x1A]), "a later slice");
+        assert!(!starts_picture(&[0x1C, 0x41, 0x9A]) && !starts_picture(&[0x68, 1]) && !starts_picture(&[]));
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub(crate) struct Demand {
 
 impl Demand {
     /// What the step at `index` counts.
-    fn cost(&self, index: usize) -> u64 {
+    pub(crate) fn cost(&self, index: usize) -> u64 {
         let bitrate = self.ladder.steps().get(index).map_or(0, |step| step.bitrate);
         let percent = match self.current {
             Some(0) if index == 0 => HOLD_PERCENT,

@@ -34,14 +34,16 @@ impl Publisher {
     pub(crate) fn forward<S: Sink>(&mut self, track_index: u8, fresh: &[Fresh], cx: &mut Context<'_, S>) {
         let clock_offset = self.clock_offset.get();
         let Some(track) = self.tracks.get_mut(usize::from(track_index)) else { return };
-        let Track { config, encodings, subscriptions, .. } = track;
+        let Track { config, encodings, subscriptions, unsettled, .. } = track;
         let mut batch: [Option<Media<'_>>; MAX_FRESH] = [const { None }; MAX_FRESH];
         let of_track = fresh.iter().filter(|f| f.publisher == self.id.key() && f.track == track_index);
         for (slot, fresh) in batch.iter_mut().zip(of_track) {
             *slot = read(encodings, &config.formats, fresh.source, fresh.seq, &self.ids, clock_offset);
         }
         let mut unstarted = 0u8;
-        for (_, subscription) in subscriptions.iter_mut().filter(|(_, subscription)| !subscription.paused) {
+        for (_, subscription) in
+            subscriptions.iter_mut().filter(|(_, subscription)| !subscription.is_silent())
+        {
             let before = subscription.map.source();
             for media in batch.iter().flatten() {
                 let encoding = encodings.get(usize::from(media.source.encoding));
@@ -57,7 +59,11 @@ impl Publisher {
                     }
                     if config.kind == MediaKind::Video {
                         // The ring has this packet too: starting from it sends everything since the keyframe.
-                        match encoding.entry(cx.now) {
+                        let newest = encoding.newest().unwrap_or_default();
+                        let entry =
+                            encoding.entry(cx.now).filter(|entry| subscription.may_begin(entry, newest));
+                        match entry {
+                            Some(_) if !subscription.may_leave(cx.now) => *unsettled = true,
                             Some(entry) => {
                                 let (ids, target) = (&self.ids, media.source.encoding);
                                 let formats = &config.formats;
@@ -67,16 +73,18 @@ impl Publisher {
                         }
                         continue;
                     }
-                    subscription.map.begin(media.source, &Entry::at(media), cx.now);
+                    subscription.begin(media.source, &Entry::at(media), cx.now);
                 } else if config.kind == MediaKind::Video && before != Some(media.source) {
                     // It started with an earlier packet of this batch: the ring gave it all of them.
                     continue;
+                } else {
+                    subscription.adapt(media, encoding);
                 }
                 let subscriber = subscription.id.subscriber.key();
                 let Some(subscriber) = cx.subscribers.get_mut(subscriber) else { continue };
                 let mut out =
                     Outlet { sink: &mut *cx.sink, writer: &mut *cx.writer, clock: cx.clock, now: cx.now };
-                subscription.forward(media, &mut subscriber.link, &mut out);
+                subscription.forward(media, &encoding.numbers, &mut subscriber.link, &mut out);
             }
         }
         for (encoding, index) in encodings.iter_mut().zip(0u8..) {
@@ -96,10 +104,11 @@ fn read<'a>(
     ids: &Extensions,
     clock_offset: Option<i64>,
 ) -> Option<Media<'a>> {
-    let bytes = encodings.get(usize::from(source.encoding))?.ring.get(seq)?;
+    let encoding = encodings.get(usize::from(source.encoding))?;
+    let bytes = encoding.ring.get(seq)?;
     let packet = RtpPacket::parse(bytes).ok()?;
     let format = formats.iter().find(|format| format.payload_type == packet.payload_type)?;
-    Some(Media::new(packet, seq, source, *format, ids, clock_offset))
+    Some(Media::new(packet, seq, source, *format, encoding, ids, clock_offset))
 }
 
 /// Starts a subscription at `entry`: everything that the ring has from there on goes out at once.
@@ -116,7 +125,7 @@ pub(crate) fn start<S: Sink>(
 ) {
     let Some(subscriber) = cx.subscribers.get_mut(subscription.id.subscriber.key()) else { return };
     let source = Source { encoding: encoding_index, run: encoding.run };
-    subscription.map.begin(source, entry, cx.now);
+    subscription.begin(source, entry, cx.now);
     let mut out = Outlet { sink: &mut *cx.sink, writer: &mut *cx.writer, clock: cx.clock, now: cx.now };
     for seq in entry.seq..=encoding.newest().unwrap_or(entry.seq) {
         let Some(packet) = encoding.ring.get(seq).and_then(|bytes| RtpPacket::parse(bytes).ok()) else {
@@ -124,7 +133,7 @@ pub(crate) fn start<S: Sink>(
         };
         let format = formats.iter().find(|format| format.payload_type == packet.payload_type);
         let Some(format) = format else { continue };
-        let media = Media::new(packet, seq, source, *format, ids, clock_offset);
-        subscription.forward(&media, &mut subscriber.link, &mut out);
+        let media = Media::new(packet, seq, source, *format, encoding, ids, clock_offset);
+        subscription.forward(&media, &encoding.numbers, &mut subscriber.link, &mut out);
     }
 }

@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use crate::allocate::Ladder;
 use crate::clock::{ClockMapping, ClockOffset, WallClock};
-use crate::config::{MAX_ENCODINGS, MAX_TRACKS, MediaKind, Origin, PublisherConfig};
+use crate::config::{MAX_ENCODINGS, MAX_TRACKS, MediaKind, Origin, PublisherConfig, Wanted};
 use crate::extension::{Extension, Extensions};
 use crate::forward::{Fresh, start};
 use crate::ids::{EncodingIndex, Mid, PublisherId, Rid, Room, TrackIndex};
-use crate::layers;
+use crate::layers::{self, Share};
 use crate::nack::RoundTrip;
 use crate::remb::RembEstimate;
-use crate::rewrite::Media;
 use crate::rtcp::SenderInfo;
 use crate::rtp::{HeaderWriter, RtpPacket, unwrap_rtx};
 use crate::sink::{Event, Relayed, RelayedReport, Sink};
@@ -182,7 +182,6 @@ impl Publisher {
         cx: &mut Context<'_, S>,
     ) {
         let (id, local, now) = (self.id, self.is_local(), cx.now);
-        let clock_offset = self.clock_offset.get();
         let Some(track) = self.tracks.get_mut(usize::from(track_index)) else { return };
         let Some(format) = track.format(packet.payload_type) else { return };
         let Some(encoding) = track.encodings.get_mut(usize::from(encoding_index)) else { return };
@@ -201,11 +200,9 @@ impl Publisher {
         cx.totals.recovered += u64::from(recovered);
         learn(&mut self.round_trip, &accepted);
         let source = Source { encoding: encoding_index, run: encoding.run };
-        let media = Media::new(*packet, accepted.seq, source, format, &self.ids, clock_offset);
+        let info = encoding.inspect(packet, accepted.seq, &format, &self.ids);
         let (track_name, encoding_name) = (TrackIndex(track_index), EncodingIndex(encoding_index));
-        if media.info.keyframe
-            && encoding.keyframe_begins(media.seq, packet.timestamp, media.info.picture, now)
-        {
+        if info.keyframe && encoding.keyframe_begins(accepted.seq, packet.timestamp, &info, now) {
             cx.sink.event(Event::Keyframe { publisher: id, track: track_name, encoding: encoding_name });
         }
         if !was_active {
@@ -257,30 +254,88 @@ impl Publisher {
         }
     }
 
-    /// Starts the subscriptions of a track that can start now, switches those that should, and asks for
-    /// keyframes for the others.
+    /// Decides what the subscriptions of a track should get: starts those that can start now, switches those that
+    /// should, asks for keyframes for the others, and says which encodings nobody wants.
     pub(crate) fn settle<S: Sink>(&mut self, track_index: usize, cx: &mut Context<'_, S>) {
         let clock_offset = self.clock_offset.get();
         let Some(track) = self.tracks.get_mut(track_index) else { return };
         track.unsettled = false;
-        let candidates = track.candidates();
-        let Track { config, encodings, subscriptions, .. } = track;
+        let all = track.candidates(cx.now);
+        let candidates = all.as_slice();
+        let Track { config, encodings, subscriptions, unsettled, .. } = track;
+        let is_audio = config.kind == MediaKind::Audio;
+        let mut interest = [false; MAX_ENCODINGS];
+        let mut want = |encoding: u8| {
+            if let Some(wanted) = interest.get_mut(usize::from(encoding)) {
+                *wanted = true;
+            }
+        };
+        // The worst goes on whoever watches: who joins has a picture at once.
+        layers::ranked(candidates).next().into_iter().for_each(&mut want);
+        let mut last: Option<(Wanted, Ladder)> = None;
         for (_, subscription) in subscriptions.iter_mut().filter(|(_, subscription)| !subscription.paused) {
-            let current = subscription.map.source().map_or(subscription.target, |source| source.encoding);
-            let target = layers::select(candidates.as_slice(), subscription.wanted, current);
-            subscription.target = target;
-            let Some(encoding) = encodings.get_mut(usize::from(target)) else { continue };
-            if config.kind == MediaKind::Audio || !subscription.waits(encoding.run) {
+            let current = subscription.map.source().map(|source| source.encoding);
+            current.into_iter().for_each(&mut want);
+            if is_audio {
                 continue;
             }
-            let takes = encoding.format.is_none_or(|format| subscription.accepts(&format, cx.sink));
-            let Some(entry) = encoding.entry(cx.now).filter(|_| takes) else {
-                if takes {
+            let wanted = subscription.wanted;
+            let ladder = match &last {
+                Some((same, ladder)) if *same == wanted => ladder,
+                _ => &last.insert((wanted, layers::ladder(candidates, &wanted))).1,
+            };
+            subscription.aim = layers::pick(ladder, candidates, &wanted, subscription.share, current);
+            match subscription.aim {
+                Some(aim) => {
+                    want(aim.encoding);
+                    let step = layers::meanwhile(ladder, candidates, aim, current);
+                    subscription.head_for(step.encoding, step.layers);
+                }
+                None if subscription.share == Share::Nothing => subscription.hold(),
+                None => {}
+            }
+            let Some(encoding) = encodings.get_mut(usize::from(subscription.target)) else { continue };
+            if !subscription.waits(encoding.run) {
+                if !subscription.is_silent() && subscription.needs_keyframe_to_rise(encoding, cx.now) {
                     encoding.keyframes.want();
                 }
                 continue;
-            };
-            start(encoding, target, &config.formats, subscription, &entry, &self.ids, clock_offset, cx);
+            }
+            if encoding.format.is_some_and(|format| !subscription.accepts(&format, cx.sink)) {
+                continue;
+            }
+            let newest = encoding.newest().unwrap_or_default();
+            let entry = encoding.entry(cx.now).filter(|entry| subscription.may_begin(entry, newest));
+            match entry {
+                Some(_) if !subscription.may_leave(cx.now) => *unsettled = true,
+                Some(entry) => {
+                    let (target, formats) = (subscription.target, &config.formats);
+                    start(encoding, target, formats, subscription, &entry, &self.ids, clock_offset, cx);
+                }
+                None => encoding.keyframes.want(),
+            }
+        }
+        self.tell_interest(track_index, interest, cx);
+    }
+
+    /// Says which encodings of a track nobody wants any more, and which ones somebody wants again.
+    fn tell_interest<S: Sink>(
+        &mut self,
+        track_index: usize,
+        interest: [bool; MAX_ENCODINGS],
+        cx: &mut Context<'_, S>,
+    ) {
+        let (publisher, relayed) = (self.id, self.relayed);
+        let Some(origin) = self.origin else { return };
+        let Some(track) = self.tracks.get_mut(track_index).filter(|t| t.encodings.len() > 1) else { return };
+        let name = TrackIndex(track_index as u8);
+        for ((encoding, index), wanted) in track.encodings.iter_mut().zip(0u8..).zip(interest) {
+            let wanted = wanted || (relayed && encoding.interest.is_relayed());
+            let news = encoding.interest.update(wanted, origin == Origin::Remote, cx.now);
+            if let Some(wanted) = news {
+                let encoding = EncodingIndex(index);
+                cx.sink.event(Event::EncodingWanted { publisher, track: name, encoding, wanted });
+            }
         }
     }
 

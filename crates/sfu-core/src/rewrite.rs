@@ -2,14 +2,18 @@
 
 use std::time::Instant;
 
+use media::dependency;
+
 use crate::clock::WallClock;
 use crate::codec::{self, FrameInfo};
 use crate::config::Format;
 use crate::extension::{Extension, Extensions};
 use crate::ids::Mid;
+use crate::layers::Layers;
 use crate::rtp::{Header, HeaderWriter, RtpPacket};
 use crate::seq::Seq;
 use crate::splice::{Mapped, Source};
+use crate::track::Encoding;
 
 /// Extensions that go on to subscribers as they came.
 const PASSED: [Extension; 7] = [
@@ -30,6 +34,8 @@ pub(crate) struct Media<'a> {
     pub(crate) source: Source,
     pub(crate) format: Format,
     pub(crate) info: FrameInfo,
+    /// The picture id without its wrap.
+    pub(crate) picture: Option<u64>,
     passed: [Option<&'a [u8]>; PASSED.len()],
     /// The capture time with its offset moved to this node's clock.
     capture: Option<[u8; 16]>,
@@ -43,6 +49,7 @@ impl<'a> Media<'a> {
         seq: Seq,
         source: Source,
         format: Format,
+        encoding: &Encoding,
         ids: &Extensions,
         clock_offset: Option<i64>,
     ) -> Self {
@@ -56,10 +63,17 @@ impl<'a> Media<'a> {
                 *slot = Some(value);
             }
         }
-        let [capture, ..] = passed;
+        let [capture, .., descriptor, _, _] = passed;
         let capture = capture.and_then(|value| move_capture_time(value, clock_offset?));
-        let info = codec::inspect(format.codec, packet.payload());
-        Self { packet, seq, source, format, info, passed, capture, long }
+        let info = codec::inspect(format.codec, packet.payload(), descriptor, encoding.structure());
+        let picture = info.picture.id.map(|(_, id)| encoding.numbers.picture(id));
+        Self { packet, seq, source, format, info, picture, passed, capture, long }
+    }
+
+    /// Whether a picture ends with this packet for a subscriber that gets `layers`: with its highest spatial layer.
+    pub(crate) fn ends_picture(&self, layers: Layers) -> bool {
+        let highest = layers != Layers::ALL && self.info.spatial == layers.spatial();
+        self.packet.marker || (self.info.ends && highest)
     }
 }
 
@@ -110,7 +124,7 @@ pub(crate) fn write<'a>(
     now: Instant,
 ) -> &'a [u8] {
     let header = Header {
-        marker: media.packet.marker,
+        marker: media.ends_picture(mapped.layers),
         payload_type: dress.payload_type,
         sequence: dress.sequence,
         timestamp: mapped.timestamp,
@@ -124,6 +138,13 @@ pub(crate) fn write<'a>(
         match &media.capture {
             Some(moved) if *extension == Extension::AbsCaptureTime && !dress.repeatable => {
                 writer.element(id, moved)
+            }
+            _ if *extension == Extension::DependencyDescriptor => {
+                let before = writer.bytes().len();
+                writer.element(id, value);
+                let written = writer.bytes().len().saturating_sub(before);
+                let value = writer.tail_mut(written.min(value.len()));
+                dependency::rewrite(value, mapped.frame_offset, mapped.template_offset);
             }
             _ => writer.element(id, value),
         }
@@ -141,6 +162,27 @@ pub(crate) fn write<'a>(
     writer.append(start);
     picture.rewrite(writer.tail_mut(start.len()), mapped.picture_offset, mapped.tl0_offset);
     rest
+}
+
+/// Writes a packet that keeps the place of `media`, which is of a layer that the subscriber does not get: one byte of
+/// padding.
+pub(crate) fn write_filler(
+    writer: &mut HeaderWriter,
+    media: &Media<'_>,
+    mapped: &Mapped,
+    dress: &Dress,
+    clock: &WallClock,
+    now: Instant,
+) {
+    let Dress { payload_type, sequence, ssrc, .. } = *dress;
+    let timestamp = mapped.timestamp;
+    let header = Header { marker: false, payload_type, sequence, timestamp, ssrc, padded: true };
+    begin(writer, &header, media.long, dress, clock, now);
+    writer.finish();
+    if let Some(original) = dress.original {
+        writer.append(&original.to_be_bytes());
+    }
+    writer.append(&[1]);
 }
 
 /// Writes the header of a packet that is nothing but padding.

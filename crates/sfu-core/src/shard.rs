@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use crate::clock::{WallClock, compact};
 use crate::config::{
     MAX_ENCODINGS, MAX_TRACKS, PublisherConfig, ShardConfig, SubscriberConfig, SubscriptionConfig, Wanted,
-    WantedEncoding,
 };
 use crate::forward::{Fresh, MAX_FRESH};
 use crate::ids::{EncodingIndex, PublisherId, SubscriberId, SubscriptionId, TrackIndex};
@@ -235,11 +234,7 @@ impl Shard {
 
     /// Which of the track's layers the subscriber wants.
     pub fn set_wanted(&mut self, id: SubscriptionId, wanted: Wanted, now: Instant) {
-        let rid = match wanted.encoding {
-            WantedEncoding::Rid(rid) => Some(rid),
-            WantedEncoding::Auto | WantedEncoding::MaxHeight(_) => None,
-        };
-        self.change(id, now, |subscription| subscription.wanted = rid);
+        self.change(id, now, |subscription| subscription.wanted = wanted);
     }
 
     /// Removes a subscriber with its subscriptions.
@@ -377,6 +372,36 @@ impl Shard {
         if let Some(encoding) = track.and_then(|track| track.encodings.get_mut(usize::from(encoding.0))) {
             encoding.keyframes.want();
             self.arm_publisher(id, now);
+        }
+    }
+
+    /// Another shard, which gets this publisher's packets through [`Sink::relayed`], wants an encoding or does not
+    /// want it any more ([`crate::Event::EncodingWanted`] there). `shard` is its number, below 64. Until the first
+    /// such call every encoding counts as wanted by whoever gets the packets.
+    pub fn set_encoding_wanted(
+        &mut self,
+        id: PublisherId,
+        track: TrackIndex,
+        encoding: EncodingIndex,
+        shard: u8,
+        wanted: bool,
+        now: Instant,
+    ) {
+        let publisher = self.publishers.get_mut((id.index, id.generation));
+        let track = publisher.and_then(|publisher| publisher.tracks.get_mut(usize::from(track.0)));
+        let Some(track) = track else { return };
+        if let Some(encoding) = track.encodings.get_mut(usize::from(encoding.0)) {
+            encoding.interest.relay(shard, wanted);
+            track.unsettled = true;
+            self.arm_publisher(id, now);
+        }
+    }
+
+    /// A track shows a screen: it comes before cameras where bandwidth is short.
+    pub fn set_screen(&mut self, id: PublisherId, track: TrackIndex, screen: bool) {
+        let publisher = self.publishers.get_mut((id.index, id.generation));
+        if let Some(track) = publisher.and_then(|publisher| publisher.tracks.get_mut(usize::from(track.0))) {
+            track.screen = screen;
         }
     }
 

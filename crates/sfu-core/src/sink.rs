@@ -131,6 +131,19 @@ pub enum Event {
         /// Which encoding.
         encoding: EncodingIndex,
     },
+    /// Nobody on this shard, or on those that it relays to, has wanted an encoding for two seconds; or somebody
+    /// wants it again. The worst encoding of a track is always wanted. For a remote publisher, tell its shard,
+    /// which calls [`crate::Shard::set_encoding_wanted`].
+    EncodingWanted {
+        /// Whose track.
+        publisher: PublisherId,
+        /// Which.
+        track: TrackIndex,
+        /// Which encoding.
+        encoding: EncodingIndex,
+        /// Whether it is wanted.
+        wanted: bool,
+    },
     /// The first packet of a subscription went out.
     Forwarding {
         /// Whose.

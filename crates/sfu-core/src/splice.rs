@@ -1,20 +1,27 @@
 //! The numbers that a subscriber sees: one stream without a seam, made of pieces of the streams that a
 //! publisher sends.
 //!
-//! A [`Splice`] says how the numbers of one piece map. A piece ends when the source changes: another encoding,
-//! a publisher that came back, a pause. The next one goes on with the next sequence number, a later timestamp
-//! and the next picture id, so that the subscriber's decoder sees one sender.
+//! A [`Splice`] says how the numbers of one piece map. A piece ends when the source changes (another encoding, a
+//! publisher that came back, a pause) or when other layers of it are forwarded. The next one goes on with the next
+//! sequence number, a later timestamp, the next picture and frame number, so that the subscriber's decoder sees one
+//! sender.
 
 use std::time::Instant;
 
-use crate::codec::Picture;
+use media::PictureId;
+
+use crate::codec::FrameInfo;
+use crate::layers::Layers;
+use crate::membership::{Count, Membership};
 use crate::rewrite::Media;
 use crate::seq::{Seq, timestamp_before};
 
-/// Pieces remembered for retransmissions: a NACK comes within a second, a source changes less often.
+/// Pieces remembered for retransmissions: a NACK comes within a second, a source or its layers change less often.
 const HISTORY: usize = 4;
 /// How much time is squeezed when a piece begins with packets of the ring: 16 ms of stream become 1 ms.
 const SQUEEZE_SHIFT: u32 = 4;
+/// Pictures and frames begin to be counted here, so that nothing is ever below zero.
+const FIRST: u64 = 1 << 16;
 
 /// A stream of a publisher: an encoding, and which run of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,19 +31,60 @@ pub(crate) struct Source {
     pub(crate) run: u32,
 }
 
+/// What is known of the numbers of a source: which of them belong to which layers.
+#[derive(Debug, Default)]
+pub(crate) struct Numbers {
+    pub(crate) packets: Membership,
+    /// Pictures of VP8, whose ids must have no gap either. Other codecs name what a frame needs by differences of
+    /// such numbers, which therefore keep their gaps.
+    pub(crate) pictures: Membership,
+    /// Frames of the dependency descriptor.
+    pub(crate) frames: Membership,
+}
+
+impl Numbers {
+    /// The stream starts over.
+    pub(crate) fn restart(&mut self) {
+        self.packets.restart();
+        self.pictures.restart();
+        self.frames.restart();
+    }
+
+    /// The picture id without its wrap.
+    pub(crate) fn picture(&self, id: PictureId) -> u64 {
+        let bits = match id {
+            PictureId::Short(_) => 7,
+            PictureId::Long(_) => 15,
+        };
+        nearest(self.pictures.highest().max(FIRST), id.value(), bits)
+    }
+
+    /// The frame number without its wrap.
+    pub(crate) fn frame(&self, number: u16) -> u64 {
+        nearest(self.frames.highest().max(FIRST), number, 16)
+    }
+}
+
+/// The number nearest to `near`, which is half a cycle or more, with the low `bits` of `wire`.
+fn nearest(near: u64, wire: u16, bits: u32) -> u64 {
+    let cycle = 1u64 << bits;
+    let ahead = u64::from(wire).wrapping_sub(near) & (cycle - 1);
+    if ahead < cycle / 2 { near + ahead } else { near + ahead - cycle }
+}
+
 /// How the numbers of one piece map.
 #[derive(Debug, Clone, Copy)]
 struct Splice {
     source: Source,
-    /// First sequence number of the piece, as the publisher counts and as the subscriber sees it.
-    from: Seq,
-    to: Seq,
+    packets: Count,
+    pictures: Count,
     timestamp_offset: u32,
     /// Timestamps before this one are squeezed against it, so that a backlog plays at once instead of
     /// delaying everything after it.
     live: u32,
-    picture_offset: u16,
     tl0_offset: u8,
+    frame_offset: u16,
+    template_offset: u8,
 }
 
 impl Splice {
@@ -48,17 +96,36 @@ impl Splice {
             moved(timestamp)
         }
     }
+
+    /// The numbers of the packet that is `seq` to the subscriber.
+    fn mapped(&mut self, seq: Seq, timestamp: u32, picture: Option<u64>, numbers: &Numbers) -> Mapped {
+        let moved = picture.and_then(|id| Some(self.pictures.map(id, &numbers.pictures)?.wrapping_sub(id)));
+        Mapped {
+            seq,
+            layers: self.packets.layers(),
+            timestamp: self.timestamp(timestamp),
+            picture_offset: moved.unwrap_or(0) as u16,
+            tl0_offset: self.tl0_offset,
+            frame_offset: self.frame_offset,
+            template_offset: self.template_offset,
+        }
+    }
 }
 
 /// The numbers of one packet as the subscriber sees them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mapped {
     pub(crate) seq: Seq,
+    /// The layers that the subscriber got at this packet.
+    pub(crate) layers: Layers,
     pub(crate) timestamp: u32,
     /// To be added to the picture id.
     pub(crate) picture_offset: u16,
     /// To be added to the TL0PICIDX.
     pub(crate) tl0_offset: u8,
+    /// To be added to the frame number and the template ids of the dependency descriptor.
+    pub(crate) frame_offset: u16,
+    pub(crate) template_offset: u8,
 }
 
 /// A point of a source where a piece can begin.
@@ -70,8 +137,12 @@ pub(crate) struct Entry {
     pub(crate) timestamp: u32,
     /// The newest timestamp that is there already: later than `timestamp` if the piece begins in the ring.
     pub(crate) live: u32,
-    /// Picture numbers of the first packet.
-    pub(crate) picture: Picture,
+    /// Picture number of the first packet, without its wrap, and TL0PICIDX.
+    pub(crate) picture: Option<u64>,
+    pub(crate) tl0: Option<u8>,
+    /// Its frame number, and the first template id of its structure.
+    pub(crate) frame: Option<u16>,
+    pub(crate) template: Option<u8>,
     pub(crate) clock_rate: u32,
 }
 
@@ -79,8 +150,16 @@ impl Entry {
     /// A piece that begins with this packet, not before it.
     pub(crate) fn at(media: &Media<'_>) -> Self {
         let timestamp = media.packet.timestamp;
-        let (picture, clock_rate) = (media.info.picture, media.format.clock_rate);
-        Self { seq: media.seq, timestamp, live: timestamp, picture, clock_rate }
+        Self {
+            seq: media.seq,
+            timestamp,
+            live: timestamp,
+            picture: media.picture,
+            tl0: media.info.picture.tl0.map(|(_, tl0)| tl0),
+            frame: media.info.described.map(|described| described.number),
+            template: media.info.described.and_then(|d| d.templates).map(|(first, _)| first),
+            clock_rate: media.format.clock_rate,
+        }
     }
 }
 
@@ -91,11 +170,16 @@ pub(crate) struct SpliceMap {
     splices: [Option<Splice>; HISTORY],
     /// Whether the newest piece goes on.
     open: bool,
+    /// Whether the newest packet was the last of its picture, as the subscriber sees it.
+    whole: bool,
     next: Seq,
     last_timestamp: u32,
     last_at: Option<Instant>,
-    last_picture: u16,
+    next_picture: u64,
     last_tl0: u8,
+    next_frame: u16,
+    /// The template id after those of the last structure.
+    next_template: u8,
 }
 
 impl SpliceMap {
@@ -104,27 +188,55 @@ impl SpliceMap {
         Self {
             splices: [None; HISTORY],
             open: false,
+            whole: true,
             // One cycle up, so that nothing is ever below zero.
             next: (1 << 16) + Seq::from(seq),
             last_timestamp: timestamp,
             last_at: None,
-            last_picture: 0,
+            next_picture: 0,
             last_tl0: 0,
+            next_frame: 0,
+            next_template: 0,
         }
     }
 
     /// The source of the piece that goes on.
     pub(crate) fn source(&self) -> Option<Source> {
-        self.splices.first().copied().flatten().filter(|_| self.open).map(|splice| splice.source)
+        self.current().map(|splice| splice.source)
+    }
+
+    /// The layers of the piece that goes on.
+    pub(crate) fn layers(&self) -> Option<Layers> {
+        self.current().map(|splice| splice.packets.layers())
+    }
+
+    fn current(&self) -> Option<&Splice> {
+        self.splices.first()?.as_ref().filter(|_| self.open)
     }
 
     /// Ends the piece: what follows needs a new one.
     pub(crate) fn end(&mut self) {
         self.open = false;
+        self.whole = true;
+    }
+
+    /// Whether the last picture is complete, so that another source can follow.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// Whether nothing after `seq` was forwarded from the source that goes on.
+    pub(crate) fn is_newest(&self, seq: Seq) -> bool {
+        self.current().is_some_and(|splice| splice.packets.is_ahead(seq))
+    }
+
+    /// When the newest packet was forwarded.
+    pub(crate) fn last_at(&self) -> Option<Instant> {
+        self.last_at
     }
 
     /// Begins a piece at `entry`.
-    pub(crate) fn begin(&mut self, source: Source, entry: &Entry, now: Instant) {
+    pub(crate) fn begin(&mut self, source: Source, layers: Layers, entry: &Entry, now: Instant) {
         let squeezed = entry.live.wrapping_sub(entry.timestamp) >> SQUEEZE_SHIFT;
         let live = match self.last_at {
             None => self.last_timestamp.wrapping_add(squeezed),
@@ -137,67 +249,115 @@ impl SpliceMap {
                 if timestamp_before(now, least) { least } else { now }
             }
         };
-        let picture_offset = match entry.picture.id {
-            Some((_, id)) if self.last_at.is_some() => {
-                self.last_picture.wrapping_add(1).wrapping_sub(id.value())
-            }
-            _ => 0,
-        };
-        let tl0_offset = match entry.picture.tl0 {
-            Some((_, tl0)) if self.last_at.is_some() => self.last_tl0.wrapping_add(1).wrapping_sub(tl0),
-            _ => 0,
-        };
-        self.splices.rotate_right(1);
-        if let Some(newest) = self.splices.first_mut() {
-            *newest = Some(Splice {
-                source,
-                from: entry.seq,
-                to: self.next,
-                timestamp_offset: live.wrapping_sub(entry.live),
-                live: entry.live,
-                picture_offset,
-                tl0_offset,
-            });
+        let first = self.last_at.is_none();
+        let picture = entry.picture.unwrap_or(FIRST);
+        if first {
+            // As the publisher counts: nothing has to be rewritten before the first change.
+            self.next_picture = picture;
         }
+        let tl0_offset = match entry.tl0 {
+            Some(tl0) if !first => self.last_tl0.wrapping_add(1).wrapping_sub(tl0),
+            _ => 0,
+        };
+        let frame_offset = match entry.frame {
+            Some(frame) if !first => self.next_frame.wrapping_sub(frame),
+            _ => 0,
+        };
+        let template_offset = match entry.template {
+            Some(template) if !first => self.next_template.wrapping_sub(template) & 0x3f,
+            _ => 0,
+        };
+        self.push(Splice {
+            source,
+            packets: Count::new(layers, entry.seq, self.next),
+            pictures: Count::new(layers, picture, self.next_picture),
+            timestamp_offset: live.wrapping_sub(entry.live),
+            live: entry.live,
+            tl0_offset,
+            frame_offset,
+            template_offset,
+        });
         self.open = true;
     }
 
-    /// The numbers of a packet of the piece that goes on; `None` if it is from before the piece.
-    pub(crate) fn map(
+    /// Goes on with other layers of the same source from this packet on, the first of its frame.
+    pub(crate) fn change_layers(
         &mut self,
+        layers: Layers,
         seq: Seq,
-        timestamp: u32,
-        picture: &Picture,
-        now: Instant,
-    ) -> Option<Mapped> {
-        let splice = self.splices.first()?.as_ref().filter(|_| self.open)?;
-        let mapped = Mapped {
-            seq: splice.to + seq.checked_sub(splice.from)?,
-            timestamp: splice.timestamp(timestamp),
-            picture_offset: splice.picture_offset,
-            tl0_offset: splice.tl0_offset,
+        picture: Option<u64>,
+        numbers: &Numbers,
+    ) {
+        let Some(splice) = self.splices.first_mut().and_then(Option::as_mut).filter(|_| self.open) else {
+            return;
         };
-        if mapped.seq >= self.next {
-            self.next = mapped.seq + 1;
-            self.last_timestamp = mapped.timestamp;
-            self.last_at = Some(now);
-            if let Some((_, id)) = picture.id {
-                self.last_picture = id.value().wrapping_add(splice.picture_offset);
-            }
-            if let Some((_, tl0)) = picture.tl0 {
-                self.last_tl0 = tl0.wrapping_add(splice.tl0_offset);
-            }
-        }
-        Some(mapped)
+        let to = splice.packets.reach(seq, &numbers.packets);
+        let pictures = match picture {
+            Some(picture) => Count::new(layers, picture, splice.pictures.reach(picture, &numbers.pictures)),
+            None => splice.pictures,
+        };
+        let next = Splice { packets: Count::new(layers, seq, to), pictures, ..*splice };
+        self.push(next);
     }
 
-    /// Where the packet that the subscriber saw as `seq` came from, and how its timestamp maps.
-    pub(crate) fn unmap(&self, seq: Seq) -> Option<Original<'_>> {
+    fn push(&mut self, splice: Splice) {
+        self.splices.rotate_right(1);
+        if let Some(newest) = self.splices.first_mut() {
+            *newest = Some(splice);
+        }
+    }
+
+    /// The numbers of a packet of the source that goes on; `None` if it is from before, or left out.
+    pub(crate) fn map(&mut self, media: &Media<'_>, numbers: &Numbers, now: Instant) -> Option<Mapped> {
+        let (seq, timestamp) = (media.seq, media.packet.timestamp);
+        let source = self.source()?;
+        let newest = self.splices.first_mut()?.as_mut()?;
+        if let Some(seq) = newest.packets.map(seq, &numbers.packets) {
+            let mapped = newest.mapped(seq, timestamp, media.picture, numbers);
+            let next_picture = newest.pictures.next();
+            if seq >= self.next {
+                self.advance(&mapped, &media.info, next_picture, media.ends_picture(mapped.layers), now);
+            }
+            return Some(mapped);
+        }
+        // A late one, from before the layers changed.
+        let mut older = self.splices.iter_mut().skip(1).flatten();
+        let splice = older.find(|splice| splice.source == source && splice.packets.covers(seq))?;
+        let seq = splice.packets.map(seq, &numbers.packets)?;
+        Some(splice.mapped(seq, timestamp, media.picture, numbers))
+    }
+
+    fn advance(&mut self, mapped: &Mapped, info: &FrameInfo, next_picture: u64, whole: bool, now: Instant) {
+        self.next = mapped.seq + 1;
+        self.last_timestamp = mapped.timestamp;
+        self.last_at = Some(now);
+        self.whole = whole;
+        if info.picture.id.is_some() {
+            self.next_picture = next_picture;
+        }
+        if let Some((_, tl0)) = info.picture.tl0 {
+            self.last_tl0 = tl0.wrapping_add(mapped.tl0_offset);
+        }
+        if let Some(described) = info.described {
+            self.next_frame = described.number.wrapping_add(mapped.frame_offset).wrapping_add(1);
+            if let Some((first, count)) = described.templates {
+                self.next_template = first.wrapping_add(mapped.template_offset).wrapping_add(count) & 0x3f;
+            }
+        }
+    }
+
+    /// Where the packet that the subscriber saw as `seq` came from. `numbers` gives what is known of an encoding.
+    pub(crate) fn unmap<'a>(
+        &self,
+        seq: Seq,
+        numbers: impl FnOnce(u8) -> Option<&'a Numbers>,
+    ) -> Option<Original> {
         if seq >= self.next {
             return None;
         }
-        let splice = self.splices.iter().flatten().find(|splice| splice.to <= seq)?;
-        Some(Original { source: splice.source, seq: seq - splice.to + splice.from, splice })
+        let splice = *self.splices.iter().flatten().find(|splice| splice.packets.start() <= seq)?;
+        let numbers = numbers(splice.source.encoding)?;
+        Some(Original { source: splice.source, seq: splice.packets.unmap(seq, &numbers.packets)?, splice })
     }
 
     /// The number after the highest one sent.
@@ -207,101 +367,25 @@ impl SpliceMap {
 
     /// The subscriber's timestamp for a timestamp of the piece that goes on, not squeezed.
     pub(crate) fn live_timestamp(&self, timestamp: u32) -> Option<u32> {
-        let splice = self.splices.first()?.as_ref().filter(|_| self.open)?;
-        Some(timestamp.wrapping_add(splice.timestamp_offset))
+        self.current().map(|splice| timestamp.wrapping_add(splice.timestamp_offset))
     }
 }
 
 /// Where a packet came from.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Original<'a> {
+pub(crate) struct Original {
     pub(crate) source: Source,
     pub(crate) seq: Seq,
-    splice: &'a Splice,
+    splice: Splice,
 }
 
-impl Original<'_> {
-    /// The numbers of the packet, as the subscriber saw it under `seq` with the publisher's `timestamp`.
-    pub(crate) fn mapped(&self, seq: Seq, timestamp: u32) -> Mapped {
-        Mapped {
-            seq,
-            timestamp: self.splice.timestamp(timestamp),
-            picture_offset: self.splice.picture_offset,
-            tl0_offset: self.splice.tl0_offset,
-        }
+impl Original {
+    /// The numbers of the packet, which is `media`, as the subscriber saw it under `seq`.
+    pub(crate) fn mapped(mut self, seq: Seq, media: &Media<'_>, numbers: &Numbers) -> Mapped {
+        self.splice.mapped(seq, media.packet.timestamp, media.picture, numbers)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use media::PictureId;
-
-    use super::*;
-
-    const A: Source = Source { encoding: 0, run: 1 };
-    const B: Source = Source { encoding: 1, run: 1 };
-
-    fn picture(id: u16) -> Picture {
-        Picture { id: Some((2, PictureId::Long(id))), tl0: Some((4, id as u8)) }
-    }
-
-    fn entry(seq: Seq, timestamp: u32, id: u16) -> Entry {
-        Entry { seq, timestamp, live: timestamp, picture: picture(id), clock_rate: 90_000 }
-    }
-
-    #[test]
-    fn the_next_piece_goes_on_without_a_gap() {
-        let now = Instant::now();
-        let mut map = SpliceMap::new(1000, 5000);
-        map.begin(A, &entry(70_000, 100, 7), now);
-        let first = map.map(70_000, 100, &picture(7), now).expect("mapped");
-        assert_eq!((first.seq as u16, first.timestamp, first.picture_offset), (1000, 5000, 0));
-        let lost_one = map.map(70_002, 3100, &picture(8), now).expect("mapped");
-        assert_eq!(lost_one.seq as u16, 1002, "what the publisher lost stays a gap");
-        assert_eq!(map.map(69_999, 0, &picture(6), now), None, "from before the piece");
-        let later = now + Duration::from_millis(100);
-        map.begin(B, &entry(900_000, 4_000_000_000, 500), later);
-        let next = map.map(900_000, 4_000_000_000, &picture(500), later).expect("mapped");
-        assert_eq!(next.seq, lost_one.seq + 1);
-        assert_eq!(next.timestamp, lost_one.timestamp + 9000, "100 ms later");
-        assert_eq!(500u16.wrapping_add(next.picture_offset), 9);
-        assert_eq!((500u16 as u8).wrapping_add(next.tl0_offset), 9);
-        // A NACK finds both pieces.
-        assert_eq!(map.unmap(lost_one.seq - 1).map(|o| (o.source, o.seq)), Some((A, 70_001)));
-        assert_eq!(map.unmap(next.seq).map(|o| (o.source, o.seq)), Some((B, 900_000)));
-        assert!(map.unmap(next.seq + 1).is_none());
-    }
-
-    #[test]
-    fn a_backlog_is_squeezed_and_stays_in_order() {
-        let now = Instant::now();
-        let mut map = SpliceMap::new(0, 0);
-        // A keyframe 800 ms ago, 24 frames since.
-        let live = 1_000_000;
-        map.begin(A, &Entry { live, ..entry(10, live - 72_000, 0) }, now);
-        let stamps: Vec<_> = (0..=26)
-            .filter_map(|frame| {
-                map.map(10 + u64::from(frame), live - 72_000 + frame * 3000, &picture(0), now)
-            })
-            .map(|mapped| mapped.timestamp)
-            .collect();
-        assert!(stamps.is_sorted_by(|a, b| a < b));
-        assert_eq!(stamps[24] - stamps[0], 72_000 / 16);
-        assert_eq!([stamps[25] - stamps[24], stamps[26] - stamps[25]], [3000, 3000], "live from there on");
-        let original = map.unmap((1 << 16) + 5).expect("sent");
-        assert_eq!(original.mapped((1 << 16) + 5, live - 72_000 + 15_000).timestamp, stamps[5]);
-    }
-
-    #[test]
-    fn after_the_end_nothing_maps() {
-        let now = Instant::now();
-        let mut map = SpliceMap::new(0, 0);
-        map.begin(A, &entry(10, 0, 0), now);
-        map.map(10, 0, &picture(0), now).expect("mapped");
-        map.end();
-        assert_eq!((map.source(), map.map(11, 0, &picture(0), now)), (None, None));
-        assert!(map.unmap(1 << 16).is_some(), "what was sent can be sent again");
-    }
-}
+#[path = "splice_tests.rs"]
+mod tests;

@@ -72,6 +72,13 @@ pub struct SubscriberStats {
     pub round_trip: Option<Duration>,
     /// Bits per second that its REMB allows, if it sends any.
     pub remb: Option<u64>,
+    /// Bits per second that its line is taken to carry: estimated from its feedback, its REMB and its loss; none if
+    /// nothing is known of it.
+    pub bandwidth: Option<u64>,
+    /// How long packets wait on the way to it, from its last feedback.
+    pub queue: Duration,
+    /// Share of its packets lost lately, 0 to 1.
+    pub loss: f32,
 }
 
 /// One subscription.

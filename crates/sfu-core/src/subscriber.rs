@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::cc::Controller;
+use crate::cc::{Controller, START_BITRATE};
 use crate::clock::{ClockMapping, WallClock, compact, compact_duration};
 use crate::config::SubscriberConfig;
-use crate::extension::Extensions;
+use crate::extension::{Extension, Extensions};
 use crate::ids::{Peer, PublisherId, Room, SubscriberId, SubscriptionId};
 use crate::link::Link;
 use crate::publisher::{Context, Publisher};
@@ -15,6 +15,7 @@ use crate::rtcp_write;
 use crate::rtp::RtpPacket;
 use crate::sink::Sink;
 use crate::slots::Slots;
+use crate::splice::Original;
 use crate::stats::{SubscriberStats, SubscriptionStats};
 use crate::subscription::{Outlet, Subscription};
 use crate::timers::Deadline;
@@ -29,6 +30,18 @@ const MAX_NACKED: usize = 1_000;
 /// Most subscriptions of one subscriber: a hundred participants with all their sources, and some.
 pub const MAX_SUBSCRIPTIONS: usize = 512;
 const CNAME: &[u8] = b"madang";
+
+/// An estimate that has grown by this part is shared out anew.
+const MOVED: u64 = 20;
+
+/// What a line carries.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bandwidth {
+    /// Bits per second.
+    pub(crate) bitrate: u64,
+    /// Whether the client has said anything about it; if not it is a first guess.
+    pub(crate) proven: bool,
+}
 
 /// Where a subscription is.
 #[derive(Debug, Clone, Copy)]
@@ -63,8 +76,8 @@ pub(crate) struct Subscriber {
     pub(crate) link: Link,
     pub(crate) round_trip: Option<Duration>,
     remb: Option<u64>,
-    /// What its line carried when the tracks were last shared out.
-    bandwidth: Option<u64>,
+    /// What its line carried when that was last shared out.
+    bandwidth: Option<Bandwidth>,
     /// Who asked for its delay, the compact time it gave, and when.
     reference: Option<(u32, u32, Instant)>,
     report_due: Instant,
@@ -182,6 +195,34 @@ impl Subscriber {
         self.link.update(|controller| controller.on_remb(bitrate, now));
     }
 
+    /// Bits per second that the line carries, noted as what is shared out; `None` if there is no bound.
+    pub(crate) fn share_bandwidth(&mut self, now: Instant) -> Option<Bandwidth> {
+        self.bandwidth = self.bandwidth(now);
+        self.bandwidth
+    }
+
+    /// Whether the line carries something else than what was shared out: less, or notably more.
+    pub(crate) fn bandwidth_moved(&self, now: Instant) -> bool {
+        match (self.bandwidth, self.bandwidth(now)) {
+            (None, None) => false,
+            (Some(shared), Some(known)) => {
+                let enough = shared.bitrate.saturating_add(shared.bitrate / MOVED);
+                known.bitrate < shared.bitrate || known.bitrate > enough || known.proven != shared.proven
+            }
+            _ => true,
+        }
+    }
+
+    fn bandwidth(&self, now: Instant) -> Option<Bandwidth> {
+        let numbered = self.ids.id(Extension::TransportCc).is_some();
+        let Some(controller) = self.link.controller() else {
+            // Feedback will come with the first packets.
+            return numbered.then_some(Bandwidth { bitrate: START_BITRATE as u64, proven: false });
+        };
+        let (bitrate, proven) = (controller.target(now)?, controller.is_proven());
+        (proven || numbered).then_some(Bandwidth { bitrate, proven })
+    }
+
     pub(crate) fn take_feedback(&mut self, body: &[u8], now: Instant) {
         self.link.take_feedback(body, self.round_trip, now);
     }
@@ -205,10 +246,11 @@ impl Subscriber {
         self.reference = Some((ssrc, compact(ntp), now));
     }
 
-    /// Sends the sender reports that are due, and the answer to a receiver reference time.
-    pub(crate) fn tick<S: Sink>(&mut self, publishers: &Slots<Publisher>, out: &mut Reports<'_, S>) {
+    /// Sends the sender reports that are due, and the answer to a receiver reference time; whether it was time
+    /// for them.
+    pub(crate) fn tick<S: Sink>(&mut self, publishers: &Slots<Publisher>, out: &mut Reports<'_, S>) -> bool {
         if self.report_due > out.now {
-            return;
+            return false;
         }
         self.report_due = out.now + REPORT_INTERVAL;
         self.link.update(|controller| controller.on_tick(out.now));
@@ -234,6 +276,7 @@ impl Subscriber {
             out.sink.rtcp(self.peer, out.rtcp);
             out.rtcp.clear();
         }
+        true
     }
 
     pub(crate) fn stats(&self, publishers: &Slots<Publisher>) -> SubscriberStats {
@@ -241,6 +284,9 @@ impl Subscriber {
             subscriptions: self.places().filter_map(|place| subscription_stats(publishers, &place)).collect(),
             round_trip: self.round_trip,
             remb: self.remb,
+            bandwidth: self.bandwidth.map(|known| known.bitrate),
+            queue: self.link.controller().map_or(Duration::ZERO, Controller::queue),
+            loss: self.link.controller().map_or(0.0, Controller::loss),
         }
     }
 }
@@ -248,9 +294,17 @@ impl Subscriber {
 /// Numbers of the subscription at `place`.
 pub(crate) fn subscription_stats(publishers: &Slots<Publisher>, place: &Place) -> Option<SubscriptionStats> {
     let publisher = publishers.get((place.publisher.index, place.publisher.generation))?;
-    let subscription = publisher.tracks.get(usize::from(place.track))?.subscriptions.get(place.key)?;
+    let track = publisher.tracks.get(usize::from(place.track))?;
+    let subscription = track.subscriptions.get(place.key)?;
     let encoding = subscription.map.source().map(|source| source.encoding);
-    Some(SubscriptionStats { encoding, ..subscription.stats })
+    Some(SubscriptionStats { encoding, temporal: temporal_of(track, subscription), ..subscription.stats })
+}
+
+/// The highest temporal layer that a subscription gets, if there are several.
+fn temporal_of(track: &Track, subscription: &Subscription) -> Option<u8> {
+    let (source, layers) = subscription.map.source().zip(subscription.map.layers())?;
+    let encoding = track.encodings.get(usize::from(source.encoding)).filter(|e| e.top().1 > 0)?;
+    Some(encoding.known(layers).1)
 }
 
 fn find<'a>(
@@ -295,14 +349,14 @@ pub(crate) fn answer_nack<S: Sink>(
     let before = subscription.stats;
     for wire in missing.iter().take(MAX_NACKED) {
         cx.totals.nacks_received += 1;
-        let Some((seq, original)) = subscription.original(wire) else {
+        let numbers_of =
+            |encoding: u8| encodings.get(usize::from(encoding)).map(|encoding| &encoding.numbers);
+        let Some((seq, original)) = subscription.original(wire, numbers_of) else {
             subscription.stats.unanswered += 1;
             continue;
         };
-        let kept = encodings
-            .get(usize::from(original.source.encoding))
-            .and_then(|encoding| encoding.ring.get(original.seq))
-            .and_then(|bytes| RtpPacket::parse(bytes).ok());
+        let Some(encoding) = encodings.get(usize::from(original.source.encoding)) else { continue };
+        let kept = encoding.ring.get(original.seq).and_then(|bytes| RtpPacket::parse(bytes).ok());
         let format =
             kept.and_then(|packet| config.formats.iter().find(|f| f.payload_type == packet.payload_type));
         let (Some(packet), Some(format)) = (kept, format) else {
@@ -310,8 +364,9 @@ pub(crate) fn answer_nack<S: Sink>(
             subscription.stats.unanswered += 1;
             continue;
         };
-        let mapped = original.mapped(seq, packet.timestamp);
-        let media = Media::new(packet, original.seq, original.source, *format, &publisher.ids, clock_offset);
+        let Original { source, seq: from, .. } = original;
+        let media = Media::new(packet, from, source, *format, encoding, &publisher.ids, clock_offset);
+        let mapped = original.mapped(seq, &media, &encoding.numbers);
         subscription.repeat(&media, &mapped, round_trip, &mut subscriber.link, &mut out);
     }
     cx.totals.nacks_unanswered += subscription.stats.unanswered - before.unanswered;

@@ -2,22 +2,33 @@
 
 use std::time::{Duration, Instant};
 
+use crate::allocate::Step;
 use crate::budget::{RetransmissionBudget, Spend};
 use crate::clock::WallClock;
-use crate::config::{Format, SubscriptionConfig};
+use crate::codec::{FrameInfo, Up};
+use crate::config::{Format, SubscriptionConfig, Wanted};
 use crate::extension::{Extension, Extensions};
-use crate::ids::{Mid, Peer, Rid, SubscriptionId};
+use crate::ids::{Mid, Peer, SubscriptionId};
+use crate::layers::{Layers, Share};
 use crate::link::{Link, PADDING};
-use crate::rewrite::{Dress, Media, write, write_padding};
+use crate::rewrite::{Dress, Media, write, write_filler, write_padding};
 use crate::rtp::HeaderWriter;
 use crate::seq::{Seq, extend};
 use crate::sink::{Event, Outgoing, Sink};
-use crate::splice::{Mapped, Original, Source, SpliceMap};
+use crate::splice::{Entry, Mapped, Numbers, Original, Source, SpliceMap};
 use crate::stats::SubscriptionStats;
+use crate::track::Encoding;
 
 /// Packets that carry the media section's name before the first receiver report shows that the subscriber
 /// knows the SSRC.
 const MID_PACKETS: u64 = 200;
+
+/// A source is left in the middle of a picture only if the rest of it does not come for this long.
+const UNFINISHED: Duration = Duration::from_millis(100);
+/// What a new source may send at once from the ring while another one goes on, in packets.
+const SWITCH_BACKLOG: u64 = 60;
+/// Higher layers of the same encoding that did not begin by themselves for this long get a keyframe.
+const LATE: Duration = Duration::from_millis(600);
 
 /// What a subscription needs of its shard to send.
 pub(crate) struct Outlet<'a, S> {
@@ -51,10 +62,21 @@ pub(crate) struct Subscription {
     budget: RetransmissionBudget,
     rtx_sequence: u16,
     pub(crate) paused: bool,
-    /// The rid that was asked for; none is the best there is.
-    pub(crate) wanted: Option<Rid>,
-    /// The encoding that should be forwarded.
+    /// What was asked for.
+    pub(crate) wanted: Wanted,
+    /// What the line of the subscriber leaves for it.
+    pub(crate) share: Share,
+    /// The line leaves nothing: it is paused until there is more.
+    pub(crate) held: bool,
+    /// What it should get, were everything there.
+    pub(crate) aim: Option<Step>,
+    /// The encoding that should be forwarded now, and its layers.
     pub(crate) target: u8,
+    layers: Layers,
+    /// Since when higher layers are waited for.
+    rising: Option<Instant>,
+    /// The picture before was one after which higher temporal layers may begin.
+    may_rise: bool,
     known: bool,
     pub(crate) stats: SubscriptionStats,
     /// Payload bytes sent, for sender reports.
@@ -84,17 +106,136 @@ impl Subscription {
             budget: RetransmissionBudget::new(),
             rtx_sequence: (random >> 34) as u16 & 0x7fff,
             paused: false,
-            wanted: None,
+            wanted: Wanted::default(),
+            share: Share::Unbounded,
+            held: false,
+            aim: None,
             target: 0,
+            layers: Layers::ALL,
+            rising: None,
+            may_rise: false,
             known: false,
             stats: SubscriptionStats::default(),
             octets: 0,
         }
     }
 
+    /// Whether it gets nothing, by request or because the line carries nothing.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.paused || self.held
+    }
+
+    /// Gets nothing until [`Subscription::head_for`] says otherwise.
+    pub(crate) fn hold(&mut self) {
+        if !self.held {
+            self.held = true;
+            self.map.end();
+        }
+    }
+
+    /// What should be forwarded from now on.
+    pub(crate) fn head_for(&mut self, target: u8, layers: Layers) {
+        self.held = false;
+        (self.target, self.layers) = (target, layers);
+    }
+
     /// Whether it waits for a point to start or switch.
     pub(crate) fn waits(&self, run: u32) -> bool {
-        !self.paused && self.map.source() != Some(Source { encoding: self.target, run })
+        !self.is_silent() && self.map.source() != Some(Source { encoding: self.target, run })
+    }
+
+    /// Whether another source may follow here: a picture that has begun is finished first, if it goes on at all.
+    pub(crate) fn may_leave(&self, now: Instant) -> bool {
+        let stuck = |at: Instant| now.saturating_duration_since(at) >= UNFINISHED;
+        self.map.source().is_none() || self.map.is_whole() || self.map.last_at().is_none_or(stuck)
+    }
+
+    /// Whether it may begin with `entry`, whose encoding has come to `newest`. While another source goes on, the next
+    /// keyframe is better than a burst of old packets.
+    pub(crate) fn may_begin(&self, entry: &Entry, newest: Seq) -> bool {
+        self.map.source().is_none() || newest.saturating_sub(entry.seq) <= SWITCH_BACKLOG
+    }
+
+    /// Begins to forward the encoding that it waits for.
+    pub(crate) fn begin(&mut self, source: Source, entry: &Entry, now: Instant) {
+        (self.rising, self.may_rise) = (None, false);
+        self.map.begin(source, self.layers, entry, now);
+    }
+
+    /// Whether the layers that it should get do not begin by themselves: `now` and then a keyframe is needed.
+    pub(crate) fn needs_keyframe_to_rise(&mut self, encoding: &Encoding, now: Instant) -> bool {
+        let Some(current) = self.map.layers().filter(|&current| current != self.layers) else {
+            self.rising = None;
+            return false;
+        };
+        let since = *self.rising.get_or_insert(now);
+        let (have, want) = (encoding.known(current), encoding.known(self.layers));
+        let temporal_only = have.0 == want.0;
+        have != want && (!temporal_only || now.saturating_duration_since(since) >= LATE)
+    }
+
+    /// Goes over to the layers that it should get, if that can be done with this packet.
+    pub(crate) fn adapt(&mut self, media: &Media<'_>, encoding: &Encoding) {
+        let Some(current) = self.map.layers() else { return };
+        let info = &media.info;
+        if current == self.layers && info.up != Up::Next {
+            return;
+        }
+        let next = if current == self.layers || !self.map.is_newest(media.seq) {
+            None
+        } else {
+            self.next_layers(info, current, encoding)
+        };
+        if let Some(next) = next {
+            self.map.change_layers(next, media.seq, media.picture, &encoding.numbers);
+        }
+        if info.begins && info.spatial == 0 {
+            let temporal = encoding.known(next.unwrap_or(current)).1;
+            self.may_rise = info.up == Up::Next && info.temporal <= temporal;
+        }
+    }
+
+    /// The layers that can be forwarded from this packet on, if others than now: those that it should get, or some on
+    /// the way to them.
+    fn next_layers(&self, info: &FrameInfo, current: Layers, encoding: &Encoding) -> Option<Layers> {
+        if info.keyframe {
+            return Some(self.layers);
+        }
+        if !info.begins {
+            return None;
+        }
+        let (have, want) = (encoding.known(current), encoding.known(self.layers));
+        let reached = |temporal: u8| if temporal >= want.1 { want.1 } else { temporal };
+        if let Some(described) = &info.described {
+            // The lower layers of this picture have gone out as a picture that is complete.
+            let too_late = info.spatial > 0 && want.0 > have.0;
+            if too_late || !encoding.has_references(described, current) {
+                return None;
+            }
+            if described.switch.contains(self.layers) {
+                return Some(self.layers);
+            }
+            let step = Layers::new(self.layers.spatial(), reached(info.temporal));
+            let rises = have.0 == want.0 && info.temporal > have.1 && described.switch.contains(step);
+            return rises.then_some(step);
+        }
+        if info.spatial != 0 {
+            return None;
+        }
+        // Upwards, spatial layers begin with keyframes only; downwards too, if they do not build on each other and
+        // the lower ones were left out.
+        let lower = want.0 < have.0 && (!encoding.separate || current == Layers::ALL);
+        let spatial = if lower { want.0 } else { have.0 };
+        let gap = (have.1 + 1..info.temporal).any(|temporal| encoding.has_temporal(temporal));
+        let temporal = match info.up {
+            _ if want.1 <= have.1 => want.1,
+            Up::Always => want.1,
+            Up::Here if info.temporal > have.1 && !gap => reached(info.temporal),
+            _ if self.may_rise => want.1,
+            _ => have.1,
+        };
+        let next = if (spatial, temporal) == want { self.layers } else { Layers::new(spatial, temporal) };
+        (next != current && ((spatial, temporal) != have || next == self.layers)).then_some(next)
     }
 
     /// Whether the subscriber takes packets of this format. A change to one that it does not take is said once.
@@ -124,16 +265,16 @@ impl Subscription {
         output
     }
 
-    /// Sends a packet of the piece that goes on. `link` is the connection that it goes over.
+    /// Sends a packet of the piece that goes on, if it is of its layers. `link` is the connection that it goes over.
     pub(crate) fn forward<S: Sink>(
         &mut self,
         media: &Media<'_>,
+        numbers: &Numbers,
         link: &mut Link,
         out: &mut Outlet<'_, S>,
     ) {
         let Some((payload_type, rtx)) = self.resolve(&media.format, Some(&mut *out.sink)) else { return };
-        let mapped = self.map.map(media.seq, media.packet.timestamp, &media.info.picture, out.now);
-        let Some(mapped) = mapped else { return };
+        let Some(mapped) = self.map.map(media, numbers, out.now) else { return };
         let repeatable = self.retransmits(rtx).is_none();
         let dress = self.dress(payload_type, self.ssrc, mapped.seq as u16, repeatable, link, out.now);
         let len = self.send(media, &mapped, &dress, false, link, out);
@@ -217,7 +358,13 @@ impl Subscription {
         link: &mut Link,
         out: &mut Outlet<'_, S>,
     ) -> usize {
-        let payload = write(out.writer, media, mapped, dress, &out.clock, out.now);
+        let payload = if media.info.mask.contains(mapped.layers) {
+            write(out.writer, media, mapped, dress, &out.clock, out.now)
+        } else {
+            // It came late, and its place was kept free before it was known to be of no use here.
+            write_filler(out.writer, media, mapped, dress, &out.clock, out.now);
+            &[]
+        };
         let header = out.writer.bytes();
         let (peer, subscription, repeatable) = (self.peer, self.id, dress.repeatable);
         let packet = Outgoing { peer, subscription, header, payload, retransmission, repeatable };
@@ -230,7 +377,9 @@ impl Subscription {
     /// repeated. False if it has no such stream.
     pub(crate) fn pad<S: Sink>(&mut self, link: &mut Link, out: &mut Outlet<'_, S>) -> bool {
         let rtx = self.resolved.and_then(|resolved| resolved.output).and_then(|(_, rtx)| rtx);
-        let Some((ssrc, payload_type)) = self.retransmits(rtx).filter(|_| !self.paused) else { return false };
+        let Some((ssrc, payload_type)) = self.retransmits(rtx).filter(|_| !self.is_silent()) else {
+            return false;
+        };
         self.rtx_sequence = self.rtx_sequence.wrapping_add(1);
         let dress = self.dress(payload_type, ssrc, self.rtx_sequence, false, link, out.now);
         write_padding(out.writer, &dress, &out.clock, out.now);
@@ -243,10 +392,15 @@ impl Subscription {
         true
     }
 
-    /// The number that the subscriber means by `wire`, and where that packet came from.
-    pub(crate) fn original(&self, wire: u16) -> Option<(Seq, Original<'_>)> {
+    /// The number that the subscriber means by `wire`, and where that packet came from. `numbers` gives what is known
+    /// of an encoding.
+    pub(crate) fn original<'a>(
+        &self,
+        wire: u16,
+        numbers: impl FnOnce(u8) -> Option<&'a Numbers>,
+    ) -> Option<(Seq, Original)> {
         let seq = extend(self.map.next().saturating_sub(1), wire);
-        Some((seq, self.map.unmap(seq)?))
+        Some((seq, self.map.unmap(seq, numbers)?))
     }
 
     /// The subscriber reports on this stream, so it knows its SSRC.

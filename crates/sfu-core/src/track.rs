@@ -2,19 +2,25 @@
 
 use std::time::{Duration, Instant};
 
+use media::dependency::Structure;
+use media::{VideoCodec, picture_size};
 use slab::Slab;
 
+use crate::allocate::{Demand, Ladder, Priority, Step};
 use crate::clock::ClockMapping;
-use crate::codec::Picture;
-use crate::config::{EncodingConfig, Format, MAX_ENCODINGS, MediaKind, TrackConfig};
+use crate::codec::{self, Described, FrameInfo};
+use crate::config::{Codec, EncodingConfig, Format, MAX_ENCODINGS, MediaKind, TrackConfig};
+use crate::extension::{Extension, Extensions};
+use crate::interest::Interest;
 use crate::keyframe::KeyframeRequests;
-use crate::layers::Candidate;
+use crate::layers::{self, Candidate, Flow, Layers};
+use crate::meter::Meter;
 use crate::nack::{NackTracker, RoundTrip};
 use crate::receive::{Arrival, ReceiveStats};
 use crate::ring::{MAX_AUDIO_BYTES, MAX_VIDEO_BYTES, PacketRing};
 use crate::rtp::RtpPacket;
 use crate::seq::{Seq, timestamp_before};
-use crate::splice::Entry;
+use crate::splice::{Entry, Numbers};
 use crate::stats::{EncodingStats, TrackStats};
 use crate::subscription::Subscription;
 
@@ -33,7 +39,10 @@ const MAX_BACKLOG_PACKETS: u64 = 600;
 struct Keyframe {
     seq: Seq,
     timestamp: u32,
-    picture: Picture,
+    picture: Option<u64>,
+    tl0: Option<u8>,
+    frame: Option<u16>,
+    template: Option<u8>,
     at: Instant,
 }
 
@@ -51,12 +60,24 @@ pub(crate) struct Encoding {
     pub(crate) keyframes: KeyframeRequests,
     keyframe: Option<Keyframe>,
     newest: Option<(Seq, u32)>,
+    /// Which numbers belong to which layers.
+    pub(crate) numbers: Numbers,
+    /// The last structure of the dependency descriptor.
+    structure: Option<Box<Structure>>,
+    meter: Meter,
+    pub(crate) interest: Interest,
+    /// Width and height of the last keyframe.
+    size: Option<(u16, u16)>,
+    /// The highest spatial and temporal layer of the last second or two: in this window and the one before.
+    layers_seen: [(u8, u8); 2],
+    /// Spatial layers do not need each other between keyframes.
+    pub(crate) separate: bool,
     pub(crate) clock: Option<ClockMapping>,
     pub(crate) format: Option<Format>,
     pub(crate) last_media: Option<Instant>,
     stats: EncodingStats,
-    window_start: Option<Instant>,
-    window_bytes: u64,
+    /// When the window of the layers that were seen began.
+    seen_since: Option<Instant>,
 }
 
 /// What is done about missing packets, and so which late ones are taken.
@@ -91,12 +112,18 @@ impl Encoding {
             keyframes: KeyframeRequests::default(),
             keyframe: None,
             newest: None,
+            numbers: Numbers::default(),
+            structure: None,
+            meter: Meter::default(),
+            interest: Interest::default(),
+            size: None,
+            layers_seen: [(0, 0); 2],
+            separate: false,
             clock: None,
             format: None,
             last_media: None,
             stats: EncodingStats::default(),
-            window_start: None,
-            window_bytes: 0,
+            seen_since: None,
         }
     }
 
@@ -111,6 +138,8 @@ impl Encoding {
         self.run = self.run.wrapping_add(1);
         self.keyframe = None;
         self.newest = None;
+        self.numbers.restart();
+        self.separate = false;
         self.nack.clear();
     }
 
@@ -184,8 +213,83 @@ impl Encoding {
         self.stats.packets += 1;
         self.stats.bytes += bytes as u64;
         self.stats.recovered += u64::from(recovered);
-        self.window_bytes += bytes as u64;
         self.last_media = Some(now);
+    }
+
+    /// The last structure of the dependency descriptor.
+    pub(crate) fn structure(&self) -> Option<&Structure> {
+        self.structure.as_deref()
+    }
+
+    /// Understands a packet that was accepted: notes its layers, and the structure and the picture size that it
+    /// may bring.
+    pub(crate) fn inspect(
+        &mut self,
+        packet: &RtpPacket<'_>,
+        seq: Seq,
+        format: &Format,
+        ids: &Extensions,
+    ) -> FrameInfo {
+        let descriptor = packet.extension(ids, Extension::DependencyDescriptor);
+        let info = codec::inspect(format.codec, packet.payload(), descriptor, self.structure());
+        if info.described.is_some_and(|described| described.templates.is_some()) {
+            let read = descriptor.and_then(|value| media::dependency::Descriptor::read(value, None));
+            if let Some((_, Some(structure))) = read {
+                match &mut self.structure {
+                    Some(known) => **known = structure,
+                    None => self.structure = Some(Box::new(structure)),
+                }
+            }
+        }
+        if info.keyframe
+            && let Some(codec) = video_codec(format.codec)
+            && let Some(size) = picture_size(codec, packet.payload())
+        {
+            self.size = Some(size);
+        }
+        self.meter.count(packet.padded_payload().len(), info.mask);
+        self.separate |= info.separate;
+        let [(spatial, temporal), _] = &mut self.layers_seen;
+        (*spatial, *temporal) = ((*spatial).max(info.spatial), (*temporal).max(info.temporal));
+        self.numbers.packets.note(seq, info.mask);
+        if let Some((_, id)) = info.picture.id {
+            let picture = self.numbers.picture(id);
+            // Only VP8 wants its ids without gaps; of the others the highest is kept, to know them over the wrap.
+            let mask = if format.codec == Codec::Vp8 { info.mask } else { layers::Mask::ALL };
+            self.numbers.pictures.note(picture, mask);
+        }
+        if let Some(described) = &info.described {
+            let frame = self.numbers.frame(described.number);
+            self.numbers.frames.note(frame, info.mask);
+        }
+        info
+    }
+
+    /// The highest spatial and temporal layer that was seen lately.
+    pub(crate) fn top(&self) -> (u8, u8) {
+        let [now, before] = self.layers_seen;
+        let most = layers::MAX_LAYERS - 1;
+        (now.0.max(before.0).min(most), now.1.max(before.1).min(most))
+    }
+
+    /// The spatial and temporal layer that `layers` go up to here.
+    pub(crate) fn known(&self, layers: Layers) -> (u8, u8) {
+        let (spatial, temporal) = self.top();
+        (layers.spatial().min(spatial), layers.temporal().min(temporal))
+    }
+
+    /// Whether frames of this temporal layer, which is not the lowest, were seen lately.
+    pub(crate) fn has_temporal(&self, temporal: u8) -> bool {
+        let spatial = layers::MAX_LAYERS - 1;
+        let rate = |temporal| self.meter.rate(Layers::new(spatial, temporal));
+        temporal > 0 && rate(temporal) > rate(temporal - 1)
+    }
+
+    /// Whether a subscriber of `layers` has got all that a frame needs.
+    pub(crate) fn has_references(&self, described: &Described, layers: Layers) -> bool {
+        let frame = self.numbers.frame(described.number);
+        let mut references = described.references.differences().iter();
+        references.all(|&back| self.numbers.frames.contains(frame.saturating_sub(u64::from(back)), layers))
     }
 
     /// Notes that a keyframe begins with this packet; true if it is another one than the last.
@@ -193,20 +297,29 @@ impl Encoding {
         &mut self,
         seq: Seq,
         timestamp: u32,
-        picture: Picture,
+        info: &FrameInfo,
         now: Instant,
     ) -> bool {
+        let begins = Keyframe {
+            seq,
+            timestamp,
+            picture: info.picture.id.map(|(_, id)| self.numbers.picture(id)),
+            tl0: info.picture.tl0.map(|(_, tl0)| tl0),
+            frame: info.described.map(|described| described.number),
+            template: info.described.and_then(|described| described.templates).map(|(first, _)| first),
+            at: now,
+        };
         match &mut self.keyframe {
             // Parameter sets and slices of one picture, or the packets of its spatial layers.
             Some(last) if last.timestamp == timestamp => {
                 if seq < last.seq {
-                    (last.seq, last.picture) = (seq, picture);
+                    *last = Keyframe { at: last.at, ..begins };
                 }
                 false
             }
             Some(last) if seq < last.seq => false,
             _ => {
-                self.keyframe = Some(Keyframe { seq, timestamp, picture, at: now });
+                self.keyframe = Some(begins);
                 self.keyframes.satisfied();
                 self.stats.keyframes += 1;
                 true
@@ -230,8 +343,8 @@ impl Encoding {
         }
         let live = if timestamp_before(live, keyframe.timestamp) { keyframe.timestamp } else { live };
         let clock_rate = self.format?.clock_rate;
-        let Keyframe { seq, timestamp, picture, .. } = keyframe;
-        Some(Entry { seq, timestamp, live, picture, clock_rate })
+        let Keyframe { seq, timestamp, picture, tl0, frame, template, .. } = keyframe;
+        Some(Entry { seq, timestamp, live, picture, tl0, frame, template, clock_rate })
     }
 
     /// The number of the newest packet.
@@ -239,26 +352,29 @@ impl Encoding {
         self.newest.map(|(seq, _)| seq)
     }
 
-    /// Measures the bitrate, once a second.
+    /// Measures the bitrates; called a few times a second.
     pub(crate) fn measure(&mut self, now: Instant) {
-        let start = *self.window_start.get_or_insert(now);
-        let elapsed = now.saturating_duration_since(start);
-        if elapsed >= Duration::from_millis(500) {
-            let bits = u128::from(self.window_bytes) * 8_000_000 / elapsed.as_micros().max(1);
-            self.stats.bitrate = u64::try_from(bits).unwrap_or(u64::MAX);
-            self.window_bytes = 0;
-            self.window_start = Some(now);
+        self.meter.close(now);
+        let since = *self.seen_since.get_or_insert(now);
+        if now.saturating_duration_since(since) >= ACTIVE && self.active(now) {
+            let [current, _] = self.layers_seen;
+            self.layers_seen = [(0, 0), current];
+            self.seen_since = Some(now);
         }
     }
 
-    pub(crate) fn bitrate(&self) -> u64 {
-        self.stats.bitrate
+    /// Bits per second of everything.
+    pub(crate) fn bitrate(&self, now: Instant) -> u64 {
+        if self.active(now) { self.meter.rate(Layers::ALL) } else { 0 }
     }
 
     pub(crate) fn stats(&self, now: Instant) -> EncodingStats {
         EncodingStats {
             active: self.active(now),
-            wanted: true,
+            wanted: !self.interest.is_off(),
+            width: self.size.map(|(width, _)| width),
+            height: self.size.map(|(_, height)| height),
+            bitrate: self.bitrate(now),
             ssrc: self.ssrc,
             codec: self.format.map(|format| format.codec),
             lost: self.receive.lost().saturating_sub(self.stats.recovered),
@@ -270,8 +386,18 @@ impl Encoding {
     }
 }
 
+fn video_codec(codec: Codec) -> Option<VideoCodec> {
+    match codec {
+        Codec::Vp8 => Some(VideoCodec::Vp8),
+        Codec::Vp9 => Some(VideoCodec::Vp9),
+        Codec::H264 => Some(VideoCodec::H264),
+        Codec::Av1 => Some(VideoCodec::Av1),
+        Codec::Opus | Codec::OtherAudio => None,
+    }
+}
+
 /// The encodings of a track as candidates.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Candidates {
     candidates: [Candidate; MAX_ENCODINGS],
     len: usize,
@@ -292,13 +418,15 @@ pub(crate) struct Track {
     pub(crate) active: bool,
     /// A subscription may have to start or to switch.
     pub(crate) unsettled: bool,
+    /// It shows a screen: it comes before cameras when bandwidth is short.
+    pub(crate) screen: bool,
 }
 
 impl Track {
     pub(crate) fn new(config: TrackConfig) -> Self {
         let encodings =
             config.encodings.iter().map(|&encoding| Encoding::new(encoding, config.kind)).collect();
-        Self { config, encodings, subscriptions: Slab::new(), active: false, unsettled: false }
+        Self { config, encodings, subscriptions: Slab::new(), active: false, unsettled: false, screen: false }
     }
 
     /// The publisher came back with this negotiation: the streams start over, the subscriptions stay.
@@ -309,6 +437,7 @@ impl Track {
                 Some(encoding) => {
                     encoding.restart();
                     encoding.keyframes.restart();
+                    encoding.interest.restart();
                     encoding.config = negotiated;
                     encoding.ssrc = negotiated.ssrc;
                 }
@@ -336,17 +465,46 @@ impl Track {
 
     /// The encodings as candidates. One flows if it does not lag behind its siblings: a still screen has a
     /// frame now and then in all of them, an encoding that the browser stopped has none while others go on.
-    pub(crate) fn candidates(&self) -> Candidates {
+    pub(crate) fn candidates(&self, now: Instant) -> Candidates {
         let newest = self.last_media();
-        let mut list = Candidates::default();
+        let mut list = Candidates { candidates: [Candidate::NONE; MAX_ENCODINGS], len: 0 };
         for (slot, encoding) in list.candidates.iter_mut().zip(&self.encodings) {
             let lag =
                 encoding.last_media.zip(newest).map(|(last, newest)| newest.saturating_duration_since(last));
-            let active = lag.is_some_and(|lag| lag < STOPPED);
-            *slot = Candidate { rid: encoding.config.rid, active, bitrate: encoding.bitrate() };
+            let flow = match lag {
+                Some(lag) if lag < STOPPED => Flow::Flows,
+                _ if encoding.interest.is_off() || encoding.interest.is_coming(now) => Flow::OnDemand,
+                _ => Flow::Stopped,
+            };
+            let (size, top) = (encoding.size, encoding.top());
+            *slot = Candidate { rid: encoding.config.rid, flow, size, top, rates: encoding.meter.rates() };
             list.len += 1;
         }
         list
+    }
+
+    /// Whether there is something to choose for its subscriptions, or something that nobody may want.
+    pub(crate) fn chooses(&self) -> bool {
+        let layered = self.encodings.iter().any(|encoding| encoding.top() != (0, 0));
+        self.encodings.len() > 1 || (layered && !self.subscriptions.is_empty())
+    }
+
+    /// What the subscription under `key` could get; `None` if it wants nothing now, or nothing can be had.
+    pub(crate) fn demand(&self, key: usize, now: Instant) -> Option<Demand> {
+        let subscription = self.subscriptions.get(key).filter(|subscription| !subscription.paused)?;
+        if self.config.kind == MediaKind::Audio {
+            let mut ladder = Ladder::default();
+            let bitrate = self.encodings.first().map_or(0, |encoding| encoding.bitrate(now));
+            ladder.push(Step { encoding: 0, layers: Layers::ALL, bitrate });
+            return Some(Demand { priority: Priority::Audio, ladder, current: Some(0) });
+        }
+        let candidates = self.candidates(now);
+        let ladder = layers::ladder(candidates.as_slice(), &subscription.wanted);
+        ladder.steps().first()?;
+        let current = subscription.aim.filter(|_| !subscription.held);
+        let current = current.and_then(|step| ladder.position(step.encoding, step.layers));
+        let priority = if self.screen { Priority::Screen } else { Priority::Camera };
+        Some(Demand { priority, ladder, current })
     }
 
     /// The first time after `now` that something is due for this track.

@@ -9,7 +9,7 @@ use crate::publisher::{Context, Publisher};
 use crate::rtcp::ReportBlock;
 use crate::rtcp_write::{self, MAX_BLOCKS};
 use crate::sink::{Event, Sink};
-use crate::track::ACTIVE;
+use crate::track::{ACTIVE, Track};
 
 /// Receiver reports go out this often.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -35,9 +35,9 @@ impl Publisher {
         [track, self.feedback_due].into_iter().flatten().min()
     }
 
-    /// Whether a subscription has encodings to choose from.
+    /// Whether a track has encodings or layers to choose from.
     fn chooses(&self) -> bool {
-        self.tracks.iter().any(|track| track.encodings.len() > 1 && !track.subscriptions.is_empty())
+        self.tracks.iter().any(Track::chooses)
     }
 
     /// Does what is due.
@@ -53,7 +53,7 @@ impl Publisher {
             self.layers_due = cx.now + LAYERS_INTERVAL;
         }
         for index in 0..self.tracks.len() {
-            let chooses = layers && self.tracks.get(index).is_some_and(|track| track.encodings.len() > 1);
+            let chooses = layers && self.tracks.get(index).is_some_and(Track::chooses);
             if chooses || self.tracks.get(index).is_some_and(|track| track.unsettled) {
                 self.settle(index, cx);
             }
@@ -107,7 +107,7 @@ impl Publisher {
         let mut count = 0;
         let (mut worst, mut received) = (0, 0);
         for encoding in self.tracks.iter_mut().flat_map(|track| &mut track.encodings) {
-            received += encoding.bitrate();
+            received += encoding.bitrate(cx.now);
             let Some(ssrc) = encoding.ssrc else { continue };
             let Some(block) = encoding.receive.report(ssrc, cx.now) else { continue };
             worst = worst.max(block.fraction_lost);

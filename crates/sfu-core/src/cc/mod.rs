@@ -254,6 +254,12 @@ impl Controller {
         Some(estimate.clamp(MIN_BITRATE, MAX_BITRATE) as u64)
     }
 
+    /// Whether the client has said anything about the line yet.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        self.answered.is_some() || self.remb.is_some() || self.reported
+    }
+
     /// What the next better choice of the allocation needs, in bits per second; `None` if there is none. What
     /// is missing to it is probed.
     pub fn set_need(&mut self, need: Option<u64>) {

@@ -1,0 +1,121 @@
+use std::time::Duration;
+
+use super::*;
+use crate::config::{Codec, EncodingConfig, Format, MediaKind, TrackConfig};
+use crate::extension::Extensions;
+use crate::rtp::RtpPacket;
+use crate::track::Track;
+
+const A: Source = Source { encoding: 0, run: 1 };
+const B: Source = Source { encoding: 1, run: 1 };
+const FORMAT: Format =
+    Format { payload_type: 96, rtx: None, nack: true, codec: Codec::Vp8, profile: 0, clock_rate: 90_000 };
+
+/// A VP8 packet with a picture id and a TL0PICIDX.
+fn packet(timestamp: u32, id: u16) -> Vec<u8> {
+    let mut bytes = vec![0x80, 96, 0, 0];
+    bytes.extend(timestamp.to_be_bytes());
+    bytes.extend([0, 0, 0, 1, 0x90, 0xe0, (id >> 8) as u8 | 0x80, id as u8, id as u8, 0x20, 1]);
+    bytes
+}
+
+/// What a packet that is `seq` to its publisher is to the subscriber.
+fn map(
+    map: &mut SpliceMap,
+    source: Source,
+    seq: Seq,
+    timestamp: u32,
+    id: u16,
+    now: Instant,
+) -> Option<Mapped> {
+    let config = TrackConfig {
+        kind: MediaKind::Video,
+        mid: "0".parse().unwrap(),
+        formats: vec![FORMAT],
+        encodings: vec![EncodingConfig::default()],
+    };
+    let track = Track::new(config);
+    let bytes = packet(timestamp, id);
+    let packet = RtpPacket::parse(&bytes).unwrap();
+    let encoding = &track.encodings[0];
+    let media = Media::new(packet, seq, source, FORMAT, encoding, &Extensions::new(), None);
+    map.map(&media, &encoding.numbers, now)
+}
+
+fn entry(seq: Seq, timestamp: u32, id: u16) -> Entry {
+    let numbers = Numbers::default();
+    Entry {
+        seq,
+        timestamp,
+        live: timestamp,
+        picture: Some(numbers.picture(PictureId::Long(id))),
+        tl0: Some(id as u8),
+        frame: None,
+        template: None,
+        clock_rate: 90_000,
+    }
+}
+
+fn original(map: &SpliceMap, seq: Seq) -> Option<(Source, Seq)> {
+    map.unmap(seq, |_| Some(Box::leak(Box::default()))).map(|original| (original.source, original.seq))
+}
+
+#[test]
+fn the_next_piece_goes_on_without_a_gap() {
+    let now = Instant::now();
+    let mut splice = SpliceMap::new(1000, 5000);
+    splice.begin(A, Layers::ALL, &entry(70_000, 100, 7), now);
+    let first = map(&mut splice, A, 70_000, 100, 7, now).unwrap();
+    assert_eq!((first.seq as u16, first.timestamp, first.picture_offset), (1000, 5000, 0));
+    let lost_one = map(&mut splice, A, 70_002, 3100, 8, now).unwrap();
+    assert_eq!(lost_one.seq as u16, 1002, "what the publisher lost stays a gap");
+    assert_eq!(map(&mut splice, A, 69_999, 0, 6, now), None, "from before the piece");
+    let later = now + Duration::from_millis(100);
+    splice.begin(B, Layers::ALL, &entry(900_000, 4_000_000_000, 500), later);
+    let next = map(&mut splice, B, 900_000, 4_000_000_000, 500, later).unwrap();
+    assert_eq!(next.seq, lost_one.seq + 1);
+    assert_eq!(next.timestamp, lost_one.timestamp + 9000, "100 ms later");
+    assert_eq!(500u16.wrapping_add(next.picture_offset) & 0x7fff, 9);
+    assert_eq!((500u16 as u8).wrapping_add(next.tl0_offset), 9);
+    // A NACK finds both pieces.
+    assert_eq!(original(&splice, lost_one.seq - 1), Some((A, 70_001)));
+    assert_eq!(original(&splice, next.seq), Some((B, 900_000)));
+    assert_eq!(original(&splice, next.seq + 1), None);
+}
+
+#[test]
+fn a_backlog_is_squeezed_and_stays_in_order() {
+    let now = Instant::now();
+    let mut splice = SpliceMap::new(0, 0);
+    // A keyframe 800 ms ago, 24 frames since.
+    let live = 1_000_000;
+    splice.begin(A, Layers::ALL, &Entry { live, ..entry(10, live - 72_000, 0) }, now);
+    let stamps: Vec<_> = (0..=26u32)
+        .filter_map(|frame| map(&mut splice, A, 10 + u64::from(frame), live - 72_000 + frame * 3000, 0, now))
+        .map(|mapped| mapped.timestamp)
+        .collect();
+    assert!(stamps.is_sorted_by(|a, b| a < b));
+    assert_eq!(stamps[24] - stamps[0], 72_000 / 16);
+    assert_eq!([stamps[25] - stamps[24], stamps[26] - stamps[25]], [3000, 3000], "live from there on");
+    assert_eq!(original(&splice, (1 << 16) + 5), Some((A, 15)));
+    assert_eq!(map(&mut splice, A, 15, live - 72_000 + 15_000, 0, now).map(|m| m.timestamp), Some(stamps[5]));
+}
+
+#[test]
+fn after_the_end_nothing_maps() {
+    let now = Instant::now();
+    let mut splice = SpliceMap::new(0, 0);
+    splice.begin(A, Layers::ALL, &entry(10, 0, 0), now);
+    map(&mut splice, A, 10, 0, 0, now).unwrap();
+    splice.end();
+    assert_eq!((splice.source(), map(&mut splice, A, 11, 0, 0, now)), (None, None));
+    assert!(original(&splice, 1 << 16).is_some(), "what was sent can be sent again");
+}
+
+#[test]
+fn numbers_are_unwrapped_to_the_nearest() {
+    assert_eq!(nearest(65_536 + 100, 90, 15), 65_536 + 90);
+    assert_eq!(nearest(65_536 + 0x7ffe, 1, 15), 65_536 + 0x8001);
+    assert_eq!(nearest(65_536 + 0x8001, 0x7ffe, 15), 65_536 + 0x7ffe);
+    assert_eq!(nearest(65_536, 127, 7), 65_535);
+}
