@@ -192,6 +192,19 @@ pub(crate) enum Command {
         /// Whether it wants the packets.
         wanted: bool,
     },
+    /// Viewers of shard `shard` want an encoding of a room whose home is here, or do not want it any more.
+    Wanted {
+        /// The room.
+        room: BroadcastId,
+        /// The shard.
+        shard: usize,
+        /// The track.
+        track: TrackIndex,
+        /// The encoding.
+        encoding: EncodingIndex,
+        /// Whether they want it.
+        wanted: bool,
+    },
     /// Shut down: end every session, then the thread.
     Stop,
 }

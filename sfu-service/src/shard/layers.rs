@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use contract::id::BroadcastId;
-use contract::layer::{
-    CurrentLayer, EncodingLayer, EncodingsWanted, LayerRequest, Layers, MediaLayers, WantedLayer,
+use contract::layer::{CurrentLayer, EncodingLayer, LayerRequest, Layers, MediaLayers, WantedLayer};
+use sfu_core::{
+    EncodingIndex, EncodingStats, MediaKind, PublisherStats, Rid, TrackConfig, TrackIndex, Wanted,
+    WantedEncoding,
 };
-use sfu_core::{EncodingStats, MediaKind, PublisherStats, Rid, TrackConfig, Wanted, WantedEncoding};
 
 use super::command::{LayerError, Published, ShardEvent, Subscription};
 use super::participant::Role;
@@ -41,6 +42,34 @@ impl Shard {
         Ok(Layers { media: media.collect() })
     }
 
+    /// Viewers of another shard want an encoding of a room whose home is here, or do not want it any more.
+    pub(super) fn wanted_by(
+        &mut self,
+        room: BroadcastId,
+        shard: usize,
+        track: TrackIndex,
+        encoding: EncodingIndex,
+        wanted: bool,
+        now: Instant,
+    ) {
+        let publisher = self.io.rooms.get(&room).and_then(|entry| entry.publisher);
+        if let (Some(id), Ok(shard)) = (publisher, u8::try_from(shard)) {
+            self.core.set_encoding_wanted(id, track, encoding, shard, wanted, now);
+        }
+    }
+
+    /// Another shard has no viewers of a room any more.
+    pub(super) fn unwanted_by(&mut self, room: BroadcastId, shard: usize, now: Instant) {
+        let Some(published) = self.io.rooms.get(&room).and_then(|entry| entry.published.clone()) else {
+            return;
+        };
+        for (track, config) in (0..).zip(&published.tracks) {
+            for encoding in (0..).map(EncodingIndex).take(config.encodings.len()) {
+                self.wanted_by(room, shard, TrackIndex(track), encoding, false, now);
+            }
+        }
+    }
+
     /// Tells the control plane which encodings of a room's publisher are wanted, if that publisher is here.
     pub(super) fn report_wanted(&mut self, room: BroadcastId, now: Instant) {
         let Some(entry) = self.io.rooms.get(&room) else { return };
@@ -53,7 +82,9 @@ impl Shard {
         else {
             return;
         };
-        let wanted = encodings_wanted(published, &stats);
+        let encoding = |slot: usize, index: usize| stats.tracks.get(slot)?.encodings.get(index);
+        let wanted =
+            published.wanted(|slot, index| encoding(slot, index).is_none_or(|encoding| encoding.wanted));
         self.outbox.say(ShardEvent::Encodings { key: participant.key, wanted });
     }
 }
@@ -136,18 +167,5 @@ fn media_layers(
         wanted: subscription.choice.wanted.clone(),
         current,
         encodings: (0..track.encodings.len()).filter_map(encoding).collect(),
-    })
-}
-
-/// What a publisher is asked for. Of a track that nobody watches its smallest encoding stays: whoever joins has a
-/// picture at once, and the track is known to be alive.
-fn encodings_wanted(published: &Published, stats: &PublisherStats) -> EncodingsWanted {
-    published.wanted(|slot, index| {
-        let encodings = stats.tracks.get(slot).map_or(&[][..], |track| &track.encodings);
-        // Before a picture's size is known: the order in which they were offered, worst first.
-        let smallest =
-            encodings.iter().enumerate().min_by_key(|(_, e)| (e.height.unwrap_or(u16::MAX), e.bitrate));
-        encodings.get(index).is_none_or(|encoding| encoding.wanted)
-            || smallest.is_some_and(|(s, _)| s == index)
     })
 }

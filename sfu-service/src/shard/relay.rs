@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use sfu_core::Event;
 
-use super::command::{Relayed, RelayedKind};
+use super::command::{Command, Relayed, RelayedKind};
 use super::run::Shard;
 use crate::metrics::ShardCounters;
 
@@ -63,6 +63,16 @@ impl Shard {
                     if let (Some(room), Some(home)) = (room, home) {
                         let what = RelayedKind::KeyframeNeeded { track, encoding };
                         self.io.relay(home, Relayed { room, what });
+                    }
+                }
+                Event::EncodingWanted { publisher, track, encoding, wanted } => {
+                    let Some(room) = self.io.room_of.get(&publisher).copied() else { continue };
+                    match self.io.rooms.get(&room).and_then(|entry| entry.home) {
+                        Some(home) => {
+                            let shard = self.settings.index;
+                            self.send_to(home, Command::Wanted { room, shard, track, encoding, wanted });
+                        }
+                        None => self.report_wanted(room, now),
                     }
                 }
                 Event::TrackActive { publisher, .. } | Event::TrackInactive { publisher, .. } => {

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use contract::destination::Source;
 use contract::id::BroadcastId;
 use sfu_core::{Origin, Peer, PublisherConfig, PublisherId, SubscriberConfig, SubscriptionConfig};
 
 use super::command::{Command, Published, ShardEvent};
+use super::convert::track_index;
 use super::layers::apply;
 use super::participant::Role;
 use super::run::Shard;
@@ -70,6 +72,7 @@ impl Shard {
             None => self.core.add_publisher(config, now).map(|id| {
                 entry.publisher = Some(id);
                 self.io.room_of.insert(id, room);
+                self.core.set_screen(id, track_index(Source::Screen), true);
                 self.core.set_relayed(id, !entry.relays.is_empty());
             }),
         };
@@ -100,7 +103,10 @@ impl Shard {
         entry.relays.retain(|other| *other != shard);
         if wanted {
             entry.relays.push(shard);
+        } else {
+            self.unwanted_by(room, shard, now);
         }
+        let Some(entry) = self.io.rooms.get(&room) else { return };
         let relayed = !entry.relays.is_empty();
         let publisher = entry.publisher;
         // The viewers' shard may have been told of a publisher that has been replaced meanwhile.

@@ -280,6 +280,9 @@ impl Shard {
             }
             Command::Published(room, published) => self.published(room, published, now),
             Command::Relay { room, shard, wanted } => self.set_relay(room, shard, wanted, now),
+            Command::Wanted { room, shard, track, encoding, wanted } => {
+                self.wanted_by(room, shard, track, encoding, wanted, now);
+            }
             Command::Stop => {
                 let slots: Vec<usize> = self.by_key.values().copied().collect();
                 slots.into_iter().for_each(|slot| self.guarded(slot, now, |shard| shard.close(slot, now)));
