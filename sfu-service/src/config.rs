@@ -24,8 +24,10 @@ pub struct Config {
     pub node_id: Option<NodeId>,
     /// Address that the media sockets are bound to.
     pub media_bind: IpAddr,
-    /// UDP port of the first shard; shard `i` takes the i-th after it. 0 takes free ports.
+    /// Port of the first shard, UDP and TCP; shard `i` takes the i-th after it. 0 takes free ports.
     pub media_port: u16,
+    /// Clients that UDP does not reach may come over TCP, on the same port numbers.
+    pub ice_tcp: bool,
     /// Data-plane threads; 0 means one a core.
     pub shards: usize,
     /// Addresses that browsers reach the media ports at, in order of preference; empty announces loopback and
@@ -94,6 +96,7 @@ impl Default for Config {
             node_id: None,
             media_bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             media_port: DEFAULT_MEDIA_PORT,
+            ice_tcp: true,
             shards: 0,
             public_ips: Vec::new(),
             public_url: String::new(),

@@ -106,6 +106,12 @@ shard_counters! {
     panics: "sfu_session_panics", "Sessions ended by a panic";
     /// Packets that were not sent because they could not be written or encrypted.
     unsent: "sfu_packets_unsent", "Packets to clients that could not be written or encrypted";
+    /// Packets that a TCP connection did not take.
+    tcp_dropped: "sfu_tcp_packets_dropped", "Packets dropped because a TCP connection did not take them in time";
+    /// Messages on data channels that were handed on.
+    data_sent: "sfu_data_messages_sent", "Messages on data channels handed to their receivers";
+    /// Messages on data channels that were not.
+    data_dropped: "sfu_data_messages_dropped", "Messages on data channels dropped: too many, or a full buffer";
     /// See [`Totals::refused`]; so on below.
     refused: "sfu_packets_refused", "RTP packets of publishers not taken: malformed, repeated, of no track";
     /// Recovered packets.

@@ -212,16 +212,34 @@ impl Drop for SfuService {
     }
 }
 
-/// Opens one media socket a shard.
+/// Ports tried for one that is free for UDP and TCP.
+const PORT_TRIES: usize = 16;
+
+/// Opens the media port of each shard.
 fn bind(config: &Config) -> Result<Vec<Prepared>, StartError> {
     let shards = u16::try_from(config.shard_count()).unwrap_or(u16::MAX);
     let open = |index: u16| {
         let port = if config.media_port == 0 { 0 } else { config.media_port.saturating_add(index) };
         let address = SocketAddr::new(config.media_bind, port);
-        let opened = udp::Socket::bind(address).and_then(prepare);
+        // The number that is free for UDP may be taken for TCP: then another one is.
+        let tries = if port == 0 { PORT_TRIES } else { 1 };
+        let mut opened = open_port(address, config.ice_tcp);
+        for _ in 1..tries {
+            if opened.is_ok() {
+                break;
+            }
+            opened = open_port(address, config.ice_tcp);
+        }
         opened.map_err(|source| StartError::Media { address, source })
     };
     (0..shards).map(open).collect()
+}
+
+fn open_port(address: SocketAddr, ice_tcp: bool) -> std::io::Result<Prepared> {
+    let socket = udp::Socket::bind(address)?;
+    let listen = || mio::net::TcpListener::bind(SocketAddr::new(address.ip(), socket.local_addr().port()));
+    let listener = ice_tcp.then(listen).transpose()?;
+    prepare(socket, listener)
 }
 
 fn spawn_shards(

@@ -25,6 +25,7 @@ mod controlling;
 mod credentials;
 mod data;
 mod dtls;
+mod framing;
 mod identity;
 mod lite;
 mod pairs;
@@ -39,8 +40,9 @@ pub use data::{
     ChannelConfig, ChannelId, DataError, DataParameters, MAX_BUFFERED, MAX_CHANNELS, MAX_LABEL_LEN,
     MAX_MESSAGE_LEN, Reliability, SCTP_PORT,
 };
+pub use framing::{Deframer, FRAME_HEADER, FrameTooLong, MAX_FRAME, frame_header};
 pub use identity::{Fingerprint, FingerprintError, Identity, IdentityError};
-pub use pairs::AddressPair;
+pub use pairs::{AddressPair, Protocol};
 pub use peer::{
     ClientConfig, CloseReason, Counters, Event, Received, Refusal, ServerConfig, Transmit, Transport,
 };

@@ -12,7 +12,7 @@ use crate::data::{ChannelConfig, ChannelId, DataChannels, DataError, DataEvent, 
 use crate::dtls::{DtlsAssociation, DtlsOutput};
 use crate::identity::{Fingerprint, Identity};
 use crate::lite::{CONSENT_TIMEOUT, LiteAgent};
-use crate::pairs::{AddressPair, PairChange, Pairs};
+use crate::pairs::{AddressPair, PairChange, Pairs, Protocol};
 use crate::srtp::{self, SrtpError};
 
 /// Datagrams that wait to be sent. What does not fit is dropped: STUN and DTLS repeat themselves.
@@ -56,9 +56,11 @@ pub struct ClientConfig {
     pub remote_candidates: Vec<SocketAddr>,
 }
 
-/// A datagram to send.
+/// A packet to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transmit {
+    /// What carries it: with TCP a frame on the stream between the two addresses.
+    pub protocol: Protocol,
     /// Destination.
     pub to: SocketAddr,
     /// Our address that it must leave from: of several, the one the peer knows.
@@ -70,7 +72,8 @@ pub struct Transmit {
 /// What happened to a transport.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Datagrams from this address belong to this transport from now on.
+    /// Datagrams from this address belong to this transport from now on. Whoever has streams asks
+    /// [`Transport::is_validated`].
     Validated(SocketAddr),
     /// Datagrams from this address no longer do.
     Invalidated(SocketAddr),
@@ -201,6 +204,8 @@ pub struct Transport {
     remote_fingerprint: Fingerprint,
     dtls_client: bool,
     agent: Agent,
+    /// What carries the checks of a client.
+    protocol: Protocol,
     pairs: Pairs,
     dtls: Option<Box<DtlsAssociation>>,
     sender: Option<Box<srtp::Sender>>,
@@ -235,12 +240,21 @@ impl Transport {
         Self::new(config.identity, config.remote_fingerprint, config.dtls_client, agent)
     }
 
+    /// A client whose candidates are streams: `remote_candidates` are where they were opened to, `local_address` where
+    /// from.
+    #[must_use]
+    pub fn over_tcp(mut self) -> Self {
+        self.protocol = Protocol::Tcp;
+        self
+    }
+
     fn new(identity: Identity, remote_fingerprint: Fingerprint, dtls_client: bool, agent: Agent) -> Self {
         Self {
             identity,
             remote_fingerprint,
             dtls_client,
             agent,
+            protocol: Protocol::Udp,
             pairs: Pairs::default(),
             dtls: None,
             sender: None,
@@ -265,19 +279,32 @@ impl Transport {
         datagram: &'a mut [u8],
         now: Instant,
     ) -> Received<'a> {
+        self.handle_packet(
+            AddressPair { protocol: Protocol::Udp, local: to_local, remote: from },
+            datagram,
+            now,
+        )
+    }
+
+    /// Takes a packet that came over `path`, a datagram or a frame of a stream; like
+    /// [`Transport::handle_datagram`].
+    pub fn handle_packet<'a>(
+        &mut self,
+        path: AddressPair,
+        datagram: &'a mut [u8],
+        now: Instant,
+    ) -> Received<'a> {
         if self.is_closed {
             return Received::Refused(Refusal::Closed);
         }
         let kind = classify(datagram);
         let is_gated = matches!(kind, DatagramKind::Dtls | DatagramKind::Rtp | DatagramKind::Rtcp);
-        if is_gated && !self.pairs.allows(from) {
+        if is_gated && !self.pairs.allows(path) {
             self.counters.unvalidated += 1;
             return Received::Refused(Refusal::Unvalidated);
         }
         match kind {
-            DatagramKind::Stun => {
-                self.handle_stun(AddressPair { local: to_local, remote: from }, datagram, now)
-            }
+            DatagramKind::Stun => self.handle_stun(path, datagram, now),
             DatagramKind::Dtls => {
                 self.drive_dtls(now, |dtls, out| dtls.handle_packet(datagram, now, out));
                 Received::Nothing
@@ -353,11 +380,12 @@ impl Transport {
         }
         while let Agent::Controlling(agent) = &mut self.agent {
             let Some(check) = agent.poll_check(now) else { break };
-            let pair = AddressPair { local: agent.local_address(), remote: check.to };
+            let local = agent.local_address();
+            let pair = AddressPair { protocol: self.protocol, local, remote: check.to };
             self.transmit(pair, check.message);
         }
         while let Some(gone) = self.pairs.expire(now) {
-            self.event(Event::Invalidated(gone));
+            self.invalidated(gone);
         }
         if self.dtls.as_ref().and_then(|dtls| dtls.timeout()).is_some_and(|at| at <= now) {
             self.drive_dtls(now, |dtls, out| dtls.handle_timeout(now, out));
@@ -411,6 +439,24 @@ impl Transport {
     /// The pair that media takes: the nominated one, before that the latest that was validated.
     pub fn remote_address(&self) -> Option<AddressPair> {
         if self.is_closed { None } else { self.pairs.selected() }
+    }
+
+    /// Whether packets of any kind are taken from the remote address of `path`.
+    pub fn is_validated(&self, path: AddressPair) -> bool {
+        self.pairs.allows(path)
+    }
+
+    /// The addresses whose datagrams belong to this transport; some may come twice.
+    pub fn validated_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.pairs.remotes().filter(|(protocol, _)| *protocol == Protocol::Udp).map(|(_, remote)| remote)
+    }
+
+    /// The stream of `path` has ended: media takes another one, or waits for the next check.
+    pub fn path_closed(&mut self, path: AddressPair, now: Instant) {
+        let change = self.pairs.forget(path);
+        if !self.is_closed {
+            self.apply(change, now);
+        }
     }
 
     /// Whether media can be protected and unprotected.
@@ -542,7 +588,7 @@ impl Transport {
             self.counters.stun_unauthenticated += 1;
             return Received::Refused(Refusal::Unauthenticated);
         };
-        let pair = AddressPair { local, remote: pair.remote };
+        let pair = AddressPair { local, ..pair };
         let change = self.pairs.checked(pair, is_selected, CONSENT_TIMEOUT, now);
         self.apply(change, now);
         Received::Nothing
@@ -550,19 +596,25 @@ impl Transport {
 
     fn apply(&mut self, change: PairChange, now: Instant) {
         if let Some(gone) = change.removed {
-            self.event(Event::Invalidated(gone));
+            self.invalidated(gone);
         }
-        if let Some(added) = change.added {
-            self.event(Event::Validated(added));
+        if let Some(added) = change.added.filter(|pair| pair.protocol == Protocol::Udp) {
+            self.event(Event::Validated(added.remote));
         }
         if let Some(selected) = change.selected {
             self.event(Event::AddressChanged(selected));
         }
-        if self.dtls.is_none() && !self.is_connected {
+        if self.dtls.is_none() && !self.is_connected && self.pairs.selected().is_some() {
             let fingerprint = self.remote_fingerprint.clone();
             self.dtls =
                 Some(Box::new(DtlsAssociation::new(&self.identity, self.dtls_client, fingerprint, now)));
             self.drive_dtls(now, |dtls, out| dtls.handle_timeout(now, out));
+        }
+    }
+
+    fn invalidated(&mut self, gone: AddressPair) {
+        if gone.protocol == Protocol::Udp {
+            self.event(Event::Invalidated(gone.remote));
         }
     }
 
@@ -648,7 +700,8 @@ impl Transport {
             self.counters.transmits_dropped += 1;
             return;
         }
-        self.transmits.push_back(Transmit { to: pair.remote, from_local: pair.local, bytes });
+        let AddressPair { protocol, local, remote } = pair;
+        self.transmits.push_back(Transmit { protocol, to: remote, from_local: local, bytes });
     }
 
     fn event(&mut self, event: Event) {

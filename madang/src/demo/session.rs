@@ -60,6 +60,7 @@ impl Proposal {
             fingerprint: identity.fingerprint().clone(),
             // The server is ICE-lite: it learns our address from our checks.
             addresses: Vec::new(),
+            tcp_addresses: Vec::new(),
         };
         // Three different ones; 0 is avoided because some receivers take it for "none".
         let ssrc = rng.next_u32() | 1;

@@ -92,6 +92,7 @@ async fn publish(server: web::Data<Server>, request: HttpRequest, body: String) 
         fingerprint: server.identity.fingerprint().clone(),
         // The announced address leads nowhere: the publisher must also try the HTTP host.
         addresses: vec![SocketAddr::new([192, 0, 2, 1].into(), socket.local_addr().unwrap().port())],
+        tcp_addresses: Vec::new(),
     };
     let answer = answer_publish(&offer, &local, &PublishOptions::default()).unwrap();
     let config = ServerConfig {

@@ -185,6 +185,7 @@ impl Node {
             version: 1,
             ice: IceCredentials::random(&mut rand::rng()),
             fingerprint: self.identity.fingerprint().clone(),
+            tcp_addresses: if self.config.ice_tcp { addresses.clone() } else { Vec::new() },
             addresses,
         }
     }

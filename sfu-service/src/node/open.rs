@@ -11,6 +11,7 @@ use contract::rest::Status;
 use rand::RngExt as _;
 use service_kit::HttpProblem;
 use tokio::sync::oneshot;
+use transport::DataParameters;
 use transport::sdp::{
     self, CodecFormat, Local, MediaKind, MediaSection, Offer, PlayAnswer, PlayMedia, PlayTrack, PublishMedia,
     PublishOptions, Remote, Setup,
@@ -91,7 +92,8 @@ impl Node {
             .open_publisher(new, home, admitted.key_revision, &mut rand::rng())
             .map_err(refused)?;
         self.remove(stale);
-        self.join(&placed, broadcast, &local, &answer.remote, JoinRole::Publisher(published)).await?;
+        self.join(&placed, broadcast, &local, &answer.remote, answer.data, JoinRole::Publisher(published))
+            .await?;
         tracing::info!(room.id = %broadcast, "a publisher has come");
         Ok(Opened { resource: Resource::Whip, broadcast, session, etag, sdp: answer.text })
     }
@@ -139,7 +141,7 @@ impl Node {
             extensions: shard::extensions(&answer.extensions),
             subscriptions: subscriptions(&answer, &tracks),
         };
-        self.join(&placed, broadcast, &local, &answer.remote, role).await?;
+        self.join(&placed, broadcast, &local, &answer.remote, answer.data, role).await?;
         Ok(Opened { resource: Resource::Whep, broadcast, session, etag, sdp: answer.text })
     }
 
@@ -158,6 +160,7 @@ impl Node {
         room: BroadcastId,
         local: &Local,
         remote: &Remote,
+        data: Option<DataParameters>,
         role: JoinRole,
     ) -> Result<(), HttpProblem> {
         self.update_gauges();
@@ -172,6 +175,7 @@ impl Node {
             remote: remote.ice.clone(),
             remote_fingerprint: remote.fingerprint.clone(),
             dtls_client: remote.setup.answer() == Setup::Active,
+            data,
             role,
         };
         let (reply, answer) = oneshot::channel();

@@ -11,8 +11,9 @@ use contract::layer::{EncodingWanted, EncodingsWanted, LayerRequest, Layers, Med
 use mio::Waker;
 use sfu_core::{EncodingIndex, Extensions, RelayedReport, SubscriptionId, TrackConfig, TrackIndex};
 use tokio::sync::oneshot;
-use transport::{Fingerprint, IceCredentials};
+use transport::{DataParameters, Fingerprint, IceCredentials};
 
+use super::data::RoomMessage;
 use crate::registry::{Formats, SessionKey, TrackState};
 
 /// Commands that may wait for a shard besides departures, of which there is at most one a session. Beyond, new
@@ -39,6 +40,8 @@ pub(crate) struct Join {
     pub(crate) remote_fingerprint: Fingerprint,
     /// The client listens for the DTLS handshake: it is ours to open.
     pub(crate) dtls_client: bool,
+    /// What the client says about data channels, if it has them.
+    pub(crate) data: Option<DataParameters>,
     /// What it sends or receives.
     pub(crate) role: JoinRole,
 }
@@ -226,6 +229,8 @@ pub(crate) enum RelayedKind {
     Packet { track: TrackIndex, encoding: EncodingIndex, len: u16, bytes: [u8; MAX_PACKET] },
     /// A publisher's clock.
     Report(RelayedReport),
+    /// A message on a data channel. It is rare: shared rather than copied.
+    Data(Arc<RoomMessage>),
     /// To the home: an encoding needs a keyframe.
     KeyframeNeeded { track: TrackIndex, encoding: EncodingIndex },
 }

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use contract::id::BroadcastId;
 use sfu_core::{Event, Outgoing, Peer, PublisherId, Sink};
 use slab::Slab;
+use transport::{AddressPair, Protocol, Transmit};
 
 use super::command::{MAX_PACKET, Relayed, RelayedKind, ShardHandle};
 use super::participant::Participant;
 use super::room::RoomSlot;
+use super::tcp::Tcp;
 use crate::metrics::ShardCounters;
 
 /// Datagrams in one batch; a full one is sent before more are written.
@@ -19,6 +21,7 @@ pub(super) const SEND_BATCH: usize = 512;
 /// Sockets, participants and neighbours of a shard.
 pub(super) struct Io {
     pub(super) socket: Arc<udp::Socket>,
+    pub(super) tcp: Tcp,
     pub(super) batch: udp::SendBatch,
     pub(super) participants: Slab<Participant>,
     pub(super) rooms: HashMap<BroadcastId, RoomSlot>,
@@ -33,8 +36,23 @@ pub(super) struct Io {
 }
 
 impl Io {
-    /// Adds a datagram as it is.
-    pub(super) fn push(&mut self, to: SocketAddr, from: SocketAddr, bytes: &[u8]) {
+    /// Adds a packet of a transport's own as it is.
+    pub(super) fn transmit(&mut self, transmit: &Transmit) {
+        let Transmit { protocol, to, from_local, bytes } = transmit;
+        if *protocol == Protocol::Tcp {
+            let path = AddressPair { protocol: *protocol, local: *from_local, remote: *to };
+            let sent = self.tcp.push(path, true, |buffer| {
+                buffer.get_mut(..bytes.len()).map_or(0, |place| {
+                    place.copy_from_slice(bytes);
+                    bytes.len()
+                })
+            });
+            return ShardCounters::add(&self.counters.tcp_dropped, u64::from(!sent));
+        }
+        self.push(*to, *from_local, bytes);
+    }
+
+    fn push(&mut self, to: SocketAddr, from: SocketAddr, bytes: &[u8]) {
         if self.batch.len() == SEND_BATCH {
             self.flush();
         }
@@ -45,6 +63,7 @@ impl Io {
     /// Sends what waits.
     pub(super) fn flush(&mut self) {
         self.batch.flush(&self.socket);
+        self.tcp.flush();
     }
 
     /// Wakes the shards that were handed something.
@@ -83,7 +102,7 @@ impl Sink for Io {
         let Some(pair) = participant.pair else { return };
         let transport = &mut participant.transport;
         let mut written = 0;
-        let _ = self.batch.push(pair.remote, source(pair.local), |buffer| {
+        let seal = |buffer: &mut [u8]| {
             let len = packet.write(buffer);
             // A packet that cannot be protected is not sent at all.
             let sealed = match len {
@@ -93,7 +112,12 @@ impl Sink for Io {
             };
             written = sealed.unwrap_or(0);
             written
-        });
+        };
+        if pair.protocol == Protocol::Tcp {
+            let taken = self.tcp.push(pair, false, seal);
+            return ShardCounters::add(&self.counters.tcp_dropped, u64::from(!taken));
+        }
+        let _ = self.batch.push(pair.remote, source(pair.local), seal);
         ShardCounters::add(&self.counters.unsent, u64::from(written == 0));
     }
 
@@ -105,12 +129,17 @@ impl Sink for Io {
         let Some(pair) = participant.pair else { return };
         let transport = &mut participant.transport;
         let mut written = 0;
-        let _ = self.batch.push(pair.remote, source(pair.local), |buffer| {
+        let seal = |buffer: &mut [u8]| {
             let Some(place) = buffer.get_mut(..packet.len()) else { return 0 };
             place.copy_from_slice(packet);
             written = transport.protect_rtcp(buffer, packet.len()).unwrap_or(0);
             written
-        });
+        };
+        if pair.protocol == Protocol::Tcp {
+            let taken = self.tcp.push(pair, false, seal);
+            return ShardCounters::add(&self.counters.tcp_dropped, u64::from(!taken));
+        }
+        let _ = self.batch.push(pair.remote, source(pair.local), seal);
         ShardCounters::add(&self.counters.unsent, u64::from(written == 0));
     }
 

@@ -12,6 +12,7 @@ mod relay;
 mod room;
 mod run;
 mod session;
+mod tcp;
 
 pub(crate) use command::{
     Choice, Command, InboxFull, Join, JoinRole, LayerError, Published, ShardEvent, ShardHandle, Subscription,

@@ -37,6 +37,9 @@ impl Shard {
 
     fn handle_relayed(&mut self, relayed: &Relayed, now: Instant) {
         let Relayed { room, what } = relayed;
+        if let RelayedKind::Data(message) = what {
+            return self.take_room_message(*room, message.clone());
+        }
         let Some(id) = self.io.rooms.get(room).and_then(|entry| entry.publisher) else { return };
         match what {
             RelayedKind::Packet { track, encoding, len, bytes } => {
@@ -50,6 +53,7 @@ impl Shard {
             RelayedKind::KeyframeNeeded { track, encoding } => {
                 self.core.request_keyframe(id, *track, *encoding, now);
             }
+            RelayedKind::Data(_) => {}
         }
     }
 

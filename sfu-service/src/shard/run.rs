@@ -17,6 +17,7 @@ use super::command::{Command, Inbox, ShardEvent, ShardHandle, inbox};
 use super::data::Deliveries;
 use super::io::{Io, SEND_BATCH};
 use super::outbox::Outbox;
+use super::tcp::{LISTENER, Tcp};
 use crate::metrics::ShardCounters;
 use crate::registry::SessionKey;
 
@@ -59,17 +60,25 @@ pub(crate) struct ShardSettings {
 pub(crate) struct Prepared {
     poll: Poll,
     socket: Arc<udp::Socket>,
+    tcp: Tcp,
     inbox: Inbox,
     handle: ShardHandle,
 }
 
-/// Registers a socket and opens the inbox.
-pub(crate) fn prepare(mut socket: udp::Socket) -> std::io::Result<Prepared> {
+/// Registers a socket, and the listener beside it if there is one, and opens the inbox.
+pub(crate) fn prepare(
+    mut socket: udp::Socket,
+    mut listener: Option<mio::net::TcpListener>,
+) -> std::io::Result<Prepared> {
     let poll = Poll::new()?;
+    if let Some(listener) = &mut listener {
+        poll.registry().register(listener, LISTENER, Interest::READABLE)?;
+    }
+    let tcp = Tcp::new(poll.registry().try_clone()?, listener);
     poll.registry().register(&mut socket, SOCKET, Interest::READABLE)?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
     let (handle, inbox) = inbox(waker);
-    Ok(Prepared { poll, socket: Arc::new(socket), inbox, handle })
+    Ok(Prepared { poll, socket: Arc::new(socket), tcp, inbox, handle })
 }
 
 impl Prepared {
@@ -127,12 +136,13 @@ impl Shard {
         events: mpsc::Sender<ShardEvent>,
     ) -> Self {
         settings.counters.clock.is_this_thread();
-        let Prepared { poll, socket, inbox, .. } = prepared;
+        let Prepared { poll, socket, tcp, inbox, .. } = prepared;
         let (epoch, unix) = settings.epoch;
         let core = sfu_core::Shard::new(sfu_core::ShardConfig { epoch, unix, seed: settings.seed });
         let local = socket.local_addr();
         let io = Io {
             socket,
+            tcp,
             batch: udp::SendBatch::new(SEND_BATCH, udp::DEFAULT_MAX_DATAGRAM),
             participants: Slab::new(),
             rooms: HashMap::new(),
@@ -162,7 +172,7 @@ impl Shard {
 
     fn run(mut self) {
         let mut recv = udp::RecvBatch::new();
-        let mut ready = Events::with_capacity(8);
+        let mut ready = Events::with_capacity(64);
         let mut more = true;
         while !self.stopping {
             (self.settings.around)(&mut || more = self.turn(more, &mut ready, &mut recv));
@@ -182,7 +192,9 @@ impl Shard {
         while let Some(command) = self.inbox.command() {
             self.command(command, Instant::now());
         }
+        ready.iter().for_each(|event| self.io.tcp.ready(event));
         let mut more = self.receive(recv) | self.take_relayed();
+        more |= self.receive_tcp(Instant::now());
         self.run_timers(Instant::now());
         more |= self.deliver(Instant::now());
         self.io.flush();
@@ -253,6 +265,7 @@ impl Shard {
         }
         if now >= self.next_report {
             self.next_report = now + REPORT_INTERVAL;
+            self.io.tcp.sweep(now);
             let rooms: Vec<BroadcastId> = self.io.rooms.keys().copied().collect();
             rooms.into_iter().for_each(|room| self.report_media(room, now));
         }

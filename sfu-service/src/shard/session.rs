@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use transport::{CloseReason, DatagramKind, Received, ServerConfig, Transport};
+use transport::{AddressPair, CloseReason, DatagramKind, Protocol, Received, ServerConfig, Transport};
 
 use super::command::{Command, EndReason, Join, JoinRole, ShardEvent};
 use super::data::Channels;
@@ -30,7 +30,8 @@ impl Shard {
             ShardCounters::add(&self.io.counters.unvalidated, 1);
             return;
         };
-        self.guarded(slot, now, |shard| shard.session_datagram(slot, from, local, data, now));
+        let path = AddressPair { protocol: Protocol::Udp, local, remote: from };
+        self.guarded(slot, now, |shard| shard.session_packet(slot, path, data, now));
     }
 
     /// The boundary of a session: a panic inside ends it alone.
@@ -45,17 +46,10 @@ impl Shard {
         self.handle_core_events(now);
     }
 
-    pub(super) fn session_datagram(
-        &mut self,
-        slot: usize,
-        from: SocketAddr,
-        local: SocketAddr,
-        data: &mut [u8],
-        now: Instant,
-    ) {
+    pub(super) fn session_packet(&mut self, slot: usize, path: AddressPair, data: &mut [u8], now: Instant) {
         let Some(participant) = self.io.participants.get_mut(slot) else { return };
         let room = participant.room;
-        match participant.transport.handle_datagram(from, local, data, now) {
+        match participant.transport.handle_packet(path, data, now) {
             Received::Rtp(packet) => {
                 let Role::Publisher { current: true, .. } = participant.role else { return };
                 if let Some(id) = self.io.rooms.get(&room).and_then(|room| room.publisher) {
@@ -125,7 +119,7 @@ impl Shard {
         while let Some(transmit) =
             self.io.participants.get_mut(slot).and_then(|p| p.transport.poll_transmit())
         {
-            self.io.push(transmit.to, transmit.from_local, &transmit.bytes);
+            self.io.transmit(&transmit);
         }
     }
 
@@ -236,12 +230,15 @@ impl Shard {
     pub(super) fn remove(&mut self, slot: usize, reason: EndReason, now: Instant) {
         self.send_transmits(slot);
         let Some(participant) = self.io.participants.try_remove(slot) else { return };
-        let Participant { key, room, ufrags, role, .. } = participant;
+        let Participant { key, room, ufrags, role, transport, .. } = participant;
         self.by_key.remove(&key);
         for ufrag in ufrags {
             self.by_ufrag.remove(&ufrag);
         }
-        self.by_address.retain(|_, owner| *owner != slot);
+        for address in transport.validated_addresses() {
+            self.forget_address(address, slot);
+        }
+        self.io.tcp.forget(slot);
         self.outbox.say(ShardEvent::Ended(key, reason));
         let Some(entry) = self.io.rooms.get_mut(&room) else { return };
         match role {

@@ -13,7 +13,7 @@ use super::super::run::{ShardSettings, prepare};
 use super::*;
 
 fn shard() -> (Shard, mpsc::Receiver<ShardEvent>) {
-    let prepared = prepare(udp::Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap()).unwrap();
+    let prepared = prepare(udp::Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap(), None).unwrap();
     let shards = vec![prepared.handle().clone()];
     let (events, received) = mpsc::channel(16);
     let settings = ShardSettings {

@@ -33,7 +33,9 @@ pub use play::{
 };
 pub use publish::{PublishAnswer, PublishMedia, PublishOptions, answer_publish};
 pub use trickle::{Fragment, FragmentMedia};
-pub use types::{Candidate, CandidateKind, Direction, Local, MediaKind, Mid, Msid, Rid, Setup, SsrcPair};
+pub use types::{
+    Candidate, CandidateKind, Direction, Local, MediaKind, Mid, Msid, Rid, Setup, SsrcPair, TcpType,
+};
 
 /// Longest SDP text in bytes; more is refused before it is parsed.
 pub const MAX_SDP_LEN: usize = 64 * 1024;

@@ -36,6 +36,7 @@ fn local() -> Local {
         ice: IceCredentials { ufrag: "abcdefgh".into(), pwd: "0123456789abcdefghijklmn".into() },
         fingerprint: Fingerprint::of(b"a certificate"),
         addresses: vec!["203.0.113.1:7000".parse().unwrap(), "[2001:db8::1]:7000".parse().unwrap()],
+        tcp_addresses: Vec::new(),
     }
 }
 

@@ -204,7 +204,30 @@ impl CandidateKind {
     }
 }
 
-/// An ICE candidate (RFC 8839, 5.1), without its extension attributes.
+/// Who opens the stream of a TCP candidate (RFC 6544, 4.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TcpType {
+    /// The writer.
+    Active,
+    /// The other side.
+    Passive,
+    /// Both.
+    SimultaneousOpen,
+}
+
+impl TcpType {
+    const ALL: [Self; 3] = [Self::Active, Self::Passive, Self::SimultaneousOpen];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Passive => "passive",
+            Self::SimultaneousOpen => "so",
+        }
+    }
+}
+
+/// An ICE candidate (RFC 8839, 5.1), without its extension attributes but for `tcptype`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// Foundation, 1 to 32 characters.
@@ -221,6 +244,8 @@ pub struct Candidate {
     pub port: u16,
     /// Host, reflexive or relayed.
     pub kind: CandidateKind,
+    /// Who opens the stream, of a TCP candidate.
+    pub tcp_type: Option<TcpType>,
 }
 
 impl Candidate {
@@ -237,14 +262,40 @@ impl Candidate {
             host: address.ip().to_string(),
             port: address.port(),
             kind: CandidateKind::Host,
+            tcp_type: None,
+        }
+    }
+
+    /// The same for TCP: the other side opens the stream. Any UDP candidate is preferred.
+    #[must_use]
+    pub fn tcp_host(address: SocketAddr, index: usize) -> Self {
+        // RFC 6544, 4.2: type preference below UDP's (90, as browsers have it); in the local preference the direction
+        // (passive: 4) goes first.
+        let other = 8191u32.saturating_sub(u32::try_from(index).unwrap_or(8191));
+        Self {
+            foundation: format!("tcp{}", index.saturating_add(1)),
+            udp: false,
+            priority: (90 << 24) + (((4 << 13) + other) << 8) + 255,
+            tcp_type: Some(TcpType::Passive),
+            ..Self::host(address, index)
         }
     }
 
     /// Where to send, if the host is an address and the transport UDP.
     #[must_use]
     pub fn udp_address(&self) -> Option<SocketAddr> {
+        self.address().filter(|_| self.udp)
+    }
+
+    /// Where to open a stream to, if the host is an address and the candidate passive TCP.
+    #[must_use]
+    pub fn tcp_address(&self) -> Option<SocketAddr> {
+        self.address().filter(|_| !self.udp && self.tcp_type == Some(TcpType::Passive))
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
         let ip: IpAddr = self.host.parse().ok()?;
-        (self.udp && self.port != 0).then_some(SocketAddr::new(ip, self.port))
+        (self.port != 0).then_some(SocketAddr::new(ip, self.port))
     }
 
     /// Parses the value of `a=candidate:`, with or without the word in front (browsers' JSON has it).
@@ -275,7 +326,15 @@ impl Candidate {
         if !foundation.bytes().all(|b| b.is_ascii_graphic()) {
             return None;
         }
-        Some(Self { foundation: foundation.into(), component, udp, priority, host: host.into(), port, kind })
+        // The extension attributes are pairs of words.
+        let mut tcp_type = None;
+        while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+            if name == "tcptype" {
+                tcp_type = TcpType::ALL.into_iter().find(|kind| kind.as_str() == value);
+            }
+        }
+        let (foundation, host) = (foundation.into(), host.into());
+        Some(Self { foundation, component, udp, priority, host, port, kind, tcp_type })
     }
 }
 
@@ -288,7 +347,11 @@ impl fmt::Display for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { foundation, component, priority, host, port, kind, .. } = self;
         let transport = if self.udp { "udp" } else { "tcp" };
-        write!(f, "{foundation} {component} {transport} {priority} {host} {port} typ {}", kind.as_str())
+        write!(f, "{foundation} {component} {transport} {priority} {host} {port} typ {}", kind.as_str())?;
+        match self.tcp_type {
+            Some(kind) => write!(f, " tcptype {}", kind.as_str()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -323,4 +386,6 @@ pub struct Local {
     pub fingerprint: Fingerprint,
     /// Where we are reached, the preferred first. May be empty for a client.
     pub addresses: Vec<SocketAddr>,
+    /// Where we wait for streams (ICE over TCP), the preferred first.
+    pub tcp_addresses: Vec<SocketAddr>,
 }

@@ -75,6 +75,9 @@ impl Writer {
         for (index, address) in local.addresses.iter().enumerate() {
             self.line(format_args!("a=candidate:{}", Candidate::host(*address, index)));
         }
+        for (index, address) in local.tcp_addresses.iter().enumerate() {
+            self.line(format_args!("a=candidate:{}", Candidate::tcp_host(*address, index)));
+        }
         self.line(format_args!("a=end-of-candidates"));
     }
 

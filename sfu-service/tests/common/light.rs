@@ -1,0 +1,300 @@
+//! A light client on the transport crate: it decides which packet leaves when and over what, and sees every packet
+//! that comes.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rand::RngExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UdpSocket};
+use transport::sdp::{
+    Answer, Candidate, ClientMedia, ClientOffer, Codec, CodecFormat, Direction, Extension, ExtensionMap,
+    Feedback, Fragment, FragmentMedia, Local, MediaKind, Msid, Negotiated, SsrcPair,
+};
+use transport::{
+    ClientConfig, Deframer, Event, IceCredentials, Identity, Received, SRTP_OVERHEAD, Transport, frame_header,
+};
+
+use super::common::{KEY, PATIENCE, Sfu};
+
+/// What carries a client's packets.
+pub(crate) enum Wire {
+    Udp(UdpSocket),
+    Tcp(TcpStream, Deframer),
+}
+
+impl Wire {
+    pub(crate) async fn udp() -> Self {
+        Self::Udp(UdpSocket::bind("127.0.0.1:0").await.unwrap())
+    }
+
+    async fn recv(&mut self, buffer: &mut Vec<u8>) -> Vec<(SocketAddr, Vec<u8>)> {
+        buffer.resize(4096, 0);
+        match self {
+            Self::Udp(socket) => {
+                let (len, from) = socket.recv_from(buffer).await.unwrap();
+                vec![(from, buffer[..len].to_vec())]
+            }
+            Self::Tcp(stream, deframer) => {
+                let len = stream.read(buffer).await.unwrap();
+                assert_ne!(len, 0, "the server closed the stream");
+                let from = stream.peer_addr().unwrap();
+                let mut packets = Vec::new();
+                deframer.push(&mut buffer[..len], |packet| packets.push((from, packet.to_vec()))).unwrap();
+                packets
+            }
+        }
+    }
+
+    async fn send(&mut self, to: SocketAddr, bytes: &[u8]) {
+        match self {
+            Self::Udp(socket) => drop(socket.send_to(bytes, to).await.unwrap()),
+            Self::Tcp(stream, _) => {
+                let frame = [&frame_header(bytes.len()).unwrap()[..], bytes].concat();
+                stream.write_all(&frame).await.unwrap();
+            }
+        }
+    }
+}
+
+/// A connected client.
+pub(crate) struct Light {
+    pub(crate) transport: Transport,
+    pub(crate) wire: Wire,
+    pub(crate) negotiated: Negotiated,
+    /// The answer.
+    pub(crate) answer: String,
+    /// Path and entity tag of the session.
+    pub(crate) url: String,
+    pub(crate) etag: String,
+    bearer: Option<&'static str>,
+    local: SocketAddr,
+    /// RTP packets that came.
+    pub(crate) packets: VecDeque<Vec<u8>>,
+    pub(crate) events: Vec<Event>,
+    next_frame: u32,
+}
+
+const SSRC: u32 = 0x5000;
+
+fn offer(identity: &Identity, direction: Direction) -> ClientOffer {
+    let local = Local {
+        session_id: 1,
+        version: 1,
+        ice: IceCredentials::random(&mut rand::rng()),
+        fingerprint: identity.fingerprint().clone(),
+        addresses: vec![],
+        tcp_addresses: vec![],
+    };
+    let mut extensions = ExtensionMap::default();
+    assert!(extensions.insert(Extension::Mid, 1));
+    let feedback = Feedback { transport_cc: false, ..Feedback::VIDEO };
+    let codec =
+        Codec { payload_type: 96, format: CodecFormat::Vp8, fmtp: String::new(), feedback, rtx: None };
+    let sends = direction.sends();
+    let media = ClientMedia {
+        mid: "0".parse().unwrap(),
+        kind: MediaKind::Video,
+        direction,
+        source: None,
+        codecs: vec![codec],
+        extensions,
+        msid: sends.then(|| Msid { stream: "s".into(), track: Some("t".into()) }),
+        ssrc: sends.then_some(SsrcPair { media: SSRC, rtx: None }),
+        rids: vec![],
+    };
+    ClientOffer { local, media: vec![media] }
+}
+
+impl Light {
+    pub(crate) async fn publish(sfu: &Sfu, path: &str, over_tcp: bool) -> Self {
+        Self::open(sfu, path, Some(KEY), Direction::SendOnly, over_tcp, |_| true).await
+    }
+
+    pub(crate) async fn play(sfu: &Sfu, path: &str, over_tcp: bool) -> Self {
+        Self::open(sfu, path, None, Direction::RecvOnly, over_tcp, |_| true).await
+    }
+
+    /// Negotiates and connects over the candidates that `use_candidate` takes.
+    pub(crate) async fn open(
+        sfu: &Sfu,
+        path: &str,
+        bearer: Option<&'static str>,
+        direction: Direction,
+        over_tcp: bool,
+        use_candidate: impl Fn(&Candidate) -> bool,
+    ) -> Self {
+        let identity = Identity::generate().unwrap();
+        let offer = offer(&identity, direction);
+        let response = sfu.post(path, bearer, &offer.to_sdp()).await;
+        let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        let (location, etag) = (header("location"), header("etag"));
+        let status = response.status().as_u16();
+        let answer = response.text().await.unwrap();
+        assert_eq!(status, 201, "{answer}");
+        let negotiated = offer.negotiate(&Answer::parse(&answer).unwrap()).unwrap();
+        let candidates = negotiated.remote.candidates.iter().filter(|candidate| use_candidate(candidate));
+        let remote_candidates: Vec<SocketAddr> = if over_tcp {
+            candidates.filter_map(Candidate::tcp_address).take(1).collect()
+        } else {
+            candidates.filter_map(Candidate::udp_address).collect()
+        };
+        let (wire, local) = match (over_tcp, remote_candidates.first()) {
+            (true, Some(to)) => {
+                let stream = TcpStream::connect(to).await.unwrap();
+                stream.set_nodelay(true).unwrap();
+                let local = stream.local_addr().unwrap();
+                (Wire::Tcp(stream, Deframer::default()), local)
+            }
+            (true, None) => panic!("the answer has no TCP candidate: {answer}"),
+            (false, _) => {
+                let socket = UdpSocket::bind("0.0.0.0:0").await.unwrap();
+                let local = socket.local_addr().unwrap();
+                (Wire::Udp(socket), local)
+            }
+        };
+        let config = ClientConfig {
+            identity,
+            local: offer.local.ice.clone(),
+            remote: negotiated.remote.ice.clone(),
+            remote_fingerprint: negotiated.remote.fingerprint.clone(),
+            dtls_client: negotiated.dtls_client,
+            local_address: local,
+            remote_candidates,
+        };
+        let mut transport = Transport::client(config, rand::rng().random(), Instant::now());
+        if over_tcp {
+            transport = transport.over_tcp();
+        }
+        let mut client = Self {
+            transport,
+            wire,
+            negotiated,
+            answer,
+            url: format!("{}{}", sfu.base, location.unwrap()),
+            etag: etag.unwrap(),
+            bearer,
+            local,
+            packets: VecDeque::new(),
+            events: Vec::new(),
+            next_frame: 0,
+        };
+        client.until("a connection", |client| client.transport.is_connected().then_some(())).await;
+        client
+    }
+
+    /// Sends what waits, and handles one packet, or the timer when nothing comes.
+    pub(crate) async fn step(&mut self) {
+        self.settle().await;
+        let due = self.transport.poll_timeout().expect("the transport is open");
+        let wait = due.saturating_duration_since(Instant::now()).min(Duration::from_millis(20));
+        let mut buffer = Vec::new();
+        let Ok(packets) = tokio::time::timeout(wait, self.wire.recv(&mut buffer)).await else {
+            self.transport.handle_timeout(Instant::now());
+            return self.settle().await;
+        };
+        for (from, mut packet) in packets {
+            let protocol = match &self.wire {
+                Wire::Udp(_) => transport::Protocol::Udp,
+                Wire::Tcp(..) => transport::Protocol::Tcp,
+            };
+            let path = transport::AddressPair { protocol, local: self.local, remote: from };
+            if let Received::Rtp(packet) = self.transport.handle_packet(path, &mut packet, Instant::now()) {
+                self.packets.push_back(packet.to_vec());
+            }
+            self.settle().await;
+        }
+    }
+
+    async fn settle(&mut self) {
+        while let Some(transmit) = self.transport.poll_transmit() {
+            self.wire.send(transmit.to, &transmit.bytes).await;
+        }
+        while let Some(event) = self.transport.poll_event() {
+            self.events.push(event);
+        }
+    }
+
+    /// Steps until `look` finds something.
+    pub(crate) async fn until<T>(&mut self, what: &str, mut look: impl FnMut(&mut Self) -> Option<T>) -> T {
+        let search = async {
+            loop {
+                if let Some(found) = look(self) {
+                    return found;
+                }
+                self.step().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, search).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+    }
+
+    /// The next RTP packet.
+    pub(crate) async fn packet(&mut self) -> Vec<u8> {
+        self.until("a packet", |client| client.packets.pop_front()).await
+    }
+
+    /// Sends the next VP8 frame, each in one packet; every 30th is a keyframe.
+    pub(crate) async fn film(&mut self) {
+        let number = self.next_frame;
+        self.next_frame += 1;
+        let mut packet = vec![0x90, 0x80 | 96];
+        packet.extend((number as u16).to_be_bytes());
+        packet.extend(number.wrapping_mul(3000).to_be_bytes());
+        packet.extend(SSRC.to_be_bytes());
+        // One-byte header extension: the mid "0".
+        packet.extend([0xBE, 0xDE, 0, 1, 0x10, b'0', 0, 0]);
+        packet.extend([0x90, 0x80]);
+        packet.extend((number as u16 & 0x7FFF | 0x8000).to_be_bytes());
+        if number.is_multiple_of(30) {
+            packet.extend([0x10, 0x02, 0x00, 0x9D, 0x01, 0x2A, 0x40, 0x01, 0xB4, 0x00]);
+        } else {
+            packet.extend([0x11, 0x02, 0x00]);
+        }
+        packet.extend([0; 200]);
+        let len = packet.len();
+        packet.extend([0; SRTP_OVERHEAD]);
+        let len = self.transport.protect_rtp(&mut packet, len).unwrap();
+        let to = self.transport.remote_address().expect("the transport is connected").remote;
+        self.wire.send(to, &packet[..len]).await;
+    }
+
+    /// Restarts ICE by PATCH and goes on from `wire`; the checks with the new credentials have to succeed from there.
+    pub(crate) async fn restart(&mut self, sfu: &Sfu, wire: Wire) {
+        let ice = IceCredentials::random(&mut rand::rng());
+        let media = FragmentMedia { mid: "0".parse().unwrap(), candidates: vec![], end_of_candidates: false };
+        let fragment = Fragment { ice: Some(ice.clone()), media: vec![media] };
+        let mut request = sfu
+            .http
+            .patch(&self.url)
+            .header("content-type", "application/trickle-ice-sdpfrag")
+            .header("if-match", &self.etag)
+            .body(fragment.to_text());
+        if let Some(bearer) = self.bearer {
+            request = request.bearer_auth(bearer);
+        }
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status().as_u16(), 200);
+        let etag = response.headers().get("etag").unwrap().to_str().unwrap().to_owned();
+        assert_ne!(std::mem::replace(&mut self.etag, etag.clone()), etag);
+        let answer = Fragment::parse(&response.text().await.unwrap()).unwrap();
+        let remote = answer.ice.unwrap();
+        assert_ne!(remote, self.negotiated.remote.ice);
+        assert!(!answer.media[0].candidates.is_empty());
+        self.wire = wire;
+        self.transport.restart_ice(&ice, &remote, Instant::now());
+        self.negotiated.remote.ice = remote;
+        self.transport.handle_timeout(Instant::now());
+        self.settle().await;
+    }
+}
+
+/// Whether an RTP packet of [`Light::film`], as it reaches a viewer, begins a keyframe.
+pub(crate) fn is_keyframe(packet: &[u8]) -> bool {
+    let extension = if packet[0] & 0x10 != 0 { 4 + 4 * usize::from(packet[15]) } else { 0 };
+    let payload = &packet[12 + 4 * usize::from(packet[0] & 0x0F) + extension..];
+    // Start of the first partition, and the inverse keyframe bit of the frame header after a 15-bit picture id.
+    payload[0] & 0x10 != 0 && payload[4] & 1 == 0
+}
