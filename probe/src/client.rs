@@ -247,7 +247,7 @@ impl Client {
                         totals,
                         sink,
                     );
-                    if due == Due::Rtp {
+                    if due != Due::Rtcp {
                         totals.sent_packets += 1;
                         totals.sent_bytes += sent as u64;
                     }
@@ -295,6 +295,7 @@ fn protect_and_send(
     packet.resize(length + SRTP_OVERHEAD, 0);
     let protected = match due {
         Due::Rtp => transport.protect_rtp(packet, length),
+        Due::Repeatable => transport.protect_rtp_repeatable(packet, length),
         Due::Rtcp => transport.protect_rtcp(packet, length),
     };
     let Some(bytes) = protected.ok().and_then(|length| packet.get(..length)) else { return 0 };

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant, SystemTime};
 /// Seconds from the NTP epoch (1900) to the Unix epoch.
 const NTP_UNIX_OFFSET: u64 = 2_208_988_800;
 
+/// A ms in NTP units.
+const ROUNDING: i64 = (1 << 32) / 1_000;
+
 /// Begins the stamp in the last bytes of a synthetic payload.
 const STAMP_MAGIC: [u8; 8] = *b"\xA7prbSTM\x1C";
 /// Bytes of a stamp.
@@ -43,8 +46,8 @@ impl Epoch {
     /// Time from `ntp` until `now`, if it is plausible.
     pub(crate) fn since_ntp(&self, ntp: u64, now: Instant) -> Option<Duration> {
         let units = self.ntp(now).wrapping_sub(ntp) as i64;
-        // The two clocks are read a few ns apart: a negative delay is none.
-        let units = u64::try_from(units.max(0)).ok()?;
+        // A receive that was stamped before the send is another clock, but for what rounding does.
+        let units = u64::try_from(if units >= -ROUNDING { units.max(0) } else { units }).ok()?;
         let delay = Duration::from_nanos(((u128::from(units) * 1_000_000_000) >> 32) as u64);
         (delay <= MAX_DELAY).then_some(delay)
     }

@@ -14,6 +14,8 @@ use crate::source::{Clip, Frame, Source, sound};
 
 /// Packets kept of each encoding for retransmission.
 const HISTORY: usize = 1_024;
+/// Packets kept of the sound: two seconds, and no more than the transport lets repeat.
+const AUDIO_HISTORY: usize = 100;
 /// Retransmissions that wait; more are not sent, and asked for again.
 const MAX_RESENDS: usize = 512;
 /// A publisher that is later than this leaves frames out rather than to send a burst.
@@ -60,6 +62,8 @@ pub(crate) struct PublisherParams {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Due {
     Rtp,
+    /// RTP of a stream without retransmissions: these very bytes may be sent again.
+    Repeatable,
     Rtcp,
 }
 
@@ -127,11 +131,13 @@ pub(crate) struct Publisher {
     frame_time: Duration,
     encodings: Vec<Encoding>,
     audio: Option<(Stream, u64)>,
+    /// The last packets of the sound, by sequence number.
+    audio_history: Vec<Option<(u16, Vec<u8>)>>,
     cname: String,
     transport_sequence: u16,
     next_report: Instant,
-    /// Encoding and sequence number.
-    resends: VecDeque<(usize, u16)>,
+    /// Encoding (none is the sound) and sequence number.
+    resends: VecDeque<(Option<usize>, u16)>,
     writer: Box<HeaderWriter>,
     /// Frames that were left out because the machine was too slow.
     pub(crate) skipped: u64,
@@ -164,6 +170,7 @@ impl Publisher {
             frame_time: Duration::from_secs(1) / publish.fps.max(1),
             encodings: params.video.into_iter().enumerate().map(encoding).collect(),
             audio: params.audio.map(|params| (Stream::new(params, 48_000), 0)),
+            audio_history: vec![None; AUDIO_HISTORY],
             publish,
             clip,
             cname: params.cname,
@@ -190,9 +197,13 @@ impl Publisher {
     pub(crate) fn poll(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Due> {
         out.clear();
         while let Some((encoding, sequence)) = self.resends.pop_front() {
-            if self.write_resend(encoding, sequence, now, out) {
+            let due = match encoding {
+                Some(encoding) => self.write_resend(encoding, sequence, now, out).then_some(Due::Rtp),
+                None => self.write_again(sequence, out).then_some(Due::Repeatable),
+            };
+            if due.is_some() {
                 self.resent += 1;
-                return Some(Due::Rtp);
+                return due;
             }
         }
         if self.next_report <= now {
@@ -204,7 +215,7 @@ impl Publisher {
             && self.audio_due(*index) <= now
         {
             self.write_audio(now, out);
-            return Some(Due::Rtp);
+            return Some(Due::Repeatable);
         }
         let due = (0..self.encodings.len())
             .find(|index| self.encodings.get(*index).is_some_and(|encoding| self.due(encoding) <= now))?;
@@ -218,8 +229,11 @@ impl Publisher {
                 RtcpPacket::Pli { media_ssrc } => self.want_key(media_ssrc),
                 RtcpPacket::Fir(list) => list.iter().for_each(|ssrc| self.want_key(ssrc)),
                 RtcpPacket::Nack { media_ssrc, missing } => {
-                    let found = self.encodings.iter().position(|e| e.stream.params.ssrc == media_ssrc);
-                    let Some(encoding) = found else { continue };
+                    let is_sound = self.audio.as_ref().is_some_and(|(a, _)| a.params.ssrc == media_ssrc);
+                    let encoding = self.encodings.iter().position(|e| e.stream.params.ssrc == media_ssrc);
+                    if encoding.is_none() && !is_sound {
+                        continue;
+                    }
                     let room = MAX_RESENDS.saturating_sub(self.resends.len());
                     self.resends.extend(missing.iter().take(room).map(|sequence| (encoding, sequence)));
                 }
@@ -301,10 +315,22 @@ impl Publisher {
         }
         let timestamp = stream.timestamp(AUDIO_FRAME * u32::try_from(*index).unwrap_or(u32::MAX));
         let payload = sound(&self.publish, &self.clip, *index);
+        let sequence = stream.sequence;
         let stamped = self.publish.video != crate::scenario::Video::Clip;
         *index += 1;
         let number = &mut self.transport_sequence;
         write(stream, &mut self.writer, number, self.epoch, now, (timestamp, false, stamped), payload, out);
+        if let Some(slot) = self.audio_history.get_mut(usize::from(sequence) % AUDIO_HISTORY) {
+            *slot = Some((sequence, out.clone()));
+        }
+    }
+
+    /// Writes a packet of the sound as it was.
+    fn write_again(&self, sequence: u16, out: &mut Vec<u8>) -> bool {
+        let slot = self.audio_history.get(usize::from(sequence) % AUDIO_HISTORY).and_then(Option::as_ref);
+        let Some((_, bytes)) = slot.filter(|(stored, _)| *stored == sequence) else { return false };
+        out.extend_from_slice(bytes);
+        true
     }
 
     /// Writes a retransmission (RFC 4588, section 4).

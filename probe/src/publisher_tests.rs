@@ -40,7 +40,7 @@ fn run(publisher: &mut Publisher, start: Instant, end: Duration) -> Vec<(Duratio
             return sent;
         }
         while let Some(due) = publisher.poll(now, &mut out) {
-            if due == Due::Rtp {
+            if due != Due::Rtcp {
                 sent.push((now.duration_since(start), out.clone()));
             }
         }
@@ -117,6 +117,20 @@ fn every_encoding_names_itself_and_repeats_under_the_repaired_rid() {
     rtcp_write::nack(&mut nack, 9, SSRC, &[99]);
     publisher.handle_rtcp(&nack);
     assert_eq!(publisher.poll(start, &mut out), None);
+}
+
+#[test]
+fn sound_is_repeated_as_it_was() {
+    let start = Instant::now();
+    let mut publisher = publisher(Publish::default(), &[None], start);
+    let sent = run(&mut publisher, start, Duration::from_millis(30));
+    let (_, first) = sent.iter().find(|(_, bytes)| RtpPacket::parse(bytes).unwrap().ssrc == 1).unwrap();
+    let mut nack = Vec::new();
+    rtcp_write::nack(&mut nack, 9, 1, &[100]);
+    publisher.handle_rtcp(&nack);
+    let mut out = Vec::new();
+    assert_eq!(publisher.poll(start, &mut out), Some(Due::Repeatable));
+    assert_eq!(out, *first);
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub(crate) struct ViewerConfig {
 /// What one viewer saw in the end.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ViewerSummary {
-    /// Interarrival jitter of the picture (of the sound, without one).
+    /// Interarrival jitter of the picture (of the sound, where there is no picture).
     pub jitter: Duration,
     /// Freezes of the picture.
     pub freezes: crate::stats::Freezes,
@@ -77,6 +77,8 @@ struct Stream {
     /// Of the last packet; `None` is sound, of which every packet is a frame.
     codec: Option<VideoCodec>,
     is_video: bool,
+    /// Its frames are those of the viewer: the picture's, or the sound's where there is no picture.
+    is_shown: bool,
     reception: Reception,
     jitter: Jitter,
     freezes: FreezeMeter,
@@ -120,13 +122,17 @@ impl Viewer {
         asked: Instant,
         now: Instant,
     ) -> Self {
+        let is_video =
+            |config: &StreamConfig| config.codecs.iter().any(|(_, format)| *format != CodecFormat::Opus);
+        let has_video = config.streams.iter().any(is_video);
         let stream = |config: StreamConfig| {
             let format = config.codecs.first().map_or(CodecFormat::Opus, |(_, format)| *format);
             Stream {
                 ssrc: config.ssrc,
                 rtx_ssrc: config.rtx_ssrc,
                 codec: None,
-                is_video: format != CodecFormat::Opus,
+                is_video: is_video(&config),
+                is_shown: is_video(&config) == has_video,
                 reception: Reception::default(),
                 jitter: Jitter::new(format.clock_rate()),
                 freezes: FreezeMeter::new(Duration::from_millis(view.freeze_ms)),
@@ -290,8 +296,7 @@ impl Viewer {
 
     /// What it saw so far.
     pub(crate) fn summary(&self, now: Instant) -> ViewerSummary {
-        let active = || self.streams.iter().filter(|stream| stream.has_frame);
-        let Some(shown) = active().find(|stream| stream.is_video).or_else(|| active().next()) else {
+        let Some(shown) = self.streams.iter().find(|stream| stream.is_shown && stream.has_frame) else {
             return ViewerSummary::default();
         };
         ViewerSummary {
@@ -392,16 +397,14 @@ impl Stream {
                 self.jitter.record(packet.timestamp, now);
             }
         }
-        if arrival.frames > 0 {
+        if arrival.frames > 0 && self.is_shown {
             totals.frames += u64::from(arrival.frames);
             totals.freezes += u64::from(self.freezes.picture(now));
             if !self.has_frame {
-                self.has_frame = true;
-                if self.is_video {
-                    totals.first_frame_time.record(micros(asked, now));
-                }
+                totals.first_frame_time.record(micros(asked, now));
             }
         }
+        self.has_frame |= arrival.frames > 0;
         !is_repaired && !was_missing
     }
 
@@ -463,3 +466,7 @@ fn video_codec(format: CodecFormat) -> Option<VideoCodec> {
 fn micros(from: Instant, to: Instant) -> u64 {
     u64::try_from(to.saturating_duration_since(from).as_micros()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+#[path = "viewer_tests.rs"]
+mod tests;
