@@ -46,6 +46,7 @@ pub mod rtcp_write;
 pub mod rtp;
 mod seq;
 mod shard;
+mod share;
 mod sink;
 mod slots;
 mod splice;

@@ -48,6 +48,16 @@ impl Link {
         self.controller.as_mut().zip(feedback).is_some_and(|(c, f)| c.on_feedback(&f, round_trip, now))
     }
 
+    /// Whether the line is so full that only what is needed may be sent.
+    pub(crate) fn is_jammed(&self, now: Instant) -> bool {
+        self.controller.as_ref().is_some_and(|controller| controller.is_jammed(now))
+    }
+
+    /// Whether the line has become slower within the last second.
+    pub(crate) fn has_fallen(&self, now: Instant) -> bool {
+        self.controller.as_ref().is_some_and(|controller| controller.has_fallen(now))
+    }
+
     /// Changes what is known, if anything was sent at all.
     pub(crate) fn update(&mut self, update: impl FnOnce(&mut Controller)) {
         if let Some(controller) = &mut self.controller {

@@ -11,6 +11,7 @@ use crate::ids::{EncodingIndex, PublisherId, SubscriberId, SubscriptionId, Track
 use crate::publisher::{Context, Publisher};
 use crate::rtcp::{Compound, RtcpPacket};
 use crate::rtp::{HeaderWriter, RtpPacket};
+use crate::share::Shares;
 use crate::sink::{Relayed, Sink};
 use crate::slots::Slots;
 use crate::stats::{PublisherStats, SubscriberStats, SubscriptionStats, Totals};
@@ -60,6 +61,7 @@ pub struct Shard {
     rtcp: Vec<u8>,
     /// At most [`MAX_FRESH`].
     fresh: Vec<Fresh>,
+    shares: Shares,
     totals: Totals,
 }
 
@@ -96,6 +98,7 @@ impl Shard {
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             rtcp: Vec::with_capacity(SCRATCH),
             fresh: Vec::with_capacity(MAX_FRESH),
+            shares: Shares::default(),
             totals: Totals::default(),
         };
         shard.ssrc = shard.next_random() as u32;
@@ -209,6 +212,7 @@ impl Shard {
         receiver.fill(publisher_id, track_index, entry.key(), &subscription);
         entry.insert(subscription);
         track.unsettled = true;
+        self.share(subscriber, now);
         self.arm_publisher(publisher_id, now);
         Ok(id)
     }
@@ -311,6 +315,9 @@ impl Shard {
                 RtcpPacket::ReceiverReferenceTime { ssrc, ntp } => subscriber.take_reference(ssrc, ntp, now),
                 RtcpPacket::SourceDescription | RtcpPacket::Bye(_) | RtcpPacket::Other => {}
             }
+        }
+        if self.subscribers.get((id.index, id.generation)).is_some_and(|s| s.bandwidth_moved(now)) {
+            self.share(id, now);
         }
         self.arm_subscriber(id);
     }
@@ -430,13 +437,16 @@ impl Shard {
                     let Some(subscriber) = self.subscribers.get_mut(key) else { continue };
                     if subscriber.deadline.take(at) {
                         let (rtcp, clock, ssrc) = (&mut self.rtcp, self.clock, self.ssrc);
-                        subscriber.tick(
+                        let second = subscriber.tick(
                             &self.publishers,
                             &mut Reports { sink: &mut *sink, rtcp, clock, now, ssrc },
                         );
                         let writer = &mut self.writer;
                         let mut out = Outlet { sink: &mut *sink, writer, clock, now };
                         subscriber.probe(&mut self.publishers, &mut out);
+                        if second {
+                            self.shares.share(subscriber, &mut self.publishers, &mut self.timers, now);
+                        }
                         let due = subscriber.due().map(|due| due.max(now + LEAST_STEP));
                         self.timers.arm(owner, &mut subscriber.deadline, due);
                     }
@@ -496,7 +506,15 @@ impl Shard {
         if let Some(subscription) = track.subscriptions.get_mut(place.key) {
             change(subscription);
             track.unsettled = true;
+            self.share(id.subscriber, now);
             self.arm_publisher(place.publisher, now);
+        }
+    }
+
+    /// Shares out anew what the line of a subscriber carries.
+    fn share(&mut self, id: SubscriberId, now: Instant) {
+        if let Some(subscriber) = self.subscribers.get_mut((id.index, id.generation)) {
+            self.shares.share(subscriber, &mut self.publishers, &mut self.timers, now);
         }
     }
 

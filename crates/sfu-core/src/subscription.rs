@@ -184,8 +184,14 @@ impl Subscription {
         let next = if current == self.layers || !self.map.is_newest(media.seq) {
             None
         } else {
-            self.next_layers(info, current, encoding)
+            self.next_layers(info, current, encoding).map(|next| {
+                // Everything would bring back lower spatial layers that were left out and that nothing here needs.
+                let back = next == Layers::ALL && encoding.separate && !info.keyframe;
+                let (spatial, temporal) = encoding.known(next);
+                if back { Layers::new(spatial, temporal) } else { next }
+            })
         };
+        let next = next.filter(|&next| next != current);
         if let Some(next) = next {
             self.map.change_layers(next, media.seq, media.picture, &encoding.numbers);
         }
@@ -297,6 +303,12 @@ impl Subscription {
         link: &mut Link,
         out: &mut Outlet<'_, S>,
     ) {
+        let left = media.source.encoding != self.target && link.has_fallen(out.now);
+        if left || link.is_jammed(out.now) {
+            // Of an encoding that was too much for the line, or to come behind the queue that it was lost in.
+            self.stats.unanswered += 1;
+            return;
+        }
         let len = media.packet.padded_payload().len() + 40;
         match self.budget.spend(mapped.seq as u16, len, round_trip, out.now) {
             Spend::Allowed => {}

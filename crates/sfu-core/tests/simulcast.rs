@@ -89,7 +89,9 @@ fn the_best_that_flows_is_forwarded() {
 #[test]
 fn a_viewer_gets_the_encoding_that_it_wants() {
     let mut scene = Scene::new();
-    scene.play(50, &[0, 1, 2]);
+    // This viewer says nothing of its line: after 3 s that means that there is no bound.
+    scene.play(100, &[0, 1, 2]);
+    scene.tags.clear();
     for (wanted, tag) in [("q", 10), ("h", 20), ("f", 30)] {
         scene.world.shard.set_wanted(scene.subscription, only(wanted), scene.world.now);
         scene.play(30, &[0, 1, 2]);

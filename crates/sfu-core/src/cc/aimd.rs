@@ -36,11 +36,6 @@ impl Aimd {
         self.bitrate
     }
 
-    /// When it fell last.
-    pub(super) fn decreased_us(&self) -> i64 {
-        self.decreased_us
-    }
-
     /// The line is not full: a little more may be tried, but never far beyond what arrives.
     pub(super) fn increase(&mut self, acknowledged: Option<f32>, round_trip: Duration, now_us: i64) {
         let elapsed = ((now_us - self.updated_us) as f32 / 1e6).clamp(0.0, MAX_STEP_S);
@@ -87,9 +82,8 @@ impl Aimd {
     }
 
     /// Nothing is heard of the line.
-    pub(super) fn fade(&mut self, factor: f32, now_us: i64) {
+    pub(super) fn fade(&mut self, factor: f32) {
         self.bitrate = (self.bitrate * factor).max(MIN_BITRATE);
-        self.decreased_us = now_us;
     }
 
     /// A probe has shown that the line carries `bitrate`.

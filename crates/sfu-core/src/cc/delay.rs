@@ -25,6 +25,11 @@ const THRESHOLD_DOWN: f32 = 0.039;
 const MAX_ADAPTION: f32 = 15.0;
 /// Overuse has to last this long, in ms.
 const OVERUSE_MS: f32 = 10.0;
+/// A shorter queue is taken for none.
+const EMPTY_US: u64 = 25_000;
+/// A full line is measured over at least this.
+const MIN_FULL_US: i64 = 50_000;
+const MIN_FULL_BYTES: u32 = 3_000;
 /// The least delay is taken over one to two times this.
 const BASE_WINDOW_US: i64 = 15_000_000;
 
@@ -54,13 +59,16 @@ pub(super) struct DelayDetector {
     previous: Option<Group>,
     trend: Trend,
     base: Base,
+    full: Full,
     usage: Usage,
 }
 
 impl DelayDetector {
-    /// A packet arrived. In the order of their numbers; one that was overtaken by a later group is not used.
-    pub(super) fn packet(&mut self, send: i64, arrival: i64) {
+    /// A packet of `bytes` arrived. In the order of their numbers; one that was overtaken by a later group is not
+    /// used.
+    pub(super) fn packet(&mut self, send: i64, arrival: i64, bytes: u32) {
         self.base.add(arrival - send, arrival);
+        self.full.add(self.base.queue_us(), arrival, bytes);
         let Some(group) = &mut self.current else {
             self.current = Some(Group::new(send, arrival));
             return;
@@ -103,6 +111,12 @@ impl DelayDetector {
 
     pub(super) fn usage(&self) -> Usage {
         self.usage
+    }
+
+    /// Bits per second that the line has carried since its queue began to grow; `None` if there is none, or not
+    /// for long.
+    pub(super) fn full_rate(&self) -> Option<f32> {
+        self.full.rate()
     }
 
     /// How much longer than the fastest of the last half minute the last packet took.
@@ -153,6 +167,31 @@ impl Base {
         let least = self.current.map_or(self.latest, |(_, least)| least);
         let least = self.previous.map_or(least, |previous| previous.min(least));
         u64::try_from(self.latest - least).unwrap_or(0)
+    }
+}
+
+/// What arrived since the queue began to grow: the line was full all that time, so this is what it carries.
+#[derive(Debug, Default)]
+struct Full {
+    since: i64,
+    latest: i64,
+    bytes: u32,
+}
+
+impl Full {
+    fn add(&mut self, queue_us: u64, arrival: i64, bytes: u32) {
+        if queue_us < EMPTY_US {
+            *self = Self { since: arrival, latest: arrival, bytes: 0 };
+        } else {
+            self.latest = self.latest.max(arrival);
+            self.bytes = self.bytes.saturating_add(bytes);
+        }
+    }
+
+    fn rate(&self) -> Option<f32> {
+        let elapsed = self.latest - self.since;
+        let enough = elapsed >= MIN_FULL_US && self.bytes >= MIN_FULL_BYTES;
+        enough.then(|| self.bytes as f32 * 8e6 / elapsed as f32)
     }
 }
 
@@ -262,7 +301,7 @@ mod tests {
                 free = free.max(send) + (8_000.0 * 1_000.0 / rate(send)) as i64;
                 noise = (noise * 1_103_515_245 + 12_345) % 2_147_483_648;
                 let jitter = if jitter_us > 0 { noise / 65_536 % jitter_us } else { 0 };
-                detector.packet(send, 5_000_000 + free + jitter);
+                detector.packet(send, 5_000_000 + free + jitter, 1_000);
             }
             if detector.usage() == Usage::Over {
                 over.push(send);
@@ -286,6 +325,8 @@ mod tests {
         let first = over.first().copied().expect("overuse");
         assert!((10_000_000..11_000_000).contains(&first), "{first}");
         assert!(detector.queue() > Duration::from_millis(200));
+        let rate = detector.full_rate().expect("full");
+        assert!((700_000.0..900_000.0).contains(&rate), "{rate}");
     }
 
     #[test]
@@ -294,7 +335,7 @@ mod tests {
         let mut under = 0;
         for i in 0..200i64 {
             let queue = if i < 100 { i * 2_000 } else { (200 - i) * 2_000 };
-            detector.packet(i * 20_000, i * 20_000 + queue);
+            detector.packet(i * 20_000, i * 20_000 + queue, 1_000);
             under += i64::from(detector.usage() == Usage::Under);
         }
         assert!(under > 30, "{under}");
@@ -305,7 +346,8 @@ mod tests {
     fn clocks_that_jump_do_no_harm() {
         let mut detector = DelayDetector::default();
         for (i, arrival) in [0, i64::MAX / 4, i64::MIN / 4, 5, 1 << 40, -(1 << 40)].into_iter().enumerate() {
-            (0..50).for_each(|k| detector.packet((i as i64 * 50 + k) * 10_000, arrival + k * 3_000));
+            (0..50)
+                .for_each(|k| detector.packet((i as i64 * 50 + k) * 10_000, arrival + k * 3_000, u32::MAX));
         }
         let _ = (detector.queue(), detector.usage());
     }

@@ -100,14 +100,11 @@ impl History {
         Some((seq, Sent { at_us, bytes: u32::from(slot.bytes), probe: slot.probe, was_missing }))
     }
 
-    /// The packet with this number is reported as missing; whether that is news.
-    pub(super) fn missing(&mut self, number: u16) -> bool {
-        let Some((_, slot)) = self.slot(number) else { return false };
-        let news = slot.state == State::InFlight;
-        if news {
-            slot.state = State::Missing;
-        }
-        news
+    /// The packet with this number is reported as missing; if that is news, when it left.
+    pub(super) fn missing(&mut self, number: u16, now_us: i64) -> Option<i64> {
+        let (_, slot) = self.slot(number).filter(|(_, slot)| slot.state == State::InFlight)?;
+        slot.state = State::Missing;
+        Some(now_us - age_us(now_us, slot.left))
     }
 
     /// Bytes of memory that the ring takes.
@@ -179,12 +176,12 @@ mod tests {
         for i in 0..10 {
             history.push(i * 1_000, 100 + i as u16, 7);
         }
-        assert!(history.missing(3) && !history.missing(3));
+        assert!(history.missing(3, 50_000).is_some() && history.missing(3, 50_000).is_none());
         let (seq, sent) = history.arrived(3, 50_000).expect("known");
         assert_eq!((seq, sent.bytes, sent.probe, sent.was_missing), ((1 << 16) + 3, 103, 7, true));
         assert!((sent.at_us - 3_000).abs() <= 16, "{sent:?}");
         assert_eq!(history.arrived(3, 50_000), None);
-        assert!(!history.missing(3));
+        assert!(history.missing(3, 50_000).is_none());
         assert!(!history.arrived(4, 50_000).expect("known").1.was_missing);
         assert_eq!(history.arrived(10, 50_000), None, "never sent");
         assert_eq!(history.arrived(0xffff, 50_000), None, "before the first");

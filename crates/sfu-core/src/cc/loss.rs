@@ -1,8 +1,8 @@
 //! The rate that the loss allows (draft-ietf-rmcat-gcc-02, section 6), with loss that no rate changes left out.
 //!
-//! A radio link loses packets whatever is sent; falling back for that would help nobody. So the least loss of
-//! the last seconds counts as the line's own, and only what is beyond it as congestion: a queue that
-//! overflows shows as a jump.
+//! A radio link loses packets whatever is sent; falling back for that would help nobody. So what was lost over
+//! the last ten seconds or so counts as the line's own, and only what is lost beyond it lately as congestion: a
+//! queue that overflows shows as a jump.
 
 use super::{MAX_BITRATE, MIN_BITRATE};
 
@@ -11,15 +11,20 @@ const LOW: f32 = 0.02;
 const HIGH: f32 = 0.10;
 /// From here on the line is taken to be cut: straight down to what arrives.
 const CUT: f32 = 0.25;
-/// Increase per second while little is lost.
+/// Increase per second while little is lost; more of it where nothing else bounds the rate from above.
 const INCREASE: f32 = 0.08;
+const INCREASE_BLIND: f32 = 0.15;
 /// One judgement needs this many packets and this much time, or [`MAX_INTERVAL_US`] and a few.
 const MIN_PACKETS: u32 = 20;
 const MIN_INTERVAL_US: i64 = 200_000;
 const MAX_INTERVAL_US: i64 = 1_000_000;
 const FEW_PACKETS: u32 = 5;
-/// Judgements that the line's own loss is the least of.
-const REMEMBERED: usize = 10;
+/// So much at once needs no more time.
+const FLOOD: f32 = 0.5;
+const FLOOD_PACKETS: u32 = 10;
+/// Weights of one judgement in what is lost lately, and in the line's own loss.
+const LATELY: f32 = 0.3;
+const SLOWLY: f32 = 0.03;
 /// More is never taken for the line's own.
 const MAX_INHERENT: f32 = 0.2;
 
@@ -30,25 +35,16 @@ pub(super) struct LossBound {
     arrived: u32,
     lost: u32,
     since_us: i64,
-    recent: [f32; REMEMBERED],
-    next: usize,
-    /// The share lost of the last judgement.
+    /// The share lost lately.
     share: f32,
+    /// The share that the line loses by itself.
+    inherent: f32,
 }
 
 impl LossBound {
     /// No bound before loss was seen.
     pub(super) fn new() -> Self {
-        Self {
-            bitrate: MAX_BITRATE,
-            arrived: 0,
-            lost: 0,
-            since_us: 0,
-            // Nothing is taken for the line's own before it was seen that often.
-            recent: [0.0; REMEMBERED],
-            next: 0,
-            share: 0.0,
-        }
+        Self { bitrate: MAX_BITRATE, arrived: 0, lost: 0, since_us: 0, share: 0.0, inherent: 0.0 }
     }
 
     pub(super) fn bitrate(&self) -> f32 {
@@ -72,12 +68,13 @@ impl LossBound {
         let (elapsed, packets) = (now_us - self.since_us, self.arrived.saturating_add(self.lost));
         let enough = (packets >= MIN_PACKETS && elapsed >= MIN_INTERVAL_US)
             || (packets >= FEW_PACKETS && elapsed >= MAX_INTERVAL_US);
-        if !enough {
+        let share = self.lost as f32 / packets.max(1) as f32;
+        let flood = packets >= FLOOD_PACKETS && share > FLOOD;
+        if !enough && !flood {
             return false;
         }
-        let share = self.lost as f32 / packets.max(1) as f32;
         (self.arrived, self.lost, self.since_us) = (0, 0, now_us);
-        self.judge(share, carried, target, elapsed)
+        self.judge(share, carried, target, elapsed, INCREASE)
     }
 
     /// Takes the share lost from a receiver report, for clients without feedback for every packet.
@@ -87,25 +84,24 @@ impl LossBound {
             return false;
         }
         self.since_us = now_us;
-        self.judge(share, sent * (1.0 - share), sent, elapsed)
+        self.judge(share, sent * (1.0 - share), sent, elapsed, INCREASE_BLIND)
     }
 
-    fn judge(&mut self, share: f32, carried: f32, target: f32, elapsed_us: i64) -> bool {
-        let inherent = self.recent.iter().fold(MAX_INHERENT, |least, &share| least.min(share));
-        self.share = share;
-        if let Some(slot) = self.recent.get_mut(self.next) {
-            *slot = share;
-        }
-        self.next = (self.next + 1) % REMEMBERED;
-        let excess = share - inherent;
+    fn judge(&mut self, share: f32, carried: f32, target: f32, elapsed_us: i64, increase: f32) -> bool {
+        self.share += LATELY * (share - self.share);
+        let (excess, cut) = (self.share - self.inherent, share - self.inherent > CUT);
+        self.inherent = (self.inherent + SLOWLY * (share - self.inherent)).min(MAX_INHERENT);
         let before = self.bitrate;
-        if excess > HIGH {
-            let from = self.bitrate.min(target);
-            let lower = from * (1.0 - 0.5 * excess);
-            self.bitrate = if excess > CUT { lower.min(carried) } else { lower }.max(MIN_BITRATE);
+        if cut {
+            let lower = self.bitrate.min(target) * (1.0 - 0.5 * share);
+            self.bitrate = lower.min(carried).max(MIN_BITRATE);
+            // Judged by itself: what is lost from here on counts anew.
+            self.share = self.inherent;
+        } else if excess > HIGH {
+            self.bitrate = (self.bitrate.min(target) * (1.0 - 0.5 * excess)).max(MIN_BITRATE);
         } else if excess < LOW {
             let elapsed = (elapsed_us as f32 / 1e6).clamp(0.0, 1.0);
-            self.bitrate = (self.bitrate * (1.0 + INCREASE * elapsed)).min(MAX_BITRATE);
+            self.bitrate = (self.bitrate * (1.0 + increase * elapsed)).min(MAX_BITRATE);
         }
         self.bitrate < before
     }
@@ -140,7 +136,7 @@ mod tests {
     fn random_loss_of_five_percent_is_no_bound() {
         let mut bound = LossBound::new();
         assert_eq!(feed(&mut bound, 1_000_000, 60, 5, 2.5e6), MAX_BITRATE);
-        assert!((bound.share() - 0.05).abs() < 0.001);
+        assert!((bound.share() - 0.05).abs() < 0.01);
     }
 
     #[test]

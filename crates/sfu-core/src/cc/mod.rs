@@ -55,7 +55,11 @@ const REMB_BINDS: f32 = 1.3;
 /// A smaller queue is no reason to fall.
 const MIN_QUEUE: Duration = Duration::from_millis(20);
 /// A queue of this length, while less arrives than is sent, needs no trend.
-const LONG_QUEUE: Duration = Duration::from_millis(80);
+const LONG_QUEUE: Duration = Duration::from_millis(70);
+/// A queue of this length after a fall is a jam.
+const JAM: Duration = Duration::from_millis(100);
+/// How long a fall is remembered.
+const FALLEN_US: i64 = 1_000_000;
 /// How much less has to arrive then.
 const FALLING_BEHIND: f32 = 1.2;
 /// A rate over the short span needs this many bytes.
@@ -83,6 +87,7 @@ pub struct Controller {
     remb: Option<(f32, i64)>,
     reported: bool,
     clock: Option<ReceiverClock>,
+    fell_us: i64,
     /// The last packet that feedback was about, and when that feedback came.
     answered: Option<(u64, i64)>,
 }
@@ -113,6 +118,7 @@ impl Controller {
             remb: None,
             reported: false,
             clock: None,
+            fell_us: i64::MIN / 2,
             answered: None,
         }
     }
@@ -152,17 +158,24 @@ impl Controller {
         let now_us = self.us(now);
         let before = self.target(now);
         let offset = self.unwrap_clock(feedback.reference(), now_us);
+        // What left before the last fall has had its effect.
+        let fell_us = self.fell_us;
         let Self { history, prober, acknowledged, delay, loss, .. } = self;
         let (mut arrived, mut lost, mut late, mut reported) = (0, 0, 0, None);
         feedback.for_each(|number, arrival| match arrival {
-            None => lost += u32::from(history.missing(number)),
+            None => {
+                let left = history.missing(number, now_us);
+                lost += u32::from(left.is_some_and(|left| left > fell_us));
+            }
             Some(arrival) => {
                 let Some((seq, sent)) = history.arrived(number, now_us) else { return };
                 let arrival = arrival.saturating_add(offset);
-                arrived += 1;
-                late += u32::from(sent.was_missing);
+                if sent.at_us > fell_us {
+                    arrived += 1;
+                    late += u32::from(sent.was_missing);
+                }
                 acknowledged.add(arrival, sent.bytes);
-                delay.packet(sent.at_us, arrival);
+                delay.packet(sent.at_us, arrival, sent.bytes);
                 if sent.probe != 0 {
                     prober.arrived(&sent, arrival);
                 }
@@ -195,24 +208,30 @@ impl Controller {
         let carried = short.or(long);
         let sent = self.sent.rate(LONG, now_us);
         let queue = self.delay.queue();
-        let behind = queue > LONG_QUEUE
-            && short.zip(sent).is_some_and(|(carried, sent)| sent > FALLING_BEHIND * carried);
-        match (self.delay.usage(), carried) {
+        let full = self.delay.full_rate().filter(|_| queue > LONG_QUEUE);
+        let behind = full.filter(|&full| sent.is_some_and(|sent| sent > FALLING_BEHIND * full));
+        match (self.delay.usage(), behind.or(carried)) {
+            (_, Some(carried)) if behind.is_some() => self.fall(carried, Duration::ZERO, now_us),
             (Usage::Over, Some(carried)) if queue > MIN_QUEUE => self.fall(carried, round_trip, now_us),
-            (_, Some(carried)) if behind => self.fall(carried, round_trip, now_us),
             (Usage::Normal, _) => self.aimd.increase(long, round_trip, now_us),
             (Usage::Over | Usage::Under, _) => {}
         }
         if let Some(carried) = long {
             let target = self.aimd.bitrate().min(sent.unwrap_or(MAX_BITRATE));
             if self.loss.update(carried.min(short.unwrap_or(carried)), target, now_us) {
-                self.prober.hold(now_us);
+                self.fell(now_us);
             }
         }
     }
 
     fn fall(&mut self, carried: f32, round_trip: Duration, now_us: i64) {
-        self.aimd.decrease(carried, round_trip, now_us);
+        if self.aimd.decrease(carried, round_trip, now_us) {
+            self.fell(now_us);
+        }
+    }
+
+    fn fell(&mut self, now_us: i64) {
+        self.fell_us = now_us;
         self.prober.hold(now_us);
     }
 
@@ -285,9 +304,21 @@ impl Controller {
         let Some((seq, at)) = self.answered else { return };
         let unanswered = self.history.next().saturating_sub(seq + 1);
         if now_us - at > SILENCE_US && unanswered > SILENT_PACKETS {
-            self.aimd.fade(SILENCE_FACTOR, now_us);
-            self.prober.hold(now_us);
+            self.aimd.fade(SILENCE_FACTOR);
+            self.fell(now_us);
         }
+    }
+
+    /// Whether the line has just become slower and holds a long queue: what is not needed must not be sent.
+    #[must_use]
+    pub fn is_jammed(&self, now: Instant) -> bool {
+        self.delay.queue() > JAM && self.has_fallen(now)
+    }
+
+    /// Whether the line has become slower within the last second.
+    #[must_use]
+    pub fn has_fallen(&self, now: Instant) -> bool {
+        self.us(now) - self.fell_us < FALLEN_US
     }
 
     /// How long packets wait on the way, from the last feedback.

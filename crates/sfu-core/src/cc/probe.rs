@@ -7,11 +7,13 @@
 use super::history::Sent;
 use crate::seq::Seq;
 
-/// Bursts of one probe, this far apart.
+/// Bursts of one probe, this far apart. After one that told nothing there are twice as many, up to
+/// [`MAX_LONGER`] times: jitter counts for less over a longer time.
 const BURSTS: i64 = 5;
+const MAX_LONGER: u32 = 2;
 const BURST_US: i64 = 5_000;
 /// What a probe sends beyond the rate that is needed: the estimate must clear it.
-const MARGIN: f32 = 1.3;
+const MARGIN: f32 = 1.2;
 /// Shares of a probe that must have arrived to say something.
 const MIN_ARRIVED: f32 = 0.7;
 const MIN_PACKETS: u32 = 5;
@@ -32,6 +34,8 @@ struct Probe {
     id: u8,
     rate: f32,
     started_us: i64,
+    /// How long it is sent.
+    length_us: i64,
     /// When the next burst is due; none when all were sent.
     burst_us: Option<i64>,
     bytes: u32,
@@ -59,6 +63,8 @@ struct Arrived {
 pub(super) struct Prober {
     probe: Option<Probe>,
     last_id: u8,
+    /// Probes in a row that did not get what they were for.
+    failed: u32,
     need: f32,
     /// Nothing is probed before this time.
     not_before_us: i64,
@@ -79,7 +85,7 @@ impl Prober {
     /// When [`Prober::poll`] has something to do, with this estimate.
     pub(super) fn due_us(&self, estimate: f32) -> Option<i64> {
         match &self.probe {
-            Some(probe) => Some(probe.burst_us.unwrap_or(probe.started_us + ANSWER_US)),
+            Some(probe) => Some(probe.burst_us.unwrap_or(probe.started_us + probe.length_us + ANSWER_US)),
             None => (self.need > estimate).then_some(self.not_before_us),
         }
     }
@@ -93,7 +99,8 @@ impl Prober {
         let Some(probe) = &mut self.probe else {
             self.last_id = self.last_id.checked_add(1).unwrap_or(1);
             let rate = need * MARGIN;
-            let mut probe = Probe::new(self.last_id, rate, now_us);
+            let length_us = (BURSTS * BURST_US) << self.failed.min(MAX_LONGER);
+            let mut probe = Probe::new(self.last_id, rate, length_us, now_us);
             let bytes = probe.burst(now_us);
             self.probe = Some(probe);
             return bytes;
@@ -130,17 +137,19 @@ impl Prober {
         let proven = probe.proven();
         // One that got what it was for may be followed by the next step at once.
         let reached = proven.is_some_and(|rate| rate > self.need);
+        self.failed = if reached { 0 } else { self.failed.saturating_add(1) };
         self.not_before_us = if reached { now_us } else { now_us + INTERVAL_US };
         proven
     }
 }
 
 impl Probe {
-    fn new(id: u8, rate: f32, now_us: i64) -> Self {
+    fn new(id: u8, rate: f32, length_us: i64, now_us: i64) -> Self {
         Self {
             id,
             rate,
             started_us: now_us,
+            length_us,
             burst_us: Some(now_us),
             bytes: 0,
             packets: 0,
@@ -154,7 +163,7 @@ impl Probe {
         let elapsed = now_us - self.started_us;
         // Late bursts are not made up for: they would be sent at another rate than they are judged by.
         let next = elapsed + BURST_US;
-        if elapsed >= BURSTS * BURST_US {
+        if elapsed >= self.length_us {
             self.burst_us = None;
             return 0;
         }
@@ -169,7 +178,7 @@ impl Probe {
             && a.packets as f32 >= self.packets as f32 * MIN_ARRIVED
             && a.bytes as f32 >= self.bytes as f32 * MIN_ARRIVED;
         let sent_us = a.last_send - a.first_send;
-        if !enough || sent_us < BURST_US || sent_us > 20 * BURSTS * BURST_US {
+        if !enough || sent_us < BURST_US || sent_us > 4 * self.length_us {
             return None;
         }
         // Between n packets are n - 1 gaps.
@@ -266,7 +275,7 @@ mod tests {
         assert!(prober.poll(3e5, 2_000_000) > 0);
         // Nobody reports it: given up.
         (0..10).for_each(|i| _ = prober.poll(3e5, 2_000_000 + i * BURST_US));
-        assert_eq!(prober.poll(3e5, 2_000_000 + ANSWER_US), 0);
-        assert!(prober.due_us(3e5).expect("again") > 2_000_000 + ANSWER_US);
+        assert_eq!(prober.poll(3e5, 2_100_000 + ANSWER_US), 0);
+        assert!(prober.due_us(3e5).expect("again") > 2_100_000 + ANSWER_US);
     }
 }
