@@ -178,6 +178,10 @@ fn with_descriptor(
         }
     }
     described.references = frame.references;
+    let top = target(structure, Layers::ALL);
+    let below =
+        top.and_then(|top| structure.targets().get(usize::from(top))).map(|top| frame.spatial < top.spatial);
+    let unused = top.is_some_and(|top| frame.indications.of(top) == Indication::NotPresent);
     if is_new {
         described.templates = Some((structure.template_offset(), structure.templates().len() as u8));
     }
@@ -187,6 +191,7 @@ fn with_descriptor(
         mask,
         begins: descriptor.start_of_frame,
         ends: descriptor.end_of_frame,
+        separate: below == Some(true) && unused,
         described: Some(described),
         ..info
     }

@@ -9,6 +9,9 @@ const BUCKETS: usize = 4;
 /// Least length of a bucket: closed more often, the window would be shorter than a second.
 const LEAST_BUCKET: Duration = Duration::from_millis(200);
 
+/// Empty buckets that are a pause, and not a screen that hardly changes.
+const PAUSE: u32 = 2 * BUCKETS as u32;
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Bucket {
     bytes: [u32; Layers::COUNT],
@@ -22,7 +25,11 @@ pub(crate) struct Meter {
     since: Option<Instant>,
     /// Newest first.
     closed: [Bucket; BUCKETS],
-    /// Bits per second when it last flowed.
+    /// Empty buckets since the last one that was not.
+    empty: u32,
+    /// Bits per second up to the newest bucket.
+    newest: [u64; Layers::COUNT],
+    /// Bits per second when it last flowed, up to the bucket before: the last one is empty in part.
     rates: [u64; Layers::COUNT],
 }
 
@@ -42,6 +49,10 @@ impl Meter {
             return;
         }
         self.since = Some(now);
+        if self.empty > PAUSE && self.open.iter().any(|&bytes| bytes > 0) {
+            // It begins anew: the pause does not count.
+            self.closed = [Bucket::default(); BUCKETS];
+        }
         let bytes = std::mem::take(&mut self.open);
         self.closed.rotate_right(1);
         if let Some(newest) = self.closed.first_mut() {
@@ -49,13 +60,21 @@ impl Meter {
         }
         // What has stopped keeps the bitrate that it had: that is what it will cost when it comes back.
         if bytes.iter().all(|&bytes| bytes == 0) {
+            self.empty = self.empty.saturating_add(1);
             return;
         }
+        self.empty = 0;
+        if self.newest.iter().any(|&rate| rate > 0) {
+            self.rates = self.newest;
+        }
         let micros = self.closed.iter().map(|bucket| bucket.length).sum::<Duration>().as_micros().max(1);
-        for (index, rate) in self.rates.iter_mut().enumerate() {
+        for (index, rate) in self.newest.iter_mut().enumerate() {
             let bytes: u64 =
                 self.closed.iter().filter_map(|b| b.bytes.get(index).copied().map(u64::from)).sum();
             *rate = u64::try_from(u128::from(bytes) * 8_000_000 / micros).unwrap_or(u64::MAX);
+        }
+        if self.rates.iter().all(|&rate| rate == 0) {
+            self.rates = self.newest;
         }
     }
 
@@ -79,7 +98,7 @@ mod tests {
         let start = Instant::now();
         let mut meter = Meter::default();
         meter.close(start);
-        for frame in 0..40u64 {
+        for frame in 0..53u64 {
             meter.count(500, Mask::of(0, u8::from(frame % 2 == 1), false));
             if frame % 10 == 9 {
                 meter.close(start + Duration::from_millis((frame + 1) * 25));
@@ -87,8 +106,9 @@ mod tests {
         }
         assert_eq!(meter.rate(Layers::ALL), 40 * 500 * 8);
         assert_eq!((meter.rate(Layers::new(0, 0)), meter.rate(Layers::new(0, 1))), (80_000, 160_000));
-        meter.close(start + Duration::from_millis(1100));
-        meter.close(start + Duration::from_secs(9));
+        for ms in [1500, 1750, 9000] {
+            meter.close(start + Duration::from_millis(ms));
+        }
         assert_eq!(meter.rate(Layers::ALL), 160_000, "what it will cost when it is back");
     }
 }

@@ -293,8 +293,11 @@ impl SpliceMap {
         };
         let to = splice.packets.reach(seq, &numbers.packets);
         let pictures = match picture {
-            Some(picture) => Count::new(layers, picture, splice.pictures.reach(picture, &numbers.pictures)),
-            None => splice.pictures,
+            Some(picture) if splice.pictures.is_ahead(picture) => {
+                Count::new(layers, picture, splice.pictures.reach(picture, &numbers.pictures))
+            }
+            // A lower spatial layer of the same picture has gone out already.
+            _ => splice.pictures,
         };
         let next = Splice { packets: Count::new(layers, seq, to), pictures, ..*splice };
         self.push(next);

@@ -235,6 +235,8 @@ impl Encoding {
         if info.described.is_some_and(|described| described.templates.is_some()) {
             let read = descriptor.and_then(|value| media::dependency::Descriptor::read(value, None));
             if let Some((_, Some(structure))) = read {
+                let sizes = (0..layers::MAX_LAYERS).rev().find_map(|spatial| structure.size(spatial));
+                self.size = sizes.or(self.size);
                 match &mut self.structure {
                     Some(known) => **known = structure,
                     None => self.structure = Some(Box::new(structure)),

@@ -413,8 +413,10 @@ impl Viewer {
             assert_eq!(packet.payload_type, VIEWER_RTX_PT);
             assert!(self.rtx_numbers.insert(packet.sequence), "an RTX number was used twice");
             self.retransmitted += 1;
-            let len = unwrap_rtx(bytes, ssrc, VIEWER_VIDEO_PT, &mut original).unwrap();
-            original.truncate(len);
+            match unwrap_rtx(bytes, ssrc, VIEWER_VIDEO_PT, &mut original) {
+                Some(len) => original.truncate(len),
+                None => original = filler(&packet, ssrc),
+            }
             original
         } else {
             bytes.to_vec()
@@ -488,6 +490,17 @@ impl Viewer {
             last = Some((packet.timestamp, picture));
         }
     }
+}
+
+/// The packet without a payload that a retransmission with nothing but a sequence number stands for.
+fn filler(packet: &RtpPacket<'_>, ssrc: u32) -> Vec<u8> {
+    let sequence = u16::from_be_bytes(packet.payload().try_into().unwrap());
+    let (payload_type, timestamp) = (VIEWER_VIDEO_PT, packet.timestamp);
+    let mut writer = HeaderWriter::new();
+    let marker = packet.marker;
+    writer.start(&Header { marker, payload_type, sequence, timestamp, ssrc, padded: true }, false);
+    writer.finish();
+    [writer.bytes(), &[1]].concat()
 }
 
 /// RTCP packets of one kind in many compounds.
