@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn the_longest_frame_is_taken_and_no_longer_one() {
         let whole = vec![7; MAX_FRAME];
-        assert_eq!(cut(&mut framed(&[whole.clone()]), &[1, 1, 1, 5000]), Ok(vec![whole]));
+        assert_eq!(cut(&mut framed(std::slice::from_ref(&whole)), &[1, 1, 1, 5000]), Ok(vec![whole]));
         let mut long = framed(&[vec![7; MAX_FRAME + 1]]);
         assert_eq!(cut(&mut long, &[1]), Err(FrameTooLong(MAX_FRAME + 1)));
         assert_eq!(cut(&mut long, &[]), Err(FrameTooLong(MAX_FRAME + 1)));

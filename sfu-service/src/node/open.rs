@@ -75,6 +75,7 @@ impl Node {
             extensions: shard::extensions(&answer.extensions),
             tracks: shard::tracks(&answer.media),
             formats: formats(&answer.media),
+            remb: answer.media.iter().any(|media| media.codec.feedback.remb),
         });
         let (session, etag) = (SessionId::random(&mut rand::rng()), new_etag());
         let new = NewSession {

@@ -73,6 +73,8 @@ pub(crate) struct Published {
     pub(crate) tracks: Vec<TrackConfig>,
     /// Its codecs by slot; none where it sends nothing.
     pub(crate) formats: Formats,
+    /// It listens to `goog-remb`.
+    pub(crate) remb: bool,
 }
 
 impl Published {

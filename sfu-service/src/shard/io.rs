@@ -166,4 +166,8 @@ impl Sink for Io {
     fn event(&mut self, event: Event) {
         self.events.push(event);
     }
+
+    fn joins_equal(&self) -> bool {
+        self.socket.uses_gso()
+    }
 }

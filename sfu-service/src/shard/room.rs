@@ -197,6 +197,6 @@ fn publisher_config(room: BroadcastId, origin: Origin, published: &Published) ->
         extensions: published.extensions,
         tracks: published.tracks.clone(),
         reduced_size: true,
-        remb: false,
+        remb: published.remb,
     }
 }

@@ -228,6 +228,9 @@ impl Shard {
             }
             self.forward(now);
             self.io.flush();
+            if !recv.is_full() {
+                return false;
+            }
         }
         true
     }

@@ -32,7 +32,8 @@ fn join(shard: &mut Shard, room: i64, now: Instant) -> usize {
     let credentials =
         |name: &str| IceCredentials { ufrag: format!("{name}{room}"), pwd: "0123456789012345678901".into() };
     let key = SessionKey(room.unsigned_abs());
-    let published = Published { extensions: Extensions::new(), tracks: tracks(&[]), formats: [None; 4] };
+    let formats = [None; 4];
+    let published = Published { extensions: Extensions::new(), tracks: tracks(&[]), formats, remb: false };
     let join = Join {
         key,
         room: BroadcastId(room),

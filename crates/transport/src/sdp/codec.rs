@@ -153,13 +153,15 @@ pub struct Feedback {
     pub fir: bool,
     /// Transport-wide congestion control.
     pub transport_cc: bool,
+    /// `goog-remb`: the receiver's estimate of the bandwidth, for who has no transport-wide feedback.
+    pub remb: bool,
 }
 
 impl Feedback {
     /// What we do for video.
-    pub const VIDEO: Self = Self { nack: true, pli: true, fir: true, transport_cc: true };
+    pub const VIDEO: Self = Self { nack: true, pli: true, fir: true, transport_cc: true, remb: true };
     /// What we do for audio.
-    pub const AUDIO: Self = Self { nack: true, pli: false, fir: false, transport_cc: true };
+    pub const AUDIO: Self = Self { nack: true, pli: false, fir: false, transport_cc: true, remb: false };
 
     /// What both sides do.
     #[must_use]
@@ -169,6 +171,7 @@ impl Feedback {
             pli: self.pli && other.pli,
             fir: self.fir && other.fir,
             transport_cc: self.transport_cc && other.transport_cc,
+            remb: self.remb && other.remb,
         }
     }
 
@@ -179,6 +182,7 @@ impl Feedback {
             "nack pli" => self.pli = true,
             "ccm fir" => self.fir = true,
             "transport-cc" => self.transport_cc = true,
+            "goog-remb" => self.remb = true,
             _ => {}
         }
     }
@@ -186,6 +190,7 @@ impl Feedback {
     /// The values to write.
     pub(super) fn values(self) -> impl Iterator<Item = &'static str> {
         [
+            (self.remb, "goog-remb"),
             (self.transport_cc, "transport-cc"),
             (self.fir, "ccm fir"),
             (self.nack, "nack"),

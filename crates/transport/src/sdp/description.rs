@@ -23,6 +23,8 @@ pub struct Description {
     pub ice_lite: bool,
     /// It trickles candidates (`a=ice-options:trickle`).
     pub trickle: bool,
+    /// It takes header extensions of the two-byte form among others (`a=extmap-allow-mixed`).
+    pub extmap_mixed: bool,
     /// The m-lines in order; at least one.
     pub media: Vec<MediaSection>,
 }
@@ -179,7 +181,9 @@ impl Description {
             parsed.media_descriptions.iter().flat_map(|media| values(&media.attributes, "ice-options")),
         );
         let trickle = options.flat_map(str::split_ascii_whitespace).any(|option| option == "trickle");
-        Ok(Self { ice_lite: session.has("ice-lite"), trickle, media })
+        let mixed = |media: &MediaDescription| media.attributes.iter().any(|a| a.key == "extmap-allow-mixed");
+        let extmap_mixed = session.has("extmap-allow-mixed") || parsed.media_descriptions.iter().any(mixed);
+        Ok(Self { ice_lite: session.has("ice-lite"), trickle, extmap_mixed, media })
     }
 }
 

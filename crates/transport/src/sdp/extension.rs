@@ -38,19 +38,6 @@ impl Extension {
         Self::DependencyDescriptor,
     ];
 
-    /// What an answer accepts by default. The dependency descriptor is left out: it is only of use to somebody who
-    /// rewrites it together with the layers that he leaves out.
-    pub const DEFAULT: [Self; 8] = [
-        Self::Mid,
-        Self::Rid,
-        Self::RepairedRid,
-        Self::TransportCc,
-        Self::AbsSendTime,
-        Self::AbsCaptureTime,
-        Self::AudioLevel,
-        Self::VideoOrientation,
-    ];
-
     /// Its URI in `a=extmap`.
     #[must_use]
     pub fn uri(self) -> &'static str {
@@ -118,6 +105,15 @@ impl ExtensionMap {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()
+    }
+
+    /// All but one.
+    #[must_use]
+    pub fn without(mut self, extension: Extension) -> Self {
+        if let Some(slot) = self.ids.get_mut(extension as usize) {
+            *slot = None;
+        }
+        self
     }
 
     /// Only those that `keep` lists.

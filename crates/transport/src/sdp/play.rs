@@ -10,13 +10,14 @@ use super::{
 };
 
 /// Header extensions that a viewer gets: those of simulcast stay behind, it receives one encoding.
-pub const PLAY_EXTENSIONS: [Extension; 6] = [
+pub const PLAY_EXTENSIONS: [Extension; 7] = [
     Extension::Mid,
     Extension::TransportCc,
     Extension::AbsSendTime,
     Extension::AbsCaptureTime,
     Extension::AudioLevel,
     Extension::VideoOrientation,
+    Extension::DependencyDescriptor,
 ];
 
 /// A published track, and the SSRCs under which this viewer will get it. It need not flow yet.
@@ -130,7 +131,7 @@ pub fn answer_play(offer: &Offer, local: &Local, tracks: &[PlayTrack]) -> Result
     let mut undecodable = Vec::new();
     for (number, track) in tracks.iter().enumerate() {
         match assign(track, &usable, &media) {
-            Ok((index, section)) => media.push(agree(index, section, number, track)),
+            Ok((index, section)) => media.push(agree(offer, index, section, number, track)),
             Err(reason) => undecodable.push(Undecodable { track: number, format: track.format, reason }),
         }
     }
@@ -183,8 +184,11 @@ fn assign<'a>(
     asked.chain(any).find(decodes).copied().ok_or(UndecodableReason::NoCodec)
 }
 
-fn agree(index: usize, section: &MediaSection, number: usize, track: &PlayTrack) -> PlayMedia {
-    let extensions = section.extensions(false).only(&PLAY_EXTENSIONS);
+fn agree(offer: &Offer, index: usize, section: &MediaSection, number: usize, track: &PlayTrack) -> PlayMedia {
+    let mut extensions = section.extensions(false).only(&PLAY_EXTENSIONS);
+    if !offer.extmap_mixed {
+        extensions = extensions.without(Extension::DependencyDescriptor);
+    }
     let ours = if section.kind == MediaKind::Audio { Feedback::AUDIO } else { Feedback::VIDEO };
     let answer = |codec: &Codec| {
         let mut feedback = codec.feedback.and(ours);
@@ -219,6 +223,7 @@ fn write(offer: &Offer, local: &Local, setup: Setup, tracks: &[PlayTrack], media
     let mids: Vec<&Mid> = offer.media.iter().filter(kept).map(|section| &section.mid).collect();
     let mut out = Writer::default();
     out.session(local, &mids, true);
+    out.extmap_mixed(offer);
     let mut first = true;
     for (index, section) in offer.media.iter().enumerate() {
         if data == Some(&section.mid) {

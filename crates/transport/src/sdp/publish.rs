@@ -22,7 +22,7 @@ pub struct PublishOptions {
 
 impl Default for PublishOptions {
     fn default() -> Self {
-        Self { extensions: Extension::DEFAULT.to_vec(), start_bitrate_kbps: Some(2_000) }
+        Self { extensions: Extension::ALL.to_vec(), start_bitrate_kbps: Some(2_000) }
     }
 }
 
@@ -86,6 +86,9 @@ pub fn answer_publish(
         let (Some(source), Some(codec)) = (source, section.codecs.first()) else { continue };
         let mut codec = publish_codec(codec, source, options);
         let mut extensions = section.extensions(true).only(&options.extensions);
+        if !offer.extmap_mixed {
+            extensions = extensions.without(Extension::DependencyDescriptor);
+        }
         if section.kind == MediaKind::Audio && codec.feedback.nack && codec.rtx.is_none() {
             extensions = repeatable(extensions);
             codec.feedback.transport_cc = false;
@@ -183,6 +186,7 @@ fn write(offer: &Offer, local: &Local, setup: Setup, media: &[PublishMedia]) -> 
         offer.media.iter().enumerate().filter(used).map(|(_, section)| &section.mid).collect();
     let mut out = Writer::default();
     out.session(local, &mids, true);
+    out.extmap_mixed(offer);
     let mut first = true;
     for (index, section) in offer.media.iter().enumerate() {
         let Some(agreed) = agreed(index) else {

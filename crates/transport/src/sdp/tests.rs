@@ -321,6 +321,39 @@ fn lines_without_a_track_stay() {
 }
 
 #[test]
+fn the_dependency_descriptor_needs_long_header_extensions() {
+    let uri = Extension::DependencyDescriptor.uri();
+    for text in [CHROMIUM_SIMULCAST, FIREFOX_SIMULCAST] {
+        let answer = publish(text);
+        assert!(answer.extensions.id(Extension::DependencyDescriptor).is_some());
+        assert_eq!(lines(&answer.text, "a=extmap-allow-mixed").len(), 1);
+        let answer = publish(&text.replace("a=extmap-allow-mixed\r\n", ""));
+        assert_eq!(answer.extensions.id(Extension::DependencyDescriptor), None);
+        assert!(lines(&answer.text, "a=extmap-allow-mixed").is_empty() && !answer.text.contains(uri));
+    }
+    // Chromium's viewers get it when their page asks for it.
+    let tracks = four_tracks(CodecFormat::Vp9);
+    let asked = CHROMIUM_PLAY.replace("http://www.webrtc.org/experiments/rtp-hdrext/playout-delay", uri);
+    assert!(play(&asked, &tracks).extensions.id(Extension::DependencyDescriptor).is_some());
+    let asked = asked.replace("a=extmap-allow-mixed\r\n", "");
+    assert_eq!(play(&asked, &tracks).extensions.id(Extension::DependencyDescriptor), None);
+}
+
+#[test]
+fn both_kinds_of_bandwidth_feedback_are_taken_where_they_are_offered() {
+    for answer in [publish(CHROMIUM_PUBLISH).text, play(CHROMIUM_PLAY, &four_tracks(CodecFormat::Vp8)).text] {
+        let first_video = answer.split("m=video").nth(1).unwrap();
+        for value in [" goog-remb", " transport-cc", " ccm fir", " nack", " nack pli"] {
+            let line = |line: &&str| line.starts_with("a=rtcp-fb:") && line.ends_with(value);
+            assert!(first_video.lines().any(|l| line(&l)), "{value}");
+        }
+    }
+    let without = publish(&CHROMIUM_PUBLISH.replace("goog-remb", "goog-other"));
+    assert!(!without.media.iter().any(|media| media.codec.feedback.remb));
+    assert!(!without.text.contains("goog-"));
+}
+
+#[test]
 fn data_channels_are_answered_with_ours() {
     for text in [CHROMIUM_DATA, FIREFOX_DATA] {
         let answer = play(text, &four_tracks(CodecFormat::Vp8)[..2]);

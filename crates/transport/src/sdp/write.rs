@@ -4,7 +4,9 @@ use std::fmt::{self, Display, Write as _};
 
 use crate::{MAX_MESSAGE_LEN, SCTP_PORT};
 
-use super::{Candidate, Codec, Direction, ExtensionMap, Local, MediaKind, MediaSection, Mid, Setup, Source};
+use super::{
+    Candidate, Codec, Direction, ExtensionMap, Local, MediaKind, MediaSection, Mid, Offer, Setup, Source,
+};
 
 /// A text that grows by lines.
 #[derive(Debug, Default)]
@@ -28,6 +30,14 @@ impl Writer {
         self.line(format_args!("a=msid-semantic: WMS *"));
         if lite {
             self.line(format_args!("a=ice-lite"));
+        }
+    }
+
+    /// Both forms of header extensions may be mixed (RFC 8285, 4.1.2), if the offer says so: a dependency descriptor is
+    /// longer than the one-byte form takes.
+    pub(super) fn extmap_mixed(&mut self, offer: &Offer) {
+        if offer.extmap_mixed {
+            self.line(format_args!("a=extmap-allow-mixed"));
         }
     }
 
