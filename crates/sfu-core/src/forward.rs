@@ -45,6 +45,8 @@ impl Publisher {
             subscriptions.iter_mut().filter(|(_, subscription)| !subscription.is_silent())
         {
             let before = subscription.map.source();
+            let several = cx.sink.joins_equal() && batch.iter().flatten().nth(1).is_some();
+            let length = if several { subscription.length(batch.iter().flatten()) } else { 0 };
             for media in batch.iter().flatten() {
                 let encoding = encodings.get(usize::from(media.source.encoding));
                 let Some(encoding) = encoding else { continue };
@@ -84,7 +86,8 @@ impl Publisher {
                 let Some(subscriber) = cx.subscribers.get_mut(subscriber) else { continue };
                 let mut out =
                     Outlet { sink: &mut *cx.sink, writer: &mut *cx.writer, clock: cx.clock, now: cx.now };
-                subscription.forward(media, &encoding.numbers, &mut subscriber.link, &mut out);
+                let length = if media.packet.marker { 0 } else { length };
+                subscription.forward(media, &encoding.numbers, length, &mut subscriber.link, &mut out);
             }
         }
         for (encoding, index) in encodings.iter_mut().zip(0u8..) {
@@ -134,6 +137,6 @@ pub(crate) fn start<S: Sink>(
         let format = formats.iter().find(|format| format.payload_type == packet.payload_type);
         let Some(format) = format else { continue };
         let media = Media::new(packet, seq, source, *format, encoding, ids, clock_offset);
-        subscription.forward(&media, &encoding.numbers, &mut subscriber.link, &mut out);
+        subscription.forward(&media, &encoding.numbers, 0, &mut subscriber.link, &mut out);
     }
 }

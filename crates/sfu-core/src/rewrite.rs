@@ -10,7 +10,7 @@ use crate::config::Format;
 use crate::extension::{Extension, Extensions};
 use crate::ids::Mid;
 use crate::layers::Layers;
-use crate::rtp::{Header, HeaderWriter, RtpPacket};
+use crate::rtp::{FIXED_HEADER, Header, HeaderWriter, RtpPacket};
 use crate::seq::Seq;
 use crate::splice::{Mapped, Source};
 use crate::track::Encoding;
@@ -70,6 +70,18 @@ impl<'a> Media<'a> {
         Self { packet, seq, source, format, info, picture, passed, capture, long }
     }
 
+    /// How long the packet is in the one-byte form of header extensions when `own` bytes of elements are of this hop.
+    pub(crate) fn len(&self, ids: &Extensions, own: usize) -> usize {
+        let passed = PASSED.iter().zip(&self.passed).filter(|(extension, _)| ids.id(**extension).is_some());
+        let passed: usize = passed.filter_map(|(_, value)| value.map(|value| value.len() + 1)).sum();
+        // An offset that this hop adds makes a capture time longer.
+        let capture = self.passed.first().copied().flatten().zip(self.capture);
+        let longer = capture.map_or(0, |(value, moved)| moved.len().saturating_sub(value.len()));
+        let elements = (own + passed + longer).next_multiple_of(4);
+        let header = if elements > 0 { FIXED_HEADER + 4 + elements } else { FIXED_HEADER };
+        header + self.packet.padded_payload().len()
+    }
+
     /// Whether a picture ends with this packet for a subscriber that gets `layers`: with its highest spatial layer.
     pub(crate) fn ends_picture(&self, layers: Layers) -> bool {
         let highest = layers != Layers::ALL && self.info.spatial == layers.spatial();
@@ -111,6 +123,8 @@ pub(crate) struct Dress {
     /// Whether the packet must be the same bytes whenever it is written. Without a retransmission stream a
     /// repeated packet has the same SRTP index, so any other content would reuse the cipher's nonce.
     pub(crate) repeatable: bool,
+    /// A packet that is a little shorter than this is padded.
+    pub(crate) length: usize,
 }
 
 /// Writes the header of `media` as `dress` says, with the start of the payload as far as it changes. Returns

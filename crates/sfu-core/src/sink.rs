@@ -19,12 +19,18 @@ pub trait Sink {
 
     /// Something the shell or its reports want to know.
     fn event(&mut self, event: Event);
+
+    /// Whether neighbouring packets of one length to one peer cost less than others (segmentation offload): then a
+    /// few bytes of padding make the packets of a frame equal.
+    fn joins_equal(&self) -> bool {
+        false
+    }
 }
 
 /// An RTP packet for one subscriber, in two parts, so that the payload is copied once:
 ///
 /// ```text
-/// | header: rewritten, with what is rewritten of the payload | payload: as it came |
+/// | header: rewritten, with what is rewritten of the payload | payload: as it came | padding |
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outgoing<'a> {
@@ -36,6 +42,8 @@ pub struct Outgoing<'a> {
     pub header: &'a [u8],
     /// The rest of the payload.
     pub payload: &'a [u8],
+    /// Bytes of padding that follow (RFC 3550, section 5.1).
+    pub padding: u8,
     /// Whether it answers a NACK.
     pub retransmission: bool,
     /// Whether a packet of this stream may come again as the same bytes: it has no stream of retransmissions.
@@ -46,7 +54,7 @@ impl Outgoing<'_> {
     /// Length of the packet in bytes, before encryption.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.header.len() + self.payload.len()
+        self.header.len() + self.payload.len() + usize::from(self.padding)
     }
 
     /// Never: a packet has a header.
@@ -58,9 +66,15 @@ impl Outgoing<'_> {
     /// Writes the packet to the start of `buffer` and returns its length, or 0 if it does not fit.
     pub fn write(&self, buffer: &mut [u8]) -> usize {
         let Some(buffer) = buffer.get_mut(..self.len()) else { return 0 };
-        let (header, payload) = buffer.split_at_mut(self.header.len());
+        let (header, rest) = buffer.split_at_mut(self.header.len());
+        let (payload, padding) = rest.split_at_mut(self.payload.len());
         header.copy_from_slice(self.header);
         payload.copy_from_slice(self.payload);
+        if let (Some((last, zeroes)), Some(first)) = (padding.split_last_mut(), header.first_mut()) {
+            zeroes.fill(0);
+            *last = self.padding;
+            *first |= 0x20;
+        }
         self.len()
     }
 }

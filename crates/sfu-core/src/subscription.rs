@@ -30,6 +30,10 @@ const SWITCH_BACKLOG: u64 = 60;
 /// Higher layers of the same encoding that did not begin by themselves for this long get a keyframe.
 const LATE: Duration = Duration::from_millis(600);
 
+/// Most padding that makes a packet as long as the others of its frame: what it costs the line is less than one more
+/// message costs the kernel.
+const MAX_EQUALIZING: usize = 16;
+
 /// What a subscription needs of its shard to send.
 pub(crate) struct Outlet<'a, S> {
     pub(crate) sink: &'a mut S,
@@ -271,11 +275,24 @@ impl Subscription {
         output
     }
 
+    /// How long the packets of `batch` are to be made for them to leave as one message: as the longest, as far as it
+    /// is known before they are written.
+    pub(crate) fn length<'a>(&self, batch: impl Iterator<Item = &'a Media<'a>>) -> usize {
+        let mid = self.needs_mid(false).then(|| self.mid.as_bytes().len() + 1);
+        let own =
+            [(Extension::Mid, mid), (Extension::AbsSendTime, Some(4)), (Extension::TransportCc, Some(3))];
+        let own = own.iter().filter(|(extension, _)| self.ids.id(*extension).is_some());
+        let own = own.filter_map(|(_, len)| *len).sum();
+        batch.map(|media| media.len(&self.ids, own)).max().unwrap_or(0)
+    }
+
     /// Sends a packet of the piece that goes on, if it is of its layers. `link` is the connection that it goes over.
+    /// A packet that is a little shorter than `length` is padded.
     pub(crate) fn forward<S: Sink>(
         &mut self,
         media: &Media<'_>,
         numbers: &Numbers,
+        length: usize,
         link: &mut Link,
         out: &mut Outlet<'_, S>,
     ) {
@@ -283,6 +300,7 @@ impl Subscription {
         let Some(mapped) = self.map.map(media, numbers, out.now) else { return };
         let repeatable = self.retransmits(rtx).is_none();
         let dress = self.dress(payload_type, self.ssrc, mapped.seq as u16, repeatable, link, out.now);
+        let dress = Dress { length: if repeatable { 0 } else { length }, ..dress };
         let len = self.send(media, &mapped, &dress, false, link, out);
         self.budget.earn(len);
         self.octets = self.octets.wrapping_add(media.packet.payload().len() as u32);
@@ -338,6 +356,10 @@ impl Subscription {
         self.rtx_ssrc.zip(rtx)
     }
 
+    fn needs_mid(&self, repeatable: bool) -> bool {
+        repeatable || (!self.known && self.stats.packets < MID_PACKETS)
+    }
+
     fn dress(
         &self,
         payload_type: u8,
@@ -347,7 +369,7 @@ impl Subscription {
         link: &mut Link,
         now: Instant,
     ) -> Dress {
-        let needs_mid = repeatable || (!self.known && self.stats.packets < MID_PACKETS);
+        let needs_mid = self.needs_mid(repeatable);
         let numbered = !repeatable && self.ids.id(Extension::TransportCc).is_some();
         Dress {
             ids: self.ids,
@@ -358,6 +380,7 @@ impl Subscription {
             original: None,
             transport: numbered.then(|| link.number(now)),
             repeatable,
+            length: 0,
         }
     }
 
@@ -370,7 +393,8 @@ impl Subscription {
         link: &mut Link,
         out: &mut Outlet<'_, S>,
     ) -> usize {
-        let payload = if media.info.mask.contains(mapped.layers) {
+        let whole = media.info.mask.contains(mapped.layers);
+        let payload = if whole {
             write(out.writer, media, mapped, dress, &out.clock, out.now)
         } else {
             // It came late, and its place was kept free before it was known to be of no use here.
@@ -379,7 +403,10 @@ impl Subscription {
         };
         let header = out.writer.bytes();
         let (peer, subscription, repeatable) = (self.peer, self.id, dress.repeatable);
-        let packet = Outgoing { peer, subscription, header, payload, retransmission, repeatable };
+        let short = dress.length.saturating_sub(header.len() + payload.len());
+        let pads = short <= MAX_EQUALIZING && whole && !media.packet.padded;
+        let padding = if pads { short as u8 } else { 0 };
+        let packet = Outgoing { peer, subscription, header, payload, padding, retransmission, repeatable };
         out.sink.rtp(packet);
         link.sent(packet.len(), dress.transport.is_some(), out.now);
         packet.len()
@@ -397,8 +424,15 @@ impl Subscription {
         write_padding(out.writer, &dress, &out.clock, out.now);
         let (header, payload) = (out.writer.bytes(), PADDING.as_slice());
         let (peer, subscription) = (self.peer, self.id);
-        let packet =
-            Outgoing { peer, subscription, header, payload, retransmission: true, repeatable: false };
+        let packet = Outgoing {
+            peer,
+            subscription,
+            header,
+            payload,
+            padding: 0,
+            retransmission: true,
+            repeatable: false,
+        };
         out.sink.rtp(packet);
         link.sent(packet.len(), dress.transport.is_some(), out.now);
         true

@@ -115,3 +115,57 @@ fn who_joins_while_packets_wait_gets_each_packet_once() {
     assert_eq!((sent.len(), viewer.packets.len(), viewer.duplicates), (12, 12, 0));
     viewer.check_continuity();
 }
+
+/// A shell whose kernel takes packets of one length as one message.
+struct Joining(Out);
+
+impl Sink for Joining {
+    fn rtp(&mut self, packet: Outgoing<'_>) {
+        self.0.rtp(packet);
+    }
+
+    fn rtcp(&mut self, peer: Peer, packet: &[u8]) {
+        self.0.rtcp(peer, packet);
+    }
+
+    fn relayed(&mut self, publisher: PublisherId, what: Relayed<'_>) {
+        self.0.relayed(publisher, what);
+    }
+
+    fn event(&mut self, event: Event) {
+        self.0.event(event);
+    }
+
+    fn joins_equal(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn packets_of_a_frame_are_made_equal_where_that_is_of_use() {
+    let mut scene = Scene::new();
+    scene.source.packets_per_frame = 5;
+    let mut frame = scene.frame();
+    // As browsers cut frames, and one that is much shorter.
+    let whole = frame[0].len();
+    for (packet, less) in frame.iter_mut().zip([1, 1, 400, 0, 60]) {
+        packet.truncate(whole - less);
+    }
+    let mut out = Joining(Out::default());
+    for packet in &frame {
+        scene.world.shard.handle_rtp(scene.publisher, packet, scene.world.now, &mut out);
+    }
+    scene.world.shard.forward(scene.world.now, &mut out);
+    let sent: Vec<_> = out.0.take_rtp(Peer(2)).into_iter().map(|sent| sent.bytes).collect();
+    let lengths: Vec<_> = sent.iter().map(Vec::len).collect();
+    let longest = lengths[3];
+    assert_eq!(lengths, [longest, longest, longest - 400, longest, longest - 60]);
+    for (sent, came) in sent.iter().zip(&frame) {
+        let (sent, came) = (rtp::RtpPacket::parse(sent).unwrap(), rtp::RtpPacket::parse(came).unwrap());
+        // The picture id moves, the rest is as it came.
+        assert_eq!(sent.payload()[4..], came.payload()[4..]);
+        assert_eq!(sent.padded, sent.payload().len() != sent.padded_payload().len());
+    }
+    let padded = sent.iter().filter(|sent| rtp::RtpPacket::parse(sent).unwrap().padded).count();
+    assert_eq!(padded, 2);
+}
