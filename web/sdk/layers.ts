@@ -7,7 +7,7 @@ export interface LayerRequest {
   /** The m-line; all video m-lines if absent. */
   mediaId?: string;
   encodingId?: string;
-  /** Pixels: the best encoding that is not higher. */
+  /** Pixels: the best encoding whose shorter side is not longer, or else the smallest one. */
   maxHeight?: number;
   maxTemporalLayerId?: number;
   paused?: boolean;
@@ -44,31 +44,20 @@ export type WantedEncodings = ReadonlyMap<string, ReadonlyMap<string, boolean>>;
 /** What a viewer chooses: `auto`, at most so many pixels high, or no picture. */
 export type VideoChoice = 'auto' | 'audio' | number;
 
-/** The request that brings a choice about, given what is known of the encodings (null: nothing yet). */
-export function requestOf(choice: VideoChoice, layers: Layers | null): LayerRequest {
+/** The request that brings a choice about. */
+export function requestOf(choice: VideoChoice): LayerRequest {
   if (choice === 'audio') return { paused: true };
-  if (choice === 'auto') return { paused: false };
-  const encodings = pictures(layers);
-  const named = chosenHeight(choice, heights(encodings));
-  const encoding = encodings.find(({ width = 0, height = 0 }) => shorter(width, height) === named);
-  return { paused: false, maxHeight: encoding?.height ?? choice };
+  return choice === 'auto' ? { paused: false } : { paused: false, maxHeight: choice };
 }
 
-/** The heights to choose from, the highest first. */
+/** The heights to choose from, the highest first: those of the camera's encodings, or else of the screen's. */
 export function heightsOf(layers: Layers | null): number[] {
-  return heights(pictures(layers));
-}
-
-/** The encodings of the camera, or else of the screen. */
-function pictures(layers: Layers | null): EncodingLayer[] {
   const of = (source: Source): EncodingLayer[] =>
     layers?.media.find((media) => media.source === source)?.encodings ?? [];
-  return [of('camera'), of('screen')].find((list) => list.length > 0) ?? [];
-}
-
-function heights(encodings: readonly EncodingLayer[]): number[] {
-  const all = encodings.map(({ width = 0, height = 0 }) => shorter(width, height));
-  return [...new Set(all.filter((height) => height > 0))].sort((a, b) => b - a);
+  const heights = (encodings: readonly EncodingLayer[]): number[] =>
+    encodings.map(({ width = 0, height = 0 }) => shorter(width, height)).filter((height) => height > 0);
+  const known = [heights(of('camera')), heights(of('screen'))].find((list) => list.length > 0) ?? [];
+  return [...new Set(known)].sort((a, b) => b - a);
 }
 
 /** Of the heights there are, the one that a choice comes to; null for `auto`, sound only, or where there are none. */

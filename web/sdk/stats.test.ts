@@ -95,4 +95,31 @@ describe('StatsMeter', () => {
     });
     expect(meter.measure(report(inbound(3_000, 10, 1, 0, 0)), new Map()).tracks).toEqual([]);
   });
+
+  it('lists the encodings of a source, the largest first, with the size of one that is off', () => {
+    const encoding = (rid: string, at: number, bytes: number, height?: number): object => ({
+      id: `out-${rid}`,
+      type: 'outbound-rtp',
+      timestamp: at,
+      kind: 'video',
+      mid: '1',
+      rid,
+      active: height !== undefined,
+      bytesSent: bytes,
+      packetsSent: bytes / 1_000,
+      ...(height === undefined ? {} : { frameWidth: (height * 16) / 9, frameHeight: height }),
+    });
+    const path = { ...PATH[0], availableOutgoingBitrate: 3_000_000 };
+    const meter = new StatsMeter();
+    meter.measure(report(encoding('q', 0, 0, 240), encoding('f', 0, 0, 720)), SOURCES);
+    const stats = meter.measure(
+      report(encoding('q', 1_000, 25_000, 240), encoding('f', 1_000, 0), path),
+      SOURCES,
+    );
+    expect(stats).toMatchObject({ kbps: 200, availableKbps: 3_000 });
+    expect(stats.tracks.map(({ rid, active, height, kbps }) => ({ rid, active, height, kbps }))).toEqual([
+      { rid: 'f', active: false, height: 720, kbps: 0 },
+      { rid: 'q', active: true, height: 240, kbps: 200 },
+    ]);
+  });
 });

@@ -44,6 +44,9 @@ interface Counters {
   packets: number;
   lost: number;
   atMs: number;
+  /** The last known size: reports leave it out of an encoding that is off. */
+  width: number | null;
+  height: number | null;
 }
 
 interface RtpStats extends RTCStats {
@@ -90,14 +93,16 @@ export class StatsMeter {
       const received = rtp.type === 'inbound-rtp';
       // What was sent is lost where the other side says so.
       const remote = byId.get(rtp.remoteId ?? '') as RtpStats | undefined;
+      const before = this.previous.get(rtp.id);
       const counters: Counters = {
         bytes: (received ? rtp.bytesReceived : rtp.bytesSent) ?? 0,
         packets: (received ? rtp.packetsReceived : rtp.packetsSent) ?? 0,
         lost: (received ? rtp.packetsLost : remote?.packetsLost) ?? 0,
         atMs: rtp.timestamp,
+        width: rtp.frameWidth ?? before?.width ?? null,
+        height: rtp.frameHeight ?? before?.height ?? null,
       };
       next.set(rtp.id, counters);
-      const before = this.previous.get(rtp.id);
       const packets = Math.max(counters.packets - (before?.packets ?? 0), 0);
       const trackLost = Math.max(counters.lost - (before?.lost ?? 0), 0);
       lost += trackLost;
@@ -136,8 +141,8 @@ function trackStats(
     codec: codec?.mimeType?.split('/')[1] ?? null,
     kbps: elapsed > 0 ? (Math.max(now.bytes - (before?.bytes ?? 0), 0) * 8) / elapsed : 0,
     packets,
-    width: rtp.frameWidth ?? null,
-    height: rtp.frameHeight ?? null,
+    width: now.width,
+    height: now.height,
     fps: rtp.framesPerSecond ?? null,
     frames: rtp.framesDecoded ?? rtp.framesEncoded ?? 0,
     limitation: rtp.qualityLimitationReason ?? null,

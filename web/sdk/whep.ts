@@ -49,7 +49,7 @@ export class WhepPlayer extends PeerLink<PlayerEvents> {
   private owners = new Map<string, string | null>();
   private meter = new StatsMeter();
   private choice: VideoChoice = 'auto';
-  private layered: { session: HttpSession; signal: AbortSignal; layers: Layers | null } | null = null;
+  private layered: { session: HttpSession; signal: AbortSignal } | null = null;
   private readonly frames = new WeakMap<HTMLVideoElement, FrameClock>();
 
   constructor(protected override readonly options: PlayerOptions) {
@@ -65,7 +65,7 @@ export class WhepPlayer extends PeerLink<PlayerEvents> {
   /** Asks for another picture, or for none. Kept for later connections of this player. */
   async choose(choice: VideoChoice): Promise<void> {
     this.choice = choice;
-    await this.apply();
+    await this.exchange(true);
   }
 
   /** Asks what there is to choose from; the answer comes as the event `layers`. */
@@ -119,29 +119,19 @@ export class WhepPlayer extends PeerLink<PlayerEvents> {
 
   protected override opened(_pc: RTCPeerConnection, session: HttpSession, signal: AbortSignal): void {
     const able = session.layersUrl !== null;
-    this.layered = able ? { session, signal, layers: null } : null;
+    this.layered = able ? { session, signal } : null;
     this.emit('layers', able ? { media: [] } : null);
     // A new session knows nothing of the choice; without one, there is nothing to say.
-    if (this.choice !== 'auto') void this.apply();
-  }
-
-  private async apply(): Promise<void> {
-    const asked = requestOf(this.choice, this.layered?.layers ?? null);
-    await this.exchange(true);
-    // The answer tells the real heights: those of an upright phone are not what they are called.
-    const better = requestOf(this.choice, this.layered?.layers ?? null);
-    if (better.maxHeight !== asked.maxHeight) await this.exchange(true);
+    if (this.choice !== 'auto') void this.exchange(true);
   }
 
   /** A server that cannot be asked right now leaves everything as it is. */
   private async exchange(change: boolean): Promise<void> {
     const { layered } = this;
     if (layered === null) return;
-    const request = change ? requestOf(this.choice, layered.layers) : null;
-    const layers = await layered.session.layers(request, layered.signal).catch(() => null);
-    if (layers === null || this.layered !== layered) return;
-    layered.layers = layers;
-    this.emit('layers', layers);
+    const { session, signal } = layered;
+    const layers = await session.layers(change ? requestOf(this.choice) : null, signal).catch(() => null);
+    if (layers !== null && this.layered === layered) this.emit('layers', layers);
   }
 
   private remoteTracks(pc: RTCPeerConnection): RemoteTrack[] {

@@ -91,17 +91,6 @@ export function closePages(browser: () => Browser): (context: TestContext) => Pr
   };
 }
 
-/** What a viewer's page has received, from the statistics of its peer connections. */
-export interface Received {
-  framesDecoded: number;
-  freezeCount: number;
-  totalFreezesDuration: number;
-  audioEnergy: number;
-  frameWidth: number;
-  candidateType: string;
-  codec: string;
-}
-
 /**
  * Keeps every RTCPeerConnection that a page makes, so that statistics can be read from outside without a
  * word from the page's own code.
@@ -117,7 +106,45 @@ export const watchConnections = `(() => {
   };
 })();`;
 
-/** The same, and each picture is sent in one encoding: without simulcast there is nothing to switch between. */
+/** The camera at 10 frames a second: three encoders and a decoder leave two cores some time for the servers. */
+export const calmCamera = `${watchConnections} (() => {
+  const native = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = ({ video, ...others }) =>
+    native({ ...others, ...(video ? { video: { ...video, frameRate: 10 } } : {}) });
+})();`;
+
+/** The encodings of the camera as a publisher's page sends them, by rid. */
+export async function sentEncodings(page: Page): Promise<Record<string, { active: boolean; bytes: number }>> {
+  return page.evaluate(async () => {
+    const encodings: Record<string, { active: boolean; bytes: number }> = {};
+    for (const connection of (window as unknown as { __connections: RTCPeerConnection[] }).__connections) {
+      const camera = connection.getTransceivers().find(({ sender }) => sender.track?.kind === 'video');
+      if (camera === undefined || connection.connectionState !== 'connected') continue;
+      (await camera.sender.getStats()).forEach((entry: Record<string, unknown>) => {
+        if (entry.type !== 'outbound-rtp') return;
+        const bytes = typeof entry.bytesSent === 'number' ? entry.bytesSent : 0;
+        encodings[String(entry.rid)] = { active: entry.active === true, bytes };
+      });
+    }
+    return encodings;
+  });
+}
+
+/** What a viewer's page has received, from the statistics of its peer connections. */
+export interface Received {
+  framesDecoded: number;
+  freezeCount: number;
+  totalFreezesDuration: number;
+  audioEnergy: number;
+  frameWidth: number;
+  frameHeight: number;
+  videoBytes: number;
+  audioBytes: number;
+  candidateType: string;
+  codec: string;
+}
+
+/** As {@link watchConnections}, and each picture is sent in one encoding: without simulcast there is nothing to switch between. */
 export const oneEncoding = `${watchConnections} (() => {
   const native = RTCPeerConnection.prototype.addTransceiver;
   RTCPeerConnection.prototype.addTransceiver = function (track, init = {}) {
@@ -138,6 +165,9 @@ export async function received(page: Page): Promise<Received> {
       totalFreezesDuration: 0,
       audioEnergy: 0,
       frameWidth: 0,
+      frameHeight: 0,
+      videoBytes: 0,
+      audioBytes: 0,
       candidateType: '',
       codec: '',
     };
@@ -151,11 +181,15 @@ export async function received(page: Page): Promise<Received> {
           sum.freezeCount += number('freezeCount');
           sum.totalFreezesDuration += number('totalFreezesDuration');
           sum.frameWidth = Math.max(sum.frameWidth, number('frameWidth'));
+          sum.frameHeight = Math.max(sum.frameHeight, number('frameHeight'));
+          sum.videoBytes += number('bytesReceived');
           const codec = report.get(entry.codecId as string) as { mimeType?: string } | undefined;
           if (number('framesDecoded') > 0) sum.codec = codec?.mimeType ?? '';
         }
-        if (entry.type === 'inbound-rtp' && entry.kind === 'audio')
+        if (entry.type === 'inbound-rtp' && entry.kind === 'audio') {
           sum.audioEnergy += number('totalAudioEnergy');
+          sum.audioBytes += number('bytesReceived');
+        }
         if (entry.type === 'candidate-pair' && entry.nominated === true && entry.state === 'succeeded') {
           const local = report.get(entry.localCandidateId as string) as
             { candidateType?: string } | undefined;

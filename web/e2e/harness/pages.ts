@@ -71,3 +71,19 @@ export async function end(studio: Page): Promise<void> {
   await studio.click(id('end'));
   await studio.click(id('confirm-end'));
 }
+
+/** Chooses a picture in the menu of a viewer's page: a height, `auto` or `audio`. */
+export async function choose(viewer: Page, choice: string | number): Promise<void> {
+  await viewer.click(id('quality-button'));
+  await viewer.click(id(`quality-${choice}`));
+}
+
+/** Waits until pictures of this height are decoded. */
+export async function showsHeight(page: Page, height: number, timeoutMs = 30_000): Promise<void> {
+  const right = async () => {
+    const before = await received(page);
+    return before.frameHeight === height && before;
+  };
+  const { framesDecoded } = await eventually(`${height} lines`, right, timeoutMs);
+  await eventually('frames of it', async () => (await received(page)).framesDecoded > framesDecoded);
+}

@@ -110,3 +110,11 @@ export function Mark(): ReactNode {
     </svg>
   );
 }
+export const QualityIcon = icon(
+  <>
+    <path d="M4 7h9.500m4 0H20M4 12h2.500m4 0H20M4 17h7.500m4 0H20" />
+    <circle cx="15.500" cy="7" r="2" />
+    <circle cx="8.500" cy="12" r="2" />
+    <circle cx="13.500" cy="17" r="2" />
+  </>,
+);

@@ -1,5 +1,6 @@
 import type { ReactNode } from 'react';
 import type { LinkStats, TrackStats } from '../../sdk';
+import { shorter } from '../../sdk';
 import { bitrate, milliseconds, percent } from '../lib/format';
 import { t } from '../texts';
 
@@ -9,14 +10,16 @@ export interface Figure {
   value: string;
   hint?: string;
   testId?: string;
+  /** Takes a row of its own. */
+  wide?: boolean;
 }
 
 /** Figures in a grid. */
 export function Figures({ figures }: { figures: readonly Figure[] }): ReactNode {
   return (
     <dl className="figures">
-      {figures.map(({ label, value, hint, testId }) => (
-        <div key={label} title={hint}>
+      {figures.map(({ label, value, hint, testId, wide = false }) => (
+        <div key={label} title={hint} data-wide={wide}>
           <dt>{label}</dt>
           <dd data-testid={testId}>{value}</dd>
         </div>
@@ -61,6 +64,37 @@ export function linkFigures(stats: LinkStats | null): Figure[] {
     });
   }
   return figures;
+}
+
+/** What a publisher sends beside that: each encoding of its pictures, and what its line is thought to carry. */
+export function publisherFigures(stats: LinkStats | null): Figure[] {
+  const tracks = stats?.tracks ?? [];
+  const main = tracks.some(({ source, packets }) => source === 'camera' && packets > 0) ? 'camera' : 'screen';
+  const encodings = tracks.filter(({ source, rid }) => source === main && rid !== null);
+  const names = encodings.map((track) => {
+    const name =
+      track.height === null ? (track.rid ?? '') : t.videoHeight(shorter(track.width ?? 0, track.height));
+    return track.active ? `${name} ${bitrate(track.kbps)}` : t.statEncodingOff(name);
+  });
+  const available = stats?.availableKbps ?? null;
+  return [
+    {
+      label: t.statAvailable,
+      value: available === null ? t.notAvailable : bitrate(available),
+      testId: 'stat-available',
+    },
+    ...(names.length === 0
+      ? []
+      : [
+          {
+            label: t.statEncodings,
+            value: names.join(' · '),
+            wide: true,
+            hint: t.statEncodingsHint,
+            testId: 'stat-encodings',
+          },
+        ]),
+  ];
 }
 
 function resolution(track: TrackStats | undefined): string {

@@ -1,8 +1,13 @@
 /** What the pages keep in the browser. Storage may be off: then nothing is kept and nothing fails. */
 
+import type { VideoChoice } from '../../sdk';
+
 const STUDIO = 'madang.studio';
 const NAME = 'madang.name';
 const GUEST = 'madang.guest.';
+const VIDEO = 'madang.video';
+/** No picture is higher. */
+const MAX_HEIGHT = 8_640;
 
 /** The broadcast that this tab sends; only ever in the tab's own storage. */
 export interface KeptBroadcast {
@@ -38,6 +43,17 @@ export const keptName = {
   read: (): string => read(localStorage, NAME, (value) => typeof value === 'string') ?? '',
   write: (name: string): void => write(localStorage, NAME, name),
 };
+
+/** The picture that this person chose last. */
+export const keptVideo = {
+  read: (): VideoChoice => read(localStorage, VIDEO, isVideoChoice) ?? 'auto',
+  write: (choice: VideoChoice): void => write(localStorage, VIDEO, choice),
+};
+
+function isVideoChoice(value: unknown): value is VideoChoice {
+  const height = typeof value === 'number' && Number.isInteger(value) && value > 0 && value <= MAX_HEIGHT;
+  return height || value === 'auto' || value === 'audio';
+}
 
 function isKeptBroadcast(value: unknown): value is KeptBroadcast {
   const kept = value as Partial<KeptBroadcast> | null;

@@ -16,7 +16,7 @@ import { Link } from '../components/link';
 import { Message, Notice } from '../components/message';
 import { ShareField } from '../components/share';
 import { Stage } from '../components/stage';
-import { Figures, linkFigures } from '../components/statistics';
+import { Figures, linkFigures, publisherFigures } from '../components/statistics';
 import { duration } from '../lib/format';
 import { useNow, useTitle } from '../lib/hooks';
 import { problemWords } from '../lib/words';
@@ -260,7 +260,7 @@ function Problems(): ReactNode {
   const problem = useStudio((state) => state.problem);
   const creatorToken = useStudio((state) => state.creatorToken);
   const limitation = useStudio((state) => {
-    const camera = state.stats?.tracks.find(({ source }) => source === 'camera');
+    const camera = state.stats?.tracks.find(({ source, active }) => source === 'camera' && active);
     return state.phase === 'live' ? (camera?.limitation ?? null) : null;
   });
   const media = useStudio(hasMedia);
@@ -312,7 +312,7 @@ function OwnStatistics(): ReactNode {
       <header className="panel-header">
         <h2 id="statistics-title">{t.statistics}</h2>
       </header>
-      <Figures figures={linkFigures(stats)} />
+      <Figures figures={[...linkFigures(stats), ...publisherFigures(stats)]} />
     </section>
   );
 }

@@ -4,6 +4,7 @@ import { Chat } from '../components/chat';
 import { FullscreenExitIcon, FullscreenIcon, SoundIcon, SoundOffIcon, SwapIcon } from '../components/icons';
 import { Link } from '../components/link';
 import { Message } from '../components/message';
+import { QualityMenu } from '../components/quality-menu';
 import { ShareButton } from '../components/share';
 import { Sound, Stage, useFullscreen } from '../components/stage';
 import { type Figure, Figures, linkFigures } from '../components/statistics';
@@ -12,7 +13,15 @@ import { useNow, useTitle } from '../lib/hooks';
 import { linkWords } from '../lib/words';
 import { timeLine } from '../components/broadcast-card';
 import { useRoom } from '../store/room';
-import { measureOn, type Quality, retryWatch, useWatch, watch, type WatchState } from '../store/watch';
+import {
+  isSoundOnly,
+  measureOn,
+  type Quality,
+  retryWatch,
+  useWatch,
+  watch,
+  type WatchState,
+} from '../store/watch';
 import { t } from '../texts';
 
 /** One broadcast: picture, sound, chat. */
@@ -115,6 +124,8 @@ function Player(): ReactNode {
   const tracks = useWatch((state) => state.tracks);
   const camera = useWatch((state) => (state.active.camera ? (state.tracks.camera ?? null) : null));
   const screen = useWatch((state) => (state.active.screen ? (state.tracks.screen ?? null) : null));
+  // Sound alone shows no picture that stands still.
+  const hidden = useWatch((state) => state.broadcast?.status === 'CLOSED' || isSoundOnly(state));
   const closed = useWatch((state) => state.broadcast?.status === 'CLOSED');
   const [muted, setMuted] = useState(false);
   const [blocked, setBlocked] = useState(false);
@@ -138,8 +149,8 @@ function Player(): ReactNode {
   return (
     <div className="stage-frame" ref={frame}>
       <Stage
-        camera={closed ? null : camera}
-        screen={closed ? null : screen}
+        camera={hidden ? null : camera}
+        screen={hidden ? null : screen}
         swapped={swapped}
         onMain={onMain}
         overlay={<Overlay />}
@@ -171,6 +182,7 @@ function Player(): ReactNode {
               />
               <span className="bar-space" />
               <Health />
+              <QualityMenu />
               {camera !== null && screen !== null ? (
                 <button
                   type="button"
@@ -269,6 +281,9 @@ function cover(state: WatchState, lost: boolean): Cover | null {
     return { kind: 'reconnecting', title: t.stateReconnecting, hint, busy: true };
   }
   if (link !== 'connected') return { kind: 'connecting', title: t.stateConnecting, busy: true };
+  if (isSoundOnly(state)) {
+    return { kind: 'sound-only', title: t.stateSoundOnly, hint: t.stateSoundOnlyHint };
+  }
   if (picture) return null;
   if (active.microphone === true) return { kind: 'audio-only', title: t.stateAudioOnly };
   return { kind: 'waiting', title: t.stateWaitingMedia, busy: true };

@@ -3,15 +3,18 @@ import {
   ApiError,
   type Broadcast,
   canDecode,
+  type Layers,
   type LinkFailure,
   type LinkState,
   NetworkError,
   type PlayerStats,
   type RemoteTrack,
   type Source,
+  type VideoChoice,
   WhepPlayer,
 } from '../../sdk';
 import { api, playEndpoint } from '../lib/api';
+import { keptVideo } from '../lib/storage';
 import { merge } from './catalogue';
 import { Guest } from './guest';
 import { enterRoom, useRoom } from './room';
@@ -31,6 +34,9 @@ export interface WatchState {
   /** A codec that this browser cannot decode. */
   undecodable: string | null;
   participantId: string | null;
+  /** What there is to choose from; null where the server lets nobody choose. */
+  layers: Layers | null;
+  choice: VideoChoice;
 }
 
 /** How well media arrives. */
@@ -47,6 +53,8 @@ const EMPTY: WatchState = {
   quality: null,
   undecodable: null,
   participantId: null,
+  layers: null,
+  choice: 'auto',
 };
 
 const STATS_MS = 1_000;
@@ -62,7 +70,7 @@ let current: Viewing | null = null;
 
 /** Opens a broadcast; the returned function leaves it. */
 export function watch(id: number): () => void {
-  useWatch.setState(EMPTY);
+  useWatch.setState({ ...EMPTY, choice: keptVideo.read() });
   const viewing = new Viewing(id);
   current = viewing;
   void viewing.open();
@@ -75,6 +83,22 @@ export function watch(id: number): () => void {
 /** Tries again after a failure. */
 export function retryWatch(): void {
   current?.retry();
+}
+
+/** Asks for another picture, or for none, now and in later broadcasts. */
+export function chooseVideo(choice: VideoChoice): void {
+  keptVideo.write(choice);
+  current?.choose(choice);
+}
+
+/** Asks what there is to choose from. */
+export function askLayers(): void {
+  current?.askLayers();
+}
+
+/** Whether no picture is wanted, and the server sends none. */
+export function isSoundOnly({ choice, layers }: WatchState): boolean {
+  return choice === 'audio' && layers !== null;
 }
 
 /** The element whose picture the latency is measured on. */
@@ -118,6 +142,20 @@ class Viewing {
     }
   }
 
+  choose(choice: VideoChoice): void {
+    const { choice: before, active } = useWatch.getState();
+    useWatch.setState({ choice });
+    void this.player.choose(choice);
+    if (before !== 'audio') return;
+    // Pictures are on their way again: until they are missed for a while, nothing says that the camera is off.
+    this.silent.clear();
+    useWatch.setState({ active: { ...active, camera: true } });
+  }
+
+  askLayers(): void {
+    void this.player.askLayers();
+  }
+
   retry(): void {
     if (useWatch.getState().phase === 'open') this.player.retry();
     else void this.open();
@@ -147,7 +185,9 @@ class Viewing {
         this.player.retry();
       }
     });
+    this.player.on('layers', (layers) => useWatch.setState({ layers }));
     this.player.on('tracks', (tracks) => this.onTracks(tracks));
+    void this.player.choose(useWatch.getState().choice);
     this.player.start();
     const timer = setInterval(() => void this.measure(), STATS_MS);
     this.cleanups.push(() => clearInterval(timer));
