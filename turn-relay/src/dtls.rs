@@ -29,6 +29,17 @@ const MAX_RECORD: usize = MAX_MESSAGE + 512;
 /// A DTLS record header and a handshake header: the shortest ClientHello is longer.
 const CLIENT_HELLO_TYPE_AT: usize = 13;
 
+/// Where a ClientHello says which version it wants.
+const CLIENT_VERSION_AT: usize = 25;
+
+/// The alert that a client of DTLS 1.0 gets, which would otherwise wait for an answer for ever. It is shorter than
+/// any ClientHello, and nothing is kept for it.
+///
+/// ```text
+/// alert | DTLS 1.0 | epoch 0, sequence 0 | length 2 | fatal | protocol_version
+/// ```
+const PROTOCOL_VERSION: [u8; 15] = [21, 254, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 70];
+
 /// The DTLS associations of one thread.
 pub(crate) struct Sessions {
     sessions: Slab<Session>,
@@ -82,6 +93,7 @@ impl Sessions {
     ) {
         let key = match self.by_client.get(&client) {
             Some(key) => *key,
+            None if is_outdated(datagram) => return out(&client, &PROTOCOL_VERSION),
             None => match self.create(datagram, client, now, relaying) {
                 Some(key) => key,
                 None => return,
@@ -158,8 +170,7 @@ impl Sessions {
         now: Instant,
         relaying: &mut Relaying,
     ) -> Option<usize> {
-        // A handshake record (22) that begins with a ClientHello (1).
-        if datagram.first() != Some(&22) || datagram.get(CLIENT_HELLO_TYPE_AT) != Some(&1) {
+        if !is_client_hello(datagram) {
             return None;
         }
         while self.handshakes.len() >= MAX_HANDSHAKES {
@@ -274,4 +285,15 @@ impl Sessions {
             relaying.disconnected(&session.client);
         }
     }
+}
+
+/// A handshake record (22) that begins with a ClientHello (1).
+fn is_client_hello(datagram: &[u8]) -> bool {
+    datagram.first() == Some(&22) && datagram.get(CLIENT_HELLO_TYPE_AT) == Some(&1)
+}
+
+/// A ClientHello of DTLS 1.0. Versions count down.
+fn is_outdated(datagram: &[u8]) -> bool {
+    is_client_hello(datagram)
+        && datagram.get(CLIENT_VERSION_AT..).is_some_and(|at| at.starts_with(&[254, 255]))
 }

@@ -1,6 +1,8 @@
 //! A running relay on loopback and what tests need around it.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod raw;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +28,19 @@ pub(crate) struct Relay {
     pub(crate) registry: Registry,
 }
 
+/// Settings that fit loopback.
+pub(crate) fn config(media: Vec<MediaPorts>) -> Config {
+    Config {
+        listen: vec![SocketAddr::new(LOOPBACK, 0)],
+        public_ips: vec![LOOPBACK],
+        relay_ports: RELAY_PORTS,
+        realm: REALM.into(),
+        secret: Secret::new(SECRET.into()),
+        media,
+        ..Config::default()
+    }
+}
+
 impl Relay {
     pub(crate) async fn start(media: &[SocketAddr]) -> Self {
         let one = |at: &SocketAddr| MediaPorts {
@@ -36,15 +51,10 @@ impl Relay {
     }
 
     pub(crate) async fn with_media(media: Vec<MediaPorts>) -> Self {
-        let config = Config {
-            listen: vec![SocketAddr::new(LOOPBACK, 0)],
-            public_ips: vec![LOOPBACK],
-            relay_ports: RELAY_PORTS,
-            realm: REALM.into(),
-            secret: Secret::new(SECRET.into()),
-            media,
-            ..Config::default()
-        };
+        Self::with(config(media)).await
+    }
+
+    pub(crate) async fn with(config: Config) -> Self {
         let mut registry = Registry::default();
         let relay = TurnRelay::start(config, &mut registry).await.expect("starts");
         Self { relay, registry }
@@ -96,4 +106,17 @@ pub(crate) fn echo() -> SocketAddr {
         }
     });
     address
+}
+
+/// A self-signed certificate for this machine, as `name.crt` and `name.key` in a folder.
+pub(crate) fn certificate(
+    folder: &tempfile::TempDir,
+    name: &str,
+) -> rustls::pki_types::CertificateDer<'static> {
+    let made =
+        rcgen::generate_simple_self_signed(vec!["localhost".into(), "127.0.0.1".into()]).expect("made");
+    let at = |end: &str| folder.path().join(format!("{name}.{end}"));
+    std::fs::write(at("crt"), made.cert.pem()).expect("written");
+    std::fs::write(at("key"), made.signing_key.serialize_pem()).expect("written");
+    made.cert.der().clone()
 }
