@@ -152,11 +152,13 @@ fn accept(offer: &str, identity: &Identity) -> anyhow::Result<(Session, String)>
     let parsed = Offer::parse(offer)?;
     let section = parsed.media.first().context("an m-line")?;
     let remote = section.remote.clone().context("a transport")?;
-    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    let address = |candidate: &transport::sdp::Candidate| candidate.udp_address().filter(SocketAddr::is_ipv4);
+    // Janus does not listen on the loopback interface, but on an address of this machine: so do we.
+    let theirs = remote.candidates.iter().find_map(address).context("a candidate")?;
+    let socket = UdpSocket::bind((theirs.ip(), 0))?;
     socket.set_nonblocking(true)?;
     let mut rng = rand::rng();
     let local = IceCredentials::random(&mut rng);
-    let address = |candidate: &transport::sdp::Candidate| candidate.udp_address().filter(SocketAddr::is_ipv4);
     let config = ClientConfig {
         identity: identity.clone(),
         local: local.clone(),
@@ -164,18 +166,19 @@ fn accept(offer: &str, identity: &Identity) -> anyhow::Result<(Session, String)>
         remote_fingerprint: remote.fingerprint.clone(),
         dtls_client: true,
         local_address: socket.local_addr()?,
-        remote_candidates: remote.candidates.iter().filter_map(address).collect(),
+        remote_candidates: vec![theirs],
     };
     let answer = format!(
         "v=0\r\no=- {} 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {mid}\r\n\
          m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\na=recvonly\r\na=rtcp-mux\r\n\
          a=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=fingerprint:{}\r\na=setup:active\r\na=rtpmap:96 VP8/90000\r\n\
          a=rtcp-fb:96 nack\r\na=rtcp-fb:96 nack pli\r\n\
-         a=candidate:1 1 udp 2122260223 127.0.0.1 {} typ host\r\na=end-of-candidates\r\n",
+         a=candidate:1 1 udp 2122260223 {} {} typ host\r\na=end-of-candidates\r\n",
         rng.next_u32(),
         local.ufrag,
         local.pwd,
         identity.fingerprint(),
+        theirs.ip(),
         socket.local_addr()?.port(),
         mid = section.mid,
     );

@@ -7,18 +7,23 @@ use std::time::Duration;
 pub(crate) struct Pattern {
     pub(crate) frames: u32,
     pub(crate) packets: u32,
+    /// Of the longest packet of a frame.
     pub(crate) payload: usize,
+    /// The first half of a frame's packets is one byte shorter, as browsers cut frames.
+    pub(crate) uneven: bool,
 }
 
 impl Pattern {
     /// 250 packets a second, evenly spaced.
-    pub(crate) const EVEN: Self = Self { frames: 250, packets: 1, payload: 1_080 };
+    pub(crate) const EVEN: Self = Self { frames: 250, packets: 1, payload: 1_080, uneven: false };
     /// The same in 50 frames of 5.
-    pub(crate) const FRAMES: Self = Self { frames: 50, packets: 5, payload: 1_080 };
+    pub(crate) const FRAMES: Self = Self { frames: 50, packets: 5, payload: 1_080, uneven: false };
+    /// The same as a browser cuts them.
+    pub(crate) const UNEVEN: Self = Self { uneven: true, ..Self::FRAMES };
     /// 1 Mbit/s: 30 frames of 4.
-    pub(crate) const MEGABIT: Self = Self { frames: 30, packets: 4, payload: 1_042 };
+    pub(crate) const MEGABIT: Self = Self { frames: 30, packets: 4, payload: 1_042, uneven: true };
     /// 10 packets a second.
-    pub(crate) const SLOW: Self = Self { frames: 10, packets: 1, payload: 1_080 };
+    pub(crate) const SLOW: Self = Self { frames: 10, packets: 1, payload: 1_080, uneven: false };
 
     pub(crate) fn interval(&self) -> Duration {
         Duration::from_secs(1) / self.frames.max(1)
@@ -37,7 +42,7 @@ impl Pattern {
     pub(crate) fn from_line(line: &str) -> Option<Self> {
         let mut words = line.split(' ');
         let mut word = || words.next()?.parse::<u32>().ok();
-        Some(Self { frames: word()?, packets: word()?, payload: word()? as usize })
+        Some(Self { frames: word()?, packets: word()?, payload: word()? as usize, uneven: false })
     }
 }
 
@@ -101,7 +106,8 @@ impl Camera {
         out.extend([u8::from(!self.keyframe), 0, 0, 0x9d, 0x01, 0x2a, 0x80, 2, 0xe0, 1]);
         out.resize(payload + NUMBER_AT, 0);
         out.extend(self.sequence.to_be_bytes());
-        out.resize(payload + pattern.payload, self.sequence as u8);
+        let shorter = usize::from(pattern.uneven && index < pattern.packets / 2);
+        out.resize(payload + pattern.payload - shorter, self.sequence as u8);
     }
 
     /// Goes on to the next frame.

@@ -114,6 +114,8 @@ pub(crate) async fn forwarding(
             results.add("sfu_frames_to_limit_n100", sfu / limit);
             let all = sfu_window(world, room, Pattern::FRAMES, Some(FEEDBACK), effort, results).await?;
             results.add("sfu_all_us_per_packet_frames_n100", all);
+            let uneven = sfu_window(world, room, Pattern::UNEVEN, None, effort, results).await?;
+            results.add("sfu_us_per_packet_uneven_frames_n100", uneven);
         }
         println!("round {} of {} done", round + 1, effort.rounds);
     }
@@ -193,13 +195,12 @@ pub(crate) async fn capacity(world: &mut World, effort: Effort, results: &mut Re
     let mut room = world.room(2).await?;
     world.viewers.feedback(room.group, Some(FEEDBACK))?;
     let (mut size, mut best) = (0, 0);
-    let mut wanted = 500;
+    let mut wanted = 200;
     let mut second_try = false;
-    world.join(&mut room, 1).await?;
     while size < 10_000 {
         if !second_try {
-            world.join(&mut room, wanted - size - usize::from(size == 0)).await?;
-            size = wanted;
+            world.join(&mut room, wanted - size).await?;
+            size = room.size;
         }
         world.play(&room, Pattern::MEGABIT).await?;
         tokio::time::sleep(SETTLE * 2).await;
@@ -219,7 +220,7 @@ pub(crate) async fn capacity(world: &mut World, effort: Effort, results: &mut Re
         );
         if good {
             best = size;
-            wanted = size + size / 5;
+            wanted = size + size / 4;
             results.add("sfu_us_per_packet_1mbit", window.us_per_packet);
         } else if second_try {
             break;
@@ -246,6 +247,7 @@ pub(crate) async fn scale(world: &mut World, effort: Effort, results: &mut Resul
     let start = Instant::now();
     world.join(&mut room, effort.scale).await?;
     let joined = start.elapsed();
+    println!("{} viewers joined in {:.1} s", room.size, joined.as_secs_f64());
     world.viewers.feedback(room.group, Some(FEEDBACK * 5))?;
     world.play(&room, Pattern::SLOW).await?;
     tokio::time::sleep(Duration::from_secs(5)).await;
