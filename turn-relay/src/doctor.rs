@@ -17,10 +17,10 @@ use contract::turn::TurnSecret;
 
 pub use diagnosis::{Diagnosis, Finding, Mark, diagnose};
 pub use link::TlsFault;
+pub use session::{Credential, Session, channel_data, send_indication};
 pub use target::{ParseTargetError, Target, Via};
 
 use link::Link;
-use session::{Credential, Session};
 
 /// How long a time-limited credential of the doctor lives, in seconds.
 const CREDENTIAL_SECS: u64 = 600;
@@ -303,7 +303,9 @@ impl Doctor<'_> {
             if self.server.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
         let socket = UdpSocket::bind(any).ok()?;
         let link = Link::datagrams(socket.try_clone().ok()?, self.server);
-        let outer = Session::new(link, self.options.patience).binding().ok()?;
+        // Nothing may answer over UDP on a port for TLS: that is not worth a long wait.
+        let patience = self.options.patience.min(Duration::from_secs(1));
+        let outer = Session::new(link, patience).binding().ok()?;
         // Of its own address a relay lets clients reach its relayed ones only: there is no outside to be seen here.
         if relayed.is_ipv4() != outer.is_ipv4() || relayed.ip() == outer.ip() {
             return None;

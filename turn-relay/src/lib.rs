@@ -21,6 +21,7 @@ pub mod doctor;
 mod dtls;
 mod listen;
 mod metrics;
+mod refusals;
 mod relaying;
 pub mod reload;
 mod tcp;
@@ -236,13 +237,16 @@ impl TurnRelay {
         }
     }
 
-    /// Takes over secrets and users of changed settings; allocations of one that is gone end at once. Other
-    /// settings wait for a restart: [`reload::needs_restart`] names them.
+    /// Takes over secrets, users and the certificate of changed settings. Allocations of a secret or user that is gone
+    /// end at once. Other settings wait for a restart: [`reload::needs_restart`] names them.
     ///
     /// # Errors
-    /// The settings are wrong; everything stays as it was.
+    /// The settings are wrong, or the certificate cannot be read; everything stays as it was.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
         config.validate()?;
+        if let (Some(chain), Some(key)) = (&config.tls_cert, &config.tls_key) {
+            self.certificate.set(Certificate::from_files(chain, key)?);
+        }
         for worker in &self.workers {
             worker.handle.give(Order::Credentials(config.secrets(), config.static_users()));
         }

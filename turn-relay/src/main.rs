@@ -133,7 +133,10 @@ fn examine(flags: &DoctorFlags) -> anyhow::Result<ExitCode> {
 
 async fn serve(flags: &Flags) -> anyhow::Result<()> {
     let file = flags.process.config.clone().or_else(|| std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from));
+    // Before the first reading: what changes after it is noticed.
+    let mut watch = Watch::new(file.iter().cloned().collect());
     let (process, config) = load(file.as_deref(), flags)?;
+    watch.also(certificate(&config));
     telemetry::init(process.log_format, &process.log);
     let stop = shutdown::on_signals().context("cannot listen for signals")?;
     for warning in check::warnings(&config, &Surroundings::of_this_machine(&config)) {
@@ -153,7 +156,7 @@ async fn serve(flags: &Flags) -> anyhow::Result<()> {
     let failed = tokio::select! {
         () = stop.cancelled() => false,
         () = relay.failed() => true,
-        ended = follow(&relay, config, file.as_deref(), flags) => { ended?; false }
+        ended = follow(&relay, config, watch, file.as_deref(), flags) => { ended?; false }
     };
     readiness.not_ready("turn", if failed { "the relay thread has failed" } else { "draining" });
     relay.drain(if failed { Duration::ZERO } else { process.drain() }).await;
@@ -168,12 +171,12 @@ async fn serve(flags: &Flags) -> anyhow::Result<()> {
 async fn follow(
     relay: &TurnRelay,
     mut running: Config,
+    mut watch: Watch,
     file: Option<&Path>,
     flags: &Flags,
 ) -> anyhow::Result<()> {
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     let mut tick = tokio::time::interval(WATCH_EVERY);
-    let mut watch = Watch::new(files(file, &running));
     loop {
         tokio::select! {
             _ = hangup.recv() => {}
@@ -197,9 +200,7 @@ async fn follow(
             tracing::warn!(settings = ?later, "secrets, users and certificates are read again; other settings that \
                 have changed wait for a restart");
         }
-        if files(file, &changed) != files(file, &running) {
-            watch = Watch::new(files(file, &changed));
-        }
+        watch.also(certificate(&changed));
         // What waits for a restart is named again at each reload until it comes.
         running.secret = changed.secret;
         running.secret_previous = changed.secret_previous;
@@ -209,8 +210,7 @@ async fn follow(
     }
 }
 
-/// The files that make up the settings.
-fn files(file: Option<&Path>, config: &Config) -> Vec<PathBuf> {
-    let paths = [file, config.tls_cert.as_deref(), config.tls_key.as_deref()];
-    paths.into_iter().flatten().map(Path::to_owned).collect()
+/// The files of the certificate.
+fn certificate(config: &Config) -> Vec<PathBuf> {
+    [&config.tls_cert, &config.tls_key].into_iter().flatten().cloned().collect()
 }

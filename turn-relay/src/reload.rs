@@ -44,6 +44,18 @@ impl Watch {
         Self { seen: reported.clone(), reported, files }
     }
 
+    /// Watches these as well, from their present state on.
+    pub fn also(&mut self, files: Vec<PathBuf>) {
+        for file in files {
+            if !self.files.contains(&file) {
+                let mark = marks(std::slice::from_ref(&file));
+                self.reported.extend_from_slice(&mark);
+                self.seen.extend(mark);
+                self.files.push(file);
+            }
+        }
+    }
+
     /// Whether the files have changed since the last time that this was true, and have come to rest.
     pub fn changed(&mut self) -> bool {
         let now = marks(&self.files);

@@ -20,6 +20,7 @@ use udp::{RecvBatch, SendBatch, Socket};
 use crate::admission::Admission;
 use crate::dtls::Sessions;
 use crate::metrics::{Metrics, Unsent};
+use crate::refusals::Refusals;
 use crate::relaying::{Parked, Relaying};
 use crate::tcp::{Left, Streams};
 use crate::tls::InUse;
@@ -119,6 +120,7 @@ pub(crate) struct Worker {
     drained: Vec<tokio::sync::oneshot::Sender<()>>,
     metrics: Metrics,
     published: Stats,
+    refusals: Refusals,
     /// What had more to read than its turn allowed.
     unread: Vec<Source>,
     recv: RecvBatch,
@@ -170,6 +172,7 @@ impl Worker {
             drained: Vec::new(),
             metrics,
             published,
+            refusals: Refusals::default(),
             unread: Vec::new(),
             recv: RecvBatch::new(),
         };
@@ -393,11 +396,14 @@ impl Worker {
                 }
                 Event::Refused { tuple, refusal } => {
                     let code = refusal.code.code();
-                    // Every client's first request is refused like this: nothing to read about. Others are for
-                    // whoever looks into them, and counted: strangers must not fill the log.
+                    // Every client's first request is refused like this: nothing to read about. Of the others as
+                    // many are told as fit a log that strangers must not fill.
                     if matches!(refusal.reason, Reason::NoCredentials | Reason::StaleNonce) {
                         tracing::trace!(turn.code = code, client.addr = %tuple.client.0, "{refusal}");
                     } else {
+                        if let Some(unsaid) = self.refusals.may_say(Instant::now()) {
+                            tracing::info!(turn.code = code, turn.unsaid = unsaid, "{refusal}");
+                        }
                         tracing::debug!(turn.code = code, client.addr = %tuple.client.0, "{refusal}");
                     }
                 }

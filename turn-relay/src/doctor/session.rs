@@ -1,7 +1,8 @@
-//! A TURN client as plain as can be: one request at a time, no timers of its own.
+//! A TURN client as plain as can be: one request at a time, no timers of its own. The doctor and the benchmarks use
+//! it.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use stun::agent::TransactionId;
@@ -42,13 +43,18 @@ type Attributes = Vec<Box<dyn Setter>>;
 
 /// User name and password.
 #[derive(Debug, Clone)]
-pub(super) struct Credential {
-    pub(super) username: String,
-    pub(super) password: String,
+pub struct Credential {
+    /// USERNAME.
+    pub username: String,
+    /// Its password.
+    pub password: String,
 }
 
-/// One client of one server.
-pub(super) struct Session {
+/// One client of one server. Each request waits for its answer.
+///
+/// # Errors
+/// Every method: why the step failed.
+pub struct Session {
     link: Link,
     patience: Duration,
     realm: String,
@@ -64,19 +70,25 @@ enum Arrived {
 }
 
 impl Session {
+    /// A client over UDP that knows nothing of the server yet; `patience` is how long an answer may take.
+    #[must_use]
+    pub fn over_udp(socket: UdpSocket, server: SocketAddr, patience: Duration) -> Self {
+        Self::new(Link::datagrams(socket, server), patience)
+    }
+
     pub(super) fn new(link: Link, patience: Duration) -> Self {
         let (realm, nonce) = (String::new(), String::new());
         Self { link, patience, realm, nonce, login: None, inbox: VecDeque::new() }
     }
 
     /// The address that the server sees.
-    pub(super) fn binding(&mut self) -> Result<SocketAddr, Failure> {
+    pub fn binding(&mut self) -> Result<SocketAddr, Failure> {
         let response = self.transact(METHOD_BINDING, &Vec::new)?;
         address(&response, ATTR_XORMAPPED_ADDRESS, "XOR-MAPPED-ADDRESS")
     }
 
     /// An Allocate without credentials: the realm that the server names, or nothing when it wants none.
-    pub(super) fn challenge(&mut self) -> Result<Option<String>, Failure> {
+    pub fn challenge(&mut self) -> Result<Option<String>, Failure> {
         match self.transact(METHOD_ALLOCATE, &allocate) {
             Ok(_) => Ok(None),
             Err(Failure::Error { code: 401, .. }) if !self.nonce.is_empty() => Ok(Some(self.realm.clone())),
@@ -86,46 +98,46 @@ impl Session {
     }
 
     /// The relayed address.
-    pub(super) fn allocate(&mut self, credential: &Credential) -> Result<SocketAddr, Failure> {
+    pub fn allocate(&mut self, credential: &Credential) -> Result<SocketAddr, Failure> {
         self.log_in(credential.clone());
         let response = self.transact(METHOD_ALLOCATE, &allocate)?;
         address(&response, ATTR_XOR_RELAYED_ADDRESS, "XOR-RELAYED-ADDRESS")
     }
 
-    pub(super) fn permit(&mut self, peer: SocketAddr) -> Result<(), Failure> {
+    /// Lets this peer's address in (CreatePermission).
+    pub fn permit(&mut self, peer: SocketAddr) -> Result<(), Failure> {
         self.transact(METHOD_CREATE_PERMISSION, &|| vec![Box::new(to(peer))]).map(|_| ())
     }
 
-    pub(super) fn bind_channel(&mut self, peer: SocketAddr) -> Result<(), Failure> {
+    /// Binds the one channel of this session to a peer.
+    pub fn bind_channel(&mut self, peer: SocketAddr) -> Result<(), Failure> {
         let attributes = || -> Attributes { vec![Box::new(ChannelNumber(CHANNEL)), Box::new(to(peer))] };
         self.transact(METHOD_CHANNEL_BIND, &attributes).map(|_| ())
     }
 
-    pub(super) fn refresh(&mut self) -> Result<(), Failure> {
+    /// Keeps the allocation.
+    pub fn refresh(&mut self) -> Result<(), Failure> {
         self.transact(METHOD_REFRESH, &Vec::new).map(|_| ())
     }
 
-    pub(super) fn delete(&mut self) -> Result<(), Failure> {
+    /// Ends the allocation.
+    pub fn delete(&mut self) -> Result<(), Failure> {
         self.transact(METHOD_REFRESH, &|| vec![Box::new(Lifetime(Duration::ZERO))]).map(|_| ())
     }
 
-    /// A Send indication.
-    pub(super) fn send(&mut self, peer: SocketAddr, data: &[u8]) -> Result<(), Failure> {
-        let attributes: Attributes = vec![Box::new(to(peer)), Box::new(Data(data.to_vec()))];
-        let message = message(METHOD_SEND, CLASS_INDICATION, TransactionId::new(), attributes)?;
-        self.link.send(&message.raw)
-    }
-
-    /// ChannelData on the channel that was bound.
-    pub(super) fn send_channel(&mut self, data: &[u8]) -> Result<(), Failure> {
-        let length = u16::try_from(data.len()).unwrap_or(u16::MAX);
-        let mut message = [CHANNEL.to_be_bytes(), length.to_be_bytes()].concat();
-        message.extend_from_slice(data);
+    /// Sends a Send indication.
+    pub fn send(&mut self, peer: SocketAddr, data: &[u8]) -> Result<(), Failure> {
+        let message = send_indication(peer, data)?;
         self.link.send(&message)
     }
 
+    /// ChannelData on the channel that was bound.
+    pub fn send_channel(&mut self, data: &[u8]) -> Result<(), Failure> {
+        self.link.send(&channel_data(data))
+    }
+
     /// Waits for this data in a Data indication; its peer.
-    pub(super) fn data(&mut self, data: &[u8], wait: Duration) -> Result<SocketAddr, Failure> {
+    pub fn data(&mut self, data: &[u8], wait: Duration) -> Result<SocketAddr, Failure> {
         self.arrived(wait, |arrived| match arrived {
             Arrived::Indication(from, bytes) if bytes == data => Some(*from),
             _ => None,
@@ -133,7 +145,7 @@ impl Session {
     }
 
     /// Waits for this data as ChannelData.
-    pub(super) fn channel_data(&mut self, data: &[u8], wait: Duration) -> Result<(), Failure> {
+    pub fn channel_data(&mut self, data: &[u8], wait: Duration) -> Result<(), Failure> {
         self.arrived(wait, |arrived| {
             matches!(arrived, Arrived::Channel(bytes) if bytes == data).then_some(())
         })
@@ -258,6 +270,24 @@ impl Session {
             alternate: alternate(&response),
         })
     }
+}
+
+/// A Send indication with this data for this peer.
+///
+/// # Errors
+/// The data is too long for a message.
+pub fn send_indication(peer: SocketAddr, data: &[u8]) -> Result<Vec<u8>, Failure> {
+    let attributes: Attributes = vec![Box::new(to(peer)), Box::new(Data(data.to_vec()))];
+    Ok(message(METHOD_SEND, CLASS_INDICATION, TransactionId::new(), attributes)?.raw)
+}
+
+/// ChannelData for the one channel of a session.
+#[must_use]
+pub fn channel_data(data: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(data.len()).unwrap_or(u16::MAX);
+    let mut message = [CHANNEL.to_be_bytes(), length.to_be_bytes()].concat();
+    message.extend_from_slice(data);
+    message
 }
 
 fn allocate() -> Attributes {
