@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::auth::Identity;
+use crate::hash::Keyed;
 use crate::types::{Family, FiveTuple, RelayId};
 
 /// How long a permission lives (RFC 8656, section 9).
@@ -71,22 +72,22 @@ pub(crate) struct Allocation {
     pub(crate) made_by: [u8; 12],
     pub(crate) answer: Box<[u8]>,
     pub(crate) relays: Relays,
-    permissions: HashMap<IpAddr, Instant>,
-    channels: HashMap<u16, Channel>,
-    numbers: HashMap<SocketAddr, u16>,
+    permissions: HashMap<IpAddr, Instant, Keyed>,
+    channels: HashMap<u16, Channel, Keyed>,
+    numbers: HashMap<SocketAddr, u16, Keyed>,
 }
 
 impl Allocation {
-    pub(crate) fn new(tuple: FiveTuple, identity: Identity, made_by: [u8; 12], relays: Relays) -> Self {
+    pub(crate) fn new(tuple: FiveTuple, identity: Identity, made_by: [u8; 12], hash: Keyed) -> Self {
         Self {
             tuple,
             identity,
             made_by,
             answer: Box::default(),
-            relays,
-            permissions: HashMap::new(),
-            channels: HashMap::new(),
-            numbers: HashMap::new(),
+            relays: Relays::default(),
+            permissions: HashMap::with_hasher(hash),
+            channels: HashMap::with_hasher(hash),
+            numbers: HashMap::with_hasher(hash),
         }
     }
 

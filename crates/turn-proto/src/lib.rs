@@ -43,6 +43,7 @@ mod auth;
 mod config;
 mod error;
 mod framing;
+mod hash;
 mod limit;
 mod message;
 mod peer;

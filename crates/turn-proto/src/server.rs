@@ -19,6 +19,7 @@ use crate::allocation::Allocation;
 use crate::auth::{Authenticator, Identity, Rejection, Signer};
 use crate::config::{Config, ConfigError, Limits, StaticUser};
 use crate::error::{ErrorCode, Reason, Refusal};
+use crate::hash::Keyed;
 use crate::limit::Source;
 use crate::message::{Method, Request, Response, Transaction};
 use crate::peer::{PeerPolicy, PeerRefusal};
@@ -148,8 +149,9 @@ pub struct Server<R> {
 
     relays: Slab<Relay>,
     next_generation: u32,
+    hash: Keyed,
     allocations: Slab<Allocation>,
-    by_tuple: HashMap<FiveTuple, usize>,
+    by_tuple: HashMap<FiveTuple, usize, Keyed>,
     pending: HashMap<FiveTuple, allocate::Pending>,
     /// When relay sockets end. An ordered set and not a heap: what is deleted early leaves nothing behind, so
     /// churn does not grow it.
@@ -214,11 +216,12 @@ impl<R: Rng> Server<R> {
     pub fn with_shared(
         config: Config,
         shared: &Shared,
-        rng: R,
+        mut rng: R,
         now: Instant,
         unix: u64,
     ) -> Result<Self, ConfigError> {
         config.validate()?;
+        let hash = Keyed::new(&mut rng);
         Ok(Self {
             auth: Authenticator::new(config.realm, config.secrets, config.users, shared.clone()),
             rng,
@@ -233,7 +236,8 @@ impl<R: Rng> Server<R> {
             relays: Slab::new(),
             next_generation: 0,
             allocations: Slab::new(),
-            by_tuple: HashMap::new(),
+            by_tuple: HashMap::with_hasher(hash),
+            hash,
             pending: HashMap::new(),
             timers: BTreeSet::new(),
             commands: VecDeque::new(),

@@ -48,7 +48,7 @@ impl RecvBatch {
             let to_ip = meta.dst_ip.map(|ip| ip.to_canonical());
             let filled = slot.get_mut(..meta.len).unwrap_or_default();
             // An empty datagram has no chunk, and is one all the same.
-            let empty = filled.is_empty().then(|| <&mut [u8]>::default());
+            let empty = filled.is_empty().then(<&mut [u8]>::default);
             let data = empty.into_iter().chain(filled.chunks_mut(meta.stride.max(1)));
             data.map(move |data| Datagram { from, to_ip, data })
         })

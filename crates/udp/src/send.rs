@@ -172,6 +172,14 @@ impl SendBatch {
 
     /// Appends packet `index` to the group of its destination.
     fn link(&mut self, to: SocketAddr, from: Option<IpAddr>, index: u32) {
+        // The packets of a frame come one after another: no look into the table for them.
+        if let Some(group) = self.groups.last_mut().filter(|group| group.to == to && group.from == from) {
+            if let Some(last) = self.packets.get_mut(group.tail as usize) {
+                last.next = index;
+            }
+            group.tail = index;
+            return;
+        }
         let mask = self.table.len() - 1;
         let mut place = hash(&to) as usize & mask;
         // The table has more places than packets, so there is always an empty one.
@@ -202,7 +210,7 @@ impl SendBatch {
     fn transmit(&self, socket: &Socket, done: &mut Sent) {
         let mut chunk = crate::sys::Chunk::new();
         for group in &self.groups {
-            let (to, from) = (group.to, group.from);
+            let (to, from) = (group.to, group.from.filter(|_| socket.chooses_source()));
             let mut next = group.head;
             while let Some((data, after)) = self.packet(next) {
                 next = after;
@@ -222,7 +230,7 @@ impl SendBatch {
             let mut next = group.head;
             while let Some((data, after)) = self.packet(next) {
                 next = after;
-                send_one(socket, group.to, group.from, data, done);
+                send_one(socket, group.to, group.from.filter(|_| socket.chooses_source()), data, done);
             }
         }
     }

@@ -200,6 +200,12 @@ impl Socket {
         self.gso.load(Ordering::Relaxed)
     }
 
+    /// Whether datagrams can leave from several addresses: a socket that is bound to one leaves from it, and need not
+    /// tell the kernel with each.
+    pub(crate) fn chooses_source(&self) -> bool {
+        self.local.ip().is_unspecified()
+    }
+
     pub(crate) fn stop_gso(&self) {
         self.gso.store(false, Ordering::Relaxed);
     }

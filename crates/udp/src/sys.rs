@@ -320,7 +320,7 @@ pub(crate) fn recv_error(socket: &impl AsRawFd) -> Option<IcmpError> {
             );
             // SAFETY: computes a length, touches nothing.
             let whole = unsafe { libc::CMSG_LEN(size_of::<libc::sock_extended_err>() as u32) } as usize;
-            if is_error && length as usize >= whole {
+            if is_error && length >= whole {
                 // SAFETY: the message is long enough for the struct; it may be unaligned.
                 let error =
                     unsafe { libc::CMSG_DATA(next).cast::<libc::sock_extended_err>().read_unaligned() };

@@ -13,7 +13,7 @@ use turn::proto::PROTO_UDP;
 
 use super::control::{lifetime, requested_family, seconds};
 use super::{Command, Event, Fail, Owner, Relay, Server};
-use crate::allocation::{Allocation, Relays};
+use crate::allocation::Allocation;
 use crate::auth::Identity;
 use crate::error::{ErrorCode, Reason};
 use crate::limit::Source;
@@ -252,7 +252,7 @@ impl<R: Rng> Server<R> {
 
         let username = pending.identity.username.clone();
         let id = pending.transaction.id;
-        let mut allocation = Allocation::new(tuple, pending.identity, id, Relays::default());
+        let mut allocation = Allocation::new(tuple, pending.identity, id, self.hash);
         allocation.answer = answer.clone().into_boxed_slice();
         let entry = self.allocations.vacant_entry();
         let index = entry.key();
