@@ -237,7 +237,7 @@ impl Sessions {
             match session.dtls.poll_output(buffer) {
                 Output::Packet(packet) => out(&session.client, packet),
                 Output::ApplicationData(message) => {
-                    relaying.from_client(message, session.client, now);
+                    relaying.receive(message, session.client, now);
                 }
                 Output::Connected => session.is_connected = true,
                 Output::CloseNotify => ended = true,

@@ -64,7 +64,7 @@ impl Relaying {
 
     /// Hands a message of a client in. What is for a peer leaves with the next flush: messages of one client in a
     /// row share a call.
-    pub(crate) fn from_client(&mut self, message: &[u8], from: FiveTuple, now: Instant) {
+    pub(crate) fn receive(&mut self, message: &[u8], from: FiveTuple, now: Instant) {
         let Some(to) = self.server.handle_client(message, from, now) else { return };
         let Some(payload) = message.get(to.payload) else { return };
         if self.run.is_some_and(|run| run != to.relay) || self.batch.len() == SEND_BATCH || to.dont_fragment {

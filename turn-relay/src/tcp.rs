@@ -294,7 +294,7 @@ impl Connection {
         while let Some(length) = message_length(rest, limit).map_err(io::Error::other)?
             && let Some((message, behind)) = rest.split_at_checked(length)
         {
-            relaying.from_client(message, self.client, now);
+            relaying.receive(message, self.client, now);
             rest = behind;
         }
         self.framer.keep(rest);
@@ -363,5 +363,104 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V6(ip) => SocketAddr::new(ip.to_canonical(), address.port()),
         IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Shutdown;
+
+    use mio::{Events, Poll};
+    use rand::SeedableRng as _;
+    use rand::rngs::StdRng;
+
+    use super::*;
+    use crate::Config;
+    use crate::relaying::Parked;
+
+    struct World {
+        poll: Poll,
+        streams: Streams,
+        relaying: Relaying,
+        now: Instant,
+        at: SocketAddr,
+    }
+
+    fn token(index: usize) -> Token {
+        Token(1 + index)
+    }
+
+    impl World {
+        fn new() -> Self {
+            let config = Config {
+                public_ips: vec![[127, 0, 0, 1].into()],
+                secret: service_kit::config::Secret::new("north-of-the-river".into()),
+                ..Config::default()
+            };
+            let (poll, now) = (Poll::new().expect("epoll"), Instant::now());
+            let listener = TcpListener::bind(([127, 0, 0, 1], 0).into()).expect("a socket");
+            let at = listener.local_addr().expect("bound");
+            let server = turn_proto::Server::new(config.proto(), StdRng::seed_from_u64(3), now, 0);
+            let registry = poll.registry().try_clone().expect("a handle");
+            let relaying = Relaying::new(server.expect("valid"), registry, HashMap::new(), Parked::default());
+            let (admission, certificate) = (Admission::default(), InUse::default());
+            let listeners = vec![(listener, Transport::Tcp)];
+            let listener_token = |_| Token(0);
+            let streams = Streams::new(listeners, admission, certificate, poll.registry(), listener_token);
+            Self { streams: streams.expect("watched"), poll, relaying, now, at }
+        }
+
+        fn connect(&mut self) -> std::net::TcpStream {
+            let before = self.streams.connections.len();
+            let stream = std::net::TcpStream::connect(self.at).expect("connects");
+            stream.set_read_timeout(Some(Duration::from_secs(30))).expect("an option");
+            let mut events = Events::with_capacity(8);
+            while self.streams.connections.len() == before {
+                self.poll.poll(&mut events, Some(Duration::from_secs(30))).expect("polls");
+                assert!(!events.is_empty(), "nobody came");
+                self.streams.accept(0, self.now, self.poll.registry(), token);
+            }
+            stream
+        }
+
+        fn pass(&mut self, time: Duration) {
+            self.now += time;
+            self.streams.handle_timeout(&mut self.relaying, self.now);
+        }
+    }
+
+    #[test]
+    fn who_has_no_allocation_in_ten_seconds_is_disconnected() {
+        let mut world = World::new();
+        let mut early = world.connect();
+        world.pass(Duration::from_secs(5));
+        let _late = world.connect();
+        assert_eq!(world.streams.poll_timeout(), Some(world.now + Duration::from_secs(5)));
+        world.pass(Duration::from_millis(4_999));
+        assert_eq!(world.streams.connections.len(), 2);
+        world.pass(Duration::from_millis(1));
+        assert_eq!(world.streams.connections.len(), 1);
+        assert_eq!(early.read(&mut [0; 10]).expect("the end"), 0);
+        world.pass(Duration::from_secs(5));
+        assert_eq!((world.streams.connections.len(), world.streams.poll_timeout()), (0, None));
+    }
+
+    #[test]
+    fn a_deadline_of_an_earlier_connection_does_not_meet_a_later_one() {
+        let mut world = World::new();
+        let first = world.connect();
+        first.shutdown(Shutdown::Both).expect("closes");
+        let mut events = Events::with_capacity(8);
+        while !world.streams.connections.is_empty() {
+            world.poll.poll(&mut events, Some(Duration::from_secs(30))).expect("polls");
+            assert_eq!(world.streams.ready(0, &mut world.relaying, world.now), Left::Nothing);
+        }
+        world.pass(Duration::from_secs(5));
+        let _second = world.connect();
+        assert!(world.streams.connections.contains(0), "in the same place");
+        world.pass(Duration::from_secs(5));
+        assert_eq!(world.streams.connections.len(), 1);
+        world.pass(Duration::from_secs(5));
+        assert_eq!(world.streams.connections.len(), 0);
     }
 }

@@ -308,7 +308,7 @@ impl Worker {
                     let out = &mut |to: &FiveTuple, data: &[u8]| clients.push_slice(to, data);
                     sessions.receive(datagram.data, from, now, relaying, out);
                 } else {
-                    relaying.from_client(datagram.data, from, now);
+                    relaying.receive(datagram.data, from, now);
                 }
             }
             relaying.flush();

@@ -24,7 +24,7 @@ pub struct Config {
     /// How long a live allocation outlives the expiry of its credential. Zero ends it at expiry.
     pub grace: Duration,
     /// Addresses that clients and peers are told, each once. Of them only live relayed addresses can be reached,
-    /// beside the ports in [`PeerPolicy::own`].
+    /// beside the own ports of the policy.
     pub relay_addresses: Vec<IpAddr>,
     /// Ports of each relay address.
     pub relay_ports: RangeInclusive<u16>,

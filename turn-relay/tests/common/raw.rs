@@ -152,10 +152,11 @@ impl Raw {
             let bytes = self.wire.receive().expect("an answer");
             let mut message = Message::new();
             let is_stun = bytes.first().is_some_and(|first| first >> 6 == 0);
-            if is_stun && message.unmarshal_binary(&bytes).is_ok() {
-                if message.transaction_id == request.transaction_id {
-                    return message;
-                }
+            if is_stun
+                && message.unmarshal_binary(&bytes).is_ok()
+                && message.transaction_id == request.transaction_id
+            {
+                return message;
             }
             self.inbox.push(bytes);
         }
