@@ -39,12 +39,14 @@ pub(super) struct LossBound {
     share: f32,
     /// The share that the line loses by itself.
     inherent: f32,
+    /// The last judgement was that the line is cut.
+    cut: bool,
 }
 
 impl LossBound {
     /// No bound before loss was seen.
     pub(super) fn new() -> Self {
-        Self { bitrate: MAX_BITRATE, arrived: 0, lost: 0, since_us: 0, share: 0.0, inherent: 0.0 }
+        Self { bitrate: MAX_BITRATE, arrived: 0, lost: 0, since_us: 0, share: 0.0, inherent: 0.0, cut: false }
     }
 
     pub(super) fn bitrate(&self) -> f32 {
@@ -54,6 +56,11 @@ impl LossBound {
     /// The share lost lately, 0 to 1.
     pub(super) fn share(&self) -> f32 {
         self.share
+    }
+
+    /// Whether far more is sent than arrives, by the last judgement.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut
     }
 
     /// Packets that arrived or were lost; one that was counted as lost and came after all makes up for it.
@@ -92,9 +99,10 @@ impl LossBound {
         let (excess, cut) = (self.share - self.inherent, share - self.inherent > CUT);
         self.inherent = (self.inherent + SLOWLY * (share - self.inherent)).min(MAX_INHERENT);
         let before = self.bitrate;
+        self.cut = cut;
         if cut {
-            let lower = self.bitrate.min(target) * (1.0 - 0.5 * share);
-            self.bitrate = lower.min(carried).max(MIN_BITRATE);
+            let arrives = self.bitrate.min(target) * (1.0 - share);
+            self.bitrate = arrives.min(carried).max(MIN_BITRATE);
             // Judged by itself: what is lost from here on counts anew.
             self.share = self.inherent;
         } else if excess > HIGH {

@@ -309,10 +309,11 @@ impl Controller {
         }
     }
 
-    /// Whether the line has just become slower and holds a long queue: what is not needed must not be sent.
+    /// Whether the line has just become slower and its queue is long, or short and overflows: what is not needed
+    /// must not be sent.
     #[must_use]
     pub fn is_jammed(&self, now: Instant) -> bool {
-        self.delay.queue() > JAM && self.has_fallen(now)
+        self.has_fallen(now) && (self.delay.queue() > JAM || self.loss.is_cut())
     }
 
     /// Whether the line has become slower within the last second.

@@ -1,0 +1,162 @@
+//! What a viewer sees when its line changes: recorded outcomes on virtual time, asserted with margins.
+//!
+//! The encodings are about 170, 500 and 1,460 kbit/s at 30 frames a second. Beside each bound stands what was
+//! measured when it was written.
+
+mod common;
+mod network;
+
+use std::time::Duration;
+
+use common::ms;
+use network::*;
+
+/// A viewer with feedback that has had the top encoding for a while.
+fn settled(line: Line) -> (Scene, usize) {
+    let mut scene = Scene::new();
+    let viewer = scene.join(line, Says::Feedback);
+    scene.until(viewer, TOP, 3_000);
+    scene.run(2_000);
+    assert_eq!(scene.current(viewer), Some(TOP));
+    (scene, viewer)
+}
+
+#[test]
+fn a_viewer_on_a_good_line_has_the_top_encoding_within_two_seconds() {
+    // Measured: 171, 243, 507 and 703 ms.
+    for (rate, delay) in [(100_000_000, 1), (10_000_000, 25), (3_000_000, 50), (2_500_000, 100)] {
+        let mut scene = Scene::new();
+        let viewer = scene.join(Line::new(rate, delay), Says::Feedback);
+        let took = scene.until(viewer, TOP, 5_000);
+        assert!(took <= 1_200, "{rate} bit/s: {took} ms");
+        let from = scene.clock();
+        scene.run(6_000);
+        let to = scene.clock();
+        assert_eq!(scene.share(viewer, TOP, from, to), 100, "{rate} bit/s: it stays");
+        assert!(scene.freeze(viewer, from, to) <= 100);
+        let paddings = scene.clients[viewer].paddings;
+        assert!((5..60).contains(&paddings), "{rate} bit/s: {paddings} paddings");
+    }
+}
+
+#[test]
+fn a_line_that_is_cut_costs_quality_and_no_freeze() {
+    // Measured: 719 ms / 148 ms, 426 / 273, 824 / 148, 439 / 435, 556 / 95; the longest queue a second later 119 ms,
+    // with the deep queue 600 ms before.
+    let cases = [
+        (5_000_000, 400_000, 25, 500),
+        (5_000_000, 400_000, 25, 200),
+        (5_000_000, 400_000, 25, 2_000),
+        (5_000_000, 400_000, 25, 60),
+        (3_000_000, 800_000, 50, 300),
+    ];
+    for (before, after, delay, queue) in cases {
+        let mut line = Line::new(before, delay);
+        line.queue = ms(queue);
+        let (mut scene, viewer) = settled(line);
+        let at = scene.clock();
+        scene.clients[viewer].line.rate = after;
+        let fits = if after > 600_000 { MIDDLE } else { LOW };
+        let took = scene.until(viewer, fits, 5_000);
+        assert!(took <= 1_500, "queue of {queue} ms: fell after {took} ms");
+        scene.run(1_500);
+        let worst = scene.clients[viewer].line.take_longest();
+        assert!(worst <= ms(900), "queue of {queue} ms: {worst:?}");
+        scene.run(4_000);
+        let later = scene.clients[viewer].line.take_longest();
+        assert!(later <= ms(300), "queue of {queue} ms: {later:?} later");
+        let end = scene.clock();
+        let freeze = scene.freeze(viewer, at, end);
+        assert!(freeze <= 500, "queue of {queue} ms: a freeze of {freeze} ms");
+        assert!(scene.share(viewer, fits, at + 2_000, end) >= 90);
+    }
+}
+
+#[test]
+fn a_line_that_recovers_brings_the_top_encoding_back_within_five_seconds() {
+    // Measured: 0.4 to 3.4 s, by how long ago the last probe was.
+    for wait in [3_000, 4_100, 5_200, 6_300] {
+        let (mut scene, viewer) = settled(Line::new(5_000_000, 25));
+        scene.clients[viewer].line.rate = 400_000;
+        scene.run(wait);
+        assert_eq!(scene.current(viewer), Some(LOW));
+        scene.clients[viewer].line.rate = 5_000_000;
+        let took = scene.until(viewer, TOP, 8_000);
+        assert!(took <= 4_500, "after {wait} ms: {took} ms");
+        let from = scene.clock();
+        scene.run(2_000);
+        assert_eq!(scene.share(viewer, TOP, from, scene.clock()), 100);
+    }
+}
+
+#[test]
+fn random_loss_does_not_cost_quality() {
+    // Measured: top after 519, 524 and 526 ms, 100 % of the time, freezes of 288, 277 and 202 ms.
+    for (rate, loss, delay, jitter) in [(2_500_000, 5, 50, 0), (2_500_000, 5, 50, 10), (2_000_000, 2, 30, 10)]
+    {
+        let mut line = Line::new(rate, delay);
+        (line.loss, line.jitter) = (loss, ms(jitter));
+        let mut scene = Scene::new();
+        let viewer = scene.join(line, Says::Feedback);
+        let took = scene.until(viewer, TOP, 5_000);
+        assert!(took <= 2_000, "{loss} %: {took} ms");
+        let from = scene.clock();
+        scene.run(15_000);
+        let share = scene.share(viewer, TOP, from, scene.clock());
+        let freeze = scene.freeze(viewer, from, scene.clock());
+        assert!(share >= 95, "{loss} %, jitter {jitter} ms: top encoding {share} % of the time");
+        assert!(freeze <= 500, "{loss} %, jitter {jitter} ms: a freeze of {freeze} ms");
+    }
+}
+
+#[test]
+fn keyframes_for_others_do_not_cost_quality() {
+    // Measured: 100 %.
+    let mut scene = Scene::new();
+    scene.keyframes = Some(ms(1_500));
+    let viewer = scene.join(Line::new(2_500_000, 25), Says::Feedback);
+    scene.until(viewer, TOP, 5_000);
+    let from = scene.clock();
+    scene.run(10_000);
+    let share = scene.share(viewer, TOP, from, scene.clock());
+    assert!(share >= 95, "{share} %");
+}
+
+#[test]
+fn a_line_is_shared_with_others() {
+    // Measured: the middle encoding all the time, queue at most 128 ms, back after 1.5 s.
+    let (mut scene, viewer) = settled(Line::new(2_500_000, 25));
+    scene.clients[viewer].line.cross = 1_500_000;
+    let at = scene.clock();
+    scene.run(10_000);
+    let end = scene.clock();
+    let worst = scene.clients[viewer].line.take_longest();
+    assert!(worst <= Duration::from_millis(400), "{worst:?}");
+    assert!(scene.share(viewer, MIDDLE, at + 3_000, end) >= 80);
+    assert!(scene.freeze(viewer, at, end) <= 300);
+    scene.clients[viewer].line.cross = 0;
+    let took = scene.until(viewer, TOP, 10_000);
+    assert!(took <= 5_000, "{took} ms");
+}
+
+#[test]
+fn clients_without_feedback_are_served_by_what_they_say() {
+    // A REMB begins low and grows, so the top encoding takes longer.
+    for (says, first) in [(Says::Remb, 25_000), (Says::Reports, 1_000)] {
+        let mut scene = Scene::new();
+        let viewer = scene.join(Line::new(5_000_000, 25), says);
+        let took = scene.until(viewer, TOP, 30_000);
+        assert!(took <= first, "{says:?}: {took} ms");
+        scene.run(3_000);
+        scene.clients[viewer].line.rate = 700_000;
+        let at = scene.clock();
+        scene.run(12_000);
+        let end = scene.clock();
+        let top = scene.share(viewer, TOP, at + 4_000, end);
+        assert!(top <= 15, "{says:?}: {top} % of the frames are of the top encoding");
+        scene.clients[viewer].line.rate = 5_000_000;
+        let took = scene.until(viewer, TOP, 60_000);
+        assert!(took <= 40_000, "{says:?}: {took} ms");
+        assert_eq!(scene.clients[viewer].paddings, 0, "nobody would answer a probe");
+    }
+}

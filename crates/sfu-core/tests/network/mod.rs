@@ -1,0 +1,442 @@
+//! A publisher of three encodings and viewers behind narrow lines, on virtual time, around a real shard.
+#![allow(dead_code, unreachable_pub)]
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::common::*;
+use sfu_core::rtp::{RtpPacket, unwrap_rtx};
+use sfu_core::twcc::Recorder;
+use sfu_core::*;
+
+/// Tags of the encodings, worst first: about 170, 500 and 1,460 kbit/s.
+pub const LOW: u8 = 10;
+pub const MIDDLE: u8 = 20;
+pub const TOP: u8 = 30;
+
+const FRAME: Duration = Duration::from_micros(33_333);
+
+/// What a client says about what it gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Says {
+    Feedback,
+    Remb,
+    Reports,
+}
+
+/// A line to a viewer and back: a rate with a queue that drops what is too long, a delay, and what else happens.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// Bits per second.
+    pub rate: u64,
+    /// Longest queue.
+    pub queue: Duration,
+    /// One way.
+    pub delay: Duration,
+    pub jitter: Duration,
+    /// In percent, each way.
+    pub loss: u64,
+    /// Bits per second of somebody else's.
+    pub cross: u64,
+    free: Option<Instant>,
+    crossed: f64,
+    rng: Rng,
+    /// The longest queue since [`Line::take_longest`].
+    longest: Duration,
+}
+
+impl Line {
+    pub fn new(rate: u64, delay_ms: u64) -> Self {
+        Self {
+            rate,
+            queue: ms(500),
+            delay: ms(delay_ms),
+            jitter: Duration::ZERO,
+            loss: 0,
+            cross: 0,
+            free: None,
+            crossed: 0.0,
+            rng: Rng(rate + delay_ms),
+            longest: Duration::ZERO,
+        }
+    }
+
+    pub fn take_longest(&mut self) -> Duration {
+        std::mem::take(&mut self.longest)
+    }
+
+    fn occupy(&mut self, bytes: usize, now: Instant) -> Option<Instant> {
+        let start = self.free.map_or(now, |free| free.max(now));
+        let free = start + Duration::from_nanos(bytes as u64 * 8_000_000_000 / self.rate);
+        let wait = free.duration_since(now);
+        if wait > self.queue {
+            return None;
+        }
+        self.free = Some(free);
+        self.longest = self.longest.max(wait);
+        Some(free)
+    }
+
+    /// When a packet that is sent now arrives, if it does.
+    fn send(&mut self, bytes: usize, now: Instant) -> Option<Instant> {
+        // With UDP, IP and the authentication tag.
+        let free = self.occupy(bytes + 44, now)?;
+        let lost = self.rng.below(100) < self.loss;
+        let jitter = self.rng.below(self.jitter.as_micros() as u64 + 1);
+        (!lost).then_some(free + self.delay + Duration::from_micros(jitter))
+    }
+
+    /// One ms of somebody else's packets.
+    fn cross(&mut self, now: Instant) {
+        self.crossed += self.cross as f64 / 8_000.0;
+        while self.crossed >= 1_000.0 {
+            self.crossed -= 1_000.0;
+            self.occupy(1_000, now);
+        }
+    }
+
+    fn back(&mut self, now: Instant) -> Option<Instant> {
+        let lost = self.rng.below(100) < self.loss;
+        (!lost).then_some(now + self.delay)
+    }
+}
+
+/// A viewer with its line: what a browser does about what it gets.
+pub struct Client {
+    pub subscriber: SubscriberId,
+    pub subscription: SubscriptionId,
+    pub line: Line,
+    pub says: Says,
+    /// Frames that could be shown: when, and of which encoding.
+    pub shown: Vec<(Instant, u8)>,
+    pub paddings: usize,
+    pub bytes: usize,
+    peer: Peer,
+    ssrc: u32,
+    down: VecDeque<(Instant, Vec<u8>)>,
+    up: VecDeque<(Instant, Vec<u8>)>,
+    recorder: Recorder,
+    feedback_due: Instant,
+    report_due: Instant,
+    packets: BTreeMap<u64, Vec<u8>>,
+    highest: Option<u64>,
+    next: Option<u64>,
+    asked: BTreeMap<u64, (u32, Instant)>,
+    stalled: Option<Instant>,
+    keyframe_asked: Option<Instant>,
+    received: (u64, u64),
+    reported: (u64, u64),
+    window: usize,
+    remb: f64,
+    late: Duration,
+}
+
+impl Client {
+    fn receive(&mut self, at: Instant, sent: Duration, bytes: &[u8]) {
+        let packet = RtpPacket::parse(bytes).unwrap();
+        let number = packet.extension(&viewer_extensions(), Extension::TransportCc).unwrap();
+        self.recorder.record(u16::from_be_bytes([number[0], number[1]]), at);
+        self.bytes += bytes.len();
+        self.window += bytes.len();
+        self.late = self.late.max(sent);
+        let mut original = vec![0; 2000];
+        let bytes = if packet.ssrc == self.ssrc + 1 {
+            let Some(len) = unwrap_rtx(bytes, self.ssrc, VIEWER_VIDEO_PT, &mut original) else {
+                assert!(packet.payload().is_empty());
+                self.paddings += 1;
+                return;
+            };
+            original.truncate(len);
+            original
+        } else {
+            self.received.0 += 1;
+            bytes.to_vec()
+        };
+        let wire = RtpPacket::parse(&bytes).unwrap().sequence;
+        let highest = self.highest.unwrap_or((1 << 16) + u64::from(wire));
+        let seq = highest.wrapping_add_signed(i64::from(wire.wrapping_sub(highest as u16) as i16));
+        self.highest = Some(highest.max(seq));
+        self.next.get_or_insert(seq);
+        self.packets.insert(seq, bytes);
+        self.show(at);
+    }
+
+    /// Shows what can be decoded: frames in order, or from a complete keyframe on.
+    fn show(&mut self, at: Instant) {
+        let mut next = self.next.unwrap();
+        loop {
+            while self.frame(next).is_some_and(|(last, tag)| {
+                next = last + 1;
+                self.shown.push((at, tag));
+                true
+            }) {}
+            let keyframe = self.packets.range(next..).map(|(&seq, _)| seq).find(|&seq| {
+                let payload = RtpPacket::parse(&self.packets[&seq]).unwrap().payload().to_vec();
+                payload[0] & 0x10 != 0 && payload[4] & 1 == 0 && self.frame(seq).is_some()
+            });
+            let Some(keyframe) = keyframe else { break };
+            next = keyframe;
+        }
+        if Some(next) != self.next {
+            (self.next, self.stalled) = (Some(next), None);
+            self.packets.retain(|&seq, _| seq >= next);
+        }
+        if !self.packets.is_empty() {
+            self.stalled.get_or_insert(at);
+        }
+    }
+
+    /// The last packet and the tag of the frame that begins at `seq`, if it is complete.
+    fn frame(&self, seq: u64) -> Option<(u64, u8)> {
+        let first = RtpPacket::parse(self.packets.get(&seq)?).unwrap();
+        let mut last = seq;
+        loop {
+            let packet = RtpPacket::parse(self.packets.get(&last)?).unwrap();
+            if packet.marker {
+                return Some((last, first.payload()[5]));
+            }
+            last += 1;
+        }
+    }
+
+    /// The RTCP that is due.
+    fn rtcp(&mut self, now: Instant) -> Vec<Vec<u8>> {
+        let mut out = Vec::new();
+        if self.says == Says::Feedback && now >= self.feedback_due {
+            self.feedback_due = now + ms(80);
+            let mut bytes = Vec::new();
+            while self.recorder.is_pending() && self.recorder.write(&mut bytes, 99, self.ssrc) {}
+            out.push(bytes);
+        }
+        let Some(highest) = self.highest else { return out };
+        if now >= self.report_due {
+            self.report_due = now + ms(1000);
+            let (expected, received) = (highest - self.reported.1, self.received.0 - self.reported.0);
+            let lost = expected.saturating_sub(received);
+            self.reported = (self.received.0, highest);
+            let fraction = if self.received.1 == 0 { 0 } else { (lost * 256 / expected.max(1)).min(255) };
+            self.received.1 += 1;
+            let block = rtcp::ReportBlock {
+                ssrc: self.ssrc,
+                fraction_lost: fraction as u8,
+                highest: highest as u32,
+                ..Default::default()
+            };
+            let mut bytes = Vec::new();
+            rtcp_write::receiver_report(&mut bytes, 99, &[block]);
+            if self.says == Says::Remb {
+                // What receivers do: 1.5 times what comes, less when the queue is long.
+                let received = (std::mem::take(&mut self.window) * 8) as f64;
+                self.remb = if std::mem::take(&mut self.late) > self.line.delay + ms(150) {
+                    0.85 * received
+                } else {
+                    (self.remb * 1.08).max(received).min(1.5 * received + 10_000.0)
+                };
+                rtcp_write::remb(&mut bytes, 99, self.remb as u64, &[self.ssrc]);
+            }
+            out.push(bytes);
+        }
+        let missing: BTreeSet<u64> =
+            (self.next.unwrap()..highest).filter(|seq| !self.packets.contains_key(seq)).collect();
+        self.asked.retain(|seq, _| missing.contains(seq));
+        let mut list = Vec::new();
+        for seq in missing {
+            let (tries, due) = self.asked.entry(seq).or_insert((0, now + ms(10)));
+            if *tries < 10 && *due <= now {
+                (*tries, *due) = (*tries + 1, now + ms(60).max(self.line.delay * 2));
+                list.push(seq as u16);
+            }
+        }
+        if !list.is_empty() {
+            let mut bytes = Vec::new();
+            rtcp_write::nack(&mut bytes, 99, self.ssrc, &list);
+            out.push(bytes);
+        }
+        let asked = self.keyframe_asked.is_some_and(|at| now < at + ms(300));
+        if self.stalled.is_some_and(|since| now > since + ms(200)) && !asked {
+            self.keyframe_asked = Some(now);
+            let mut bytes = Vec::new();
+            rtcp_write::pli(&mut bytes, 99, self.ssrc);
+            out.push(bytes);
+        }
+        out
+    }
+
+    /// Frames shown from `from` to `to`, counted from `start`.
+    fn between(&self, start: Instant, from: u64, to: u64) -> impl Iterator<Item = (Instant, u8)> + '_ {
+        let span = start + ms(from)..start + ms(to);
+        self.shown.iter().copied().filter(move |(at, _)| span.contains(at))
+    }
+}
+
+pub struct Scene {
+    pub world: World,
+    pub publisher: PublisherId,
+    pub sources: [Source; 3],
+    pub clients: Vec<Client>,
+    frame_due: Instant,
+    /// A keyframe of all encodings this often, as others join.
+    pub keyframes: Option<Duration>,
+    keyframe_due: Instant,
+}
+
+impl Scene {
+    /// The publisher alone, for two seconds.
+    pub fn new() -> Self {
+        let mut world = World::new();
+        let rid = |rid: &str| EncodingConfig { rid: Some(rid.parse().unwrap()), ..EncodingConfig::default() };
+        let tracks = vec![video_track("0", vec![rid("q"), rid("h"), rid("f")])];
+        let publisher = world.shard.add_publisher(publisher(1, 1, tracks), world.now).unwrap();
+        let mut sources = [
+            Source::new(u32::from(LOW), "0").with_rid("q"),
+            Source::new(u32::from(MIDDLE), "0").with_rid("h"),
+            Source::new(u32::from(TOP), "0").with_rid("f"),
+        ];
+        for (source, (packets, len)) in sources.iter_mut().zip([(1, 650), (2, 1000), (6, 980)]) {
+            (source.packets_per_frame, source.payload_len) = (packets, len);
+        }
+        let (frame_due, keyframe_due) = (world.now, world.now);
+        let clients = Vec::new();
+        let mut scene = Self { world, publisher, sources, clients, frame_due, keyframes: None, keyframe_due };
+        scene.run(2_000);
+        scene
+    }
+
+    pub fn join(&mut self, line: Line, says: Says) -> usize {
+        let index = self.clients.len();
+        let (peer, ssrc, now) = (Peer(index as u32 + 2), 5_000 + 10 * index as u32, self.world.now);
+        let subscriber = self.world.shard.add_subscriber(subscriber(1, peer.0), now).unwrap();
+        let subscription =
+            self.world.shard.subscribe(subscriber, video_subscription(self.publisher, ssrc), now).unwrap();
+        self.clients.push(Client {
+            subscriber,
+            subscription,
+            line,
+            says,
+            shown: Vec::new(),
+            paddings: 0,
+            bytes: 0,
+            peer,
+            ssrc,
+            down: VecDeque::new(),
+            up: VecDeque::new(),
+            recorder: Recorder::new(now),
+            feedback_due: now,
+            report_due: now + ms(300),
+            packets: BTreeMap::new(),
+            highest: None,
+            next: None,
+            asked: BTreeMap::new(),
+            stalled: None,
+            keyframe_asked: None,
+            received: (0, 0),
+            reported: (0, 0),
+            window: 0,
+            remb: 0.0,
+            late: Duration::ZERO,
+        });
+        index
+    }
+
+    /// ms since the start.
+    pub fn clock(&self) -> u64 {
+        self.world.now.duration_since(self.world.start).as_millis() as u64
+    }
+
+    pub fn run(&mut self, millis: u64) {
+        for _ in 0..millis {
+            self.step();
+        }
+    }
+
+    fn step(&mut self) {
+        let now = self.world.now;
+        if self.keyframes.is_some() && now >= self.keyframe_due {
+            self.keyframe_due = now + self.keyframes.unwrap();
+            self.sources.iter_mut().for_each(|source| source.keyframe_wanted = true);
+        }
+        if now >= self.frame_due {
+            self.frame_due += FRAME;
+            for source in &mut self.sources {
+                self.world.send_frame(self.publisher, source);
+            }
+        }
+        self.world.advance(ms(1));
+        let now = self.world.now;
+        let upstream =
+            if self.world.out.rtcp.is_empty() { Vec::new() } else { self.world.out.take_rtcp(Peer(1)) };
+        self.world.out.rtcp.clear();
+        for rtcp in upstream {
+            self.sources.iter_mut().for_each(|source| drop(source.handle_rtcp(&rtcp)));
+        }
+        for client in &mut self.clients {
+            client.line.cross(now);
+            let sent =
+                if self.world.out.rtp.is_empty() { Vec::new() } else { self.world.out.take_rtp(client.peer) };
+            for sent in sent {
+                if let Some(arrival) = client.line.send(sent.bytes.len(), now) {
+                    let place = client.down.partition_point(|(at, _)| *at <= arrival);
+                    let mut stamped =
+                        (now.duration_since(self.world.start).as_micros() as u64).to_be_bytes().to_vec();
+                    stamped.extend(sent.bytes);
+                    client.down.insert(place, (arrival, stamped));
+                }
+            }
+            while client.down.front().is_some_and(|(at, _)| *at <= now) {
+                let (at, stamped) = client.down.pop_front().unwrap();
+                let (stamp, bytes) = stamped.split_first_chunk::<8>().unwrap();
+                let sent = self.world.start + Duration::from_micros(u64::from_be_bytes(*stamp));
+                client.receive(at, at.duration_since(sent), bytes);
+            }
+            for rtcp in client.rtcp(now) {
+                if let Some(at) = client.line.back(now).filter(|_| !rtcp.is_empty()) {
+                    client.up.push_back((at, rtcp));
+                }
+            }
+        }
+        for index in 0..self.clients.len() {
+            while self.clients[index].up.front().is_some_and(|(at, _)| *at <= now) {
+                let (_, rtcp) = self.clients[index].up.pop_front().unwrap();
+                self.world.viewer_rtcp(self.clients[index].subscriber, &rtcp);
+            }
+        }
+    }
+
+    /// The encoding shown last.
+    pub fn current(&self, client: usize) -> Option<u8> {
+        self.clients[client].shown.last().map(|&(_, tag)| tag)
+    }
+
+    /// Runs until `client` is shown `tag` and returns how many ms that took.
+    pub fn until(&mut self, client: usize, tag: u8, most: u64) -> u64 {
+        let start = self.clock();
+        while self.current(client) != Some(tag) && self.clock() < start + most {
+            self.step();
+        }
+        self.clock() - start
+    }
+
+    /// The longest time without a frame between two moments, in ms.
+    pub fn freeze(&self, client: usize, from: u64, to: u64) -> u64 {
+        let start = self.world.start;
+        let mut last = start + ms(from);
+        let mut longest = Duration::ZERO;
+        for (at, _) in self.clients[client].between(start, from, to) {
+            longest = longest.max(at.duration_since(last));
+            last = at;
+        }
+        longest.max((start + ms(to)).duration_since(last)).as_millis() as u64
+    }
+
+    /// The share of frames of `tag` between two moments, in percent.
+    pub fn share(&self, client: usize, tag: u8, from: u64, to: u64) -> u64 {
+        let shown: Vec<_> = self.clients[client].between(self.world.start, from, to).collect();
+        shown.iter().filter(|frame| frame.1 == tag).count() as u64 * 100 / (shown.len() as u64).max(1)
+    }
+
+    /// What the line of `client` is taken to carry, in kbit/s.
+    pub fn bandwidth(&self, client: usize) -> Option<u64> {
+        let stats = self.world.shard.subscriber_stats(self.clients[client].subscriber).unwrap();
+        stats.bandwidth.map(|bits| bits / 1_000)
+    }
+}
