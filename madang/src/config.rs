@@ -54,10 +54,14 @@ pub(crate) struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     media_port: Option<u16>,
-    /// UDP port of the TURN relay [default: 3478]
+    /// UDP and TCP port of the TURN relay [default: 3478]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     turn_port: Option<u16>,
+    /// TLS port of the TURN relay, where a certificate is given [default: 5349]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    turn_tls_port: Option<u16>,
     /// Folder for the database and the development secrets [default: data]
     #[arg(long, global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,7 +70,7 @@ pub(crate) struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     public_ip: Vec<IpAddr>,
-    /// TLS certificate chain (PEM) for HTTPS
+    /// TLS certificate chain (PEM) for HTTPS and TURN
     #[arg(long, requires = "tls_key")]
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_cert: Option<PathBuf>,
@@ -103,6 +107,7 @@ pub(crate) struct Config {
     pub(crate) admin_port: u16,
     pub(crate) media_port: u16,
     pub(crate) turn_port: u16,
+    pub(crate) turn_tls_port: u16,
     pub(crate) turn_relay_ports: turn_relay::PortRange,
     pub(crate) shards: usize,
     pub(crate) data_dir: PathBuf,
@@ -135,6 +140,7 @@ impl Default for Config {
             admin_port: 9090,
             media_port: 50_000,
             turn_port: 3478,
+            turn_tls_port: 5349,
             turn_relay_ports: turn_relay::PortRange { first: 50_200, last: 60_999 },
             shards: 0,
             data_dir: "data".into(),

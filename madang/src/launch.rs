@@ -14,7 +14,7 @@ use service_kit::shutdown::CancellationToken;
 use service_kit::{Cors, Listen, Readiness, Server, shutdown, tls};
 use sfu_service::SfuService;
 use signaling_service::Signaling;
-use turn_relay::TurnRelay;
+use turn_relay::{Transport, TurnRelay};
 use url::Url;
 
 use crate::banner::{self, Urls};
@@ -39,8 +39,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
 
     let mut turn =
         TurnRelay::bind(turn_config(&config, &addresses)).context("the TURN relay does not start")?;
-    let turn_port = turn.listen_addrs().first().map_or(config.turn_port, SocketAddr::port);
-    let sfu = SfuService::start(sfu_config(&config, base, turn_port), &mut registry, readiness.clone())
+    let turn_ports = TurnPorts::of(&turn, config.turn_port);
+    let sfu = SfuService::start(sfu_config(&config, base, &turn_ports), &mut registry, readiness.clone())
         .await
         .context("the SFU does not start")?;
     turn.allow_media(&sfu.media_addresses());
@@ -54,7 +54,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         readiness: readiness.clone(),
         clock: meta_service::Clock::system(),
     };
-    let meta = MetaService::start(meta_config(&config, base, turn_port), deps)
+    let meta = MetaService::start(meta_config(&config, base, &turn_ports), deps)
         .await
         .context("the meta service does not start")?;
 
@@ -72,7 +72,15 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     answers(base).await?;
     let stop_demo = CancellationToken::new();
     let demo = demo_config(&config, base).map(|demo| tokio::spawn(demo::run(demo, stop_demo.clone())));
-    banner::print(&Urls { http, https, admin, addresses, turn_port, dev: config.dev, demo: config.demo });
+    banner::print(&Urls {
+        http,
+        https,
+        admin,
+        addresses,
+        turn_port: turn_ports.udp,
+        dev: config.dev,
+        demo: config.demo,
+    });
 
     tokio::select! {
         () = stop.cancelled() => {}
@@ -145,7 +153,7 @@ fn demo_config(config: &Config, base: SocketAddr) -> Option<demo::Config> {
     })
 }
 
-fn sfu_config(config: &Config, base: SocketAddr, turn_port: u16) -> sfu_service::Config {
+fn sfu_config(config: &Config, base: SocketAddr, turn: &TurnPorts) -> sfu_service::Config {
     sfu_service::Config {
         dev: config.dev,
         media_bind: config.bind,
@@ -158,7 +166,7 @@ fn sfu_config(config: &Config, base: SocketAddr, turn_port: u16) -> sfu_service:
         token_secret: config.token_secret.clone(),
         token_secret_previous: config.token_secret_previous.clone(),
         allowed_origins: config.allowed_origins.clone(),
-        ice_urls: vec![stun_url(turn_port), turn_url(turn_port)],
+        ice_urls: std::iter::once(turn.stun_url()).chain(turn.urls()).collect(),
         turn_secret: config.turn_secret.clone(),
         ..sfu_service::Config::default()
     }
@@ -175,7 +183,7 @@ fn signaling_config(config: &Config, base: SocketAddr) -> signaling_service::Con
     }
 }
 
-fn meta_config(config: &Config, base: SocketAddr, turn_port: u16) -> meta_service::Config {
+fn meta_config(config: &Config, base: SocketAddr, turn: &TurnPorts) -> meta_service::Config {
     let sqlite = config.data_dir.join("madang.db").display().to_string();
     meta_service::Config {
         database: if config.database_url.is_empty() {
@@ -187,8 +195,8 @@ fn meta_config(config: &Config, base: SocketAddr, turn_port: u16) -> meta_servic
         token_secret: config.token_secret.clone(),
         token_secret_previous: config.token_secret_previous.clone(),
         turn_secret: config.turn_secret.clone(),
-        turn_urls: vec![turn_url(turn_port)],
-        stun_urls: vec![stun_url(turn_port)],
+        turn_urls: turn.urls(),
+        stun_urls: vec![turn.stun_url()],
         public_url: config.public_url.clone(),
         signaling_url: format!("http://{base}"),
         allowed_origins: config.allowed_origins.clone(),
@@ -197,8 +205,14 @@ fn meta_config(config: &Config, base: SocketAddr, turn_port: u16) -> meta_servic
 }
 
 fn turn_config(config: &Config, addresses: &[IpAddr]) -> turn_relay::Config {
+    // Browsers refuse TLS to a certificate that nobody has signed, so a self-signed one is of no use here.
+    let tls = config.tls_cert.is_some().then(|| config.socket_addr(config.turn_tls_port));
     turn_relay::Config {
         listen: vec![config.socket_addr(config.turn_port)],
+        listen_tcp: vec![config.socket_addr(config.turn_port)],
+        listen_tls: tls.into_iter().collect(),
+        tls_cert: config.tls_cert.clone(),
+        tls_key: config.tls_key.clone(),
         public_ips: addresses.to_vec(),
         relay_ports: config.turn_relay_ports,
         secret: config.turn_secret.clone(),
@@ -207,14 +221,32 @@ fn turn_config(config: &Config, addresses: &[IpAddr]) -> turn_relay::Config {
     }
 }
 
-/// `{host}` is the host of the page's request: the address that this client can reach.
-fn stun_url(port: u16) -> String {
-    format!("stun:{{host}}:{port}")
+/// Where the TURN relay listens. In its URLs `{host}` is the host of the page's request: the address that this client
+/// can reach.
+struct TurnPorts {
+    udp: u16,
+    tcp: Option<u16>,
+    tls: Option<u16>,
 }
 
-/// As [`stun_url`].
-fn turn_url(port: u16) -> String {
-    format!("turn:{{host}}:{port}?transport=udp")
+impl TurnPorts {
+    fn of(turn: &turn_relay::Bound, udp: u16) -> Self {
+        let port = |transport| turn.addresses(transport).first().map(SocketAddr::port);
+        let (tcp, tls) = (port(Transport::Tcp), port(Transport::Tls));
+        Self { udp: port(Transport::Udp).unwrap_or(udp), tcp, tls }
+    }
+
+    fn stun_url(&self) -> String {
+        format!("stun:{{host}}:{}", self.udp)
+    }
+
+    /// The cheapest transport first: browsers try them all, and the later ones get through firewalls.
+    fn urls(&self) -> Vec<String> {
+        let udp = format!("turn:{{host}}:{}?transport=udp", self.udp);
+        let tcp = self.tcp.map(|port| format!("turn:{{host}}:{port}?transport=tcp"));
+        let tls = self.tls.map(|port| format!("turns:{{host}}:{port}?transport=tcp"));
+        std::iter::once(udp).chain(tcp).chain(tls).collect()
+    }
 }
 
 /// Waits until the services answer over HTTP, as their clients will ask them.
