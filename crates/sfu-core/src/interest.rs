@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 const UNWANTED_AFTER: Duration = Duration::from_secs(2);
 /// How long a publisher may take to bring an encoding back before it counts as stopped.
 const COMING: Duration = Duration::from_secs(3);
-/// Shards that can want something of a publisher on another one.
-pub(crate) const MAX_RELAYS: u8 = 64;
 
 /// The interest in one encoding.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,7 +26,7 @@ impl Interest {
         *self = Self { relays: self.relays, ..Self::default() };
     }
 
-    /// Notes what another shard wants.
+    /// Notes what another shard wants, by its number; there are 64, and what others say is left out.
     pub(crate) fn relay(&mut self, shard: u8, wanted: bool) {
         let bit = 1u64.checked_shl(u32::from(shard)).unwrap_or(0);
         let relays = self.relays.get_or_insert(0);

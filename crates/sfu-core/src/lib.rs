@@ -11,11 +11,22 @@
 //!
 //! # How a packet flows
 //! [`Shard::handle_rtp`] parses it, binds its SSRC to an encoding, unwraps a retransmission, stores it once in
-//! the encoding's ring, and hands it once to [`Sink::relayed`] if another shard wants it. [`Shard::forward`]
-//! then goes through the subscriptions, one after another, and calls [`Sink::rtp`] for each packet that came
-//! since, with a rewritten header and the payload as it came. The shell writes both into its send buffer and
-//! encrypts there: one header rewrite, one copy, one encryption, and a frame's packets to one viewer side by
-//! side.
+//! the encoding's ring, notes which layers it belongs to, and hands it once to [`Sink::relayed`] if another shard
+//! wants it. [`Shard::forward`] then goes through the subscriptions, one after another, and calls [`Sink::rtp`]
+//! for each packet that came since and is of the encoding and the layers that this subscription gets, with a
+//! rewritten header and the payload as it came. The shell writes both into its send buffer and encrypts there:
+//! one header rewrite, one copy, one encryption, and a frame's packets to one viewer side by side.
+//!
+//! # What a viewer gets of it
+//! ```text
+//! meter: bitrate of each choice of layers --+
+//! what the viewer asked for (Wanted) -------+-> layers: ladder of steps -+-> allocate -> layers: pick -> aim
+//! which encodings flow, and their size -----+       estimate of the line +
+//! ```
+//! Four times a second, and when anything changes, `Publisher::settle` aims each subscription at a step of its
+//! ladder. Another encoding begins with a keyframe (`splice`), which is asked for while the old one goes on; other
+//! layers of the same encoding begin where the codec allows it (`Subscription::adapt`). What is left out leaves no
+//! gap in the numbers (`membership`). An encoding that nobody aims at is given up (`interest`).
 //!
 //! After warm-up nothing on that way allocates.
 

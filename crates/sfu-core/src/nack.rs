@@ -91,6 +91,20 @@ impl NackTracker {
         true
     }
 
+    /// The stream turns out to have begun earlier than it seemed: numbers from `from` to before `to`, its beginning so
+    /// far, are missing unless they came already. None of them is after any that is tracked and was not found so.
+    pub(crate) fn gap_before(&mut self, from: Seq, to: Seq, came: impl Fn(Seq) -> bool, now: Instant) {
+        for seq in (from..to).rev().filter(|&seq| !came(seq)) {
+            let tracked = self.missing.front().is_some_and(|first| first.seq <= seq);
+            if tracked || self.missing.len() == MAX_MISSING {
+                continue;
+            }
+            let due = now + REORDER_TOLERANCE;
+            self.missing.push_front(Missing { seq, tries: 0, since: now, due });
+            self.due = Some(self.due.map_or(due, |first| first.min(due)));
+        }
+    }
+
     /// `seq` came after all; `None` if it was not missing.
     pub(crate) fn arrived(&mut self, seq: Seq, now: Instant) -> Option<Repaired> {
         let place = self.missing.binary_search_by_key(&seq, |missing| missing.seq).ok()?;

@@ -119,6 +119,11 @@ impl ReceiveStats {
         self.started.then_some(self.highest)
     }
 
+    /// The number of the first packet of the stream.
+    pub(crate) fn base(&self) -> Seq {
+        self.base
+    }
+
     /// Whether `seq` is just before the first packet of the stream: overtaken at its start.
     pub(crate) fn just_before_start(&self, seq: Seq) -> bool {
         self.started && (1..=MAX_OVERTAKEN).contains(&self.base.saturating_sub(seq))

@@ -189,6 +189,10 @@ impl Encoding {
                 if !expected {
                     return None;
                 }
+                if repair == Repair::Ask && seq < self.receive.base() {
+                    let ring = &self.ring;
+                    self.nack.gap_before(seq + 1, self.receive.base(), |seq| ring.contains(seq), now);
+                }
                 seq
             }
         };
