@@ -8,9 +8,6 @@ use std::time::Duration;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-/// Protocol names that clients may ask for (RFC 7443). A client that names none is served as well.
-const ALPN: [&[u8]; 2] = [b"stun.turn", b"stun.nat-discovery"];
-
 /// How long a DTLS handshake may take.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -67,10 +64,10 @@ impl Certificate {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder =
             rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let mut tls = builder
+        // No protocol names (ALPN, RFC 7443) on purpose: with a list, clients that name others would be refused.
+        let tls = builder
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
             .map_err(|error| CertificateError::Tls(error.to_string()))?;
-        tls.alpn_protocols = ALPN.map(<[u8]>::to_vec).into();
         // The cookie proves the client's address before anything larger is sent to it.
         let dtls = dimpl::Config::builder()
             .use_server_cookie(true)

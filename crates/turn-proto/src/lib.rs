@@ -4,7 +4,9 @@
 //! ```text
 //! client datagram --> handle_client --> ToPeer (forward this part of it), or commands
 //! peer datagram   --> handle_peer   --> ToClient (send it inside this header)
+//! ICMP error      --> handle_icmp   --> commands
 //! socket opened   --> relay_opened  --> commands
+//! connection lost --> disconnected  --> commands
 //! time            --> handle_timeout
 //!                     poll_command, poll_event, poll_timeout
 //! ```
@@ -19,21 +21,30 @@
 //! | Another user name: 441 | `relaying::another_user_gets_441_and_changes_nothing` |
 //! | A retransmitted Allocate: the same answer | `allocate::a_retransmitted_allocate_gets_the_same_bytes_and_another_one_437`, `while_ports_are_opened_a_retransmission_is_ignored` |
 //! | Unknown user, wrong password, expired: one and the same 401 | `authentication::unknown_users_wrong_passwords_and_expired_ones_look_alike` |
+//! | A static user's password does not expire; a removed or changed one ends its allocations at once | `authentication::a_static_user_has_a_password_that_does_not_expire`, `a_removed_user_and_a_changed_password_end_allocations_at_once` |
 //! | 486 by user name and by source, 508 in total | `allocate::the_quota_is_by_user_name_and_comes_back`, `a_source_has_its_own_quota_whatever_credentials_it_collects`, `when_ports_or_sockets_run_out_it_is_508_until_one_is_free` |
 //! | 442, 400 of REQUESTED-TRANSPORT | `allocate::the_transport_must_be_there_and_udp` |
 //! | 440, 443, both families | `allocate::a_family_that_the_server_has_not_is_440`, `ipv6_relay_addresses_and_both_at_once`, `of_two_families_one_may_fail` |
 //! | 420 with UNKNOWN-ATTRIBUTES, after authentication | `authentication::unknown_attributes_are_named_after_authentication` |
 //! | Lifetime = max(600, min(asked, 3600)); Refresh 0 deletes | `allocate::lifetimes_are_between_ten_minutes_and_an_hour`, `relaying::refresh_moves_the_end_and_zero_deletes`, `an_allocation_that_is_not_refreshed_ends_on_the_second` |
 //! | Permissions: 300 s, by address, all judged before one is installed | `relaying::a_permission_lasts_300_seconds_and_is_refreshed_by_another`, `data_needs_a_permission_both_ways_and_the_port_does_not_matter`, `all_peers_are_judged_before_one_is_permitted` |
+//! | DONT-FRAGMENT in Allocate and Send | `allocate::dont_fragment_is_understood`, `relaying::a_send_may_ask_for_the_df_bit` |
+//! | ICMP errors become Data indications, under a permission | `relaying::icmp_errors_reach_the_client_that_has_a_permission` |
+//! | Draining: 300 with an alternate of the same family, else 508 | `allocate::a_draining_server_names_its_alternate_of_the_same_family_and_port`, `a_draining_server_takes_nothing_new_and_keeps_what_lives` |
 //! | Channels: numbers, 600 s, refresh the permission, permission first | `relaying::a_channel_number_stands_for_one_peer_and_a_peer_for_one_number`, `a_channel_lasts_600_seconds_and_its_permission_300`, `legacy_channel_numbers_are_a_setting` |
 //! | All lifetimes together, against a model on virtual time | `relaying::lifetimes_follow_the_model` |
 //! | EVEN-PORT with R holds the next port for 30 s, its token works once | `allocate::a_reservation_holds_the_next_port_for_thirty_seconds`, `an_unused_reservation_ends`, `a_pair_whose_second_port_is_taken_is_tried_elsewhere_and_nothing_leaks` |
+//! | A reservation, quotas and ports are those of all threads | `allocate::a_reservation_is_good_at_another_thread_and_only_once`, `quotas_and_ports_are_those_of_all_threads` |
 //! | ChannelData over a stream is padded | `relaying::over_a_stream_channel_data_is_padded` |
+//! | Every split of a stream gives the same messages | `framing::every_split_gives_the_same_messages`, `any_bytes_are_cut_without_panic` |
+//! | An allocation ends with its connection | `allocate::the_end_of_a_connection_is_the_end_of_its_allocation` |
+//! | A packet allocates no memory | `allocations::no_packet_allocates` |
 //! | Peer filter: canonical, deny over allow, at CreatePermission, ChannelBind and send | `relaying::forbidden_peers_are_refused_by_every_method`, the tests of `peer` |
-//! | Own addresses: media and relay ports only | `relaying::of_own_addresses_only_media_and_relay_ports_are_reached` |
+//! | Own addresses: named media ports and live relayed addresses only | `relaying::of_own_addresses_only_media_and_relay_ports_are_reached`, `attacks::of_the_service_itself_only_named_ports_are_reached`, `a_second_allocation_is_no_way_around` |
+//! | No spelling of a forbidden address is reached by any method | `attacks::no_spelling_of_a_forbidden_address_is_reached_by_any_method`, `signed_nonsense_reaches_nobody_forbidden` |
 //! | Expiry refuses what is new, grace ends what lives | `authentication::an_expired_credential_lives_on_in_its_allocation_through_the_grace`, `without_grace_an_allocation_ends_at_expiry` |
 //! | Two secrets; a removed one ends its allocations at once | `authentication::two_secrets_are_good_and_a_removed_one_ends_its_allocations_at_once` |
-//! | SHA-256 integrity, PASSWORD-ALGORITHMS, no downgrade; USERHASH is 401 | `authentication::every_signature_that_rfc_8489_offers_is_accepted_and_answered_in_kind`, `an_offer_of_algorithms_that_was_tampered_with_is_refused`, `a_user_hash_cannot_name_anybody` |
+//! | SHA-256 integrity, PASSWORD-ALGORITHMS, no downgrade; USERHASH of static users | `authentication::every_signature_that_rfc_8489_offers_is_accepted_and_answered_in_kind`, `an_offer_of_algorithms_that_was_tampered_with_is_refused`, `a_user_hash_names_a_static_user`, `a_user_hash_cannot_name_anybody` |
 //! | Attributes after the integrity attribute are ignored | `authentication::what_follows_the_integrity_attribute_is_not_there` |
 //! | Caps: permissions, channels, allocations | `relaying::permissions_and_channels_are_capped_and_what_lapsed_makes_room`, `allocate::a_reservation_counts_in_the_quota` |
 //! | RFC 5769 (four), RFC 8489 B.1 | the tests of `vectors` |
