@@ -11,6 +11,8 @@ mod epoch;
 pub mod http;
 mod impair;
 mod offer;
+#[cfg(feature = "webrtc")]
+mod peers;
 mod publisher;
 mod rate;
 mod reception;

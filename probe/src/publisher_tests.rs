@@ -138,7 +138,7 @@ fn a_keyframe_comes_at_first_in_turn_and_when_asked_for() {
     let start = Instant::now();
     let publish = silent(Publish { keyframe_interval_s: 2.0, kbps: 100, fps: 10, ..Publish::default() });
     let mut publisher = publisher(publish, &[None], start);
-    let mut keys = |publisher: &mut Publisher, end| -> Vec<u128> {
+    let keys = |publisher: &mut Publisher, end| -> Vec<u128> {
         let sent = run(publisher, start, Duration::from_millis(end));
         let is_key = |bytes: &[u8]| media::vp8::starts_keyframe(RtpPacket::parse(bytes).unwrap().payload());
         sent.iter().filter(|(_, bytes)| is_key(bytes)).map(|(at, _)| at.as_millis()).collect()

@@ -68,9 +68,6 @@ pub async fn run(
     progress: impl FnMut(&Progress) + Send,
     stop: watch::Receiver<bool>,
 ) -> Result<Report, RunError> {
-    if scenario.engine != Engine::Light {
-        return Err(RunError::Engine);
-    }
     let clip = Arc::new(Clip::load(scenario.publish.clip.as_deref())?);
     let shared = Arc::new(Shared {
         identity: Identity::generate()?,
@@ -80,10 +77,12 @@ pub async fn run(
         loss: scenario.loss.clone(),
         clip,
     });
+    let viewers = Viewers::new(scenario.engine, &shared).ok_or(RunError::Engine)?;
     let fleet = Arc::new(Fleet::start(&shared, scenario.run.threads)?);
     let pid = scenario.server.pid.or_else(|| listener(scenario.server.admin_url.as_deref()?));
     let mut runner = Runner {
         scenario,
+        engine: viewers,
         shared,
         fleet,
         http: Http::new()?,
@@ -104,6 +103,30 @@ pub async fn run(
     let report = runner.play().await;
     runner.clean_up().await;
     report
+}
+
+/// Which clients watch. Publishers are light clients in both cases.
+#[derive(Clone)]
+enum Viewers {
+    Light,
+    #[cfg(feature = "webrtc")]
+    Webrtc(Arc<crate::peers::Peers>),
+}
+
+impl Viewers {
+    /// `None` where this build has no such engine.
+    fn new(engine: Engine, shared: &Arc<Shared>) -> Option<Self> {
+        match engine {
+            Engine::Light => Some(Self::Light),
+            #[cfg(feature = "webrtc")]
+            Engine::Webrtc => Some(Self::Webrtc(Arc::new(crate::peers::Peers::new(Arc::clone(shared))))),
+            #[cfg(not(feature = "webrtc"))]
+            Engine::Webrtc => {
+                let _ = shared;
+                None
+            }
+        }
+    }
 }
 
 /// A moment of the run.
@@ -137,6 +160,7 @@ struct Watching {
 
 struct Runner<'a, P> {
     scenario: &'a Scenario,
+    engine: Viewers,
     shared: Arc<Shared>,
     fleet: Arc<Fleet>,
     http: Http,
@@ -181,7 +205,7 @@ impl<P: FnMut(&Progress) + Send> Runner<'_, P> {
                 self.measure(duration(self.scenario.run.duration_s)).await
             }
         };
-        let snapshot = self.fleet.snapshot().await;
+        let snapshot = self.snapshot().await;
         report.interrupted = self.is_stopped();
         report.viewers = snapshot.viewers.len();
         self.fill(&mut report, &before, &start, &end);
@@ -247,7 +271,7 @@ impl<P: FnMut(&Progress) + Send> Runner<'_, P> {
         }
         let deadline = Instant::now() + duration(self.scenario.run.join_timeout_s);
         loop {
-            let snapshot = self.fleet.snapshot().await;
+            let snapshot = self.snapshot().await;
             if snapshot.connected >= count && snapshot.totals.sent_packets > 0 {
                 return Ok(());
             }
@@ -293,7 +317,7 @@ impl<P: FnMut(&Progress) + Send> Runner<'_, P> {
             self.tick().await;
         }
         let deadline = Instant::now() + duration(self.scenario.run.join_timeout_s);
-        while self.fleet.snapshot().await.connecting > 0 && Instant::now() < deadline && !self.is_stopped() {
+        while self.snapshot().await.connecting > 0 && Instant::now() < deadline && !self.is_stopped() {
             self.pause(LOOK).await;
             self.tick().await;
         }
@@ -303,9 +327,17 @@ impl<P: FnMut(&Progress) + Send> Runner<'_, P> {
     fn post(&mut self, seat: usize, posts: &mut JoinSet<Joined>) {
         let Some(broadcast) = self.broadcasts.get(seat).cloned() else { return };
         let (http, fleet, shared) = (self.http.clone(), Arc::clone(&self.fleet), Arc::clone(&self.shared));
+        let engine = self.engine.clone();
         let number = self.next_number;
         self.next_number += 1;
         posts.spawn(async move {
+            #[cfg(feature = "webrtc")]
+            if let Viewers::Webrtc(peers) = engine {
+                let (session, took) = peers.view(&http, &broadcast, number).await?;
+                return Ok((Watching { number, seat, session }, took));
+            }
+            #[cfg(not(feature = "webrtc"))]
+            let Viewers::Light = engine;
             let proposal = Proposal::view(&shared.identity, shared.view.transport_cc);
             let asked = Instant::now();
             let session = http.open(&broadcast.whep, broadcast.whep_bearer.as_deref(), proposal.sdp()).await;
@@ -331,7 +363,7 @@ impl<P: FnMut(&Progress) + Send> Runner<'_, P> {
     async fn served(&mut self) {
         let deadline = Instant::now() + duration(self.scenario.run.join_timeout_s);
         while Instant::now() < deadline && !self.is_stopped() {
-            if self.fleet.snapshot().await.viewers.iter().all(|viewer| viewer.served) {
+            if self.snapshot().await.viewers.iter().all(|viewer| viewer.served) {
                 return;
             }
             self.pause(LOOK).await;
@@ -349,7 +381,7 @@ impl<P: FnMut(&Progress) + Send> Runner<'_, P> {
         while Instant::now() < end && !self.is_stopped() {
             while posts.len() < MAX_POSTS && pace.as_mut().is_some_and(|pace| pace.take(Instant::now())) {
                 let Some(left) = self.viewers.pop_front() else { break };
-                self.fleet.leave(left.number);
+                self.leave(left.number).await;
                 let http = self.http.clone();
                 ends.spawn(async move { http.end(&left.session).await });
                 self.post(left.seat, &mut posts);
@@ -407,7 +439,7 @@ impl<P: FnMut(&Progress) + Send> Runner<'_, P> {
     async fn step(&self, viewers: usize, (start, end): &(Mark, Mark)) -> Step {
         let elapsed = end.at - start.at;
         let window = end.totals.since(&start.totals);
-        let snapshot = self.fleet.snapshot().await;
+        let snapshot = self.snapshot().await;
         Step {
             viewers,
             loss: window.loss(),
@@ -421,7 +453,7 @@ impl<P: FnMut(&Progress) + Send> Runner<'_, P> {
     }
 
     async fn mark(&self) -> Mark {
-        let snapshot = self.fleet.snapshot().await;
+        let snapshot = self.snapshot().await;
         let ports: HashSet<u16> = snapshot.ports.iter().copied().collect();
         Mark { drops: receive_drops(&ports), ..self.light_mark(&snapshot) }
     }
@@ -442,7 +474,7 @@ impl<P: FnMut(&Progress) + Send> Runner<'_, P> {
         if self.last.at.elapsed() < PROGRESS {
             return;
         }
-        let snapshot = self.fleet.snapshot().await;
+        let snapshot = self.snapshot().await;
         let mark = self.light_mark(&snapshot);
         let elapsed = mark.at - self.last.at;
         let window = mark.totals.since(&self.last.totals);
@@ -460,6 +492,26 @@ impl<P: FnMut(&Progress) + Send> Runner<'_, P> {
             server_cpu_percent: percent(self.last.server, mark.server, elapsed),
         });
         self.last = mark;
+    }
+
+    /// The state of all clients.
+    async fn snapshot(&self) -> Snapshot {
+        let snapshot = self.fleet.snapshot().await;
+        #[cfg(feature = "webrtc")]
+        if let Viewers::Webrtc(peers) = &self.engine {
+            let mut snapshot = snapshot;
+            snapshot.merge(peers.snapshot());
+            return snapshot;
+        }
+        snapshot
+    }
+
+    async fn leave(&self, number: u32) {
+        match &self.engine {
+            Viewers::Light => self.fleet.leave(number),
+            #[cfg(feature = "webrtc")]
+            Viewers::Webrtc(peers) => peers.leave(number).await,
+        }
     }
 
     /// Sleeps, or until the run is stopped.
@@ -481,14 +533,12 @@ impl<P: FnMut(&Progress) + Send> Runner<'_, P> {
     /// Ends every session.
     async fn clean_up(&mut self) {
         let viewers = std::mem::take(&mut self.viewers);
-        let sessions: Vec<Session> = viewers
-            .into_iter()
-            .map(|viewer| {
-                self.fleet.leave(viewer.number);
-                viewer.session
-            })
-            .chain(self.publishers.drain(..))
-            .collect();
+        let mut sessions: Vec<Session> = Vec::with_capacity(viewers.len());
+        for viewer in viewers {
+            self.leave(viewer.number).await;
+            sessions.push(viewer.session);
+        }
+        sessions.append(&mut self.publishers);
         let http = self.http.clone();
         let all = async move {
             let mut ends: JoinSet<()> = JoinSet::new();

@@ -56,7 +56,7 @@ pub enum Engine {
     /// Light clients: ICE, DTLS, SRTP and statistics; thousands in a process.
     #[default]
     Light,
-    /// PeerConnections of the `webrtc` crate, at most [`MAX_WEBRTC_VIEWERS`] viewers.
+    /// Viewers are PeerConnections of the `webrtc` crate, at most [`MAX_WEBRTC_VIEWERS`].
     Webrtc,
 }
 

@@ -62,7 +62,8 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    fn merge(&mut self, mut other: Self) {
+    /// Adds everything of `other`.
+    pub(crate) fn merge(&mut self, mut other: Self) {
         self.totals.merge(&other.totals);
         self.failed.merge(&other.failed);
         self.dropped.merge(&other.dropped);
@@ -356,20 +357,26 @@ impl Worker {
     /// A place on a socket for client `index`.
     fn place(&mut self, agreed: &Agreed, index: usize) -> io::Result<(usize, usize, SocketAddr)> {
         let shared = agreed.is_loopback() && self.shared.view.sockets == Sockets::Auto;
-        if shared && let Some(port) = self.roomy.last().copied() {
-            if let Some(found) = self.ports.get_mut(port)
-                && let Some(member) = found.members.iter().position(Option::is_none)
-            {
-                if let Some(slot) = found.members.get_mut(member) {
-                    *slot = Some(index);
-                }
-                if found.members.iter().all(Option::is_some) {
-                    self.roomy.pop();
-                }
-                let ip = IpAddr::V4(Ipv4Addr::new(127, 0, 1, 1 + member as u8));
-                return Ok((port, member, SocketAddr::new(ip, found.socket.local_addr().port())));
-            }
+        let place = match self.roomy.last().copied().filter(|_| shared) {
+            Some(place) => place,
+            None => self.open(agreed, shared)?,
+        };
+        let port = self.ports.get_mut(place).ok_or(io::ErrorKind::NotFound)?;
+        let mut free = port.members.iter_mut().enumerate().filter(|(_, member)| member.is_none());
+        let (member, slot) = free.next().ok_or(io::ErrorKind::NotFound)?;
+        *slot = Some(index);
+        if shared && free.next().is_none() {
+            self.roomy.pop();
         }
+        let mut local = port.socket.local_addr();
+        if shared {
+            local.set_ip(Ipv4Addr::new(127, 0, 1, 1 + member as u8).into());
+        }
+        Ok((place, member, local))
+    }
+
+    /// Opens a socket for one client or for several.
+    fn open(&mut self, agreed: &Agreed, shared: bool) -> io::Result<usize> {
         let is_v6 = agreed.server().is_some_and(|server| server.is_ipv6());
         let any: IpAddr = if is_v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
         let options =
@@ -377,11 +384,7 @@ impl Worker {
         let mut socket = Socket::bind_with(SocketAddr::new(any, 0), options)?;
         let place = self.free_ports.pop().unwrap_or(self.ports.len());
         self.poll.registry().register(&mut socket, Token(place), Interest::READABLE)?;
-        let address = socket.local_addr();
-        let mut members = vec![None; if shared { CLIENTS_PER_SOCKET } else { 1 }];
-        if let Some(slot) = members.first_mut() {
-            *slot = Some(index);
-        }
+        let members = vec![None; if shared { CLIENTS_PER_SOCKET } else { 1 }];
         let port = Port { socket, shared, members };
         match self.ports.get_mut(place) {
             Some(slot) => *slot = port,
@@ -389,10 +392,8 @@ impl Worker {
         }
         if shared {
             self.roomy.push(place);
-            let ip = IpAddr::V4(Ipv4Addr::new(127, 0, 1, 1));
-            return Ok((place, 0, SocketAddr::new(ip, address.port())));
         }
-        Ok((place, 0, address))
+        Ok(place)
     }
 
     fn remove(&mut self, index: usize) {
