@@ -26,6 +26,9 @@ mod credentials;
 mod data;
 mod dtls;
 mod framing;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod lite;
 mod pairs;

@@ -332,7 +332,12 @@ impl Transport {
 
     /// The next datagram to send.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.transmits.pop_front()
+        let next = self.transmits.pop_front();
+        if next.is_none() {
+            // Thousands of sessions have nothing to say most of the time: then a queue keeps no memory.
+            self.transmits.shrink_to_fit();
+        }
+        next
     }
 
     /// The next event.

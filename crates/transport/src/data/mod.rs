@@ -386,6 +386,14 @@ impl DataChannels {
     }
 }
 
+/// For the fuzz target: what DCEP reads, it writes the same.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn round_trip(bytes: &[u8]) {
+    if let Some(message) = Message::parse(bytes) {
+        assert_eq!(Message::parse(&message.to_bytes()), Some(message));
+    }
+}
+
 fn opened(channel: &Channel) -> DataEvent {
     let ChannelConfig { label, protocol, .. } = channel.config.clone();
     DataEvent::Opened { channel: ChannelId(channel.id), label, protocol }

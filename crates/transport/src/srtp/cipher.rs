@@ -95,7 +95,7 @@ impl SessionCiphers {
 /// Session keys of SRTP or of SRTCP. `index` is the 48-bit packet index of a stream, or the 31-bit
 /// index of a report.
 pub(super) enum PacketCipher {
-    Gcm { key: Box<LessSafeKey>, salt: [u8; GCM_SALT_LEN] },
+    Gcm { key: LessSafeKey, salt: [u8; GCM_SALT_LEN] },
     CounterMode { key: Box<EncryptingKey>, salt: [u8; CM_SALT_LEN], mac: Box<hmac::Key> },
 }
 
@@ -132,7 +132,7 @@ impl PacketCipher {
         salt: [u8; GCM_SALT_LEN],
     ) -> Option<Self> {
         let key = UnboundKey::new(algorithm, key).ok()?;
-        Some(Self::Gcm { key: Box::new(LessSafeKey::new(key)), salt })
+        Some(Self::Gcm { key: LessSafeKey::new(key), salt })
     }
 
     #[cfg(test)]

@@ -53,13 +53,13 @@ impl Window {
     }
 }
 
-/// The index windows of all streams of one direction, at most [`MAX_STREAMS`].
+/// The index windows of all streams of one direction by SSRC, at most [`MAX_STREAMS`].
 ///
-/// Two vectors side by side: looking one SSRC up among the few of a session is a short scan.
+/// A session has few, and packets of one come in rows: the last one is looked at first, then all in turn.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    ssrcs: Vec<u32>,
-    windows: Vec<Window>,
+    streams: Vec<(u32, Window)>,
+    last: usize,
 }
 
 /// Where the packet at hand belongs; to be given back to [`Streams::accept`] once it is authentic.
@@ -74,7 +74,7 @@ impl Streams {
     /// The place of a packet by its 16-bit sequence number.
     pub(super) fn place_sequence(&self, ssrc: u32, sequence: u16) -> Result<Place, SrtpError> {
         let slot = self.slot(ssrc);
-        let index = match slot.and_then(|slot| self.windows.get(slot)) {
+        let index = match self.window(slot) {
             Some(window) => estimate(window.highest, sequence)?,
             None => u64::from(sequence),
         };
@@ -83,8 +83,8 @@ impl Streams {
 
     /// The index of a packet by its 16-bit sequence number, whether it was used or not.
     pub(super) fn index(&self, ssrc: u32, sequence: u16) -> Result<u64, SrtpError> {
-        let window = self.slot(ssrc).and_then(|slot| self.windows.get(slot));
-        window.map_or(Ok(u64::from(sequence)), |window| estimate(window.highest, sequence))
+        self.window(self.slot(ssrc))
+            .map_or(Ok(u64::from(sequence)), |window| estimate(window.highest, sequence))
     }
 
     /// The place of a packet that carries its whole index.
@@ -93,25 +93,33 @@ impl Streams {
     }
 
     fn slot(&self, ssrc: u32) -> Option<usize> {
-        self.ssrcs.iter().position(|known| *known == ssrc)
+        let is = |(known, _): &(u32, Window)| *known == ssrc;
+        if self.streams.get(self.last).is_some_and(is) {
+            return Some(self.last);
+        }
+        self.streams.iter().position(is)
+    }
+
+    fn window(&self, slot: Option<usize>) -> Option<&Window> {
+        self.streams.get(slot?).map(|(_, window)| window)
     }
 
     fn fresh(&self, slot: Option<usize>, ssrc: u32, index: u64) -> Result<Place, SrtpError> {
-        match slot.and_then(|slot| self.windows.get(slot)) {
+        match self.window(slot) {
             Some(window) if !window.is_fresh(index) => Err(SrtpError::Replayed),
-            None if self.ssrcs.len() >= MAX_STREAMS => Err(SrtpError::TooManyStreams),
+            None if self.streams.len() >= MAX_STREAMS => Err(SrtpError::TooManyStreams),
             _ => Ok(Place { slot, ssrc, index }),
         }
     }
 
     /// Remembers an authentic packet.
     pub(super) fn accept(&mut self, place: Place) {
-        match place.slot.and_then(|slot| self.windows.get_mut(slot)) {
-            Some(window) => window.accept(place.index),
-            None => {
-                self.ssrcs.push(place.ssrc);
-                self.windows.push(Window::new(place.index));
+        match place.slot.and_then(|slot| Some((slot, self.streams.get_mut(slot)?))) {
+            Some((slot, (_, window))) => {
+                window.accept(place.index);
+                self.last = slot;
             }
+            None => self.streams.push((place.ssrc, Window::new(place.index))),
         }
     }
 }
