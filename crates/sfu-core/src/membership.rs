@@ -154,6 +154,10 @@ impl Count {
         if !self.thinned {
             return Some(self.from + (mapped - self.to));
         }
+        if membership.highest() < self.last {
+            // The stream has started over: what belonged to which layers is forgotten.
+            return None;
+        }
         let kept = membership.highest().saturating_sub(LEN as u64 - 1);
         let counted =
             (self.from.max(kept)..=self.last).rev().filter(|&n| membership.contains(n, self.layers));
@@ -185,6 +189,9 @@ mod tests {
             assert_eq!(count.map(number, &membership), Some(mapped), "again, and late");
         }
         assert_eq!(count.unmap(5033, &membership), None);
+        let mut again = Membership::default();
+        again.restart();
+        assert_eq!(count.unmap(5001, &again), None, "forgotten, not guessed");
         assert_eq!(count.map(101, &membership), None);
     }
 

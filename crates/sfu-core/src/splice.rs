@@ -17,7 +17,7 @@ use crate::rewrite::Media;
 use crate::seq::{Seq, timestamp_before};
 
 /// Pieces remembered for retransmissions: a NACK comes within a second, a source or its layers change less often.
-const HISTORY: usize = 4;
+const HISTORY: usize = 6;
 /// How much time is squeezed when a piece begins with packets of the ring: 16 ms of stream become 1 ms.
 const SQUEEZE_SHIFT: u32 = 4;
 /// Pictures and frames begin to be counted here, so that nothing is ever below zero.

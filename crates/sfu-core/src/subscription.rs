@@ -416,9 +416,9 @@ impl Subscription {
     /// repeated. False if it has no such stream.
     pub(crate) fn pad<S: Sink>(&mut self, link: &mut Link, out: &mut Outlet<'_, S>) -> bool {
         let rtx = self.resolved.and_then(|resolved| resolved.output).and_then(|(_, rtx)| rtx);
-        let Some((ssrc, payload_type)) = self.retransmits(rtx).filter(|_| !self.is_silent()) else {
-            return false;
-        };
+        // Not only while something flows: one that the line leaves nothing for gets more when padding has shown that
+        // there is more.
+        let Some((ssrc, payload_type)) = self.retransmits(rtx).filter(|_| !self.paused) else { return false };
         self.rtx_sequence = self.rtx_sequence.wrapping_add(1);
         let dress = self.dress(payload_type, ssrc, self.rtx_sequence, false, link, out.now);
         write_padding(out.writer, &dress, &out.clock, out.now);
@@ -452,5 +452,15 @@ impl Subscription {
     /// The subscriber reports on this stream, so it knows its SSRC.
     pub(crate) fn reported(&mut self) {
         self.known = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscription_is_a_kilobyte() {
+        assert!(size_of::<Subscription>() <= 1_024, "{}", size_of::<Subscription>());
     }
 }

@@ -25,7 +25,9 @@ impl Publisher {
     /// When [`Publisher::tick`] has something to do.
     pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
         let own = if self.is_local() { [Some(self.report_due), self.feedback_due] } else { [None, None] };
-        let layers = self.chooses().then_some(self.layers_due);
+        // Who is reported to is measured with each report; others are measured here.
+        let unreported = !self.is_local() && self.tracks.iter().any(|track| track.active);
+        let layers = (self.chooses() || unreported).then_some(self.layers_due);
         self.tracks.iter().map(|track| track.due(now)).chain(own).chain([layers]).flatten().min()
     }
 

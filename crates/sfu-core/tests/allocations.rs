@@ -1,6 +1,7 @@
 //! After warm-up a packet is forwarded without an allocation, whoever watches.
 
 mod common;
+mod layered;
 
 use common::*;
 use sfu_core::*;
@@ -60,5 +61,57 @@ fn forwarding_does_not_allocate() {
     assert_eq!(one.count_total, 1, "the counter counts");
     let counted = allocation_counter::measure(|| play(measured, &mut wire));
     assert_eq!(wire.packets, 120 * 3 * 100);
+    assert_eq!(counted.count_total, 0, "{counted:?}");
+}
+
+#[test]
+fn leaving_out_layers_does_not_allocate() {
+    let mode = layered::Mode { codec: Codec::Av1, spatial: 3, temporal: 3, key: false, described: true };
+    let mut world = World::new();
+    let format = |payload_type, rtx| vec![layered::format(mode.codec, payload_type, rtx)];
+    let track = TrackConfig {
+        formats: format(VIDEO_PT, RTX_PT),
+        ..video_track("0", vec![EncodingConfig::default()])
+    };
+    let extensions = layered::publisher_ids();
+    let config = PublisherConfig { extensions, ..publisher(1, 1, vec![track]) };
+    let publisher = world.shard.add_publisher(config, world.now).unwrap();
+    for peer in 2..22u32 {
+        let config = SubscriberConfig { extensions: layered::viewer_ids(), ..subscriber(1, peer) };
+        let viewer = world.shard.add_subscriber(config, world.now).unwrap();
+        let formats = format(VIEWER_VIDEO_PT, VIEWER_RTX_PT);
+        let config = SubscriptionConfig { formats, ..video_subscription(publisher, 1000 * peer) };
+        let subscription = world.shard.subscribe(viewer, config, world.now).unwrap();
+        let encoding = WantedEncoding::MaxHeight([180, 360, 720][peer as usize % 3]);
+        let wanted = Wanted { encoding, max_temporal: Some((peer % 4) as u8) };
+        world.shard.set_wanted(subscription, wanted, world.now);
+    }
+    let mut encoder = layered::Encoder::new(mode, 0, &layered::Truths::default());
+    let mut wire = Wire { buffer: [0; 1500], packets: 0 };
+    let mut now = world.now;
+    let pictures: Vec<_> = (0..300u64)
+        .map(|picture| {
+            let at = now + ms(33 * picture);
+            encoder.keyframe_wanted |= picture % 100 == 0;
+            (at, encoder.picture(at))
+        })
+        .collect();
+    let mut play = |pictures: &[(std::time::Instant, Vec<Vec<u8>>)], wire: &mut Wire| {
+        for (at, packets) in pictures {
+            while now < *at {
+                now += ms(1);
+                world.shard.handle_timeout(now, wire);
+            }
+            for packet in packets {
+                world.shard.handle_rtp(publisher, packet, now, wire);
+            }
+            world.shard.forward(now, wire);
+        }
+    };
+    let (warm_up, measured) = pictures.split_at(150);
+    play(warm_up, &mut wire);
+    wire.packets = 0;
+    let counted = allocation_counter::measure(|| play(measured, &mut wire));
+    assert!(wire.packets > 5000, "{} packets", wire.packets);
     assert_eq!(counted.count_total, 0, "{counted:?}");
 }

@@ -155,7 +155,8 @@ impl Scene {
     fn answer(&mut self) {
         let mut again = Vec::new();
         for rtcp in self.world.out.take_rtcp(Peer(1)) {
-            for (encoder, _) in self.encoders.iter_mut().zip(&self.flows).filter(|(_, flows)| **flows) {
+            // One that has stopped still has what it sent last.
+            for encoder in &mut self.encoders {
                 again.extend(encoder.handle_rtcp(&rtcp));
             }
         }
@@ -376,7 +377,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 160,
+        cases: 96,
         rng_seed: proptest::test_runner::RngSeed::Fixed(23),
         failure_persistence: None,
         ..ProptestConfig::default()
