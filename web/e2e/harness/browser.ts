@@ -30,6 +30,11 @@ export async function launchChromium(more: string[] = []): Promise<Browser> {
   });
 }
 
+/** A page of any browser. */
+export interface Evaluates {
+  evaluate<T>(inside: () => Promise<T>): Promise<T>;
+}
+
 const PAGE_TIMEOUT_MS = 30_000;
 /** What each page's console said, and which of its requests failed. */
 const consoles = new WeakMap<Page, string[]>();
@@ -114,7 +119,9 @@ export const calmCamera = `${watchConnections} (() => {
 })();`;
 
 /** The encodings of the camera as a publisher's page sends them, by rid. */
-export async function sentEncodings(page: Page): Promise<Record<string, { active: boolean; bytes: number }>> {
+export async function sentEncodings(
+  page: Evaluates,
+): Promise<Record<string, { active: boolean; bytes: number }>> {
   return page.evaluate(async () => {
     const encodings: Record<string, { active: boolean; bytes: number }> = {};
     for (const connection of (window as unknown as { __connections: RTCPeerConnection[] }).__connections) {
@@ -156,7 +163,7 @@ export const oneEncoding = `${watchConnections} (() => {
 /** As {@link watchConnections}, and media only through a TURN relay. */
 export const relayOnly = `window.__forceRelay = true; ${watchConnections}`;
 
-export async function received(page: Page): Promise<Received> {
+export async function received(page: Evaluates): Promise<Received> {
   return page.evaluate(async () => {
     const connections = (window as unknown as { __connections: RTCPeerConnection[] }).__connections;
     const sum = {

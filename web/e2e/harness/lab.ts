@@ -22,13 +22,14 @@ export interface WireSettings {
 }
 
 interface Kind {
-  name: 'wire' | 'nat';
+  name: 'wire' | 'nat' | 'nats';
   /** Where the server is, as browsers reach it. */
   address: string;
 }
 
 const wireKind: Kind = { name: 'wire', address: '10.77.0.1' };
 const natKind: Kind = { name: 'nat', address: '10.77.2.2' };
+const natsKind: Kind = { name: 'nats', address: '10.77.2.2' };
 
 /**
  * A network of its own with a browser at one end and madang at the other. Everything that it starts and makes is
@@ -39,6 +40,8 @@ export class Lab {
   private wireProcess: ChildProcess | undefined;
   private port = '';
   browser!: Browser;
+  /** The second client's browser, where the laboratory has one. */
+  other: Browser | undefined;
   pages!: Pages;
 
   private constructor(
@@ -54,6 +57,16 @@ export class Lab {
   /** The browser behind a symmetric NAT. */
   static nat(): Promise<Lab> {
     return Lab.start(natKind, () => Promise.resolve());
+  }
+
+  /** Two browsers, each behind a symmetric NAT of its own. */
+  static nats(): Promise<Lab> {
+    return Lab.start(natsKind, () => Promise.resolve());
+  }
+
+  /** The server's pages, as the browsers reach them. */
+  get url(): string {
+    return `http://${this.kind.address}:${this.port}`;
   }
 
   /** Changes the wire while it carries traffic. */
@@ -119,19 +132,24 @@ export class Lab {
   }
 
   private async startBrowser(): Promise<void> {
+    this.browser = await this.launch('cli');
+    if (this.kind.name === 'nats') this.other = await this.launch('cli2');
+    this.pages = new LabPages(this, this.url);
+  }
+
+  private async launch(client: string): Promise<Browser> {
     const folder = await mkdtemp(join(tmpdir(), 'madang-lab-'));
     this.undo.push(() => rm(folder, { recursive: true, force: true }));
     const wrapper = join(folder, 'chromium');
     const native = process.env.CHROMIUM ?? '/usr/bin/chromium';
-    await writeFile(wrapper, `#!/bin/sh\nexec ip netns exec ${this.name}-cli ${native} "$@"\n`);
+    await writeFile(wrapper, `#!/bin/sh\nexec ip netns exec ${this.name}-${client} ${native} "$@"\n`);
     await chmod(wrapper, 0o755);
-    const url = `http://${this.kind.address}:${this.port}`;
-    this.browser = await chromium.launch({
+    const browser = await chromium.launch({
       executablePath: wrapper,
-      args: [...flags, `--unsafely-treat-insecure-origin-as-secure=${url}`],
+      args: [...flags, `--unsafely-treat-insecure-origin-as-secure=${this.url}`],
     });
-    this.undo.push(() => this.browser.close());
-    this.pages = new LabPages(this, url);
+    this.undo.push(() => browser.close());
+    return browser;
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Browser, Page } from 'playwright-core';
 
-import { openPage, received, watchConnections } from './browser';
+import { type Evaluates, openPage, received, watchConnections } from './browser';
 import { eventually } from './process';
 
 /** What the tests read of a broadcast. */
@@ -53,7 +53,7 @@ export class Pages {
 }
 
 /** Waits until `frames` more frames were decoded. */
-export async function plays(page: Page, frames = 30): Promise<void> {
+export async function plays(page: Evaluates, frames = 30): Promise<void> {
   const before = (await received(page)).framesDecoded;
   await eventually('frames decoded', async () => (await received(page)).framesDecoded >= before + frames);
 }
@@ -79,7 +79,7 @@ export async function choose(viewer: Page, choice: string | number): Promise<voi
 }
 
 /** Waits until pictures of this height are decoded. */
-export async function showsHeight(page: Page, height: number, timeoutMs = 30_000): Promise<void> {
+export async function showsHeight(page: Evaluates, height: number, timeoutMs = 30_000): Promise<void> {
   const right = async () => {
     const before = await received(page);
     return before.frameHeight === height && before;
