@@ -346,6 +346,7 @@ impl Transport {
         if event.is_some() || self.is_closed {
             return event;
         }
+        self.events.shrink_to_fit();
         Some(match self.data.as_mut()?.poll_event()? {
             DataEvent::Opened { channel, label, protocol } => {
                 Event::DataChannelOpened { channel, label, protocol }
