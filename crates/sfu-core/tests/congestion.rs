@@ -90,6 +90,30 @@ fn a_line_that_recovers_brings_the_top_encoding_back_within_five_seconds() {
 }
 
 #[test]
+fn a_picture_that_a_line_could_not_carry_comes_back() {
+    // Sound goes on, the picture pauses; only padding tells then what the line carries.
+    let (mut scene, viewer) = settled(Line::new(5_000_000, 25));
+    scene.add_sound();
+    scene.run(2_000);
+    assert_eq!(scene.current(viewer), Some(TOP));
+    scene.clients[viewer].line.rate = 120_000;
+    scene.run(10_000);
+    let (from, to) = (scene.clock() - 5_000, scene.clock());
+    assert!(scene.clients[viewer].between(scene.world.start, from, to).count() < 30, "it pauses");
+    scene.clients[viewer].line.rate = 5_000_000;
+    let (from, shown) = (scene.clock(), scene.clients[viewer].shown.len());
+    while scene.clients[viewer].shown.len() == shown && scene.clock() < from + 10_000 {
+        scene.run(10);
+    }
+    scene.until(viewer, TOP, 10_000);
+    let took = scene.clock() - from;
+    assert!(took <= 5_000, "{took} ms");
+    let from = scene.clock();
+    scene.run(3_000);
+    assert_eq!(scene.share(viewer, TOP, from, scene.clock()), 100);
+}
+
+#[test]
 fn random_loss_does_not_cost_quality() {
     // Measured: top after 519, 524 and 526 ms, 100 % of the time, freezes of 288, 277 and 202 ms.
     for (rate, loss, delay, jitter) in [(2_500_000, 5, 50, 0), (2_500_000, 5, 50, 10), (2_000_000, 2, 30, 10)]

@@ -304,6 +304,8 @@ impl Controller {
         let Some((seq, at)) = self.answered else { return };
         let unanswered = self.history.next().saturating_sub(seq + 1);
         if now_us - at > SILENCE_US && unanswered > SILENT_PACKETS {
+            // What was sent until now is given up: only more of it means more silence.
+            self.answered = Some((self.history.next().saturating_sub(1), now_us));
             self.aimd.fade(SILENCE_FACTOR);
             self.fell(now_us);
         }

@@ -17,12 +17,16 @@ const MARGIN: f32 = 1.2;
 /// Shares of a probe that must have arrived to say something.
 const MIN_ARRIVED: f32 = 0.7;
 const MIN_PACKETS: u32 = 5;
+/// A probe of less would be too few packets to be measured.
+const LEAST_BYTES: f32 = 2_400.0;
 /// A line that slows the probe down by more than this is full.
 const SATURATED: f32 = 0.9;
 /// How much of a full line is used.
 const UTILISATION: f32 = 0.95;
 /// After a probe that did not get what it was for.
 const INTERVAL_US: i64 = 1_500_000;
+/// After one that other packets spoiled.
+const RETRY_US: i64 = 200_000;
 /// Feedback about a probe comes within this.
 const ANSWER_US: i64 = 500_000;
 /// Time after a fall in which the queue drains, and nothing is probed.
@@ -99,7 +103,8 @@ impl Prober {
         let Some(probe) = &mut self.probe else {
             self.last_id = self.last_id.checked_add(1).unwrap_or(1);
             let rate = need * MARGIN;
-            let length_us = (BURSTS * BURST_US) << self.failed.min(MAX_LONGER);
+            let shortest_us = (LEAST_BYTES * 8e6 / rate) as i64;
+            let length_us = ((BURSTS * BURST_US) << self.failed.min(MAX_LONGER)).max(shortest_us);
             let mut probe = Probe::new(self.last_id, rate, length_us, now_us);
             let bytes = probe.burst(now_us);
             self.probe = Some(probe);
@@ -138,7 +143,13 @@ impl Prober {
         // One that got what it was for may be followed by the next step at once.
         let reached = proven.is_some_and(|rate| rate > self.need);
         self.failed = if reached { 0 } else { self.failed.saturating_add(1) };
-        self.not_before_us = if reached { now_us } else { now_us + INTERVAL_US };
+        let wait = match proven {
+            _ if reached => 0,
+            // All of it left with the first burst, a keyframe perhaps: that is no measurement.
+            None if probe.arrived.sent_us() < BURST_US => RETRY_US,
+            _ => INTERVAL_US,
+        };
+        self.not_before_us = now_us + wait;
         proven
     }
 }
@@ -177,7 +188,7 @@ impl Probe {
         let enough = a.packets >= MIN_PACKETS
             && a.packets as f32 >= self.packets as f32 * MIN_ARRIVED
             && a.bytes as f32 >= self.bytes as f32 * MIN_ARRIVED;
-        let sent_us = a.last_send - a.first_send;
+        let sent_us = a.sent_us();
         if !enough || sent_us < BURST_US || sent_us > 4 * self.length_us {
             return None;
         }
@@ -191,6 +202,10 @@ impl Probe {
 }
 
 impl Arrived {
+    fn sent_us(&self) -> i64 {
+        self.last_send - self.first_send
+    }
+
     fn add(&mut self, sent: &Sent, arrival_us: i64) {
         let first = self.packets == 0;
         if first || sent.at_us < self.first_send {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::common::*;
-use sfu_core::rtp::{RtpPacket, unwrap_rtx};
+use sfu_core::rtp::{Header, HeaderWriter, RtpPacket, unwrap_rtx};
 use sfu_core::twcc::Recorder;
 use sfu_core::*;
 
@@ -134,6 +134,9 @@ pub struct Client {
 impl Client {
     fn receive(&mut self, at: Instant, sent: Duration, bytes: &[u8]) {
         let packet = RtpPacket::parse(bytes).unwrap();
+        if packet.ssrc == self.ssrc + 5 {
+            return;
+        }
         let number = packet.extension(&viewer_extensions(), Extension::TransportCc).unwrap();
         self.recorder.record(u16::from_be_bytes([number[0], number[1]]), at);
         self.bytes += bytes.len();
@@ -263,7 +266,7 @@ impl Client {
     }
 
     /// Frames shown from `from` to `to`, counted from `start`.
-    fn between(&self, start: Instant, from: u64, to: u64) -> impl Iterator<Item = (Instant, u8)> + '_ {
+    pub fn between(&self, start: Instant, from: u64, to: u64) -> impl Iterator<Item = (Instant, u8)> + '_ {
         let span = start + ms(from)..start + ms(to);
         self.shown.iter().copied().filter(move |(at, _)| span.contains(at))
     }
@@ -278,6 +281,7 @@ pub struct Scene {
     /// A keyframe of all encodings this often, as others join.
     pub keyframes: Option<Duration>,
     keyframe_due: Instant,
+    sound: Option<(PublisherId, u32)>,
 }
 
 impl Scene {
@@ -297,9 +301,44 @@ impl Scene {
         }
         let (frame_due, keyframe_due) = (world.now, world.now);
         let clients = Vec::new();
-        let mut scene = Self { world, publisher, sources, clients, frame_due, keyframes: None, keyframe_due };
+        let mut scene = Self {
+            world,
+            publisher,
+            sources,
+            clients,
+            frame_due,
+            keyframes: None,
+            keyframe_due,
+            sound: None,
+        };
         scene.run(2_000);
         scene
+    }
+
+    /// Sound for all viewers who are there: it shares their lines.
+    pub fn add_sound(&mut self) {
+        let tracks = vec![audio_track("1")];
+        let speaker = self.world.shard.add_publisher(publisher(1, 1, tracks), self.world.now).unwrap();
+        for client in &self.clients {
+            let config = audio_subscription(speaker, 0, client.ssrc + 5);
+            self.world.shard.subscribe(client.subscriber, config, self.world.now).unwrap();
+        }
+        self.sound = Some((speaker, 0));
+    }
+
+    /// 20 ms of sound, 48 kbit/s.
+    fn say(&mut self) {
+        let Some((speaker, number)) = &mut self.sound else { return };
+        *number += 1;
+        let (sequence, timestamp) = (*number as u16, *number * 960);
+        let mut writer = HeaderWriter::new();
+        let header =
+            Header { marker: false, payload_type: AUDIO_PT, sequence, timestamp, ssrc: 77, padded: false };
+        writer.start(&header, false);
+        writer.element(publisher_extensions().id(Extension::Mid).unwrap(), b"1");
+        writer.finish();
+        let packet = [writer.bytes(), &[7; 120]].concat();
+        self.world.rtp(*speaker, &packet);
     }
 
     pub fn join(&mut self, line: Line, says: Says) -> usize {
@@ -351,9 +390,12 @@ impl Scene {
 
     fn step(&mut self) {
         let now = self.world.now;
-        if self.keyframes.is_some() && now >= self.keyframe_due {
-            self.keyframe_due = now + self.keyframes.unwrap();
+        if let Some(interval) = self.keyframes.filter(|_| now >= self.keyframe_due) {
+            self.keyframe_due = now + interval;
             self.sources.iter_mut().for_each(|source| source.keyframe_wanted = true);
+        }
+        if self.clock().is_multiple_of(20) {
+            self.say();
         }
         if now >= self.frame_due {
             self.frame_due += FRAME;
