@@ -252,6 +252,25 @@ pub(crate) fn pick(
     }
 }
 
+/// Whether a subscriber that wants `wanted` and gets `aim` would rather have an encoding that does not flow, should it
+/// ever: only who has the best of what there is waits for more.
+pub(crate) fn awaits(ladder: &Ladder, candidate: &Candidate, wanted: &Wanted, aim: Option<Step>) -> bool {
+    let has_best =
+        ladder.steps().last().is_none_or(|best| aim.is_some_and(|aim| aim.encoding == best.encoding));
+    let wished = match wanted.encoding {
+        WantedEncoding::Auto => true,
+        WantedEncoding::Rid(rid) => candidate.rid == Some(rid),
+        WantedEncoding::MaxHeight(most) => candidate.height(0).is_none_or(|height| height <= most),
+    };
+    candidate.flow == Flow::Stopped && has_best && wished
+}
+
+/// The encoding that goes on whoever watches, so that who joins has a picture at once: the worst that there is.
+pub(crate) fn worst(candidates: &[Candidate]) -> Option<u8> {
+    let flows = |index: &u8| candidates.get(usize::from(*index)).is_some_and(|c| c.flow != Flow::Stopped);
+    ranked(candidates).find(flows).or(ranked(candidates).next())
+}
+
 /// The step to forward until the encoding of `aim` flows: what there is goes on, or else the best below it.
 pub(crate) fn meanwhile(ladder: &Ladder, candidates: &[Candidate], aim: Step, current: Option<u8>) -> Step {
     let flows = |encoding: u8| candidates.get(usize::from(encoding)).is_some_and(|c| c.flow == Flow::Flows);

@@ -270,8 +270,7 @@ impl Publisher {
                 *wanted = true;
             }
         };
-        // The worst goes on whoever watches: who joins has a picture at once.
-        layers::ranked(candidates).next().into_iter().for_each(&mut want);
+        layers::worst(candidates).into_iter().for_each(&mut want);
         let mut last: Option<(Wanted, Ladder)> = None;
         for (_, subscription) in subscriptions.iter_mut().filter(|(_, subscription)| !subscription.paused) {
             let current = subscription.map.source().map(|source| source.encoding);
@@ -285,6 +284,11 @@ impl Publisher {
                 _ => &last.insert((wanted, layers::ladder(candidates, &wanted))).1,
             };
             subscription.aim = layers::pick(ladder, candidates, &wanted, subscription.share, current);
+            if subscription.share != Share::Nothing {
+                let stopped = candidates.iter().zip(0u8..);
+                let awaited = stopped.filter(|(c, _)| layers::awaits(ladder, c, &wanted, subscription.aim));
+                awaited.for_each(|(_, index)| want(index));
+            }
             match subscription.aim {
                 Some(aim) => {
                     want(aim.encoding);

@@ -477,9 +477,11 @@ impl Track {
         for (slot, encoding) in list.candidates.iter_mut().zip(&self.encodings) {
             let lag =
                 encoding.last_media.zip(newest).map(|(last, newest)| newest.saturating_duration_since(last));
+            // Of one that never flowed nobody knows what it would be.
+            let off = lag.is_some() && (encoding.interest.is_off() || encoding.interest.is_coming(now));
             let flow = match lag {
                 Some(lag) if lag < STOPPED => Flow::Flows,
-                _ if encoding.interest.is_off() || encoding.interest.is_coming(now) => Flow::OnDemand,
+                _ if off => Flow::OnDemand,
                 _ => Flow::Stopped,
             };
             let (size, top) = (encoding.size, encoding.top());

@@ -313,6 +313,31 @@ fn what_nobody_wants_is_given_up_and_comes_back_without_a_stall() {
 }
 
 #[test]
+fn what_never_flowed_is_waited_for_by_who_would_take_it() {
+    let wanted =
+        |scene: &Scene| scene.stats().tracks[0].encodings.iter().map(|e| e.wanted).collect::<Vec<_>>();
+    let mut scene = Scene::new(MODES[0], 3, 1);
+    scene.flows[2] = false;
+    scene.play(120);
+    assert_eq!(
+        wanted(&scene),
+        [true; 3],
+        "it may be on its way: the browser has not found the bandwidth yet"
+    );
+    scene.flows[2] = true;
+    // These pictures do not say how large they are: it has to be measured.
+    scene.play(45);
+    assert_eq!(scene.latest(1)[0].encoding, 2);
+    let mut scene = Scene::new(MODES[0], 3, 1);
+    scene.flows[2] = false;
+    scene.want(only("h"), None);
+    scene.play(120);
+    assert_eq!(wanted(&scene), [true, true, false]);
+    scene.want(WantedEncoding::Auto, None);
+    assert_eq!(wanted(&scene), [true; 3]);
+}
+
+#[test]
 fn who_joins_while_the_best_is_off_begins_with_what_there_is() {
     let mut scene = Scene::new(MODES[0], 3, 1);
     scene.pause(true);
