@@ -256,9 +256,14 @@ impl TurnRelay {
     /// Takes no new allocations, waits until the live ones have ended or `deadline` has passed, and stops.
     pub async fn drain(&self, deadline: Duration) {
         let drained = async {
-            for worker in &self.workers {
+            let drain = |worker: &Running| {
                 let (sender, done) = oneshot::channel();
                 worker.handle.give(Order::Drain(sender));
+                done
+            };
+            // All of them stop taking new ones before the first is waited for.
+            let drains: Vec<_> = self.workers.iter().map(drain).collect();
+            for done in drains {
                 // A worker that is gone has nothing to drain.
                 let _ = done.await;
             }

@@ -41,6 +41,8 @@ const READ: usize = 64 << 10;
 pub(crate) enum Left {
     Nothing,
     More,
+    /// There is, and no means to take it: later.
+    Later,
 }
 
 /// The TCP and TLS connections of one thread.
@@ -110,10 +112,12 @@ impl Streams {
             let (mut stream, from) = match listener.accept() {
                 Ok(accepted) => accepted,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Left::Nothing,
-                // The client is gone already, or no file is left for it.
+                // The client is gone already.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+                // No file or memory is left for it; it waits in the kernel.
                 Err(error) => {
                     tracing::debug!(%error, "a connection could not be taken");
-                    continue;
+                    return Left::Later;
                 }
             };
             let (Some(place), Ok(server)) = (self.admission.admit(from.ip()), stream.local_addr()) else {

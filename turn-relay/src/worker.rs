@@ -40,6 +40,9 @@ const MAX_RECV_ERRORS: usize = 64;
 /// Longest sleep: the wall clock is looked at this often.
 const MAX_SLEEP: Duration = Duration::from_secs(1);
 
+/// Counters are published this often at most: adding them up costs as much as a packet does.
+const PUBLISH_EVERY: Duration = Duration::from_millis(10);
+
 /// What an event of the poll is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -120,9 +123,14 @@ pub(crate) struct Worker {
     drained: Vec<tokio::sync::oneshot::Sender<()>>,
     metrics: Metrics,
     published: Stats,
+    /// When counters are published again, and when slow work is looked at again.
+    publish_at: Instant,
+    tick_at: Instant,
     refusals: Refusals,
     /// What had more to read than its turn allowed.
     unread: Vec<Source>,
+    /// What could not be served for want of means, until the next tick.
+    later: Vec<Source>,
     recv: RecvBatch,
 }
 
@@ -172,8 +180,11 @@ impl Worker {
             drained: Vec::new(),
             metrics,
             published,
+            publish_at: Instant::now(),
+            tick_at: Instant::now(),
             refusals: Refusals::default(),
             unread: Vec::new(),
+            later: Vec::new(),
             recv: RecvBatch::new(),
         };
         Ok((worker, Handle { orders: sender, waker }))
@@ -189,7 +200,7 @@ impl Worker {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 result => result?,
             }
-            self.relaying.server.set_wall_clock(Instant::now(), service_kit::unix_now());
+            self.tick(Instant::now());
             std::mem::swap(&mut unread, &mut self.unread);
             for source in unread.drain(..) {
                 self.serve(source);
@@ -201,10 +212,14 @@ impl Worker {
                 }
                 self.serve(source);
             }
-            self.handle_timeouts(Instant::now());
+            let now = Instant::now();
+            self.handle_timeouts(now);
             self.settle();
             self.log();
-            self.publish();
+            if now >= self.publish_at {
+                self.publish_at = now + PUBLISH_EVERY;
+                self.publish();
+            }
             let stop = self.take_orders();
             if self.relaying.server.allocations() == 0 {
                 for done in self.drained.drain(..) {
@@ -213,6 +228,7 @@ impl Worker {
                 }
             }
             if stop {
+                self.publish();
                 // What still lives ends with the sockets.
                 self.metrics.ended(self.relaying.server.allocations());
                 return Ok(());
@@ -224,8 +240,8 @@ impl Worker {
         let now = Instant::now();
         let left = match source {
             Source::Waker => Left::Nothing,
-            Source::Client(index) => self.read_client(index),
-            Source::Relay(slot) => self.read_relay(slot),
+            Source::Client(index) => self.read_client(index, now),
+            Source::Relay(slot) => self.read_relay(slot, now),
             Source::Listener(index) => {
                 let token = |key| Source::Stream(key).token();
                 self.streams.accept(index, now, self.poll.registry(), token)
@@ -236,8 +252,19 @@ impl Worker {
                 left
             }
         };
-        if left == Left::More {
-            self.unread.push(source);
+        match left {
+            Left::Nothing => {}
+            Left::More => self.unread.push(source),
+            Left::Later => self.later.push(source),
+        }
+    }
+
+    /// What is looked at now and then only: the wall clock, and what waits for means.
+    fn tick(&mut self, now: Instant) {
+        if now >= self.tick_at {
+            self.tick_at = now + MAX_SLEEP;
+            self.relaying.server.set_wall_clock(now, service_kit::unix_now());
+            self.unread.append(&mut self.later);
         }
     }
 
@@ -247,8 +274,10 @@ impl Worker {
         }
         let timeouts =
             [self.relaying.server.poll_timeout(), self.streams.poll_timeout(), self.sessions.poll_timeout()];
-        let next = timeouts.into_iter().flatten().min().map(|at| at.saturating_duration_since(now));
-        next.map_or(MAX_SLEEP, |next| next.min(MAX_SLEEP))
+        let unpublished = *self.relaying.server.stats() != self.published;
+        let publish = unpublished.then_some(self.publish_at);
+        let next = timeouts.into_iter().flatten().chain(publish).min();
+        next.map_or(MAX_SLEEP, |at| at.saturating_duration_since(now).min(MAX_SLEEP))
     }
 
     fn handle_timeouts(&mut self, now: Instant) {
@@ -289,14 +318,13 @@ impl Worker {
     }
 
     /// Reads a client socket and forwards what is for peers.
-    fn read_client(&mut self, index: usize) -> Left {
+    fn read_client(&mut self, index: usize, now: Instant) -> Left {
         for _ in 0..MAX_RECV_CALLS {
             let Self { relaying, clients, sessions, recv, .. } = self;
             let Some((socket, transport)) = clients.sockets.get(index) else { return Left::Nothing };
             if recv.receive(socket).is_none() {
                 return Left::Nothing;
             }
-            let now = Instant::now();
             let (local, transport) = (socket.local_addr(), *transport);
             for datagram in recv.iter_mut() {
                 let from = FiveTuple {
@@ -322,14 +350,14 @@ impl Worker {
     }
 
     /// Reads a relay socket and forwards what its client may have.
-    fn read_relay(&mut self, slot: usize) -> Left {
+    fn read_relay(&mut self, slot: usize, now: Instant) -> Left {
         let Self { relaying, clients, streams, sessions, recv, .. } = self;
         for _ in 0..MAX_RECV_CALLS {
             let Some((relay, socket)) = relaying.in_slot(slot) else { return Left::Nothing };
             if recv.receive(socket).is_none() {
                 return Left::Nothing;
             }
-            let (relay, now) = (*relay, Instant::now());
+            let relay = *relay;
             for datagram in recv.iter_mut() {
                 let payload = &*datagram.data;
                 let peer = PeerAddr(datagram.from);

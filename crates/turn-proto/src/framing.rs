@@ -158,23 +158,20 @@ mod tests {
             stream in proptest::collection::vec(any::<u8>(), 0..300),
             pieces in proptest::collection::vec(0..30usize, 0..50),
         ) {
-            // However it is split, it ends alike: with the same messages, or an error.
-            let whole = read(&stream, &[], MAX_FIRST_MESSAGE);
-            prop_assert_eq!(whole, read(&stream, &pieces, MAX_FIRST_MESSAGE));
+            // However it is split, it ends alike: with the same messages, or an error. (What is wrong in two ways is
+            // told by the one that is seen first.)
+            let whole = read(&stream, &[], MAX_FIRST_MESSAGE).map_err(drop);
+            prop_assert_eq!(whole, read(&stream, &pieces, MAX_FIRST_MESSAGE).map_err(drop));
         }
     }
 
     #[test]
     fn what_is_no_message_is_known_by_its_first_bytes() {
-        for noise in
-            [&b"\x80"[..], b"\xFF", b"GET / HTTP/1.1", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"]
-        {
-            let result = message_length(noise, MAX_MESSAGE);
-            assert!(
-                matches!(result, Err(FramingError::Noise | FramingError::TooLong(_))) || noise[0] == b'G',
-                "{noise:?}"
-            );
+        for noise in [&b"\x80"[..], b"\xFF", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"] {
+            assert_eq!(message_length(noise, MAX_MESSAGE), Err(FramingError::Noise), "{noise:?}");
         }
+        // Letters look like ChannelData, and HTTP like a message that no client without an allocation may send.
+        assert_eq!(message_length(b"GET / HTTP/1.1", MAX_FIRST_MESSAGE), Err(FramingError::TooLong(0x5424)));
         let mut wrong = stun(1);
         wrong[5] ^= 1;
         assert_eq!(message_length(&wrong[..5], MAX_MESSAGE), Ok(Some(24)), "not yet known");

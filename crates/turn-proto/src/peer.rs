@@ -107,6 +107,14 @@ pub struct PeerPolicy {
 }
 
 impl PeerPolicy {
+    /// The same with own addresses as peers are compared with them, so that no datagram has to.
+    pub(crate) fn prepared(mut self) -> Self {
+        for own in &mut self.own {
+            own.ip = canonical(own.ip);
+        }
+        self
+    }
+
     /// May a permission be installed for this address? (CreatePermission and ChannelBind.) On an own address there
     /// must be a port that is ever reachable.
     pub(crate) fn permission(&self, ip: IpAddr, live: &LiveRelays) -> Verdict {
@@ -144,7 +152,7 @@ impl PeerPolicy {
     }
 
     fn own(&self, ip: IpAddr) -> impl Iterator<Item = &OwnPorts> {
-        self.own.iter().filter(move |own| canonical(own.ip) == ip)
+        self.own.iter().filter(move |own| own.ip == ip)
     }
 
     fn by_kind(&self, ip: IpAddr) -> Verdict {

@@ -227,7 +227,7 @@ impl<R: Rng> Server<R> {
             rng,
             grace: config.grace,
             limits: config.limits,
-            policy: config.policy,
+            policy: config.policy.prepared(),
             channel_numbers: config.channel_numbers,
             draining: false,
             alternates: config.alternates,
@@ -325,7 +325,7 @@ impl<R: Rng> Server<R> {
 
     /// Replaces the peer filter; it is asked for each datagram, so this holds for live permissions too.
     pub fn set_policy(&mut self, policy: PeerPolicy) {
-        self.policy = policy;
+        self.policy = policy.prepared();
     }
 
     /// While draining, new allocations are refused (300 if there is an alternate, else 508) and live ones go on.
