@@ -363,3 +363,7 @@ impl Shard {
         });
     }
 }
+
+#[cfg(test)]
+#[path = "tcp_tests.rs"]
+mod tests;
