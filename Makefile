@@ -4,10 +4,12 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
-.PHONY: run run-services build web test lint test-rust test-web test-api test-e2e deps fmt help
+.PHONY: run run-services build web test bench lint test-rust test-web test-api test-e2e deps fmt help
 
 # Flags for `make run`, e.g. `make run ARGS="--http-port 9000 --tls-self-signed"`.
 ARGS ?=
+# Flags for `make bench`, e.g. `make bench BENCH_ARGS="--only forwarding --rounds 9"`.
+BENCH_ARGS ?=
 WEB_SOURCES := $(shell find web/src web/sdk web/public web/index.html web/package-lock.json web/vite.config.ts -type f 2>/dev/null)
 
 help: ## What can be made
@@ -41,6 +43,9 @@ deps: ## Debian packages that the tests need, where missing
 
 test: deps lint test-rust test-web test-api test-e2e ## Everything that CI runs
 	echo "all suites passed"
+
+bench: ## What a packet, a viewer and a session cost here; see docs/benchmarks.md
+	cargo run --release --locked --package bench --bin madang-bench -- $(BENCH_ARGS)
 
 lint: web/dist/index.html ## Formatting, lints, docs, licences
 	cargo fmt --all --check

@@ -183,8 +183,9 @@ pub(crate) async fn memory(world: &mut World, results: &mut Results) -> anyhow::
     tokio::time::sleep(Duration::from_secs(3)).await;
     results.add("sfu_rss_kb_per_viewer", per_viewer(cpu::resident(pid)?, empty));
     world.viewers.feedback(room.group, Some(FEEDBACK * 2))?;
-    world.play(&room, Pattern { frames: 30, ..Pattern::SLOW }).await?;
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    // Enough packets to fill what is remembered of those that were sent.
+    world.play(&room, Pattern { frames: 60, ..Pattern::SLOW }).await?;
+    tokio::time::sleep(Duration::from_secs(8)).await;
     results.add("sfu_rss_kb_per_viewer_all", per_viewer(cpu::resident(pid)?, empty));
     world.viewers.leave(room.group)?;
     Ok(())
