@@ -155,10 +155,15 @@ function selectedPath(byId: ReadonlyMap<string, RTCStats>): {
   relayed: boolean | null;
   availableKbps: number | null;
 } {
+  // Chromium names the pair in use, which may be in the middle of a check; Firefox marks it.
+  const transport = [...byId.values()].find(({ type }) => type === 'transport') as
+    RTCTransportStats | undefined;
   for (const stats of byId.values()) {
     const pair = stats as RTCIceCandidatePairStats & { selected?: boolean };
-    if (pair.type !== 'candidate-pair' || pair.state !== 'succeeded' || !(pair.nominated || pair.selected))
-      continue;
+    if (pair.type !== 'candidate-pair') continue;
+    const named = transport?.selectedCandidatePairId;
+    const inUse = pair.selected ?? (pair.nominated && pair.state === 'succeeded');
+    if (named === undefined ? !inUse : pair.id !== named) continue;
     const local = byId.get(pair.localCandidateId) as (RTCStats & { candidateType?: string }) | undefined;
     return {
       rttMs: pair.currentRoundTripTime === undefined ? null : pair.currentRoundTripTime * 1000,

@@ -178,6 +178,15 @@ export async function received(page: Evaluates): Promise<Received> {
       candidateType: '',
       codec: '',
     };
+    // A pair in use may be in the middle of a check: Chromium names it, Firefox marks it.
+    const pathOf = (report: RTCStatsReport): unknown => {
+      let path: unknown;
+      report.forEach((entry: Record<string, unknown>) => {
+        if (entry.type === 'transport') path = entry.selectedCandidatePairId;
+        if (entry.type === 'candidate-pair' && entry.selected === true) path ??= entry.id;
+      });
+      return path;
+    };
     for (const connection of connections) {
       if (connection.connectionState !== 'connected') continue;
       const report = await connection.getStats();
@@ -197,7 +206,7 @@ export async function received(page: Evaluates): Promise<Received> {
           sum.audioEnergy += number('totalAudioEnergy');
           sum.audioBytes += number('bytesReceived');
         }
-        if (entry.type === 'candidate-pair' && entry.nominated === true && entry.state === 'succeeded') {
+        if (entry.id === pathOf(report)) {
           const local = report.get(entry.localCandidateId as string) as
             { candidateType?: string } | undefined;
           sum.candidateType = local?.candidateType ?? '';
