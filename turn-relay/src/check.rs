@@ -362,6 +362,16 @@ mod tests {
     }
 
     #[test]
+    fn the_ten_lines_of_the_readme_are_good() {
+        let readme = include_str!("../README.md");
+        let block =
+            readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block");
+        assert_eq!(block.lines().count(), 10);
+        let config: Config = Value::Table(block.parse().expect("TOML")).try_into().expect("settings");
+        config.validate().expect("valid");
+    }
+
+    #[test]
     fn the_hard_limit_is_read() {
         let text = "Limit  Soft Limit  Hard Limit  Units\nMax open files            1024                 524288               files     \n";
         assert_eq!(hard_file_limit(text), Some(524_288));
