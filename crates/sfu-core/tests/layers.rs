@@ -3,6 +3,8 @@
 mod common;
 mod layered;
 
+use std::collections::VecDeque;
+
 use common::{Out, Rng, VIDEO_PT, VIEWER_RTX_PT, VIEWER_VIDEO_PT, Viewer, World, ms};
 use layered::*;
 use proptest::prelude::*;
@@ -115,7 +117,15 @@ impl Scene {
         for _ in 0..pictures {
             let now = self.world.now;
             let flowing = self.encoders.iter_mut().zip(&self.flows).filter(|(_, flows)| **flows);
-            let packets: Vec<_> = flowing.flat_map(|(encoder, _)| encoder.picture(now)).collect();
+            let mut streams: Vec<_> =
+                flowing.map(|(encoder, _)| VecDeque::from(encoder.picture(now))).collect();
+            // The packets of the encodings leave between each other.
+            let mut packets = Vec::new();
+            while !streams.is_empty() {
+                let which = self.rng.below(streams.len() as u64) as usize;
+                packets.extend(streams[which].pop_front());
+                streams.retain(|stream| !stream.is_empty());
+            }
             self.cross(packets);
             for _ in 0..3 {
                 self.world.advance(ms(11));
