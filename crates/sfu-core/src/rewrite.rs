@@ -39,7 +39,7 @@ pub(crate) struct Media<'a> {
     passed: [Option<&'a [u8]>; PASSED.len()],
     /// The capture time with its offset moved to this node's clock.
     capture: Option<[u8; 16]>,
-    /// Whether a value needs the two-byte form of header extensions.
+    /// Whether a value needs the two-byte form of header extensions, for a subscriber that takes it.
     long: bool,
 }
 
@@ -80,6 +80,14 @@ impl<'a> Media<'a> {
         let elements = (own + passed + longer).next_multiple_of(4);
         let header = if elements > 0 { FIXED_HEADER + 4 + elements } else { FIXED_HEADER };
         header + self.packet.padded_payload().len()
+    }
+
+    /// Whether it needs the two-byte form of header extensions for a subscriber with these ids, who else may not
+    /// know that form.
+    fn is_long(&self, ids: &Extensions) -> bool {
+        let long = |value: &Option<&[u8]>| value.is_some_and(|value| !(1..=16).contains(&value.len()));
+        let mut passed = PASSED.iter().zip(&self.passed);
+        self.long && passed.any(|(extension, value)| long(value) && ids.id(*extension).is_some())
     }
 
     /// Whether a picture ends with this packet for a subscriber that gets `layers`: with its highest spatial layer.
@@ -145,7 +153,7 @@ pub(crate) fn write<'a>(
         ssrc: dress.ssrc,
         padded: media.packet.padded,
     };
-    begin(writer, &header, media.long, dress, clock, now);
+    begin(writer, &header, media.is_long(&dress.ids), dress, clock, now);
     let ids = &dress.ids;
     for (extension, value) in PASSED.iter().zip(&media.passed) {
         let (Some(id), Some(value)) = (ids.id(*extension), value) else { continue };
@@ -191,7 +199,7 @@ pub(crate) fn write_filler(
     let Dress { payload_type, sequence, ssrc, .. } = *dress;
     let timestamp = mapped.timestamp;
     let header = Header { marker: false, payload_type, sequence, timestamp, ssrc, padded: true };
-    begin(writer, &header, media.long, dress, clock, now);
+    begin(writer, &header, false, dress, clock, now);
     writer.finish();
     if let Some(original) = dress.original {
         writer.append(&original.to_be_bytes());

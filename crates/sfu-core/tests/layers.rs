@@ -387,6 +387,30 @@ fn another_shard_says_what_it_wants() {
     assert_eq!(wanted(&scene), [true, false, true]);
 }
 
+#[test]
+fn who_did_not_ask_for_the_descriptor_gets_short_extensions() {
+    let mode = mode(Codec::Av1, 3, 3, false, true);
+    let mut scene = Scene::new(mode, 1, 1);
+    let config = SubscriberConfig {
+        extensions: Extensions::new().with(Extension::Mid, 1).with(Extension::AbsSendTime, 2),
+        ..common::subscriber(1, 3)
+    };
+    let viewer = scene.world.shard.add_subscriber(config, scene.world.now).unwrap();
+    let config = SubscriptionConfig {
+        formats: vec![format(mode.codec, VIEWER_VIDEO_PT, VIEWER_RTX_PT)],
+        ..common::video_subscription(scene.publisher, 7000)
+    };
+    scene.world.shard.subscribe(viewer, config, scene.world.now).unwrap();
+    scene.play(5);
+    let profiles = |sent: Vec<common::Sent>| -> Vec<[u8; 2]> {
+        sent.iter().map(|sent| sent.bytes[12..14].try_into().unwrap()).collect()
+    };
+    let short = profiles(scene.world.out.take_rtp(Peer(3)));
+    assert!(short.len() > 12 && short.iter().all(|profile| *profile == [0xbe, 0xde]));
+    let long = scene.viewer.packets.values().filter(|bytes| bytes[12..14] == [0x10, 0x00]);
+    assert!(long.count() > 0, "a structure needs the long form");
+}
+
 /// What happens between two moments of a random life.
 #[derive(Debug, Clone)]
 enum Step {
