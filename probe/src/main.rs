@@ -77,9 +77,19 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         Command::Run(run) => {
             let scenario = load(&run)?;
+            raise_open_files();
             tokio::runtime::Runtime::new()?.block_on(play(&run, &scenario))
         }
     }
+}
+
+/// Thousands of clients with a socket each need more files than a shell allows at first.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    // With fewer, the joins that find no socket are counted and told.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 fn load(run: &Run) -> anyhow::Result<Scenario> {

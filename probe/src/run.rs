@@ -198,7 +198,8 @@ impl<P: FnMut(&Progress) + Send> Runner<'_, P> {
                 let joined = self.mark().await;
                 report.joins_per_s = seats.len() as f64 / (joined.at - before.at).as_secs_f64().max(1e-3);
                 let cpu = joined.server.zip(before.server).map(|(now, then)| now.cpu_ns - then.cpu_ns);
-                report.server_ms_per_join = cpu.map(|ns| ns as f64 / 1e6 / seats.len().max(1) as f64);
+                let cpu = cpu.filter(|_| !seats.is_empty());
+                report.server_ms_per_join = cpu.map(|ns| ns as f64 / 1e6 / seats.len() as f64);
                 self.served().await;
                 self.pause(duration(self.scenario.run.settle_s)).await;
                 self.phase = "measure";

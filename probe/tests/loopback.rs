@@ -132,3 +132,56 @@ async fn callers_see_each_other_and_lost_packets_are_repaired() {
     assert!(report.dropped_on_purpose > 0 && report.recovered > 0, "{report}");
     assert!(report.loss < report.raw_loss, "{report}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ramp_ends_at_its_most_or_where_a_bound_breaks() {
+    let server = sfu().await;
+    let mut set = vec![
+        "ramp.start=2",
+        "ramp.step=2",
+        "ramp.max=4",
+        "ramp.hold_s=0.5",
+        "ramp.max_loss=1",
+        "run.settle_s=0",
+        "publish.kbps=100",
+    ];
+    let kept = set.len();
+    set.push("ramp.max_delay_p99_ms=60000");
+    let report = play(server, "ramp", &set).await;
+    assert_eq!((report.carried, report.steps.len(), &report.broke), (Some(4), 2, &None), "{report}");
+    assert_eq!((report.viewers, report.served), (4, 4), "{report}");
+    // No delay is below nothing.
+    set.truncate(kept);
+    set.extend(["ramp.max_delay_p99_ms=-1", "expect.min_ramp=1"]);
+    let report = play(server, "ramp", &set).await;
+    assert_eq!((report.carried, report.steps.len()), (Some(0), 1), "{report}");
+    assert!(report.broke.as_ref().is_some_and(|why| why.starts_with("delay p99")), "{report}");
+    assert_eq!(report.missed.len(), 1, "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn viewers_come_and_go_and_refused_ones_are_told() {
+    let server = sfu().await;
+    let set =
+        ["run.duration_s=1", "run.settle_s=0", "view.viewers=4", "churn.per_second=10", "publish.kbps=100"];
+    let report = play(server, "churn", &set).await;
+    assert!(report.joined > 4, "{report}");
+    assert_eq!((report.failed_joins, report.dropped), (0, 0), "{report}");
+
+    // Nobody listens there.
+    let set = ["run.duration_s=0.2", "view.viewers=3", "server.whep_url=http://127.0.0.1:9/{n}"];
+    let report = play(server, "broadcast", &set).await;
+    assert_eq!((report.joined, report.served, report.failed_joins), (0, 0, 3), "{report}");
+    assert_eq!(report.failed_reasons.values().sum::<u64>(), 3, "{report}");
+    assert!(report.missed.iter().any(|missed| missed.contains("failed joins is 3")), "{report}");
+}
+
+#[cfg(feature = "webrtc")]
+#[tokio::test(flavor = "multi_thread")]
+async fn peer_connections_watch_too() {
+    let set =
+        ["engine=webrtc", "run.duration_s=1", "view.viewers=2", "publish.kbps=100", "expect.max_loss=1"];
+    let report = play(sfu().await, "broadcast", &set).await;
+    assert_eq!((report.viewers, report.served, report.failed_joins), (2, 2, 0), "{report}");
+    assert!(report.expected > 0 && report.delay_ms.count > 0, "{report}");
+}
