@@ -47,8 +47,9 @@ impl Shares {
             if known.proven { known.bitrate } else { known.bitrate.max(least(&self.demands)) }
         });
         allocate(bandwidth.unwrap_or(u64::MAX), &self.demands, &mut self.choices);
-        let need = need(&self.demands, &self.choices);
-        subscriber.link.update(|controller| controller.set_need(need));
+        let need = need(&self.demands, &self.choices).unwrap_or(0);
+        let best = best(&self.demands);
+        subscriber.link.update(|controller| controller.set_need(need, best));
         let jammed = subscriber.link.is_jammed(now);
         for (place, choice) in self.places.iter().zip(&self.choices) {
             let Some(publisher) = publishers.get_mut(place.publisher.key()) else { continue };
@@ -85,6 +86,12 @@ fn take(subscription: &mut Subscription, share: Share, jammed: bool) -> bool {
         subscription.head_for(step.encoding, step.layers);
     }
     changed
+}
+
+/// What the best of everything costs.
+fn best(demands: &[Demand]) -> u64 {
+    let cost = |demand: &Demand| demand.cost(demand.ladder.steps().len().saturating_sub(1));
+    demands.iter().map(cost).fold(0, u64::saturating_add)
 }
 
 /// What the lowest step of everything costs.

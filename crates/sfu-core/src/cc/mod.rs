@@ -35,11 +35,17 @@ use probe::Prober;
 use rate::{LONG, RateWindow, SHORT};
 
 /// What a line is taken to carry before anything is known of it, in bits per second.
-pub const START_BITRATE: f32 = 1_000_000.0;
+pub const START_BITRATE: f32 = 500_000.0;
 /// The estimate never falls below this.
 pub const MIN_BITRATE: f32 = 50_000.0;
 /// The estimate never rises above this.
 pub const MAX_BITRATE: f32 = 50_000_000.0;
+
+/// Bytes of a packet beside RTP: IPv4, UDP, and the tag of the encryption. A line is filled by them too, and padding
+/// in small packets more than media in large ones.
+const OVERHEAD: usize = 44;
+/// What is left of a line for RTP.
+const MEDIA: f32 = 0.96;
 
 /// A client that negotiated feedback and sends none for this long is served without it.
 const FIRST_FEEDBACK: i64 = 3_000_000;
@@ -51,15 +57,19 @@ const SILENT_PACKETS: u64 = 10;
 /// A REMB older than this says nothing.
 const REMB_US: i64 = 5_000_000;
 /// A receiver's REMB grows to 1.5 times what it gets: above this much of what is sent it is no sign of the line.
-const REMB_BINDS: f32 = 1.3;
+const REMB_BINDS: f32 = 1.2;
 /// A smaller queue is no reason to fall.
 const MIN_QUEUE: Duration = Duration::from_millis(20);
 /// A queue of this length, while less arrives than is sent, needs no trend.
 const LONG_QUEUE: Duration = Duration::from_millis(70);
 /// A queue of this length after a fall is a jam.
 const JAM: Duration = Duration::from_millis(100);
+/// A queue that overflows is shorter, and drains in this time.
+const CUT_US: i64 = 150_000;
 /// How long a fall is remembered.
 const FALLEN_US: i64 = 1_000_000;
+/// A measured rate, less what it may be wrong by.
+const CERTAIN: f32 = 0.9;
 /// How much less has to arrive then.
 const FALLING_BEHIND: f32 = 1.2;
 /// A rate over the short span needs this many bytes.
@@ -132,7 +142,7 @@ impl Controller {
     /// The packet with [`Controller::number`] leaves, `bytes` long.
     pub fn on_sent(&mut self, bytes: usize, now: Instant) {
         let now_us = self.us(now);
-        let bytes = bytes.min(usize::from(u16::MAX)) as u32;
+        let bytes = on_the_line(bytes);
         self.started_us.get_or_insert(now_us);
         self.sent.add(now_us, bytes);
         let probe = self.prober.sent(self.history.next(), bytes);
@@ -142,7 +152,7 @@ impl Controller {
 
     /// A packet without a transport-wide number leaves.
     pub fn on_sent_unnumbered(&mut self, bytes: usize, now: Instant) {
-        let bytes = bytes.min(usize::from(u16::MAX)) as u32;
+        let bytes = on_the_line(bytes);
         self.sent.add(self.us(now), bytes);
         // Counted with the next packet that has a number; without such packets nothing needs it.
         self.unnumbered = self.unnumbered.saturating_add(bytes).min(u32::from(u16::MAX));
@@ -213,7 +223,13 @@ impl Controller {
         match (self.delay.usage(), behind.or(carried)) {
             (_, Some(carried)) if behind.is_some() => self.fall(carried, Duration::ZERO, now_us),
             (Usage::Over, Some(carried)) if queue > MIN_QUEUE => self.fall(carried, round_trip, now_us),
-            (Usage::Normal, _) => self.aimd.increase(long, round_trip, now_us),
+            (Usage::Normal, _) => {
+                self.aimd.increase(long, round_trip, now_us);
+                // A burst, or a stream that has no lower encoding: what has come without a queue is proven.
+                if let Some(carried) = long.filter(|_| queue < LONG_QUEUE) {
+                    self.aimd.prove(carried * CERTAIN);
+                }
+            }
             (Usage::Over | Usage::Under, _) => {}
         }
         if let Some(carried) = long {
@@ -250,7 +266,7 @@ impl Controller {
     /// Takes the bits per second of a REMB.
     pub fn on_remb(&mut self, bitrate: u64, now: Instant) {
         let now_us = self.us(now);
-        let bitrate = (bitrate as f32).clamp(MIN_BITRATE, MAX_BITRATE);
+        let bitrate = (bitrate as f32 / MEDIA).clamp(MIN_BITRATE, MAX_BITRATE);
         self.remb = Some((bitrate, now_us));
         let binds = self.sent.rate(LONG, now_us).is_none_or(|sent| bitrate < REMB_BINDS * sent);
         if binds && self.answered.is_none() {
@@ -258,7 +274,7 @@ impl Controller {
         }
     }
 
-    /// Bits per second that the line carries; `None` if nothing is known of it, so that there is no bound.
+    /// Bits per second of RTP that the line carries; `None` if nothing is known of it, so that there is no bound.
     #[must_use]
     pub fn target(&self, now: Instant) -> Option<u64> {
         let now_us = self.us(now);
@@ -270,19 +286,22 @@ impl Controller {
         } else {
             self.started_us.filter(|start| now_us - start < FIRST_FEEDBACK).map(|_| START_BITRATE)?
         };
-        Some(estimate.clamp(MIN_BITRATE, MAX_BITRATE) as u64)
+        Some((estimate.clamp(MIN_BITRATE, MAX_BITRATE) * MEDIA) as u64)
     }
 
-    /// Whether the client has said anything about the line yet.
+    /// Whether the target is more than a first guess: the line was full once, a probe has told what it carries, or
+    /// the client has.
     #[must_use]
     pub fn is_proven(&self) -> bool {
-        self.answered.is_some() || self.remb.is_some() || self.reported
+        let measured = self.prober.judged || self.fell_us > 0;
+        (self.answered.is_some() && measured) || self.remb.is_some() || self.reported
     }
 
-    /// What the next better choice of the allocation needs, in bits per second; `None` if there is none. What
-    /// is missing to it is probed.
-    pub fn set_need(&mut self, need: Option<u64>) {
-        self.prober.set_need(need.map_or(0.0, |need| (need as f32).min(MAX_BITRATE)));
+    /// What the next better choice of the allocation needs, and what the best one would, in bits per second; 0 if
+    /// there is none. What is missing to them is probed.
+    pub fn set_need(&mut self, next: u64, best: u64) {
+        let on_the_line = |need: u64| (need as f32 / MEDIA).min(MAX_BITRATE);
+        self.prober.set_need(on_the_line(next), on_the_line(best));
     }
 
     /// Bytes of padding to send now, each packet of it told by [`Controller::on_sent`].
@@ -315,7 +334,8 @@ impl Controller {
     /// must not be sent.
     #[must_use]
     pub fn is_jammed(&self, now: Instant) -> bool {
-        self.has_fallen(now) && (self.delay.queue() > JAM || self.loss.is_cut())
+        let since_us = self.us(now) - self.fell_us;
+        (since_us < FALLEN_US && self.delay.queue() > JAM) || (since_us < CUT_US && self.loss.is_cut())
     }
 
     /// Whether the line has become slower within the last second.
@@ -374,4 +394,9 @@ impl Controller {
     fn us(&self, now: Instant) -> i64 {
         now.saturating_duration_since(self.epoch).as_micros() as i64
     }
+}
+
+/// Length of an RTP packet with what the line adds.
+fn on_the_line(bytes: usize) -> u32 {
+    (bytes + OVERHEAD).min(usize::from(u16::MAX)) as u32
 }

@@ -14,6 +14,8 @@ const MAX_LONGER: u32 = 2;
 const BURST_US: i64 = 5_000;
 /// What a probe sends beyond the rate that is needed: the estimate must clear it.
 const MARGIN: f32 = 1.2;
+/// The first probe is at most this many times the estimate.
+const MAX_LEAP: f32 = 6.0;
 /// Shares of a probe that must have arrived to say something.
 const MIN_ARRIVED: f32 = 0.7;
 const MIN_PACKETS: u32 = 5;
@@ -67,17 +69,22 @@ struct Arrived {
 pub(super) struct Prober {
     probe: Option<Probe>,
     last_id: u8,
-    /// Probes in a row that did not get what they were for.
+    /// Probes that did not get what they were for, since the last one that showed the line to carry everything.
     failed: u32,
     need: f32,
+    /// What the best of all would need.
+    best: f32,
+    /// A probe has told something, or two have told nothing.
+    pub(super) judged: bool,
     /// Nothing is probed before this time.
     not_before_us: i64,
 }
 
 impl Prober {
-    /// What the next better choice of the allocation needs, in bits per second; 0 if there is none.
-    pub(super) fn set_need(&mut self, need: f32) {
-        self.need = need;
+    /// What the next better choice of the allocation needs, and what the best one would, in bits per second; 0 if
+    /// there is none.
+    pub(super) fn set_need(&mut self, need: f32, best: f32) {
+        (self.need, self.best) = (need, best);
     }
 
     /// The line is full, or has become another one.
@@ -102,7 +109,9 @@ impl Prober {
         let need = self.need;
         let Some(probe) = &mut self.probe else {
             self.last_id = self.last_id.checked_add(1).unwrap_or(1);
-            let rate = need * MARGIN;
+            // Straight to the best, unless the line has shown that it does not carry that.
+            let most = if self.failed == 0 { self.best.min(estimate * MAX_LEAP) } else { need };
+            let rate = most.max(need) * MARGIN;
             let shortest_us = (LEAST_BYTES * 8e6 / rate) as i64;
             let length_us = ((BURSTS * BURST_US) << self.failed.min(MAX_LONGER)).max(shortest_us);
             let mut probe = Probe::new(self.last_id, rate, length_us, now_us);
@@ -113,6 +122,7 @@ impl Prober {
         if probe.burst_us.is_none() {
             // Its end was never reported.
             self.probe = None;
+            self.failed = self.failed.saturating_add(1);
             self.not_before_us = now_us + INTERVAL_US;
             return 0;
         }
@@ -142,7 +152,12 @@ impl Prober {
         let proven = probe.proven();
         // One that got what it was for may be followed by the next step at once.
         let reached = proven.is_some_and(|rate| rate > self.need);
-        self.failed = if reached { 0 } else { self.failed.saturating_add(1) };
+        if proven.is_some_and(|rate| rate > self.best) {
+            self.failed = 0;
+        } else if !reached {
+            self.failed = self.failed.saturating_add(1);
+        }
+        self.judged |= proven.is_some() || self.failed > 1;
         let wait = match proven {
             _ if reached => 0,
             // All of it left with the first burst, a keyframe perhaps: that is no measurement.
@@ -232,7 +247,7 @@ mod tests {
     /// Sends a probe of 2 Mbit/s over a line of `line` bits per second, losing every `lost`-th packet.
     fn run(line: f32, lost: u32) -> (Prober, Option<f32>) {
         let mut prober = Prober::default();
-        prober.set_need(2e6 / MARGIN);
+        prober.set_need(2e6 / MARGIN, 2e6 / MARGIN);
         let (mut now, mut seq, mut free) = (1_000_000i64, 100u64, 0.0f32);
         let mut packets = Vec::new();
         while let Some(due) = prober.due_us(3e5).filter(|&due| due < 1_100_000) {
@@ -282,7 +297,7 @@ mod tests {
     fn nothing_is_probed_without_need_or_while_the_queue_drains() {
         let mut prober = Prober::default();
         assert_eq!(prober.due_us(3e5), None);
-        prober.set_need(1e6);
+        prober.set_need(1e6, 3e6);
         assert_eq!(prober.due_us(2e6), None);
         prober.hold(1_000_000);
         assert_eq!(prober.due_us(3e5), Some(1_000_000 + SETTLE_US));

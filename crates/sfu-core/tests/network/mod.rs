@@ -137,8 +137,9 @@ impl Client {
         if packet.ssrc == self.ssrc + 5 {
             return;
         }
-        let number = packet.extension(&viewer_extensions(), Extension::TransportCc).unwrap();
-        self.recorder.record(u16::from_be_bytes([number[0], number[1]]), at);
+        if let Some(number) = packet.extension(&viewer_extensions(), Extension::TransportCc) {
+            self.recorder.record(u16::from_be_bytes([number[0], number[1]]), at);
+        }
         self.bytes += bytes.len();
         self.window += bytes.len();
         self.late = self.late.max(sent);
@@ -344,7 +345,12 @@ impl Scene {
     pub fn join(&mut self, line: Line, says: Says) -> usize {
         let index = self.clients.len();
         let (peer, ssrc, now) = (Peer(index as u32 + 2), 5_000 + 10 * index as u32, self.world.now);
-        let subscriber = self.world.shard.add_subscriber(subscriber(1, peer.0), now).unwrap();
+        let mut config = subscriber(1, peer.0);
+        if says != Says::Feedback {
+            // A reserved id: the extension is not there.
+            config.extensions = config.extensions.with(Extension::TransportCc, 15);
+        }
+        let subscriber = self.world.shard.add_subscriber(config, now).unwrap();
         let subscription =
             self.world.shard.subscribe(subscriber, video_subscription(self.publisher, ssrc), now).unwrap();
         self.clients.push(Client {
