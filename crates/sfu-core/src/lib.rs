@@ -28,6 +28,13 @@
 //! layers of the same encoding begin where the codec allows it (`Subscription::adapt`). What is left out leaves no
 //! gap in the numbers (`membership`). An encoding that nobody aims at is given up (`interest`).
 //!
+//! # What its line carries
+//! Every packet is noted in the [`cc::Controller`] of its connection (`link`), and feedback, report blocks and REMB
+//! go there. When the estimate moves it is shared out over the subscriptions (`share`), and what their next step
+//! would need is told to the controller, which probes for it with padding. A line that was just cut is left to
+//! drain: what was too much for it is not sent on, nor sent again. Packets are not queued to be paced: a burst is
+//! at most a keyframe, or what a viewer who joins gets of the ring.
+//!
 //! After warm-up nothing on that way allocates.
 
 mod allocate;

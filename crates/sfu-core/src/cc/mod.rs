@@ -1,9 +1,8 @@
 //! Congestion control as a sender, for one connection: how much its line carries.
 //!
 //! After Google congestion control (draft-ietf-rmcat-gcc-02), with what its best known implementation added
-//! since: the estimate is the least of what the delay allows ([`Controller::target`] says where each part is),
-//! what the loss allows and what the receiver says (REMB). Clients without transport-wide feedback are
-//! served by REMB and receiver reports alone.
+//! since: [`Controller::target`] is the least of what the delay allows, what the loss allows and what the receiver
+//! says (REMB). Clients without transport-wide feedback are served by REMB and receiver reports alone.
 //!
 //! ```text
 //! packets sent -> history ----+

@@ -1,8 +1,8 @@
 //! Probing: a short burst at a rate that was not proven yet, and what of it arrived how fast.
 //!
 //! A probe is a few bursts, 5 ms apart, of whatever media is sent in that time, topped up with padding. It is
-//! made only when the allocation could use more than the estimate ([`Prober::set_need`]), at the rate that its
-//! next step needs. One is in the air at a time, so each knows how the one before ended.
+//! made only when the allocation could use more than the estimate ([`Prober::set_need`]): first at the rate that the
+//! best of all needs, and once that has failed at the rate of the next step. One is in the air at a time, so each knows how the one before ended.
 
 use super::history::Sent;
 use crate::seq::Seq;
