@@ -89,7 +89,12 @@ async function connect(page: Page, way: Way): Promise<void> {
     const headers: Record<string, string> = { 'content-type': 'application/sdp' };
     if (way.bearer !== undefined) headers.authorization = `Bearer ${way.bearer}`;
     const body = connection.localDescription?.sdp ?? '';
-    const response = await fetch(way.url, { method: 'POST', headers, body });
+    let response = await fetch(way.url, { method: 'POST', headers, body });
+    // The publisher knows that it is connected a moment before everybody else does.
+    while (response.status === 409) {
+      await new Promise((again) => setTimeout(again, 100));
+      response = await fetch(way.url, { method: 'POST', headers, body });
+    }
     const answer = await response.text();
     if (response.status !== 201) throw new Error(`${response.status}: ${answer}`);
     const only = way.only;

@@ -23,12 +23,13 @@ const MAX_CONNECTIONS: usize = 2_048;
 const MAX_PER_SOURCE: usize = 128;
 /// A connection without an authenticated STUN request by then is closed.
 const AUTHENTICATION_TIME: Duration = Duration::from_secs(10);
-/// Bytes that a connection has not taken yet, besides what the kernel holds. Media beyond is dropped.
-const MAX_UNSENT: usize = 64 * 1024;
+/// Bytes that a connection has not taken yet: a keyframe fits. Media beyond is dropped.
+const MAX_UNSENT: usize = 48 * 1024;
 /// What STUN and DTLS may use on top of it.
 const CONTROL_RESERVE: usize = 16 * 1024;
-/// The kernel's own buffer: a quarter of a second of a good picture.
-const SEND_BUFFER: usize = 64 * 1024;
+/// The kernel's own buffer, and how much of it may be what it has not sent even once: the queue is ours to bound.
+const SEND_BUFFER: usize = 128 * 1024;
+const KERNEL_UNSENT: u32 = 16 * 1024;
 /// Longest packet of ours with what encryption adds.
 const MAX_PACKET: usize = 2 * 1024;
 /// Bytes read at once, and how often from one connection before others have their turn.
@@ -162,9 +163,12 @@ impl Tcp {
         if self.connections.len() >= MAX_CONNECTIONS || count >= MAX_PER_SOURCE {
             return;
         }
-        // Both are for speed alone.
+        // All are for speed alone.
         let _ = stream.set_nodelay(true);
-        let _ = socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
+        let socket = socket2::SockRef::from(&stream);
+        let _ = socket.set_send_buffer_size(SEND_BUFFER);
+        let _ = socket.set_tcp_notsent_lowat(KERNEL_UNSENT);
+        drop(socket);
         let entry = self.connections.vacant_entry();
         let id = entry.key();
         let token = Token(FIRST_CONNECTION + id);
