@@ -23,7 +23,7 @@ async function begin(page: Page, turn: boolean, offer?: RTCSessionDescriptionIni
       });
       const { ice_servers: all } = (await created.json()) as { ice_servers: RTCIceServer[] };
       const iceServers = all.filter(
-        (server) => turn || [server.urls].flat().every((url) => url.startsWith("stun:")),
+        (server) => turn || [server.urls].flat().every((url) => url.startsWith('stun:')),
       );
       const connection = new RTCPeerConnection({ iceServers });
       const kept: Kept = { connection, heard: [] };
@@ -47,7 +47,9 @@ async function begin(page: Page, turn: boolean, offer?: RTCSessionDescriptionIni
         connection.onicegatheringstatechange = check;
         check();
       });
-      return connection.localDescription?.toJSON()!;
+      const local = connection.localDescription;
+      if (local === null) throw new Error('there is no description');
+      return { type: local.type, sdp: local.sdp };
     },
     { turn, offer },
   );
