@@ -13,8 +13,10 @@ mod rtp;
 mod scenarios;
 mod server;
 mod signal;
+mod turn;
 mod viewers;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,7 +39,7 @@ struct Flags {
     /// Viewer sessions of the scale scenario
     #[arg(long, default_value_t = 10_000)]
     scale: usize,
-    /// Only these scenarios: forwarding, memory, capacity, scale
+    /// Only these scenarios: forwarding, memory, capacity, scale, turn
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Where the medians go
@@ -57,6 +59,12 @@ enum Role {
     /// The bare limit, for the benchmark
     #[command(hide = true)]
     Limit { ports: Vec<u16> },
+    /// The TURN relay, for the benchmark
+    #[command(hide = true)]
+    TurnRelay { peer: SocketAddr },
+    /// The bare relay, for the benchmark
+    #[command(hide = true)]
+    TurnBare { peer: SocketAddr },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -65,6 +73,8 @@ fn main() -> anyhow::Result<()> {
     match &flags.role {
         Some(Role::Server { shards }) => server::run(*shards),
         Some(Role::Limit { ports }) => limit::run(ports),
+        Some(Role::TurnRelay { peer }) => turn::run_relay(*peer),
+        Some(Role::TurnBare { peer }) => turn::run_bare(*peer),
         None => tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(bench(flags)),
     }
 }
@@ -79,21 +89,35 @@ async fn bench(flags: Flags) -> anyhow::Result<()> {
     let mut results = Results::default();
     let mut world = World::new()?;
     if wanted("forwarding") {
-        scenarios::forwarding(&mut world, effort, &mut results).await?;
+        report("forwarding", scenarios::forwarding(&mut world, effort, &mut results).await);
+        results.merge_into(&flags.out)?;
     }
     if wanted("memory") {
-        scenarios::memory(&mut world, &mut results).await?;
+        report("memory", scenarios::memory(&mut world, &mut results).await);
+        results.merge_into(&flags.out)?;
     }
     if wanted("capacity") {
-        scenarios::capacity(&mut world, effort, &mut results).await?;
+        report("capacity", scenarios::capacity(&mut world, effort, &mut results).await);
+        results.merge_into(&flags.out)?;
     }
     if wanted("scale") {
-        scenarios::scale(&mut world, effort, &mut results).await?;
+        report("scale", scenarios::scale(&mut world, effort, &mut results).await);
+        results.merge_into(&flags.out)?;
+    }
+    if wanted("turn") {
+        report("turn", turn::figures(effort.rounds, effort.window, &mut results));
+        results.merge_into(&flags.out)?;
     }
     results.print();
-    results.merge_into(&flags.out)?;
     println!("medians are in {}", flags.out.display());
     Ok(())
+}
+
+/// Says why a scenario did not end well; the others are run all the same.
+fn report(name: &str, result: anyhow::Result<()>) {
+    if let Err(error) = result {
+        println!("{name}: failed, {error}");
+    }
 }
 
 /// Each viewer has a socket of its own.
