@@ -26,9 +26,9 @@ pub(crate) enum Up {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Described {
     pub(crate) number: u16,
-    /// Layers that can be decoded from this frame on, if it can be decoded.
-    pub(crate) switch: Mask,
-    pub(crate) references: References,
+    /// Layers that can be decoded from this frame on, if it can be decoded, and what it needs. Left out where the
+    /// payload says so itself: a receiver that did not negotiate the descriptor goes by the payload alone.
+    pub(crate) switch: Option<(Mask, References)>,
     /// First id and number of the templates, if a structure came with it.
     pub(crate) templates: Option<(u8, u8)>,
 }
@@ -91,7 +91,8 @@ pub(crate) fn inspect(
     let Some((descriptor, new)) = descriptor.and_then(|value| Descriptor::read(value, structure)) else {
         return info;
     };
-    with_descriptor(info, &descriptor, new.as_ref().or(structure), new.is_some())
+    let by_payload = matches!(codec, Codec::Vp8 | Codec::Vp9);
+    with_descriptor(info, &descriptor, new.as_ref().or(structure), new.is_some(), by_payload)
 }
 
 fn of_vp8(payload: &[u8]) -> FrameInfo {
@@ -155,17 +156,19 @@ fn with_descriptor(
     descriptor: &Descriptor,
     structure: Option<&Structure>,
     is_new: bool,
+    by_payload: bool,
 ) -> FrameInfo {
-    let mut described = Described {
-        number: descriptor.frame_number,
-        switch: Mask::NONE,
-        references: References::default(),
-        templates: None,
-    };
+    let mut described = Described { number: descriptor.frame_number, switch: None, templates: None };
+    if let (Some(structure), true) = (structure, is_new) {
+        described.templates = Some((structure.template_offset(), structure.templates().len() as u8));
+    }
+    if by_payload {
+        return FrameInfo { described: Some(described), ..info };
+    }
     let (Some(structure), Some(frame)) = (structure, descriptor.frame) else {
         return FrameInfo { described: Some(described), ..info };
     };
-    let mut mask = Mask::ONLY_ALL;
+    let (mut mask, mut switch) = (Mask::ONLY_ALL, Mask::NONE);
     let plain = Mask::of(frame.spatial, frame.temporal, false);
     for layers in Layers::all() {
         let indication = target(structure, layers).map(|target| frame.indications.of(target));
@@ -174,17 +177,14 @@ fn with_descriptor(
             mask = mask.with(layers);
         }
         if indication == Some(Indication::Switch) {
-            described.switch = described.switch.with(layers);
+            switch = switch.with(layers);
         }
     }
-    described.references = frame.references;
+    described.switch = Some((switch, frame.references));
     let top = target(structure, Layers::ALL);
     let below =
         top.and_then(|top| structure.targets().get(usize::from(top))).map(|top| frame.spatial < top.spatial);
     let unused = top.is_some_and(|top| frame.indications.of(top) == Indication::NotPresent);
-    if is_new {
-        described.templates = Some((structure.template_offset(), structure.templates().len() as u8));
-    }
     FrameInfo {
         spatial: frame.spatial,
         temporal: frame.temporal,

@@ -186,11 +186,9 @@ pub(crate) fn write<'a>(
     rest
 }
 
-/// Writes a packet that keeps the place of `media`, which is of a layer that the subscriber does not get: one byte of
-/// padding.
+/// Writes a packet that keeps the place of one whose layer the subscriber does not get: one byte of padding.
 pub(crate) fn write_filler(
     writer: &mut HeaderWriter,
-    media: &Media<'_>,
     mapped: &Mapped,
     dress: &Dress,
     clock: &WallClock,

@@ -216,17 +216,18 @@ impl Subscription {
         }
         let (have, want) = (encoding.known(current), encoding.known(self.layers));
         let reached = |temporal: u8| if temporal >= want.1 { want.1 } else { temporal };
-        if let Some(described) = &info.described {
+        if let Some((number, (switch, references))) = info.described.and_then(|d| Some((d.number, d.switch?)))
+        {
             // The lower layers of this picture have gone out as a picture that is complete.
             let too_late = info.spatial > 0 && want.0 > have.0;
-            if too_late || !encoding.has_references(described, current) {
+            if too_late || !encoding.has_references(number, &references, current) {
                 return None;
             }
-            if described.switch.contains(self.layers) {
+            if switch.contains(self.layers) {
                 return Some(self.layers);
             }
             let step = Layers::new(self.layers.spatial(), reached(info.temporal));
-            let rises = have.0 == want.0 && info.temporal > have.1 && described.switch.contains(step);
+            let rises = have.0 == want.0 && info.temporal > have.1 && switch.contains(step);
             return rises.then_some(step);
         }
         if info.spatial != 0 {
@@ -398,7 +399,7 @@ impl Subscription {
             write(out.writer, media, mapped, dress, &out.clock, out.now)
         } else {
             // It came late, and its place was kept free before it was known to be of no use here.
-            write_filler(out.writer, media, mapped, dress, &out.clock, out.now);
+            write_filler(out.writer, mapped, dress, &out.clock, out.now);
             &[]
         };
         let header = out.writer.bytes();

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use media::dependency::Structure;
+use media::dependency::{References, Structure};
 use media::{VideoCodec, picture_size};
 use slab::Slab;
 
 use crate::allocate::{Demand, Ladder, Priority, Step};
 use crate::clock::ClockMapping;
-use crate::codec::{self, Described, FrameInfo};
+use crate::codec::{self, FrameInfo};
 use crate::config::{Codec, EncodingConfig, Format, MAX_ENCODINGS, MediaKind, TrackConfig};
 use crate::extension::{Extension, Extensions};
 use crate::interest::Interest;
@@ -292,9 +292,9 @@ impl Encoding {
     }
 
     /// Whether a subscriber of `layers` has got all that a frame needs.
-    pub(crate) fn has_references(&self, described: &Described, layers: Layers) -> bool {
-        let frame = self.numbers.frame(described.number);
-        let mut references = described.references.differences().iter();
+    pub(crate) fn has_references(&self, number: u16, references: &References, layers: Layers) -> bool {
+        let frame = self.numbers.frame(number);
+        let mut references = references.differences().iter();
         references.all(|&back| self.numbers.frames.contains(frame.saturating_sub(u64::from(back)), layers))
     }
 

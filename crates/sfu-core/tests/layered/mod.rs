@@ -398,6 +398,8 @@ pub fn decode(mode: Mode, packets: &BTreeMap<u64, Vec<u8>>, truths: &Truths) -> 
     let mut frame: Option<(u32, u8, u16)> = None;
     let mut last: Option<Last> = None;
     let mut previous = None;
+    // Temporal layers of VP8 seen since the last keyframe.
+    let mut temporals = [false; 4];
     // Places filled since the last packet.
     let mut filled = 0;
     for (&seq, bytes) in packets {
@@ -463,6 +465,18 @@ pub fn decode(mode: Mode, packets: &BTreeMap<u64, Vec<u8>>, truths: &Truths) -> 
         let (open, next, _) = frame.as_mut().expect("a frame begins with its first packet");
         assert_eq!((*open, *next), (id, index), "packets of one frame in their order");
         *next += 1;
+        if let (Codec::Vp8, Some((descriptor, _))) =
+            (mode.codec, media::vp8::Descriptor::parse(packet.payload()))
+        {
+            // Receivers without the descriptor go by this: layers begin with frames that need the lowest only.
+            let (temporal, sync) = descriptor.temporal.unwrap();
+            if truth.keyframe {
+                temporals = [true, false, false, false];
+            }
+            let known = temporals[..=usize::from(temporal)].iter().all(|known| *known);
+            assert!(sync || known, "temporal layer {temporal} begins in its middle at {seq}");
+            temporals[usize::from(temporal)] = true;
+        }
         if index + 1 == count {
             frame = None;
             for needed in &truth.needs {
