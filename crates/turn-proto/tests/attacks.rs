@@ -218,6 +218,8 @@ fn another_transport_or_port_of_the_same_client_is_another_client() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     /// Authenticated hostility: any attributes under a good signature. No panic, and nothing to forbidden addresses.
     #[test]
     fn signed_nonsense_reaches_nobody_forbidden(
