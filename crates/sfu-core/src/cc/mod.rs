@@ -214,7 +214,9 @@ impl Controller {
             .acknowledged
             .rate(SHORT, end)
             .filter(|_| self.acknowledged.bytes(SHORT, end) >= MIN_SHORT_BYTES);
-        let carried = short.or(long);
+        // Over half a second, in which a pause of a busy receiver counts for little. A line that is far slower than
+        // what is sent shows as falling behind.
+        let carried = long.or(short);
         let sent = self.sent.rate(LONG, now_us);
         let queue = self.delay.queue();
         let full = self.delay.full_rate().filter(|_| queue > LONG_QUEUE);
