@@ -23,7 +23,7 @@ fn settled(line: Line) -> (Scene, usize) {
 
 #[test]
 fn a_viewer_on_a_good_line_has_the_top_encoding_within_two_seconds() {
-    // Measured: 171, 243, 507 and 703 ms.
+    // Measured: 171, 242, 504 and 698 ms.
     for (rate, delay) in [(100_000_000, 1), (10_000_000, 25), (3_000_000, 50), (2_500_000, 100)] {
         let mut scene = Scene::new();
         let viewer = scene.join(Line::new(rate, delay), Says::Feedback);
@@ -65,8 +65,8 @@ fn a_viewer_on_a_narrow_line_starts_with_what_it_carries() {
 
 #[test]
 fn a_line_that_is_cut_costs_quality_and_no_freeze() {
-    // Measured: 719 ms / 148 ms, 426 / 273, 824 / 148, 439 / 435, 556 / 95; the longest queue a second later 119 ms,
-    // with the deep queue 600 ms before.
+    // Measured, fall / freeze: 1,038 / 373 ms, 393 / 231, 707 / 148, 351 / 338, 1,044 / 459. The deep queue holds
+    // 505 ms at most; later the longest is 202 ms.
     let cases = [
         (5_000_000, 400_000, 25, 500),
         (5_000_000, 400_000, 25, 200),
@@ -98,7 +98,7 @@ fn a_line_that_is_cut_costs_quality_and_no_freeze() {
 
 #[test]
 fn a_line_that_recovers_brings_the_top_encoding_back_within_five_seconds() {
-    // Measured: 0.4 to 3.4 s, by how long ago the last probe was.
+    // Measured: 0.8 to 2.1 s, by how long ago the last probe was.
     for wait in [3_000, 4_100, 5_200, 6_300] {
         let (mut scene, viewer) = settled(Line::new(5_000_000, 25));
         scene.clients[viewer].line.rate = 400_000;
@@ -139,7 +139,7 @@ fn a_picture_that_a_line_could_not_carry_comes_back() {
 
 #[test]
 fn random_loss_does_not_cost_quality() {
-    // Measured: top after 519, 524 and 526 ms, 100 % of the time, freezes of 288, 277 and 202 ms.
+    // Measured: top after 709, 716 and 496 ms, 100 % of the time, freezes of 244, 264 and 171 ms.
     for (rate, loss, delay, jitter) in [(2_500_000, 5, 50, 0), (2_500_000, 5, 50, 10), (2_000_000, 2, 30, 10)]
     {
         let mut line = Line::new(rate, delay);
@@ -172,7 +172,7 @@ fn keyframes_for_others_do_not_cost_quality() {
 
 #[test]
 fn a_line_is_shared_with_others() {
-    // Measured: the middle encoding all the time, queue at most 128 ms, back after 1.5 s.
+    // Measured: the middle encoding all the time, queue at most 128 ms, back after 0.6 s.
     let (mut scene, viewer) = settled(Line::new(2_500_000, 25));
     scene.clients[viewer].line.cross = 1_500_000;
     let at = scene.clock();
@@ -189,12 +189,12 @@ fn a_line_is_shared_with_others() {
 
 #[test]
 fn clients_without_feedback_are_served_by_what_they_say() {
-    // A REMB begins low and grows, so the top encoding takes longer.
-    for (says, first) in [(Says::Remb, 25_000), (Says::Reports, 1_000)] {
+    // Measured: top after 91 ms with both, back after 9.3 and 6.3 s: the rate grows slowly where it is not probed.
+    for says in [Says::Remb, Says::Reports] {
         let mut scene = Scene::new();
         let viewer = scene.join(Line::new(5_000_000, 25), says);
         let took = scene.until(viewer, TOP, 30_000);
-        assert!(took <= first, "{says:?}: {took} ms");
+        assert!(took <= 1_000, "{says:?}: {took} ms");
         scene.run(3_000);
         scene.clients[viewer].line.rate = 700_000;
         let at = scene.clock();
@@ -203,8 +203,8 @@ fn clients_without_feedback_are_served_by_what_they_say() {
         let top = scene.share(viewer, TOP, at + 4_000, end);
         assert!(top <= 15, "{says:?}: {top} % of the frames are of the top encoding");
         scene.clients[viewer].line.rate = 5_000_000;
-        let took = scene.until(viewer, TOP, 60_000);
-        assert!(took <= 40_000, "{says:?}: {took} ms");
+        let took = scene.until(viewer, TOP, 40_000);
+        assert!(took <= 30_000, "{says:?}: {took} ms");
         assert_eq!(scene.clients[viewer].paddings, 0, "nobody would answer a probe");
     }
 }
