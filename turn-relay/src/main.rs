@@ -179,7 +179,7 @@ async fn follow(
     let mut tick = tokio::time::interval(WATCH_EVERY);
     loop {
         tokio::select! {
-            _ = hangup.recv() => {}
+            _ = hangup.recv() => watch.read(),
             _ = tick.tick() => if !watch.changed() { continue },
         }
         let changed = match load(file, flags) {
