@@ -168,7 +168,6 @@ impl Tcp {
         let socket = socket2::SockRef::from(&stream);
         let _ = socket.set_send_buffer_size(SEND_BUFFER);
         let _ = socket.set_tcp_notsent_lowat(KERNEL_UNSENT);
-        drop(socket);
         let entry = self.connections.vacant_entry();
         let id = entry.key();
         let token = Token(FIRST_CONNECTION + id);
