@@ -54,8 +54,8 @@ pub(crate) fn run(peer: SocketAddr) -> anyhow::Result<()> {
         }
         for event in &events {
             match event.token() {
-                CLIENTS => bare.from_clients()?,
-                Token(token) => bare.from_peer(token - 1)?,
+                CLIENTS => bare.read_clients()?,
+                Token(token) => bare.read_relay(token - 1)?,
             }
         }
     }
@@ -63,7 +63,7 @@ pub(crate) fn run(peer: SocketAddr) -> anyhow::Result<()> {
 
 impl Bare {
     /// Until nothing is left: an event comes once.
-    fn from_clients(&mut self) -> anyhow::Result<()> {
+    fn read_clients(&mut self) -> anyhow::Result<()> {
         loop {
             match self.clients.recv(&mut self.recv) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
@@ -94,7 +94,7 @@ impl Bare {
         }
     }
 
-    fn from_peer(&mut self, relay: usize) -> anyhow::Result<()> {
+    fn read_relay(&mut self, relay: usize) -> anyhow::Result<()> {
         let Some((socket, client)) = self.relays.get(relay) else { return Ok(()) };
         for _ in 0..MAX_RECV_CALLS {
             match socket.recv(&mut self.recv) {
