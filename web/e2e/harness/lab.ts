@@ -19,6 +19,8 @@ export interface WireSettings {
   delay: number;
   /** Percent. */
   loss: number;
+  /** kbit/s; as much as there is, if absent. */
+  rate?: number;
 }
 
 interface Kind {
@@ -70,8 +72,13 @@ export class Lab {
   }
 
   /** Changes the wire while it carries traffic. */
-  set({ delay, loss }: WireSettings): void {
-    this.wireProcess?.stdin?.write(`delay=${delay} loss=${loss}\n`);
+  set({ delay, loss, rate = 0 }: WireSettings): void {
+    this.wireProcess?.stdin?.write(`delay=${delay} loss=${loss} rate=${rate}\n`);
+  }
+
+  /** The pages in another browser, at the server's end of the wire: what it sends and gets does not cross it. */
+  async pagesAtServer(): Promise<Pages> {
+    return new LabPages(this, this.url, await this.launch('srv'));
   }
 
   /** One body of the server's REST interface, asked for at the server's end: the wire does not matter. */
@@ -157,8 +164,9 @@ class LabPages extends Pages {
   constructor(
     private readonly lab: Lab,
     url: string,
+    browser = lab.browser,
   ) {
-    super(lab.browser, url);
+    super(browser, url);
   }
 
   override async broadcast(number: number): Promise<Broadcast> {
