@@ -31,7 +31,7 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_SLEEP: Duration = Duration::from_secs(1);
 
 /// Runs each turn of a media thread's loop, given as a closure to be called once. For those who measure what a turn
-/// costs; [`plainly`] only calls it.
+/// costs; `plainly` only calls it.
 pub type Around = fn(&mut dyn FnMut());
 
 /// Just calls it.
