@@ -7,7 +7,7 @@ use std::sync::Arc;
 use contract::id::BroadcastId;
 use sfu_core::{Event, Outgoing, Peer, PublisherId, Sink};
 use slab::Slab;
-use transport::{AddressPair, Protocol, Transmit};
+use transport::{AddressPair, Protocol, Transmit, Transport};
 
 use super::command::{MAX_PACKET, Relayed, RelayedKind, ShardHandle};
 use super::participant::Participant;
@@ -60,6 +60,28 @@ impl Io {
         let _ = self.batch.push_slice(to, source(from), bytes);
     }
 
+    /// Writes a packet for `peer` where it leaves from: `seal` writes and encrypts it there, and returns its length,
+    /// or 0 if it cannot.
+    fn send(&mut self, peer: Peer, seal: impl FnOnce(&mut Transport, &mut [u8]) -> usize) {
+        if self.batch.len() == SEND_BATCH {
+            self.flush();
+        }
+        let Some(participant) = self.participants.get_mut(peer.0 as usize) else { return };
+        let Some(pair) = participant.pair else { return };
+        let transport = &mut participant.transport;
+        let mut written = 0;
+        let seal = |buffer: &mut [u8]| {
+            written = seal(transport, buffer);
+            written
+        };
+        if pair.protocol == Protocol::Tcp {
+            let taken = self.tcp.push(pair, false, seal);
+            return ShardCounters::add(&self.counters.tcp_dropped, u64::from(!taken));
+        }
+        let _ = self.batch.push(pair.remote, source(pair.local), seal);
+        ShardCounters::add(&self.counters.unsent, u64::from(written == 0));
+    }
+
     /// Sends what waits.
     pub(super) fn flush(&mut self) {
         self.batch.flush(&self.socket);
@@ -95,14 +117,7 @@ fn source(local: SocketAddr) -> Option<std::net::IpAddr> {
 
 impl Sink for Io {
     fn rtp(&mut self, packet: Outgoing<'_>) {
-        if self.batch.len() == SEND_BATCH {
-            self.flush();
-        }
-        let Some(participant) = self.participants.get_mut(packet.peer.0 as usize) else { return };
-        let Some(pair) = participant.pair else { return };
-        let transport = &mut participant.transport;
-        let mut written = 0;
-        let seal = |buffer: &mut [u8]| {
+        self.send(packet.peer, |transport, buffer| {
             let len = packet.write(buffer);
             // A packet that cannot be protected is not sent at all.
             let sealed = match len {
@@ -110,37 +125,16 @@ impl Sink for Io {
                 _ if packet.repeatable => transport.protect_rtp_repeatable(buffer, len),
                 _ => transport.protect_rtp(buffer, len),
             };
-            written = sealed.unwrap_or(0);
-            written
-        };
-        if pair.protocol == Protocol::Tcp {
-            let taken = self.tcp.push(pair, false, seal);
-            return ShardCounters::add(&self.counters.tcp_dropped, u64::from(!taken));
-        }
-        let _ = self.batch.push(pair.remote, source(pair.local), seal);
-        ShardCounters::add(&self.counters.unsent, u64::from(written == 0));
+            sealed.unwrap_or(0)
+        });
     }
 
     fn rtcp(&mut self, peer: Peer, packet: &[u8]) {
-        if self.batch.len() == SEND_BATCH {
-            self.flush();
-        }
-        let Some(participant) = self.participants.get_mut(peer.0 as usize) else { return };
-        let Some(pair) = participant.pair else { return };
-        let transport = &mut participant.transport;
-        let mut written = 0;
-        let seal = |buffer: &mut [u8]| {
+        self.send(peer, |transport, buffer| {
             let Some(place) = buffer.get_mut(..packet.len()) else { return 0 };
             place.copy_from_slice(packet);
-            written = transport.protect_rtcp(buffer, packet.len()).unwrap_or(0);
-            written
-        };
-        if pair.protocol == Protocol::Tcp {
-            let taken = self.tcp.push(pair, false, seal);
-            return ShardCounters::add(&self.counters.tcp_dropped, u64::from(!taken));
-        }
-        let _ = self.batch.push(pair.remote, source(pair.local), seal);
-        ShardCounters::add(&self.counters.unsent, u64::from(written == 0));
+            transport.protect_rtcp(buffer, packet.len()).unwrap_or(0)
+        });
     }
 
     fn relayed(&mut self, publisher: PublisherId, what: sfu_core::Relayed<'_>) {

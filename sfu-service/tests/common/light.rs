@@ -129,17 +129,7 @@ impl Light {
     ) -> Self {
         let identity = Identity::generate().unwrap();
         let offer = offer(&identity, direction);
-        // The publisher knows that it is connected a moment before everybody else does: viewers come again.
-        let opened = async {
-            loop {
-                let response = sfu.post(path, bearer, &offer.to_sdp()).await;
-                if response.status().as_u16() != 409 {
-                    return response;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        let response = tokio::time::timeout(PATIENCE, opened).await.expect("nobody publishes");
+        let response = sfu.post_when_live(path, bearer, &offer.to_sdp()).await;
         let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
         let (location, etag) = (header("location"), header("etag"));
         let status = response.status().as_u16();

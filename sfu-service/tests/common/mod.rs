@@ -177,6 +177,26 @@ impl Sfu {
         request.body(offer.to_owned()).send().await.unwrap()
     }
 
+    /// As [`Sfu::post`], again while nobody publishes: a publisher knows that it is connected a moment before everybody
+    /// else does.
+    pub(crate) async fn post_when_live(
+        &self,
+        path: &str,
+        bearer: Option<&str>,
+        offer: &str,
+    ) -> reqwest::Response {
+        let opened = async {
+            loop {
+                let response = self.post(path, bearer, offer).await;
+                if response.status().as_u16() != 409 {
+                    return response;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, opened).await.expect("nobody publishes")
+    }
+
     /// The value of a metric without labels.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
         let text =

@@ -138,17 +138,7 @@ impl Peer {
         connection.set_local_description(offer).await.unwrap();
         while !matches!(next(&mut events).await, Event::Gathered) {}
         let offer = connection.local_description().await.unwrap();
-        // The publisher knows that it is connected a moment before everybody else does: viewers come again.
-        let opened = async {
-            loop {
-                let response = sfu.post(path, bearer, &offer.sdp).await;
-                if response.status().as_u16() != 409 {
-                    return response;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        let response = tokio::time::timeout(PATIENCE, opened).await.expect("nobody publishes");
+        let response = sfu.post_when_live(path, bearer, &offer.sdp).await;
         let status = response.status();
         let location = response.headers().get("location").map(|value| value.to_str().unwrap().to_owned());
         let text = response.text().await.unwrap();
