@@ -4,8 +4,11 @@
 //! Gathered first, a frame's packets to one viewer are neighbours in the send batch, so that the kernel takes
 //! them as one message (GSO), and what is known of that viewer is looked up and cached once.
 
+use std::time::{Duration, Instant};
+
 use crate::config::{Format, MediaKind};
 use crate::extension::Extensions;
+use crate::link::Link;
 use crate::publisher::{Context, Publisher};
 use crate::rewrite::Media;
 use crate::rtp::RtpPacket;
@@ -14,11 +17,17 @@ use crate::sink::Sink;
 use crate::slots::Key;
 use crate::splice::{Entry, Source};
 use crate::subscription::{Outlet, Subscription};
+use crate::timers::Owner;
 use crate::track::{Encoding, Track};
 
 /// Packets of all publishers that may wait to be forwarded; one more forwards them first. A frame has fewer
 /// packets than this, and their bytes are far from all that a ring holds.
 pub(crate) const MAX_FRESH: usize = 32;
+
+/// What waits because a line is full goes out in steps of this.
+pub(crate) const STEP: Duration = Duration::from_millis(5);
+/// Longest time that media waits for the line: then it goes out all the same, and shows how full the line is.
+const MAX_WAIT: Duration = Duration::from_millis(150);
 
 /// A packet that was taken in and not forwarded yet. Its bytes are in the ring of its encoding.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +47,11 @@ impl Publisher {
         let mut batch: [Option<Media<'_>>; MAX_FRESH] = [const { None }; MAX_FRESH];
         let of_track = fresh.iter().filter(|f| f.publisher == self.id.key() && f.track == track_index);
         for (slot, fresh) in batch.iter_mut().zip(of_track) {
-            *slot = read(encodings, &config.formats, fresh.source, fresh.seq, &self.ids, clock_offset);
+            *slot = encodings.get(usize::from(fresh.source.encoding)).and_then(|encoding| {
+                let source = fresh.source;
+                Feed { encoding, source, formats: &config.formats, ids: &self.ids, clock_offset }
+                    .read(fresh.seq)
+            });
         }
         let mut unstarted = 0u8;
         for (_, subscription) in
@@ -67,9 +80,10 @@ impl Publisher {
                         match entry {
                             Some(_) if !subscription.may_leave(cx.now) => *unsettled = true,
                             Some(entry) => {
-                                let (ids, target) = (&self.ids, media.source.encoding);
-                                let formats = &config.formats;
-                                start(encoding, target, formats, subscription, &entry, ids, clock_offset, cx);
+                                let (formats, ids) = (&config.formats, &self.ids);
+                                let source = media.source;
+                                let feed = Feed { encoding, source, formats, ids, clock_offset };
+                                start(&feed, subscription, &entry, cx);
                             }
                             None => unstarted |= 1 << media.source.encoding,
                         }
@@ -79,11 +93,22 @@ impl Publisher {
                 } else if config.kind == MediaKind::Video && before != Some(media.source) {
                     // It started with an earlier packet of this batch: the ring gave it all of them.
                     continue;
-                } else {
+                } else if subscription.is_behind(media.seq) {
+                    // The ring keeps it until its turn comes.
+                    continue;
+                }
+                let key = subscription.id.subscriber.key();
+                let Some(subscriber) = cx.subscribers.get_mut(key) else { continue };
+                if config.kind == MediaKind::Video {
+                    if subscription.map.is_newest(media.seq) && !subscriber.link.may_send(cx.now) {
+                        subscription.fall_behind(media.seq, cx.now);
+                        subscriber.catch_up_soon(cx.now);
+                        let due = subscriber.due();
+                        cx.timers.arm(Owner::Subscriber(key), &mut subscriber.deadline, due);
+                        continue;
+                    }
                     subscription.adapt(media, encoding);
                 }
-                let subscriber = subscription.id.subscriber.key();
-                let Some(subscriber) = cx.subscribers.get_mut(subscriber) else { continue };
                 let mut out =
                     Outlet { sink: &mut *cx.sink, writer: &mut *cx.writer, clock: cx.clock, now: cx.now };
                 let length = if media.packet.marker { 0 } else { length };
@@ -98,45 +123,75 @@ impl Publisher {
     }
 }
 
-/// Reads a packet of the ring.
-fn read<'a>(
-    encodings: &'a [Encoding],
-    formats: &[Format],
-    source: Source,
-    seq: Seq,
-    ids: &Extensions,
-    clock_offset: Option<i64>,
-) -> Option<Media<'a>> {
-    let encoding = encodings.get(usize::from(source.encoding))?;
-    let bytes = encoding.ring.get(seq)?;
-    let packet = RtpPacket::parse(bytes).ok()?;
-    let format = formats.iter().find(|format| format.payload_type == packet.payload_type)?;
-    Some(Media::new(packet, seq, source, *format, encoding, ids, clock_offset))
+/// What a subscription gets: one encoding of a track, as the ring has it.
+pub(crate) struct Feed<'a> {
+    pub(crate) encoding: &'a Encoding,
+    pub(crate) source: Source,
+    pub(crate) formats: &'a [Format],
+    pub(crate) ids: &'a Extensions,
+    pub(crate) clock_offset: Option<i64>,
 }
 
-/// Starts a subscription at `entry`: everything that the ring has from there on goes out at once.
-#[allow(clippy::too_many_arguments)]
+impl<'a> Feed<'a> {
+    /// Reads a packet of the ring; `None` if it never came or is no longer kept.
+    pub(crate) fn read(&self, seq: Seq) -> Option<Media<'a>> {
+        let packet = RtpPacket::parse(self.encoding.ring.get(seq)?).ok()?;
+        let format = self.formats.iter().find(|format| format.payload_type == packet.payload_type)?;
+        Some(Media::new(packet, seq, self.source, *format, self.encoding, self.ids, self.clock_offset))
+    }
+
+    /// Sends what `subscription` has not got yet, as much as its line takes now and at least so much that the rest
+    /// does not wait longer than [`MAX_WAIT`].
+    pub(crate) fn catch_up<S: Sink>(
+        &self,
+        subscription: &mut Subscription,
+        link: &mut Link,
+        out: &mut Outlet<'_, S>,
+    ) {
+        let Some(Behind { next, since }) = subscription.behind.take() else { return };
+        if subscription.map.source() != Some(self.source) || self.encoding.run != self.source.run {
+            // It goes on with something else.
+            return;
+        }
+        let end = self.encoding.newest().map_or(next, |newest| newest + 1);
+        let steps = (since + MAX_WAIT).saturating_duration_since(out.now).as_micros() / STEP.as_micros();
+        let least = next + end.saturating_sub(next).div_ceil(steps.max(1) as u64);
+        for seq in next..end {
+            if seq >= least && !link.may_send(out.now) {
+                subscription.behind = Some(Behind { next: seq, since });
+                return;
+            }
+            let Some(media) = self.read(seq) else { continue };
+            subscription.adapt(&media, self.encoding);
+            subscription.forward(&media, &self.encoding.numbers, 0, link, out);
+        }
+    }
+}
+
+/// A subscription whose line was full: the ring keeps for it what follows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Behind {
+    /// The packet that is sent next.
+    pub(crate) next: Seq,
+    pub(crate) since: Instant,
+}
+
+/// Starts a subscription at `entry`: everything that the ring has from there on goes out, as fast as the line takes it.
 pub(crate) fn start<S: Sink>(
-    encoding: &Encoding,
-    encoding_index: u8,
-    formats: &[Format],
+    feed: &Feed<'_>,
     subscription: &mut Subscription,
     entry: &Entry,
-    ids: &Extensions,
-    clock_offset: Option<i64>,
     cx: &mut Context<'_, S>,
 ) {
-    let Some(subscriber) = cx.subscribers.get_mut(subscription.id.subscriber.key()) else { return };
-    let source = Source { encoding: encoding_index, run: encoding.run };
-    subscription.begin(source, entry, cx.now);
+    let key = subscription.id.subscriber.key();
+    let Some(subscriber) = cx.subscribers.get_mut(key) else { return };
+    subscription.begin(feed.source, entry, cx.now);
+    subscription.fall_behind(entry.seq, cx.now);
     let mut out = Outlet { sink: &mut *cx.sink, writer: &mut *cx.writer, clock: cx.clock, now: cx.now };
-    for seq in entry.seq..=encoding.newest().unwrap_or(entry.seq) {
-        let Some(packet) = encoding.ring.get(seq).and_then(|bytes| RtpPacket::parse(bytes).ok()) else {
-            continue;
-        };
-        let format = formats.iter().find(|format| format.payload_type == packet.payload_type);
-        let Some(format) = format else { continue };
-        let media = Media::new(packet, seq, source, *format, encoding, ids, clock_offset);
-        subscription.forward(&media, &encoding.numbers, 0, &mut subscriber.link, &mut out);
+    feed.catch_up(subscription, &mut subscriber.link, &mut out);
+    if subscription.behind.is_some() {
+        subscriber.catch_up_soon(cx.now);
+        let due = subscriber.due();
+        cx.timers.arm(Owner::Subscriber(key), &mut subscriber.deadline, due);
     }
 }

@@ -32,8 +32,11 @@
 //! Every packet is noted in the [`cc::Controller`] of its connection (`link`), and feedback, report blocks and REMB
 //! go there. When the estimate moves it is shared out over the subscriptions (`share`), and what their next step
 //! would need is told to the controller, which probes for it with padding. A line that was just cut is left to
-//! drain: what was too much for it is not sent on, nor sent again. Packets are not queued to be paced: a burst is
-//! at most a keyframe, or what a viewer who joins gets of the ring.
+//! drain: what was too much for it is not sent on, nor sent again.
+//!
+//! What the line takes leaves at once; what is more than that, a large keyframe or what a viewer who joins gets of the
+//! ring, leaves at 2.5 times the estimate (`cc::pacer`). Nothing is queued for it: the subscription falls behind, with
+//! its place in the ring, and catches up by a timer within 150 ms (`forward::Feed::catch_up`). Sound never waits.
 //!
 //! After warm-up nothing on that way allocates.
 

@@ -37,6 +37,16 @@ impl Link {
         }
     }
 
+    /// Media leaves: what comes after it may have to wait.
+    pub(crate) fn pace(&mut self, bytes: usize, now: Instant) {
+        self.controller_mut(now).pace(bytes, now);
+    }
+
+    /// Whether more media may leave now, or would only fill the queue of the line.
+    pub(crate) fn may_send(&self, now: Instant) -> bool {
+        self.controller.as_ref().is_none_or(|controller| controller.may_send(now))
+    }
+
     /// What is known of the line, once something was sent.
     pub(crate) fn controller(&self) -> Option<&Controller> {
         self.controller.as_deref()

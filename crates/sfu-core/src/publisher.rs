@@ -7,7 +7,7 @@ use crate::allocate::Ladder;
 use crate::clock::{ClockMapping, ClockOffset, WallClock};
 use crate::config::{MAX_ENCODINGS, MAX_TRACKS, MediaKind, Origin, PublisherConfig, Wanted};
 use crate::extension::{Extension, Extensions};
-use crate::forward::{Fresh, start};
+use crate::forward::{Feed, Fresh, start};
 use crate::ids::{EncodingIndex, Mid, PublisherId, Rid, Room, TrackIndex};
 use crate::layers::{self, Share};
 use crate::nack::RoundTrip;
@@ -19,7 +19,7 @@ use crate::slots::Slots;
 use crate::splice::Source;
 use crate::stats::{PublisherStats, Totals};
 use crate::subscriber::Subscriber;
-use crate::timers::Deadline;
+use crate::timers::{Deadline, Timers};
 use crate::track::{Repair, Track, learn};
 use crate::twcc::Recorder;
 
@@ -48,6 +48,7 @@ pub(crate) struct Context<'a, S> {
     pub(crate) rtcp: &'a mut Vec<u8>,
     /// What was taken in and waits for [`Publisher::forward`].
     pub(crate) fresh: &'a mut Vec<Fresh>,
+    pub(crate) timers: &'a mut Timers,
     pub(crate) totals: &'a mut Totals,
     pub(crate) clock: WallClock,
     pub(crate) now: Instant,
@@ -313,8 +314,9 @@ impl Publisher {
             match entry {
                 Some(_) if !subscription.may_leave(cx.now) => *unsettled = true,
                 Some(entry) => {
-                    let (target, formats) = (subscription.target, &config.formats);
-                    start(encoding, target, formats, subscription, &entry, &self.ids, clock_offset, cx);
+                    let source = Source { encoding: subscription.target, run: encoding.run };
+                    let (formats, ids) = (&config.formats, &self.ids);
+                    start(&Feed { encoding, source, formats, ids, clock_offset }, subscription, &entry, cx);
                 }
                 None => encoding.keyframes.want(),
             }

@@ -75,6 +75,7 @@ macro_rules! context {
             scratch: &mut $self.scratch,
             rtcp: &mut $self.rtcp,
             fresh: &mut $self.fresh,
+            timers: &mut $self.timers,
             totals: &mut $self.totals,
             clock: $self.clock,
             now: $now,
@@ -443,6 +444,7 @@ impl Shard {
                         );
                         let writer = &mut self.writer;
                         let mut out = Outlet { sink: &mut *sink, writer, clock, now };
+                        subscriber.catch_up(&mut self.publishers, &mut out);
                         subscriber.probe(&mut self.publishers, &mut out);
                         if second {
                             self.shares.share(subscriber, &mut self.publishers, &mut self.timers, now);

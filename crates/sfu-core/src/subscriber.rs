@@ -6,6 +6,7 @@ use crate::cc::{Controller, START_BITRATE};
 use crate::clock::{ClockMapping, WallClock, compact, compact_duration};
 use crate::config::SubscriberConfig;
 use crate::extension::{Extension, Extensions};
+use crate::forward::{Feed, STEP};
 use crate::ids::{Peer, PublisherId, Room, SubscriberId, SubscriptionId};
 use crate::link::Link;
 use crate::publisher::{Context, Publisher};
@@ -81,6 +82,8 @@ pub(crate) struct Subscriber {
     /// Who asked for its delay, the compact time it gave, and when.
     reference: Option<(u32, u32, Instant)>,
     report_due: Instant,
+    /// When the next part of what waits for the line goes out.
+    catch_up_due: Option<Instant>,
     pub(crate) deadline: Deadline,
 }
 
@@ -100,6 +103,7 @@ impl Subscriber {
             bandwidth: None,
             reference: None,
             report_due: now + spread,
+            catch_up_due: None,
             deadline: Deadline::default(),
         }
     }
@@ -156,7 +160,7 @@ impl Subscriber {
 
     pub(crate) fn due(&self) -> Option<Instant> {
         let probe = self.link.controller().and_then(Controller::poll_timeout);
-        Some(probe.map_or(self.report_due, |probe| probe.min(self.report_due)))
+        [probe, self.catch_up_due, Some(self.report_due)].into_iter().flatten().min()
     }
 
     /// Takes a report block about one of its streams.
@@ -225,6 +229,35 @@ impl Subscriber {
 
     pub(crate) fn take_feedback(&mut self, body: &[u8], now: Instant) {
         self.link.take_feedback(body, self.round_trip, now);
+    }
+
+    /// A subscription has fallen behind.
+    pub(crate) fn catch_up_soon(&mut self, now: Instant) {
+        self.catch_up_due.get_or_insert(now + STEP);
+    }
+
+    /// Sends what waited for the line, as much as it takes now.
+    pub(crate) fn catch_up<S: Sink>(&mut self, publishers: &mut Slots<Publisher>, out: &mut Outlet<'_, S>) {
+        if self.catch_up_due.take_if(|due| *due <= out.now).is_none() {
+            return;
+        }
+        for (_, place) in &self.places {
+            let Some(place) = place else { continue };
+            let Some(publisher) = publishers.get_mut(place.publisher.key()) else { continue };
+            let clock_offset = publisher.clock_offset.get();
+            let Some(track) = publisher.tracks.get_mut(usize::from(place.track)) else { continue };
+            let Track { config, encodings, subscriptions, .. } = track;
+            let Some(subscription) = subscriptions.get_mut(place.key) else { continue };
+            let Some(source) = subscription.map.source().filter(|_| subscription.behind.is_some()) else {
+                continue;
+            };
+            let Some(encoding) = encodings.get(usize::from(source.encoding)) else { continue };
+            let feed = Feed { encoding, source, formats: &config.formats, ids: &publisher.ids, clock_offset };
+            feed.catch_up(subscription, &mut self.link, out);
+            if subscription.behind.is_some() {
+                self.catch_up_due = Some(out.now + STEP);
+            }
+        }
     }
 
     /// Sends the padding of a probe, where one is made.

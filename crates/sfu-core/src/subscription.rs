@@ -8,6 +8,7 @@ use crate::clock::WallClock;
 use crate::codec::{FrameInfo, Up};
 use crate::config::{Format, SubscriptionConfig, Wanted};
 use crate::extension::{Extension, Extensions};
+use crate::forward::Behind;
 use crate::ids::{Mid, Peer, SubscriptionId};
 use crate::layers::{Layers, Share};
 use crate::link::{Link, PADDING};
@@ -79,6 +80,8 @@ pub(crate) struct Subscription {
     layers: Layers,
     /// Since when higher layers are waited for.
     rising: Option<Instant>,
+    /// What waits because the line was full.
+    pub(crate) behind: Option<Behind>,
     /// The picture before was one after which higher temporal layers may begin.
     may_rise: bool,
     known: bool,
@@ -117,6 +120,7 @@ impl Subscription {
             target: 0,
             layers: Layers::ALL,
             rising: None,
+            behind: None,
             may_rise: false,
             known: false,
             stats: SubscriptionStats::default(),
@@ -160,9 +164,20 @@ impl Subscription {
         self.map.source().is_none() || newest.saturating_sub(entry.seq) <= SWITCH_BACKLOG
     }
 
+    /// Whether this packet, and so what is before it, waits for the line. Older ones that came late do not.
+    pub(crate) fn is_behind(&self, seq: Seq) -> bool {
+        self.behind.is_some_and(|behind| seq >= behind.next)
+    }
+
+    /// The packet `next`, the first that was not sent, and what follows waits for the line.
+    pub(crate) fn fall_behind(&mut self, next: Seq, now: Instant) {
+        let since = self.behind.map_or(now, |behind| behind.since);
+        self.behind = Some(Behind { next, since });
+    }
+
     /// Begins to forward the encoding that it waits for.
     pub(crate) fn begin(&mut self, source: Source, entry: &Entry, now: Instant) {
-        (self.rising, self.may_rise) = (None, false);
+        (self.rising, self.may_rise, self.behind) = (None, false, None);
         self.map.begin(source, self.layers, entry, now);
     }
 
@@ -410,6 +425,7 @@ impl Subscription {
         let packet = Outgoing { peer, subscription, header, payload, padding, retransmission, repeatable };
         out.sink.rtp(packet);
         link.sent(packet.len(), dress.transport.is_some(), out.now);
+        link.pace(packet.len(), out.now);
         packet.len()
     }
 

@@ -4,22 +4,10 @@ mod common;
 
 use common::*;
 use sfu_core::rtcp::{Compound, RtcpPacket};
-use sfu_core::rtp::{Header, HeaderWriter, RtpPacket};
+use sfu_core::rtp::RtpPacket;
 use sfu_core::*;
 
 const VIEWER_SSRC: u32 = 5000;
-
-/// A packet of 20 ms as a browser's microphone sends it, its number as payload.
-fn packet(number: u16) -> Vec<u8> {
-    let mut writer = HeaderWriter::new();
-    let timestamp = u32::from(number) * 960;
-    let (payload_type, ssrc) = (AUDIO_PT, 77);
-    let header = Header { marker: false, payload_type, sequence: number, timestamp, ssrc, padded: false };
-    writer.start(&header, false);
-    writer.element(publisher_extensions().id(Extension::Mid).unwrap(), b"a");
-    writer.finish();
-    [writer.bytes(), &[number as u8; 80]].concat()
-}
 
 /// A second of sound in 20 ms packets to a viewer; packet `lost` does not reach the shard. Returns what the
 /// publisher was asked for, and what the viewer got.
@@ -33,7 +21,7 @@ fn sound(nack: bool, lost: u16) -> (Vec<u16>, Vec<Vec<u8>>) {
     let mut asked = Vec::new();
     for number in 0..50 {
         if number != lost {
-            world.rtp(publisher, &packet(number));
+            world.rtp(publisher, &sound_packet("a", number));
         }
         world.advance(ms(20));
         for rtcp in world.out.take_rtcp(Peer(1)) {
@@ -42,8 +30,8 @@ fn sound(nack: bool, lost: u16) -> (Vec<u16>, Vec<Vec<u8>>) {
                     for wanted in missing.iter() {
                         asked.push(wanted);
                         // As it was: browsers have no retransmission stream for sound.
-                        world.rtp(publisher, &packet(wanted));
-                        world.rtp(publisher, &packet(wanted));
+                        world.rtp(publisher, &sound_packet("a", wanted));
+                        world.rtp(publisher, &sound_packet("a", wanted));
                     }
                 }
             }
@@ -73,7 +61,7 @@ fn sound_repeated_to_a_viewer_is_the_same_bytes() {
     let publisher = world.shard.add_publisher(publisher(1, 1, vec![audio_track("a")]), world.now).unwrap();
     let subscriber = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
     world.shard.subscribe(subscriber, audio_subscription(publisher, 0, VIEWER_SSRC), world.now).unwrap();
-    world.rtp(publisher, &packet(1));
+    world.rtp(publisher, &sound_packet("a", 1));
     let first = world.out.take_rtp(Peer(2)).remove(0).bytes;
     world.advance(ms(60));
     let mut nack = Vec::new();

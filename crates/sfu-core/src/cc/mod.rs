@@ -20,6 +20,7 @@ mod aimd;
 mod delay;
 mod history;
 mod loss;
+mod pacer;
 mod probe;
 mod rate;
 
@@ -30,6 +31,7 @@ use aimd::Aimd;
 use delay::{DelayDetector, Usage};
 use history::History;
 use loss::LossBound;
+use pacer::Pacer;
 use probe::Prober;
 use rate::{LONG, RateWindow, SHORT};
 
@@ -86,6 +88,7 @@ pub struct Controller {
     sent: RateWindow,
     /// Bytes of packets without a number since the last one with: they share the line.
     unnumbered: u32,
+    pacer: Pacer,
     prober: Prober,
     epoch: Instant,
     started_us: Option<i64>,
@@ -117,6 +120,7 @@ impl Controller {
             history: History::new(),
             sent: RateWindow::default(),
             unnumbered: 0,
+            pacer: Pacer::default(),
             prober: Prober::default(),
             epoch: now,
             started_us: None,
@@ -155,6 +159,18 @@ impl Controller {
         self.sent.add(self.us(now), bytes);
         // Counted with the next packet that has a number; without such packets nothing needs it.
         self.unnumbered = self.unnumbered.saturating_add(bytes).min(u32::from(u16::MAX));
+    }
+
+    /// Media of `bytes` leaves (padding waits for nobody, and nothing waits for it).
+    pub fn pace(&mut self, bytes: usize, now: Instant) {
+        let now_us = self.us(now);
+        self.pacer.sent(on_the_line(bytes), now_us);
+    }
+
+    /// Whether more media may leave now, or would only fill the queue of the line.
+    #[must_use]
+    pub fn may_send(&self, now: Instant) -> bool {
+        self.pacer.may_send(self.us(now))
     }
 
     /// Takes transport-wide feedback. Returns whether the target fell.
@@ -202,6 +218,7 @@ impl Controller {
             self.aimd.prove(proven);
             self.loss.prove(proven);
         }
+        self.set_pace(now);
         let fell = |target: u64| before.is_none_or(|before| target < before);
         self.target(now).is_some_and(fell)
     }
@@ -262,6 +279,7 @@ impl Controller {
         if let Some(sent) = self.sent.rate(LONG, now_us) {
             self.loss.report(f32::from(fraction_lost) / 256.0, sent, now_us);
         }
+        self.set_pace(now);
     }
 
     /// Takes the bits per second of a REMB.
@@ -273,6 +291,7 @@ impl Controller {
         if binds && self.answered.is_none() {
             self.loss.cap(bitrate);
         }
+        self.set_pace(now);
     }
 
     /// Bits per second of RTP that the line carries; `None` if nothing is known of it, so that there is no bound.
@@ -321,7 +340,7 @@ impl Controller {
     /// Once a second or so: a line on which everything stays without an answer carries less.
     pub fn on_tick(&mut self, now: Instant) {
         let now_us = self.us(now);
-        let Some((seq, at)) = self.answered else { return };
+        let Some((seq, at)) = self.answered else { return self.set_pace(now) };
         let unanswered = self.history.next().saturating_sub(seq + 1);
         if now_us - at > SILENCE_US && unanswered > SILENT_PACKETS {
             // What was sent until now is given up: only more of it means more silence.
@@ -329,6 +348,7 @@ impl Controller {
             self.aimd.fade(SILENCE_FACTOR);
             self.fell(now_us);
         }
+        self.set_pace(now);
     }
 
     /// Whether the line has just become slower and its queue is long, or short and overflows: what is not needed
@@ -390,6 +410,14 @@ impl Controller {
         let unwrapped_us = continued.unwrap_or(raw_us);
         self.clock = Some(ReceiverClock { reference, unwrapped_us, taken_us: now_us });
         unwrapped_us - raw_us
+    }
+
+    /// Before the client has said anything the pacer goes by its own first guess.
+    fn set_pace(&mut self, now: Instant) {
+        let target = self.target(now);
+        if self.answered.is_some() || self.remb.is_some() || self.reported || target.is_none() {
+            self.pacer.set_target(target.map(|target| target as f32));
+        }
     }
 
     fn us(&self, now: Instant) -> i64 {

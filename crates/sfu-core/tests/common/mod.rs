@@ -264,6 +264,18 @@ pub fn audio_subscription(publisher: PublisherId, track: u8, ssrc: u32) -> Subsc
     }
 }
 
+/// A packet of 20 ms as a browser's microphone sends it, its number as payload.
+pub fn sound_packet(mid: &str, number: u16) -> Vec<u8> {
+    let mut writer = HeaderWriter::new();
+    let timestamp = u32::from(number) * 960;
+    let (payload_type, ssrc) = (AUDIO_PT, 77);
+    let header = Header { marker: false, payload_type, sequence: number, timestamp, ssrc, padded: false };
+    writer.start(&header, false);
+    writer.element(publisher_extensions().id(Extension::Mid).unwrap(), mid.as_bytes());
+    writer.finish();
+    [writer.bytes(), &[number as u8; 80]].concat()
+}
+
 /// One VP8 encoder with its packetizer: what a browser sends for one encoding.
 #[derive(Debug, Clone)]
 pub struct Source {
