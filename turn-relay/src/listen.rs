@@ -59,7 +59,8 @@ pub(crate) fn open(config: &Config, threads: usize) -> Result<(Vec<Listeners>, A
 }
 
 fn udp(address: SocketAddr, share_port: bool) -> io::Result<udp::Socket> {
-    let options = udp::Options { dual_stack: false, share_port, ..udp::Options::default() };
+    let to_ip = address.ip().is_unspecified();
+    let options = udp::Options { dual_stack: false, share_port, to_ip, ..udp::Options::default() };
     udp::Socket::bind_with(address, options)
 }
 

@@ -15,7 +15,7 @@ use udp::{SendBatch, Socket};
 use crate::metrics::Unsent;
 use crate::worker::{MAX_DATAGRAM, SEND_BATCH, Source};
 
-/// Kernel buffer of a relay socket: a fifth of a second at 10 Mbit/s.
+/// Kernel receive buffer of a relay socket: a fifth of a second at 10 Mbit/s.
 const RELAY_BUFFER: usize = 256 << 10;
 
 /// ICMP errors taken from one socket before others have their turn.
@@ -162,12 +162,14 @@ impl Relaying {
         let bind = self.binds.get(&address.ip()).copied().unwrap_or(address.ip());
         let options = udp::Options {
             recv_buffer: RELAY_BUFFER,
-            send_buffer: RELAY_BUFFER,
+            // The system's own is enough for what one client sends.
+            send_buffer: 0,
             gso: true,
             // An IPv6 relay socket must not reach IPv4 peers past the family check.
             dual_stack: false,
             icmp_errors: true,
             share_port: false,
+            to_ip: false,
         };
         self.watch(relay, Socket::bind_with(SocketAddr::new(bind, address.port()), options)?)
     }
@@ -183,14 +185,15 @@ impl Relaying {
         Ok(())
     }
 
-    /// Closes a relay socket.
+    /// Closes a relay socket; the poll forgets it with that.
     pub(crate) fn close(&mut self, relay: RelayId) {
         drop(self.take(relay));
     }
 
     /// Puts a relay socket where every thread finds it.
     pub(crate) fn park(&mut self, relay: RelayId, address: SocketAddr) {
-        if let Some(socket) = self.take(relay) {
+        if let Some(mut socket) = self.take(relay) {
+            let _ = self.registry.deregister(&mut socket);
             self.parked().insert(address, socket);
         }
     }
@@ -213,8 +216,7 @@ impl Relaying {
             self.flush();
             self.run = None;
         }
-        let (_, mut socket) = self.sockets.get_mut(relay.slot())?.take_if(|(id, _)| *id == relay)?;
-        let _ = self.registry.deregister(&mut socket);
+        let (_, socket) = self.sockets.get_mut(relay.slot())?.take_if(|(id, _)| *id == relay)?;
         Some(socket)
     }
 

@@ -2,6 +2,9 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+#[cfg(target_os = "linux")]
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mio::event::Source;
@@ -14,9 +17,9 @@ use crate::recv::RecvBatch;
 /// How to open a [`Socket`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// Kernel receive buffer in bytes, best effort: the kernel caps it at `net.core.rmem_max`.
+    /// Kernel receive buffer in bytes, best effort: the kernel caps it at `net.core.rmem_max`. 0 leaves it as it is.
     pub recv_buffer: usize,
-    /// Kernel send buffer in bytes, best effort: the kernel caps it at `net.core.wmem_max`.
+    /// Kernel send buffer in bytes, best effort: the kernel caps it at `net.core.wmem_max`. 0 leaves it as it is.
     pub send_buffer: usize,
     /// Use segmentation offload for several packets to one destination, where the kernel has it.
     pub gso: bool,
@@ -27,6 +30,9 @@ pub struct Options {
     pub share_port: bool,
     /// Keep ICMP errors for [`Socket::recv_error`].
     pub icmp_errors: bool,
+    /// Have the kernel tell the local address of each datagram ([`crate::Datagram::to_ip`]), which costs a little for
+    /// each. A socket that is bound to one address need not ask.
+    pub to_ip: bool,
 }
 
 impl Default for Options {
@@ -38,6 +44,7 @@ impl Default for Options {
             dual_stack: true,
             share_port: false,
             icmp_errors: false,
+            to_ip: true,
         }
     }
 }
@@ -98,7 +105,7 @@ pub(crate) fn add(counter: &AtomicU64, n: usize) {
 #[derive(Debug)]
 pub struct Socket {
     pub(crate) io: mio::net::UdpSocket,
-    pub(crate) state: UdpSocketState,
+    pub(crate) state: Arc<UdpSocketState>,
     pub(crate) counters: AtomicCounters,
     pub(crate) v6: bool,
     gso: AtomicBool,
@@ -119,7 +126,11 @@ impl Socket {
     /// # Errors
     /// As [`Socket::bind`].
     pub fn bind_with(addr: SocketAddr, options: Options) -> io::Result<Self> {
-        let socket = socket2::Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+        #[cfg(target_os = "linux")]
+        let kind = Type::DGRAM.nonblocking();
+        #[cfg(not(target_os = "linux"))]
+        let kind = Type::DGRAM;
+        let socket = socket2::Socket::new(Domain::for_address(addr), kind, Some(Protocol::UDP))?;
         if addr.is_ipv6() {
             socket.set_only_v6(!options.dual_stack)?;
         }
@@ -128,17 +139,16 @@ impl Socket {
             socket.set_reuse_port(true)?;
         }
         // Best effort: a small buffer still works, it only drops earlier.
-        let _ = socket.set_recv_buffer_size(options.recv_buffer);
-        let _ = socket.set_send_buffer_size(options.send_buffer);
-        socket.bind(&addr.into())?;
-        let state = UdpSocketState::new((&socket).into())?;
-        #[cfg(target_os = "linux")]
-        crate::sys::allow_fragments(&socket, addr.is_ipv6());
-        if options.icmp_errors {
-            state.enable_transport_errors((&socket).into())?;
+        if options.recv_buffer > 0 {
+            let _ = socket.set_recv_buffer_size(options.recv_buffer);
         }
+        if options.send_buffer > 0 {
+            let _ = socket.set_send_buffer_size(options.send_buffer);
+        }
+        socket.bind(&addr.into())?;
+        let state = prepare(&socket, addr, options)?;
         let socket = std::net::UdpSocket::from(socket);
-        let local = socket.local_addr()?;
+        let local = if addr.port() == 0 { socket.local_addr()? } else { addr };
         let gso = AtomicBool::new(options.gso && state.max_gso_segments() > 1);
         let io = mio::net::UdpSocket::from_std(socket);
         Ok(Self { io, state, counters: AtomicCounters::default(), v6: addr.is_ipv6(), gso, local })
@@ -223,6 +233,36 @@ impl Source for Socket {
     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         self.io.deregister(registry)
     }
+}
+
+/// Sets what every socket needs, and what `options` ask for beside. Not by [`UdpSocketState::new`], which asks the
+/// kernel again for each socket, and has it tell times and classes of each datagram that nobody here reads.
+#[cfg(target_os = "linux")]
+fn prepare(socket: &socket2::Socket, addr: SocketAddr, options: Options) -> io::Result<Arc<UdpSocketState>> {
+    crate::sys::prepare(socket, addr.is_ipv6(), options);
+    kernel(addr)
+}
+
+/// Sets what every socket needs, and what `options` ask for beside.
+#[cfg(not(target_os = "linux"))]
+fn prepare(socket: &socket2::Socket, _: SocketAddr, options: Options) -> io::Result<Arc<UdpSocketState>> {
+    let state = UdpSocketState::new(socket.into())?;
+    if options.icmp_errors {
+        state.enable_transport_errors(socket.into())?;
+    }
+    Ok(Arc::new(state))
+}
+
+/// What the kernel can do, asked once with a socket of its own: it is the same for all of them.
+#[cfg(target_os = "linux")]
+fn kernel(addr: SocketAddr) -> io::Result<Arc<UdpSocketState>> {
+    static KERNEL: OnceLock<Arc<UdpSocketState>> = OnceLock::new();
+    if let Some(known) = KERNEL.get() {
+        return Ok(known.clone());
+    }
+    let probe = socket2::Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+    let state = Arc::new(UdpSocketState::new((&probe).into())?);
+    Ok(KERNEL.get_or_init(|| state).clone())
 }
 
 /// An IPv4 address as such, also where a dual-stack socket reports it as an IPv6 one.

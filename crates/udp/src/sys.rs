@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 
 use crate::send::{Sent, mapped, send_one};
-use crate::socket::{IcmpError, Socket, add};
+use crate::socket::{IcmpError, Options, Socket, add};
 
 /// Messages per call; the kernel takes up to 1,024, more than this saves nothing.
 const MESSAGES: usize = 64;
@@ -267,13 +267,29 @@ unsafe fn put<T: Copy>(at: *mut libc::cmsghdr, level: i32, kind: i32, value: T) 
     }
 }
 
-/// Lets IP fragment what is longer than the path takes: a handshake flight or a relayed datagram may be, and
-/// nobody here does path MTU discovery. Best effort.
-pub(crate) fn allow_fragments(socket: &socket2::Socket, v6: bool) {
+/// Has runs of equal datagrams come as one message (GRO), lets IP fragment what is longer than the path takes (a
+/// handshake flight or a relayed datagram may be, and nobody here does path MTU discovery), and what `options` ask
+/// for. Best effort: a kernel without one of these still sends and receives.
+pub(crate) fn prepare(socket: &socket2::Socket, v6: bool, options: Options) {
+    set(socket, libc::SOL_UDP, libc::UDP_GRO, 1);
+    // Of an IPv6 socket too: it may send to IPv4 addresses.
     set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT);
     if v6 {
         set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IP_PMTUDISC_DONT);
-        set(socket, libc::IPPROTO_IPV6, libc::IPV6_DONTFRAG, 0);
+    }
+    if options.to_ip {
+        let (level, name) = if v6 {
+            (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)
+        } else {
+            (libc::IPPROTO_IP, libc::IP_PKTINFO)
+        };
+        set(socket, level, name, 1);
+    }
+    if options.icmp_errors {
+        set(socket, libc::IPPROTO_IP, libc::IP_RECVERR, 1);
+        if v6 {
+            set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1);
+        }
     }
 }
 
