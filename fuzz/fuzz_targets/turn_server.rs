@@ -48,6 +48,8 @@ impl World {
             channel_numbers: LEGACY_CHANNEL_NUMBERS,
             policy: PeerPolicy::default(),
             alternates: Vec::new(),
+            alternates_tls: Vec::new(),
+            alternate_domain: None,
             limits,
         };
         let server = Server::new(config, StdRng::seed_from_u64(1), now, 0).expect("valid settings");

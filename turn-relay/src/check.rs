@@ -197,6 +197,8 @@ pub fn effective(config: &Config) -> String {
         tls_cert,
         tls_key,
         alternate_servers,
+        alternate_servers_tls,
+        alternate_domain,
         threads,
         public_ips,
         relay_ports,
@@ -225,6 +227,10 @@ pub fn effective(config: &Config) -> String {
         }
     }
     line("alternate_servers", list(alternate_servers));
+    line("alternate_servers_tls", list(alternate_servers_tls));
+    if let Some(domain) = alternate_domain {
+        line("alternate_domain", domain.clone().into());
+    }
     line("threads", number(*threads));
     line("public_ips", list(public_ips));
     line("relay_ports", relay_ports.to_string().into());
@@ -256,6 +262,8 @@ fn limits_table(limits: &Limits) -> Table {
         permissions,
         channels,
         challenges_per_second,
+        connections,
+        connections_per_source,
     } = *limits;
     let entries = [
         ("allocations_per_credential", allocations_per_credential),
@@ -264,6 +272,8 @@ fn limits_table(limits: &Limits) -> Table {
         ("permissions", permissions),
         ("channels", channels),
         ("challenges_per_second", challenges_per_second.into()),
+        ("connections", connections),
+        ("connections_per_source", connections_per_source),
     ];
     entries.into_iter().map(|(key, value)| (key.to_owned(), number(value))).collect()
 }

@@ -23,6 +23,9 @@ const MIN_SECRET: usize = 16;
 /// Most static users; more people want time-limited credentials.
 const MAX_USERS: usize = 4_096;
 
+/// Longest domain name.
+const MAX_DOMAIN: usize = 253;
+
 /// Most threads.
 const MAX_THREADS: usize = 64;
 
@@ -59,10 +62,16 @@ pub struct Config {
     pub tls_cert: Option<PathBuf>,
     /// Its private key (PEM).
     pub tls_key: Option<PathBuf>,
-    /// Where clients are sent while this server drains (ALTERNATE-SERVER, RFC 8489, section 14.15): at most one
-    /// address of each family. Without one, new allocations are refused with 508.
+    /// Where clients over UDP and TCP are sent while this server drains (ALTERNATE-SERVER, RFC 8489, section 14.15):
+    /// at most one address of each family. Without one, new allocations are refused with 508.
     #[serde(deserialize_with = "service_kit::config::list")]
     pub alternate_servers: Vec<SocketAddr>,
+    /// The same for clients over TLS and DTLS.
+    #[serde(deserialize_with = "service_kit::config::list")]
+    pub alternate_servers_tls: Vec<SocketAddr>,
+    /// The name in the certificate of those (ALTERNATE-DOMAIN, RFC 8489, section 14.16), where it is not the name
+    /// that clients know this server by.
+    pub alternate_domain: Option<String>,
     /// Threads, each with its sockets and its slice of the relay ports; 0 takes one per core.
     pub threads: usize,
     /// Relay addresses that clients and peers are told. Each is bound as it is if this machine has it;
@@ -126,6 +135,10 @@ pub struct Limits {
     pub channels: usize,
     /// 401 and 438 answers per source address and second.
     pub challenges_per_second: u16,
+    /// Connections (TCP, TLS, DTLS) in all; one more is closed at once.
+    pub connections: usize,
+    /// Connections of one source address (an IPv6 /64 is one).
+    pub connections_per_source: usize,
 }
 
 impl Default for Limits {
@@ -145,6 +158,8 @@ impl Default for Limits {
             permissions,
             channels,
             challenges_per_second,
+            connections: 16_384,
+            connections_per_source: 1_024,
         }
     }
 }
@@ -159,6 +174,8 @@ impl Default for Config {
             tls_cert: None,
             tls_key: None,
             alternate_servers: Vec::new(),
+            alternate_servers_tls: Vec::new(),
+            alternate_domain: None,
             threads: 0,
             public_ips: Vec::new(),
             relay_ports: PortRange { first: 49_152, last: 65_535 },
@@ -229,10 +246,22 @@ impl Config {
             }
             _ => {}
         }
-        let alternates = &self.alternate_servers;
-        let v4 = alternates.iter().filter(|address| address.is_ipv4()).count();
-        if v4 > 1 || alternates.len() - v4 > 1 {
-            return Err(ConfigError::value("alternate_servers", "at most one address of each family"));
+        for (setting, alternates) in [
+            ("alternate_servers", &self.alternate_servers),
+            ("alternate_servers_tls", &self.alternate_servers_tls),
+        ] {
+            let v4 = alternates.iter().filter(|address| address.is_ipv4()).count();
+            if v4 > 1 || alternates.len() - v4 > 1 {
+                return Err(ConfigError::value(setting, "at most one address of each family"));
+            }
+        }
+        if let Some(domain) = &self.alternate_domain {
+            let good = !domain.is_empty()
+                && domain.len() <= MAX_DOMAIN
+                && domain.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.'));
+            if !good {
+                return Err(ConfigError::value("alternate_domain", "must be a domain name in ASCII"));
+            }
         }
         Ok(())
     }
@@ -284,6 +313,8 @@ impl Config {
                 own: self.own_ports(),
             },
             alternates: self.alternate_servers.clone(),
+            alternates_tls: self.alternate_servers_tls.clone(),
+            alternate_domain: self.alternate_domain.clone(),
             limits: turn_proto::Limits {
                 allocations_per_credential: self.limits.allocations_per_credential,
                 allocations_per_source: self.limits.allocations_per_source,
@@ -478,6 +509,10 @@ mod tests {
         assert_eq!(setting(&Config { listen_tls: vec![tls], ..good() }), "tls_cert");
         assert_eq!(setting(&Config { tls_cert: Some("c.pem".into()), ..good() }), "tls_key");
         assert_eq!(setting(&Config { alternate_servers: vec![tls, tls], ..good() }), "alternate_servers");
+        let alternate_servers_tls = vec![tls, tls];
+        assert_eq!(setting(&Config { alternate_servers_tls, ..good() }), "alternate_servers_tls");
+        let alternate_domain = Some("turn example".into());
+        assert_eq!(setting(&Config { alternate_domain, ..good() }), "alternate_domain");
         assert_eq!(setting(&Config { threads: 65, ..good() }), "threads");
         let reversed = PortRange { first: 2, last: 1 };
         assert_eq!(setting(&Config { relay_ports: reversed, ..good() }), "relay_ports");

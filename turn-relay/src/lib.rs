@@ -161,7 +161,7 @@ impl Bound {
         let common = Common {
             binds,
             parked: Parked::default(),
-            admission: Admission::default(),
+            admission: Admission::new(&config.limits),
             certificate: certificate.clone(),
             metrics: Metrics::register(registry),
         };
@@ -192,8 +192,8 @@ impl TurnRelay {
         // Each allocation is a socket, and each socket a file.
         let _ = udp::raise_file_limit();
         let certificate = InUse::default();
-        if let (Some(chain), Some(key)) = (&config.tls_cert, &config.tls_key) {
-            certificate.set(Certificate::from_files(chain, key)?);
+        if let Some(found) = Certificate::of(&config)? {
+            certificate.set(found);
         }
         let threads = match config.threads {
             0 => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
@@ -244,8 +244,8 @@ impl TurnRelay {
     /// The settings are wrong, or the certificate cannot be read; everything stays as it was.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
         config.validate()?;
-        if let (Some(chain), Some(key)) = (&config.tls_cert, &config.tls_key) {
-            self.certificate.set(Certificate::from_files(chain, key)?);
+        if let Some(found) = Certificate::of(config)? {
+            self.certificate.set(found);
         }
         for worker in &self.workers {
             worker.handle.give(Order::Credentials(config.secrets(), config.static_users()));

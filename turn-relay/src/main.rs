@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use turn_relay::check::{self, Surroundings};
 use turn_relay::doctor::{self, Proof, Target};
 use turn_relay::reload::{self, Watch};
-use turn_relay::{Config, TurnRelay};
+use turn_relay::{Certificate, Config, TurnRelay};
 
 /// How often the files of the settings are looked at.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
@@ -103,8 +103,8 @@ fn check_config(file: Option<&Path>, flags: &Flags) -> ExitCode {
     for warning in check::warnings(&config, &around) {
         eprintln!("warning: {warning}");
     }
-    if let Some(Err(why)) = around.certificate {
-        eprintln!("error: setting `tls_cert`: {why}");
+    if let Err(why) = Certificate::of(&config) {
+        eprintln!("error: {why}");
         return ExitCode::FAILURE;
     }
     eprintln!("the configuration is valid");

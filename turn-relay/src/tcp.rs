@@ -407,7 +407,7 @@ mod tests {
             let server = turn_proto::Server::new(config.proto(), StdRng::seed_from_u64(3), now, 0);
             let registry = poll.registry().try_clone().expect("a handle");
             let relaying = Relaying::new(server.expect("valid"), registry, HashMap::new(), Parked::default());
-            let (admission, certificate) = (Admission::default(), InUse::default());
+            let (admission, certificate) = (Admission::new(&crate::Limits::default()), InUse::default());
             let listeners = vec![(listener, Transport::Tcp)];
             let listener_token = |_| Token(0);
             let streams = Streams::new(listeners, admission, certificate, poll.registry(), listener_token);

@@ -33,9 +33,12 @@ pub struct Config {
     pub channel_numbers: RangeInclusive<u16>,
     /// The peer filter.
     pub policy: PeerPolicy,
-    /// Where clients are sent while this server drains, one of each family: 300, to clients over UDP and TCP.
-    /// (Over TLS and DTLS the port would be another one, which the attribute has no place for.)
+    /// Where clients over UDP and TCP are sent while this server drains (300), one of each family.
     pub alternates: Vec<SocketAddr>,
+    /// The same for clients over TLS and DTLS, whose port is another one.
+    pub alternates_tls: Vec<SocketAddr>,
+    /// The name in the certificate of those, where it is another than this server's.
+    pub alternate_domain: Option<String>,
     /// Upper bounds.
     pub limits: Limits,
 }

@@ -30,7 +30,7 @@
 //! | Permissions: 300 s, by address, all judged before one is installed | `relaying::a_permission_lasts_300_seconds_and_is_refreshed_by_another`, `data_needs_a_permission_both_ways_and_the_port_does_not_matter`, `all_peers_are_judged_before_one_is_permitted` |
 //! | DONT-FRAGMENT in Allocate and Send | `allocate::dont_fragment_is_understood`, `relaying::a_send_may_ask_for_the_df_bit` |
 //! | ICMP errors become Data indications, under a permission | `relaying::icmp_errors_reach_the_client_that_has_a_permission` |
-//! | Draining: 300 with an alternate of the same family, else 508 | `allocate::a_draining_server_names_its_alternate_of_the_same_family_and_port`, `a_draining_server_takes_nothing_new_and_keeps_what_lives` |
+//! | Draining: 300 with an alternate of the same family and transport, else 508 | `allocate::a_draining_server_names_its_alternate_of_the_same_family_and_port`, `clients_of_tls_and_dtls_are_sent_to_their_own_alternate_and_told_its_name`, `a_draining_server_takes_nothing_new_and_keeps_what_lives` |
 //! | Channels: numbers, 600 s, refresh the permission, permission first | `relaying::a_channel_number_stands_for_one_peer_and_a_peer_for_one_number`, `a_channel_lasts_600_seconds_and_its_permission_300`, `legacy_channel_numbers_are_a_setting` |
 //! | All lifetimes together, against a model on virtual time | `relaying::lifetimes_follow_the_model` |
 //! | EVEN-PORT with R holds the next port for 30 s, its token works once | `allocate::a_reservation_holds_the_next_port_for_thirty_seconds`, `an_unused_reservation_ends`, `a_pair_whose_second_port_is_taken_is_tried_elsewhere_and_nothing_leaks` |

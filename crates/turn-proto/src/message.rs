@@ -30,6 +30,9 @@ pub(crate) const MAX_CONTROL_MESSAGE: usize = 4096;
 pub(crate) const ATTR_ADDRESS_ERROR_CODE: AttrType = AttrType(0x8001);
 pub(crate) const ATTR_ADDITIONAL_ADDRESS_FAMILY: AttrType = AttrType(0x8000);
 
+/// ALTERNATE-DOMAIN (RFC 8489, section 14.16).
+pub(crate) const ATTR_ALTERNATE_DOMAIN: AttrType = AttrType(0x8003);
+
 /// Comprehension-required attributes that are understood here.
 const KNOWN: [AttrType; 21] = [
     ATTR_DONT_FRAGMENT,

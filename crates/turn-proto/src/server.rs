@@ -21,7 +21,7 @@ use crate::config::{Config, ConfigError, Limits, StaticUser};
 use crate::error::{ErrorCode, Reason, Refusal};
 use crate::hash::Keyed;
 use crate::limit::Source;
-use crate::message::{Method, Request, Response, Transaction};
+use crate::message::{ATTR_ALTERNATE_DOMAIN, Method, Request, Response, Transaction};
 use crate::peer::{PeerPolicy, PeerRefusal};
 use crate::shared::Shared;
 use crate::stats::Stats;
@@ -143,6 +143,8 @@ pub struct Server<R> {
     channel_numbers: RangeInclusive<u16>,
     draining: bool,
     alternates: Vec<SocketAddr>,
+    alternates_tls: Vec<SocketAddr>,
+    alternate_domain: Option<String>,
     /// Unix time in seconds at an instant.
     wall: (Instant, u64),
     shared: Shared,
@@ -231,6 +233,8 @@ impl<R: Rng> Server<R> {
             channel_numbers: config.channel_numbers,
             draining: false,
             alternates: config.alternates,
+            alternates_tls: config.alternates_tls,
+            alternate_domain: config.alternate_domain,
             wall: (now, unix),
             shared: shared.clone(),
             relays: Slab::new(),
@@ -416,6 +420,9 @@ impl<R: Rng> Server<R> {
         }
         if let Some(alternate) = fail.alternate {
             response.add_alternate(alternate);
+            if let Some(domain) = self.alternate_domain.as_deref().filter(|_| from.transport.is_secure()) {
+                response.add(ATTR_ALTERNATE_DOMAIN, domain.as_bytes());
+            }
         }
         self.refused(transaction, from, fail.code, fail.reason);
         self.send(from, response.finish(signer));

@@ -38,6 +38,12 @@ impl Transport {
         }
     }
 
+    /// Whether the server shows a certificate.
+    #[must_use]
+    pub fn is_secure(self) -> bool {
+        matches!(self, Self::Tls | Self::Dtls)
+    }
+
     /// Whether messages come as bytes without borders.
     #[must_use]
     pub fn is_stream(self) -> bool {

@@ -319,6 +319,27 @@ fn a_draining_server_names_its_alternate_of_the_same_family_and_port() {
 }
 
 #[test]
+fn clients_of_tls_and_dtls_are_sent_to_their_own_alternate_and_told_its_name() {
+    let (alternates, alternates_tls) = (vec![addr("192.0.2.33:3478")], vec![addr("192.0.2.33:5349")]);
+    let alternate_domain = Some("turn2.example.org".to_owned());
+    let mut world = World::with(Config { alternates, alternates_tls, alternate_domain, ..config() });
+    world.server.set_draining(true);
+    for (transport, port, domain) in [
+        (Transport::Udp, 3478u16, None),
+        (Transport::Tcp, 3478, None),
+        (Transport::Tls, 5349, Some(&b"turn2.example.org"[..])),
+        (Transport::Dtls, 5349, Some(b"turn2.example.org")),
+    ] {
+        let mut client = client(4000);
+        client.tuple.transport = transport;
+        let answer = world.exchange(&mut client, ALLOCATE, &[udp()]);
+        assert_eq!(code(&answer), 300, "{transport:?}");
+        assert_eq!(answer.get(ATTR_ALTERNATE_SERVER).expect("where")[2..4], port.to_be_bytes());
+        assert_eq!(answer.get(AttrType(0x8003)).ok().as_deref(), domain, "{transport:?}");
+    }
+}
+
+#[test]
 fn a_reservation_is_good_at_another_thread_and_only_once() {
     let [mut here, mut there] = World::pair(config());
     let answer = here.exchange(&mut client(4000), ALLOCATE, &[udp(), even(true)]);

@@ -21,7 +21,7 @@ use crate::message::{
     ATTR_ADDITIONAL_ADDRESS_FAMILY, ATTR_ADDRESS_ERROR_CODE, Request, Response, Transaction,
 };
 use crate::ports::Parity;
-use crate::types::{Family, FiveTuple, RelayId, Transport};
+use crate::types::{Family, FiveTuple, RelayId};
 
 /// How long the second port of a pair waits for its client (RFC 8656, section 7.2).
 pub const RESERVATION_LIFETIME: Duration = Duration::from_secs(30);
@@ -140,8 +140,8 @@ impl<R: Rng> Server<R> {
     /// The refusal of a draining server: 300 where there is an alternate that the client can reach alike.
     fn elsewhere(&self, from: &FiveTuple) -> Fail {
         let alike = |alternate: &&SocketAddr| alternate.is_ipv4() == from.client.0.is_ipv4();
-        let reachable = matches!(from.transport, Transport::Udp | Transport::Tcp);
-        match self.alternates.iter().find(alike).filter(|_| reachable) {
+        let alternates = if from.transport.is_secure() { &self.alternates_tls } else { &self.alternates };
+        match alternates.iter().find(alike) {
             Some(alternate) => {
                 Fail { alternate: Some(*alternate), ..Fail::new(ErrorCode::TryAlternate, Reason::Draining) }
             }

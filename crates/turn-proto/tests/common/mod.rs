@@ -57,6 +57,8 @@ pub(crate) fn config() -> Config {
         channel_numbers: CHANNEL_NUMBERS,
         policy: PeerPolicy::default(),
         alternates: Vec::new(),
+        alternates_tls: Vec::new(),
+        alternate_domain: None,
         limits: Limits::default(),
     }
 }
