@@ -1,4 +1,5 @@
-//! Keyframe requests to a publisher: merged over all who ask, repeated until one comes.
+//! Keyframe requests to a publisher: merged over all who ask, repeated until one comes. Whoever encodes before it
+//! sends (OBS, ffmpeg) answers none: such a publisher is found out.
 
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,10 @@ pub const REQUEST_INTERVAL: Duration = Duration::from_millis(500);
 pub(crate) struct KeyframeRequests {
     wanted: bool,
     sent: Option<Instant>,
+    /// Requests since the last keyframe.
+    asked: u8,
+    /// The last one was not answered in time.
+    deaf: bool,
     /// Requests that went out.
     pub(crate) count: u64,
 }
@@ -24,11 +29,20 @@ impl KeyframeRequests {
     /// A keyframe came, or nobody needs one any more.
     pub(crate) fn satisfied(&mut self) {
         self.wanted = false;
+        if self.asked == 1 {
+            self.deaf = false;
+        }
+        self.asked = 0;
+    }
+
+    /// Whether the publisher sends keyframes when it likes, not when it is asked.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.deaf
     }
 
     /// The publisher is a new one: the first request need not wait.
     pub(crate) fn restart(&mut self) {
-        self.sent = None;
+        (self.sent, self.asked, self.deaf) = (None, 0, false);
     }
 
     /// When a request is due, while one is wanted.
@@ -40,9 +54,33 @@ impl KeyframeRequests {
     pub(crate) fn poll(&mut self, now: Instant) -> bool {
         let due = self.due(now).is_some_and(|due| due <= now);
         if due {
+            self.deaf |= self.asked > 0;
+            self.asked = self.asked.saturating_add(1);
             self.sent = Some(now);
             self.count += 1;
         }
         due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_answers_no_request_in_time_is_deaf_until_it_answers_one() {
+        let start = Instant::now();
+        let mut requests = KeyframeRequests::default();
+        requests.want();
+        assert!(requests.poll(start) && !requests.is_deaf());
+        assert!(requests.poll(start + REQUEST_INTERVAL) && requests.is_deaf());
+        requests.satisfied();
+        assert!(requests.is_deaf(), "a keyframe that came by itself");
+        requests.satisfied();
+        assert!(requests.is_deaf());
+        requests.want();
+        assert!(requests.poll(start + 4 * REQUEST_INTERVAL));
+        requests.satisfied();
+        assert!(!requests.is_deaf());
     }
 }

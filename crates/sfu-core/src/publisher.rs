@@ -244,6 +244,23 @@ impl Publisher {
         }
     }
 
+    /// What a shard that gets this publisher's packets from now on has missed, as far as its viewers can use it.
+    pub(crate) fn backlog(&self, now: Instant, mut take: impl FnMut(Relayed<'_>)) {
+        let tracks = self.tracks.iter().zip(0u8..).filter(|(track, _)| track.config.kind == MediaKind::Video);
+        let encodings = tracks.flat_map(|(track, index)| {
+            track.encodings.iter().zip(0u8..).map(move |(encoding, number)| (index, encoding, number))
+        });
+        for (track, encoding, number) in encodings {
+            let (track, number) = (TrackIndex(track), EncodingIndex(number));
+            if let Some(clock) = encoding.clock {
+                take(Relayed::Report(RelayedReport { track, encoding: number, clock }));
+            }
+            for packet in encoding.backlog(now) {
+                take(Relayed::Packet { track, encoding: number, packet });
+            }
+        }
+    }
+
     /// Takes the clock of a remote publisher.
     pub(crate) fn take_clock(&mut self, report: &RelayedReport, now: Instant) {
         let track = self.tracks.get_mut(usize::from(report.track.0));

@@ -3,14 +3,14 @@
 //!
 //! Packets lie one after another in a byte ring, in the order of their arrival; a table finds them by number.
 //! Nothing is ever freed: writing over a packet invalidates it, since positions only grow. Both grow by
-//! doubling while packets younger than [`KEEP`] would be written over, up to their caps; beyond the caps the
+//! doubling while packets younger than what is to be kept would be written over, up to their caps; beyond the caps the
 //! oldest packets are lost first.
 
 use std::time::{Duration, Instant};
 
 use crate::seq::Seq;
 
-/// Time that packets are kept, as far as the caps allow.
+/// Time that packets are kept if nothing else is said, as far as the caps allow.
 pub(crate) const KEEP: Duration = Duration::from_millis(1_200);
 /// Cap of a video ring in bytes: 1.2 s of 14 Mbit/s.
 pub(crate) const MAX_VIDEO_BYTES: usize = 2 << 20;
@@ -39,13 +39,19 @@ pub(crate) struct PacketRing {
     head: u64,
     /// When the ring last began to write over old packets.
     turned: Option<Instant>,
+    keep: Duration,
     slots: Box<[Option<Slot>]>,
 }
 
 impl PacketRing {
     /// An empty ring that grows to `max_bytes`. It takes no memory before the first packet.
     pub(crate) fn new(max_bytes: usize) -> Self {
-        Self { bytes: Box::default(), max_bytes, head: 0, turned: None, slots: Box::default() }
+        Self { bytes: Box::default(), max_bytes, head: 0, turned: None, keep: KEEP, slots: Box::default() }
+    }
+
+    /// Keeps packets for this long from now on, as far as the caps allow.
+    pub(crate) fn keep(&mut self, keep: Duration) {
+        self.keep = keep;
     }
 
     /// Keeps a copy of `packet`; one that is longer than the whole ring is not kept.
@@ -108,7 +114,7 @@ impl PacketRing {
         }
         if self.turns(len) {
             // A turn that took less than the time to keep: the next would write over what is still wanted.
-            let short = now.saturating_duration_since(self.turned.unwrap_or(now)) < KEEP;
+            let short = now.saturating_duration_since(self.turned.unwrap_or(now)) < self.keep;
             if short && self.bytes.len() < self.max_bytes {
                 self.grow_bytes(now);
             } else {
@@ -130,7 +136,7 @@ impl PacketRing {
         let Some(slot) = self.slots.get(self.index(seq)) else { return true };
         // Numbers further apart than the cap meet in any table: growing would not part them.
         let parted = |slot: Slot| (1..MAX_PACKETS as u64).contains(&slot.seq.abs_diff(seq));
-        slot.is_some_and(|slot| parted(slot) && now.saturating_duration_since(slot.arrival) < KEEP)
+        slot.is_some_and(|slot| parted(slot) && now.saturating_duration_since(slot.arrival) < self.keep)
     }
 
     /// Doubles the bytes and lays the packets out anew, oldest first.

@@ -165,6 +165,14 @@ impl Shard {
         }
     }
 
+    /// What another shard that begins to get this publisher's packets has missed and its viewers can use: per
+    /// encoding the clock and what came since the last keyframe, if that is recent.
+    pub fn backlog(&self, id: PublisherId, now: Instant, take: impl FnMut(Relayed<'_>)) {
+        if let Some(publisher) = self.publishers.get((id.index, id.generation)) {
+            publisher.backlog(now, take);
+        }
+    }
+
     /// Adds a connection that receives.
     ///
     /// # Errors

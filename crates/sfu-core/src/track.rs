@@ -17,7 +17,7 @@ use crate::layers::{self, Candidate, Flow, Layers};
 use crate::meter::Meter;
 use crate::nack::{NackTracker, RoundTrip};
 use crate::receive::{Arrival, ReceiveStats};
-use crate::ring::{MAX_AUDIO_BYTES, MAX_VIDEO_BYTES, PacketRing};
+use crate::ring::{KEEP, MAX_AUDIO_BYTES, MAX_VIDEO_BYTES, PacketRing};
 use crate::rtp::RtpPacket;
 use crate::seq::{Seq, timestamp_before};
 use crate::splice::{Entry, Numbers};
@@ -31,8 +31,11 @@ const STOPPED: Duration = Duration::from_millis(400);
 /// A subscriber who joins starts with a keyframe of the ring if it is at most this old: what came since is
 /// sent at once, so it must not be much.
 const MAX_BACKLOG_AGE: Duration = Duration::from_secs(1);
+/// The same where the publisher does not answer requests, so that the next keyframe may be as far away: the usual
+/// distance is 2 s.
+const MAX_DEAF_BACKLOG_AGE: Duration = Duration::from_secs(3);
 /// The same in packets.
-const MAX_BACKLOG_PACKETS: u64 = 600;
+const MAX_BACKLOG_PACKETS: u64 = 900;
 
 /// Where the last keyframe begins.
 #[derive(Debug, Clone, Copy)]
@@ -203,6 +206,7 @@ impl Encoding {
         if !repeated {
             self.receive.transit(packet.timestamp, format.clock_rate, now);
         }
+        self.ring.keep(self.max_backlog_age().max(KEEP));
         self.ring.insert(seq, bytes, now);
         self.count(bytes.len(), recovered, now);
         if self.newest.is_none_or(|(newest, _)| newest < seq) {
@@ -342,7 +346,7 @@ impl Encoding {
     pub(crate) fn entry(&self, now: Instant) -> Option<Entry> {
         let keyframe = self.keyframe?;
         let (newest, live) = self.newest?;
-        let recent = now.saturating_duration_since(keyframe.at) <= MAX_BACKLOG_AGE;
+        let recent = now.saturating_duration_since(keyframe.at) <= self.max_backlog_age();
         let short = newest.saturating_sub(keyframe.seq) <= MAX_BACKLOG_PACKETS;
         if !recent || !short || !self.ring.contains(keyframe.seq) {
             return None;
@@ -351,6 +355,16 @@ impl Encoding {
         let clock_rate = self.format?.clock_rate;
         let Keyframe { seq, timestamp, picture, tl0, frame, template, .. } = keyframe;
         Some(Entry { seq, timestamp, live, picture, tl0, frame, template, clock_rate })
+    }
+
+    fn max_backlog_age(&self) -> Duration {
+        if self.keyframes.is_deaf() { MAX_DEAF_BACKLOG_AGE } else { MAX_BACKLOG_AGE }
+    }
+
+    /// The packets that a subscription would start with now.
+    pub(crate) fn backlog(&self, now: Instant) -> impl Iterator<Item = &[u8]> {
+        let all = self.entry(now).zip(self.newest).map(|(entry, (newest, _))| entry.seq..=newest);
+        all.into_iter().flatten().filter_map(|seq| self.ring.get(seq))
     }
 
     /// The number of the newest packet.

@@ -121,6 +121,35 @@ fn who_joins_late_asks_for_a_keyframe() {
 }
 
 #[test]
+fn who_joins_a_publisher_that_answers_nobody_starts_from_an_older_keyframe() {
+    let mut scene = Scene::new();
+    scene.join(2);
+    // It encodes before it sends: a keyframe every 2 s, whatever is asked.
+    for _ in 0..3 {
+        scene.source.keyframe_wanted = true;
+        scene.play(50, false);
+    }
+    scene.source.keyframe_wanted = true;
+    scene.play(45, false);
+    scene.join(3);
+    assert!(scene.world.out.take_rtp(Peer(3)).is_empty(), "nobody has asked yet");
+    assert_eq!(scene.play(20, false), 2, "at 0 and 500 ms");
+    for _ in 0..3 {
+        scene.source.keyframe_wanted = true;
+        scene.play(50, false);
+    }
+    scene.join(4);
+    // As fast as its line may be asked to take it.
+    scene.world.advance(ms(150));
+    let sent = scene.world.out.take_rtp(Peer(4));
+    let mut viewer = Viewer::default();
+    sent.iter().for_each(|packet| viewer.receive(&packet.bytes, 4000));
+    assert_eq!((viewer.packets.len(), viewer.missing().len()), (9 + 49 * 3, 0));
+    viewer.check_continuity();
+    assert_eq!(scene.play(1, false), 0, "no keyframe was needed");
+}
+
+#[test]
 fn a_keyframe_whose_start_comes_late_is_forwarded_whole() {
     let mut scene = Scene::new();
     scene.join(2);

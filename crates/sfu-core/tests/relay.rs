@@ -94,6 +94,35 @@ fn a_viewer_there_gets_its_keyframe_from_the_publisher_here() {
 }
 
 #[test]
+fn a_viewer_there_starts_at_once_with_what_came_before_anybody_watched_there() {
+    let mut pair = Pair::new();
+    pair.origin.shard.set_relayed(pair.local, false);
+    let mut source = Source::new(1000, "0");
+    for _ in 0..10 {
+        pair.origin.send_frame(pair.local, &mut source);
+        pair.exchange(40);
+    }
+    assert_eq!(pair.crossed, 0);
+    pair.watch(2);
+    pair.origin.shard.set_relayed(pair.local, true);
+    let (origin, edge) = (&pair.origin, &mut pair.edge);
+    origin.shard.backlog(pair.local, origin.now, |what| {
+        edge.shard.handle_relayed(pair.remote, what, edge.now, &mut edge.out);
+    });
+    pair.edge.shard.forward(pair.edge.now, &mut pair.edge.out);
+    let mut viewer = Viewer::default();
+    let mut receive = |pair: &mut Pair| {
+        pair.edge.out.take_rtp(Peer(2)).iter().for_each(|p| viewer.receive(&p.bytes, 2000));
+        (viewer.packets.len(), viewer.missing().len())
+    };
+    assert_eq!(receive(&mut pair), (9 + 9 * 3, 0));
+    pair.origin.send_frame(pair.local, &mut source);
+    pair.exchange(40);
+    assert_eq!(receive(&mut pair), (9 + 10 * 3, 0));
+    viewer.check_continuity();
+}
+
+#[test]
 fn a_packet_that_was_lost_and_recovered_here_arrives_there() {
     let mut pair = Pair::new();
     pair.watch(2);

@@ -97,6 +97,22 @@ impl Io {
         }
     }
 
+    /// Hands a publisher's packet or report to a shard.
+    pub(super) fn relay_media(&mut self, shard: usize, room: BroadcastId, what: sfu_core::Relayed<'_>) {
+        let what = match what {
+            sfu_core::Relayed::Packet { track, encoding, packet } => {
+                let mut bytes = [0; MAX_PACKET];
+                let Some(place) = bytes.get_mut(..packet.len()) else {
+                    return ShardCounters::add(&self.counters.forward_drops, 1);
+                };
+                place.copy_from_slice(packet);
+                RelayedKind::Packet { track, encoding, len: packet.len() as u16, bytes }
+            }
+            sfu_core::Relayed::Report(report) => RelayedKind::Report(report),
+        };
+        self.relay(shard, Relayed { room, what });
+    }
+
     /// Hands `relayed` to a shard; a full inbox drops it, counted.
     pub(super) fn relay(&mut self, shard: usize, relayed: Relayed) {
         let Some(handle) = self.shards.get(shard) else { return };
@@ -142,18 +158,7 @@ impl Sink for Io {
         let count = self.rooms.get(&room).map_or(0, |slot| slot.relays.len());
         for index in 0..count {
             let Some(&shard) = self.rooms.get(&room).and_then(|slot| slot.relays.get(index)) else { return };
-            let what = match what {
-                sfu_core::Relayed::Packet { track, encoding, packet } => {
-                    let mut bytes = [0; MAX_PACKET];
-                    let Some(place) = bytes.get_mut(..packet.len()) else {
-                        return ShardCounters::add(&self.counters.forward_drops, 1);
-                    };
-                    place.copy_from_slice(packet);
-                    RelayedKind::Packet { track, encoding, len: packet.len() as u16, bytes }
-                }
-                sfu_core::Relayed::Report(report) => RelayedKind::Report(report),
-            };
-            self.relay(shard, Relayed { room, what });
+            self.relay_media(shard, room, what);
         }
     }
 

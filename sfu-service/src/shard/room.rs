@@ -115,6 +115,10 @@ impl Shard {
         }
         if let Some(id) = publisher {
             self.core.set_relayed(id, relayed);
+            if wanted {
+                // Its viewers start at once like those here, not with the next keyframe.
+                self.core.backlog(id, now, |what| self.io.relay_media(shard, room, what));
+            }
         }
         self.drop_idle_room(room);
         self.handle_core_events(now);
