@@ -91,7 +91,8 @@ pub(crate) fn inspect(
     let Some((descriptor, new)) = descriptor.and_then(|value| Descriptor::read(value, structure)) else {
         return info;
     };
-    let by_payload = matches!(codec, Codec::Vp8 | Codec::Vp9);
+    // Chromium leaves the layers out of VP8's payload where the descriptor says them.
+    let by_payload = codec == Codec::Vp9 || (codec == Codec::Vp8 && info.picture.tl0.is_some());
     with_descriptor(info, &descriptor, new.as_ref().or(structure), new.is_some(), by_payload)
 }
 

@@ -151,8 +151,9 @@ pub(crate) fn ranked(candidates: &[Candidate]) -> impl DoubleEndedIterator<Item 
     order.into_iter().filter(move |&index| usize::from(index) < count)
 }
 
-/// What a subscriber that wants `wanted` may get, worst first. Empty if nothing can be had.
-pub(crate) fn ladder(candidates: &[Candidate], wanted: &Wanted) -> Ladder {
+/// What a subscriber that wants `wanted` and decodes spatial layers up to `most_spatial` may get, worst first. Empty if
+/// nothing can be had.
+pub(crate) fn ladder(candidates: &[Candidate], wanted: &Wanted, most_spatial: u8) -> Ladder {
     let at = |index: u8| candidates.get(usize::from(index));
     let order = ranked(candidates);
     let usable = order.clone().filter(|&i| at(i).is_some_and(|c| c.flow != Flow::Stopped));
@@ -169,25 +170,25 @@ pub(crate) fn ladder(candidates: &[Candidate], wanted: &Wanted) -> Ladder {
     };
     let mut ladder = Ladder::default();
     for index in usable.clone().filter(|&index| within(index)) {
-        add(&mut ladder, candidates, index, wanted, false);
+        add(&mut ladder, candidates, index, wanted, most_spatial);
     }
     if ladder.steps().is_empty()
         && let Some(lowest) = usable.clone().next()
     {
         // Nothing is as small as asked for: the smallest there is.
-        add(&mut ladder, candidates, lowest, wanted, true);
+        let any = Wanted { encoding: WantedEncoding::Auto, ..*wanted };
+        add(&mut ladder, candidates, lowest, &any, 0);
     }
     ladder
 }
 
-/// Adds the steps of an encoding. With `smallest`, those of its smallest picture.
-fn add(ladder: &mut Ladder, candidates: &[Candidate], encoding: u8, wanted: &Wanted, smallest: bool) {
+/// Adds the steps of an encoding, with spatial layers up to `most_spatial`.
+fn add(ladder: &mut Ladder, candidates: &[Candidate], encoding: u8, wanted: &Wanted, most_spatial: u8) {
     let Some(candidate) = candidates.get(usize::from(encoding)) else { return };
     let (top_spatial, top_temporal) = candidate.top;
     let most = wanted.max_temporal.unwrap_or(u8::MAX).min(top_temporal);
-    for spatial in 0..=if smallest { 0 } else { top_spatial } {
-        if let (WantedEncoding::MaxHeight(most), Some(height), false) =
-            (wanted.encoding, candidate.height(spatial), smallest)
+    for spatial in 0..=top_spatial.min(most_spatial) {
+        if let (WantedEncoding::MaxHeight(most), Some(height)) = (wanted.encoding, candidate.height(spatial))
             && height > most
         {
             break;
@@ -307,7 +308,7 @@ mod tests {
     }
 
     fn select(candidates: &[Candidate], wanted: Wanted, current: u8) -> Option<u8> {
-        let ladder = ladder(candidates, &wanted);
+        let ladder = ladder(candidates, &wanted, u8::MAX);
         pick(&ladder, candidates, &wanted, Share::Unbounded, Some(current)).map(|step| step.encoding)
     }
 
@@ -353,7 +354,7 @@ mod tests {
         // One encoding with three spatial layers is chosen from alike.
         let mut one = candidates(&[Some(900)]);
         one[0] = Candidate { size: Some((1280, 720)), top: (2, 0), ..one[0] };
-        let layers = |height| ladder(&one, &upto(height)).steps().last().map(|step| step.layers);
+        let layers = |height| ladder(&one, &upto(height), u8::MAX).steps().last().map(|step| step.layers);
         assert_eq!(layers(720), Some(Layers::ALL));
         assert_eq!([layers(400), layers(90)], [Some(Layers::new(1, 0)), Some(Layers::new(0, 0))]);
     }
@@ -363,7 +364,7 @@ mod tests {
         let mut all = candidates(&[Some(100), Some(900)]);
         all.iter_mut().for_each(|candidate| candidate.top = (0, 2));
         let steps = |wanted: Wanted| {
-            let ladder = ladder(&all, &wanted);
+            let ladder = ladder(&all, &wanted, u8::MAX);
             ladder.steps().iter().map(|s| (s.encoding, s.layers)).collect::<Vec<_>>()
         };
         let (t0, t1) = (Layers::new(0, 0), Layers::new(0, 1));
@@ -377,7 +378,7 @@ mod tests {
         let all = candidates(&[Some(100), Some(500), Some(900)]);
         let share = |encoding| Share::Upto(Step { encoding, layers: Layers::ALL, bitrate: 0 });
         let get = |all: &[Candidate], share| {
-            pick(&ladder(all, &AUTO), all, &AUTO, share, None).map(|step| step.encoding)
+            pick(&ladder(all, &AUTO, u8::MAX), all, &AUTO, share, None).map(|step| step.encoding)
         };
         assert_eq!((get(&all, share(1)), get(&all, Share::Nothing)), (Some(1), None));
         assert_eq!(get(&candidates(&[Some(100), None, Some(900)]), share(1)), Some(0), "the least");

@@ -201,7 +201,9 @@ impl Publisher {
         cx.totals.recovered += u64::from(recovered);
         learn(&mut self.round_trip, &accepted);
         let source = Source { encoding: encoding_index, run: encoding.run };
+        let top = encoding.top();
         let info = encoding.inspect(packet, accepted.seq, &format, &self.ids);
+        track.unsettled |= encoding.top() != top;
         let (track_name, encoding_name) = (TrackIndex(track_index), EncodingIndex(encoding_index));
         if info.keyframe && encoding.keyframe_begins(accepted.seq, packet.timestamp, &info, now) {
             cx.sink.event(Event::Keyframe { publisher: id, track: track_name, encoding: encoding_name });
@@ -280,6 +282,7 @@ impl Publisher {
         track.unsettled = false;
         let all = track.candidates(cx.now);
         let candidates = all.as_slice();
+        let codec = track.codec();
         let Track { config, encodings, subscriptions, unsettled, .. } = track;
         let is_audio = config.kind == MediaKind::Audio;
         let mut interest = [false; MAX_ENCODINGS];
@@ -289,7 +292,7 @@ impl Publisher {
             }
         };
         layers::worst(candidates).into_iter().for_each(&mut want);
-        let mut last: Option<(Wanted, Ladder)> = None;
+        let mut last: Option<((Wanted, u8), Ladder)> = None;
         for (_, subscription) in subscriptions.iter_mut().filter(|(_, subscription)| !subscription.paused) {
             let current = subscription.map.source().map(|source| source.encoding);
             current.into_iter().for_each(&mut want);
@@ -297,9 +300,10 @@ impl Publisher {
                 continue;
             }
             let wanted = subscription.wanted;
+            let bounds = (wanted, subscription.most_spatial(codec));
             let ladder = match &last {
-                Some((same, ladder)) if *same == wanted => ladder,
-                _ => &last.insert((wanted, layers::ladder(candidates, &wanted))).1,
+                Some((same, ladder)) if *same == bounds => ladder,
+                _ => &last.insert((bounds, layers::ladder(candidates, &wanted, bounds.1))).1,
             };
             subscription.aim = layers::pick(ladder, candidates, &wanted, subscription.share, current);
             if subscription.share != Share::Nothing {

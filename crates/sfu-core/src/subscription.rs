@@ -6,7 +6,7 @@ use crate::allocate::Step;
 use crate::budget::{RetransmissionBudget, Spend};
 use crate::clock::WallClock;
 use crate::codec::{FrameInfo, Up};
-use crate::config::{Format, SubscriptionConfig, Wanted};
+use crate::config::{Codec, Format, SubscriptionConfig, Wanted};
 use crate::extension::{Extension, Extensions};
 use crate::forward::Behind;
 use crate::ids::{Mid, Peer, SubscriptionId};
@@ -145,6 +145,13 @@ impl Subscription {
     pub(crate) fn head_for(&mut self, target: u8, layers: Layers) {
         self.held = false;
         (self.target, self.layers) = (target, layers);
+    }
+
+    /// The highest spatial layer that the subscriber can decode. Without the dependency descriptor a receiver of AV1
+    /// takes the frame of each spatial layer for a picture of its own, and decodes none.
+    pub(crate) fn most_spatial(&self, codec: Option<Codec>) -> u8 {
+        let described = self.ids.id(Extension::DependencyDescriptor).is_some();
+        if codec == Some(Codec::Av1) && !described { 0 } else { u8::MAX }
     }
 
     /// Whether it waits for a point to start or switch.

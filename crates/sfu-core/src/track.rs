@@ -245,6 +245,9 @@ impl Encoding {
             if let Some((_, Some(structure))) = read {
                 let sizes = (0..layers::MAX_LAYERS).rev().find_map(|spatial| structure.size(spatial));
                 self.size = sizes.or(self.size);
+                for target in structure.targets() {
+                    self.saw(target.spatial, target.temporal);
+                }
                 match &mut self.structure {
                     Some(known) => **known = structure,
                     None => self.structure = Some(Box::new(structure)),
@@ -259,8 +262,7 @@ impl Encoding {
         }
         self.meter.count(packet.padded_payload().len(), info.mask);
         self.separate |= info.separate;
-        let [(spatial, temporal), _] = &mut self.layers_seen;
-        (*spatial, *temporal) = ((*spatial).max(info.spatial), (*temporal).max(info.temporal));
+        self.saw(info.spatial, info.temporal);
         self.numbers.packets.note(seq, info.mask);
         if let Some((_, id)) = info.picture.id {
             let picture = self.numbers.picture(id);
@@ -273,6 +275,11 @@ impl Encoding {
             self.numbers.frames.note(frame, info.mask);
         }
         info
+    }
+
+    fn saw(&mut self, spatial: u8, temporal: u8) {
+        let [seen, _] = &mut self.layers_seen;
+        *seen = (seen.0.max(spatial), seen.1.max(temporal));
     }
 
     /// The highest spatial and temporal layer that was seen lately.
@@ -478,6 +485,11 @@ impl Track {
         self.config.formats.iter().find(|format| format.rtx == Some(payload_type)).copied()
     }
 
+    /// The codec of what flows, or flowed last.
+    pub(crate) fn codec(&self) -> Option<Codec> {
+        self.encodings.iter().find_map(|encoding| encoding.format).map(|format| format.codec)
+    }
+
     /// When its last packet came.
     pub(crate) fn last_media(&self) -> Option<Instant> {
         self.encodings.iter().filter_map(|encoding| encoding.last_media).max()
@@ -521,7 +533,8 @@ impl Track {
             return Some(Demand { priority: Priority::Audio, ladder, current: Some(0) });
         }
         let candidates = self.candidates(now);
-        let ladder = layers::ladder(candidates.as_slice(), &subscription.wanted);
+        let most_spatial = subscription.most_spatial(self.codec());
+        let ladder = layers::ladder(candidates.as_slice(), &subscription.wanted, most_spatial);
         ladder.steps().first()?;
         let current = subscription.aim.filter(|_| !subscription.held);
         let current = current.and_then(|step| ladder.position(step.encoding, step.layers));

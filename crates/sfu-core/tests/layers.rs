@@ -58,6 +58,15 @@ struct Scene {
 
 impl Scene {
     fn new(mode: Mode, encodings: usize, seed: u64) -> Self {
+        // Without transport-wide feedback nothing is known of its line, so that it gets what it asks for.
+        let extensions = Extensions::new()
+            .with(Extension::Mid, 1)
+            .with(Extension::AbsSendTime, 2)
+            .with(Extension::DependencyDescriptor, 7);
+        Self::with_viewer(mode, encodings, seed, extensions)
+    }
+
+    fn with_viewer(mode: Mode, encodings: usize, seed: u64, viewer: Extensions) -> Self {
         let mut world = World::new();
         let truths = Truths::default();
         let rids = |index: usize| (encodings > 1).then(|| RIDS[index]);
@@ -75,12 +84,7 @@ impl Scene {
         let extensions = publisher_ids();
         let config = PublisherConfig { extensions, ..common::publisher(1, 1, vec![config]) };
         let publisher = world.shard.add_publisher(config, world.now).unwrap();
-        // Without transport-wide feedback nothing is known of its line, so that it gets what it asks for.
-        let extensions = Extensions::new()
-            .with(Extension::Mid, 1)
-            .with(Extension::AbsSendTime, 2)
-            .with(Extension::DependencyDescriptor, 7);
-        let viewer = SubscriberConfig { extensions, ..common::subscriber(1, PEER.0) };
+        let viewer = SubscriberConfig { extensions: viewer, ..common::subscriber(1, PEER.0) };
         let viewer_id = world.shard.add_subscriber(viewer, world.now).unwrap();
         let config = SubscriptionConfig {
             formats: vec![format(mode.codec, VIEWER_VIDEO_PT, VIEWER_RTX_PT)],
@@ -265,6 +269,27 @@ fn each_spatial_layer_can_be_chosen_and_left() {
         assert_eq!(scene.decode().cut, 0, "{mode:?}");
         let stats = scene.stats().tracks[0].encodings[0];
         assert_eq!((stats.width, stats.height), (Some(1280), Some(720)));
+    }
+}
+
+#[test]
+fn without_the_descriptor_av1_is_its_lowest_spatial_layer() {
+    for mode in MODES.into_iter().filter(|mode| mode.codec == Codec::Av1 && mode.spatial > 1) {
+        let mut scene = Scene::with_viewer(mode, 1, 1, Extensions::new().with(Extension::Mid, 1));
+        // The viewer was there first: what the first picture is made of is known when it has come.
+        scene.play(2);
+        scene.viewer.packets.clear();
+        scene.play(40);
+        for height in [720, 90] {
+            scene.want(WantedEncoding::MaxHeight(height), None);
+            scene.play(40);
+        }
+        let truths = scene.truths.borrow();
+        let sent = scene.viewer.packets.values();
+        let sent: Vec<_> = sent.map(|packet| &truths[frame_of(mode.codec, packet) as usize]).collect();
+        assert!(sent.iter().all(|truth| truth.spatial == 0), "{mode:?}");
+        let pictures: std::collections::BTreeSet<u64> = sent.iter().map(|truth| truth.picture).collect();
+        assert_eq!(pictures.len(), 120, "{mode:?}");
     }
 }
 

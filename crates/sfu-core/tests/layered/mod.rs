@@ -21,7 +21,7 @@ pub struct Mode {
     pub temporal: u8,
     /// Spatial layers need each other at keyframes only.
     pub key: bool,
-    /// With the dependency descriptor.
+    /// With the dependency descriptor; VP8 then says nothing of layers in its payload, as Chromium does it.
     pub described: bool,
 }
 
@@ -189,6 +189,7 @@ impl Encoder {
         let first = frame.index == 0;
         let [p0, p1] = (self.picture_id | 0x8000).to_be_bytes();
         match self.mode.codec {
+            Codec::Vp8 if self.mode.described => vec![if first { 0x10 } else { 0 }],
             Codec::Vp8 => {
                 let sync = frame.temporal > 0 && frame.on == 0;
                 let layer = (frame.temporal << 6) | (u8::from(sync) << 5);
@@ -469,7 +470,7 @@ pub fn decode(mode: Mode, packets: &BTreeMap<u64, Vec<u8>>, truths: &Truths) -> 
             (mode.codec, media::vp8::Descriptor::parse(packet.payload()))
         {
             // Receivers without the descriptor go by this: layers begin with frames that need the lowest only.
-            let (temporal, sync) = descriptor.temporal.unwrap();
+            let (temporal, sync) = descriptor.temporal.unwrap_or((0, true));
             if truth.keyframe {
                 temporals = [true, false, false, false];
             }
@@ -511,6 +512,11 @@ struct Last {
     number: Option<u16>,
 }
 
+/// The id of the frame that a packet is part of.
+pub fn frame_of(codec: Codec, packet: &[u8]) -> u32 {
+    understand(codec, RtpPacket::parse(packet).unwrap().payload()).1
+}
+
 /// Picture id and TL0PICIDX, and the frame id, index and count of the packet.
 fn understand(codec: Codec, payload: &[u8]) -> (Option<(u16, u8)>, u32, u8, u8) {
     let numbers = |picture: media::Picture| {
@@ -520,7 +526,7 @@ fn understand(codec: Codec, payload: &[u8]) -> (Option<(u16, u8)>, u32, u8, u8) 
     let (numbers, rest) = match codec {
         Codec::Vp8 => {
             let (descriptor, rest) = media::vp8::Descriptor::parse(payload).unwrap();
-            (numbers(descriptor.picture), rest)
+            (descriptor.picture.id.and_then(|_| numbers(descriptor.picture)), rest)
         }
         Codec::Vp9 => {
             let (descriptor, rest) = media::vp9::Descriptor::parse(payload).unwrap();
