@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use contract::turn::{TurnSecret, parse_username};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::Md5;
@@ -34,10 +34,13 @@ const MAX_USERNAME: usize = 508;
 /// bits. Bit 0 (password algorithms) is always set; bit 1 (user name anonymity) only where all users are static:
 /// a client that sees it sends a hash instead of its name, and no hash can be turned back into `expiry:user`.
 const NONCE_COOKIE: &str = "obMatJos2";
-const FEATURES: [u8; 3] = [PASSWORD_ALGORITHMS_BIT, 0, 0];
-const FEATURES_STATIC: [u8; 3] = [PASSWORD_ALGORITHMS_BIT | USERNAME_ANONYMITY_BIT, 0, 0];
-const PASSWORD_ALGORITHMS_BIT: u8 = 0x80;
-const USERNAME_ANONYMITY_BIT: u8 = 0x40;
+///
+/// `gAAA` is base64 of 0x80 0 0, `wAAA` of 0xC0 0 0.
+const FEATURES: &str = "gAAA";
+const FEATURES_STATIC: &str = "wAAA";
+
+/// Bytes of a nonce behind the feature bits, before base64.
+const NONCE_BODY: usize = 20;
 
 /// PASSWORD-ALGORITHMS as offered, best first: SHA-256 (2), MD5 (1), each without parameters.
 const PASSWORD_ALGORITHMS: [u8; 8] = [0, 2, 0, 0, 0, 1, 0, 0];
@@ -311,23 +314,30 @@ impl Authenticator {
 
     /// `obMatJos2`, the feature bits, and base64 of: second (4 bytes), MAC over it and the client (16 bytes).
     fn nonce(&self, from: &FiveTuple, second: u32) -> String {
-        let mut body = [0; 20];
+        let mut body = [0; NONCE_BODY];
         body[..4].copy_from_slice(&second.to_be_bytes());
         body[4..].copy_from_slice(&self.nonce_mac(from, second));
-        let features = if self.secrets.is_empty() { FEATURES_STATIC } else { FEATURES };
-        format!("{NONCE_COOKIE}{}{}", STANDARD_NO_PAD.encode(features), URL_SAFE_NO_PAD.encode(body))
+        format!("{NONCE_COOKIE}{}{}", self.features(), URL_SAFE_NO_PAD.encode(body))
     }
 
     fn nonce_is_valid(&self, nonce: &[u8], from: &FiveTuple, now: Instant) -> bool {
-        let prefix = NONCE_COOKIE.len() + 4;
-        let Some(body) = nonce.get(prefix..).and_then(|body| URL_SAFE_NO_PAD.decode(body).ok()) else {
+        let body = nonce.strip_prefix(NONCE_COOKIE.as_bytes());
+        let body = body.and_then(|rest| rest.strip_prefix(self.features().as_bytes()));
+        let mut bytes = [0; NONCE_BODY];
+        // The decoder takes one spelling of each value only, so every changed character is noticed.
+        if body.and_then(|body| URL_SAFE_NO_PAD.decode_slice(body, &mut bytes).ok()) != Some(NONCE_BODY) {
             return false;
-        };
-        let Some((second, _)) = body.split_first_chunk::<4>() else { return false };
+        }
+        let Some((second, mac)) = bytes.split_first_chunk::<4>() else { return false };
         let second = u32::from_be_bytes(*second);
-        let genuine: bool = self.nonce(from, second).as_bytes().ct_eq(nonce).into();
+        let genuine: bool = self.nonce_mac(from, second).ct_eq(mac).into();
         let age = self.second(now).checked_sub(second);
         genuine && age.is_some_and(|age| u64::from(age) < NONCE_LIFETIME.as_secs())
+    }
+
+    /// Base64 of the security feature bits.
+    fn features(&self) -> &'static str {
+        if self.secrets.is_empty() { FEATURES_STATIC } else { FEATURES }
     }
 
     fn nonce_mac(&self, from: &FiveTuple, second: u32) -> [u8; 16] {

@@ -72,7 +72,7 @@ pub struct Limits {
     pub permissions: usize,
     /// Channels per allocation: 508.
     pub channels: usize,
-    /// 401 and 438 per source address and second over UDP: silence.
+    /// 401, 438, and 420 to Binding, per source address and second over UDP: silence.
     pub challenges_per_second: u16,
 }
 

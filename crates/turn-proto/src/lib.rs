@@ -16,7 +16,7 @@
 //! |---|---|
 //! | No state before a valid nonce came back from the same address | `authentication::a_first_request_is_challenged_and_leaves_no_state`, `relaying::noise_changes_nothing` |
 //! | Nonces are bound to address, port and an hour | `authentication::a_nonce_belongs_to_one_address_and_one_hour`, `every_changed_byte_of_a_nonce_makes_it_stale` |
-//! | 401 and 438: 10 a second and source | `authentication::challenges_are_limited_to_ten_a_second_and_source`, `stale_nonces_are_limited_too` |
+//! | 401, 438, and 420 to Binding: 10 a second and source | `authentication::challenges_are_limited_to_ten_a_second_and_source`, `stale_nonces_are_limited_too`, `hostile::of_a_thousand_unknown_attributes_some_are_named_and_strangers_get_ten_such_answers_a_second` |
 //! | No allocation: 437 to requests, silence to data | `relaying::without_an_allocation_requests_get_437_and_data_gets_silence` |
 //! | Another user name: 441 | `relaying::another_user_gets_441_and_changes_nothing` |
 //! | A retransmitted Allocate: the same answer | `allocate::a_retransmitted_allocate_gets_the_same_bytes_and_another_one_437`, `while_ports_are_opened_a_retransmission_is_ignored` |
@@ -47,7 +47,22 @@
 //! | SHA-256 integrity, PASSWORD-ALGORITHMS, no downgrade; USERHASH of static users | `authentication::every_signature_that_rfc_8489_offers_is_accepted_and_answered_in_kind`, `an_offer_of_algorithms_that_was_tampered_with_is_refused`, `a_user_hash_names_a_static_user`, `a_user_hash_cannot_name_anybody` |
 //! | Attributes after the integrity attribute are ignored | `authentication::what_follows_the_integrity_attribute_is_not_there` |
 //! | Caps: permissions, channels, allocations | `relaying::permissions_and_channels_are_capped_and_what_lapsed_makes_room`, `allocate::a_reservation_counts_in_the_quota` |
+//! | Lengths that lie, attributes twice, a FINGERPRINT that is not the last | `hostile::lengths_that_lie_are_noise_whatever_the_transport`, `of_an_attribute_that_is_there_twice_the_first_counts`, `a_fingerprint_is_the_last_attribute_or_the_message_is_noise` |
+//! | Integrity cut short, or a right and a wrong one | `hostile::integrity_that_is_cut_short_or_contradicts_itself_is_no_proof` |
+//! | Tokens guessed or stolen: 508; a family that nobody knows in Refresh: 443; lapsed channel numbers | `hostile::a_reservation_token_cannot_be_guessed_or_stolen`, `a_refresh_of_a_family_that_nobody_knows_is_443_and_deletes_nothing`, `a_channel_number_that_lapsed_may_stand_for_another_peer_and_then_not_for_the_first` |
 //! | RFC 5769 (four), RFC 8489 B.1 | the tests of `vectors` |
+//!
+//! # Where it departs from the RFCs, on purpose
+//! | RFC | What | Why |
+//! |---|---|---|
+//! | 8489, 9.2.4 | A nonce is judged before the password, so of two mistakes the client hears 438 | It proves the address before any key is made |
+//! | 8489, 6.3.1.1 | No SOFTWARE in answers | They go to addresses that proved nothing: shorter, and no version to attack |
+//! | 8489, 11 | Clients of RFC 3489 (no cookie) get no answer | None is left that speaks TURN |
+//! | 8489, 14.3 | User names are compared byte by byte, not by OpaqueString | Ours are ASCII; what a client sends is what was minted |
+//! | 8489, 14.13 | At most 32 attributes are named in UNKNOWN-ATTRIBUTES | A message has room for a thousand |
+//! | 8656, 12 | 0x5000-0x7FFF may be bound where the settings say so | Clients of RFC 5766, coturn's load tool |
+//! | 8656, 14 to 17 | TTL, DSCP and ECN are the system's own, not copied (the alternate behaviour) | They would cost a control message with each datagram |
+//! | 6062, 8016 | Neither TCP relaying nor mobility | Nothing here needs them |
 
 mod allocation;
 mod auth;

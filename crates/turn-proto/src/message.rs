@@ -25,6 +25,9 @@ use crate::wire::{self, MAX_ADDRESS};
 /// Longest control message; a longer one is discarded. (Send, Data and ChannelData are not control messages.)
 pub(crate) const MAX_CONTROL_MESSAGE: usize = 4096;
 
+/// Attributes that a 420 names: strangers send Binding requests too, and a message has room for a thousand.
+const MAX_UNKNOWN: usize = 32;
+
 /// ADDRESS-ERROR-CODE and ADDITIONAL-ADDRESS-FAMILY (RFC 8656, section 18), which the `stun` crate does not
 /// name.
 pub(crate) const ATTR_ADDRESS_ERROR_CODE: AttrType = AttrType(0x8001);
@@ -203,13 +206,16 @@ impl Request {
         Some((kind, self.get(typ)?, self.message.raw.get(..start)?))
     }
 
-    /// Comprehension-required attributes that are not understood, each once.
+    /// Comprehension-required attributes that are not understood, each once; the first [`MAX_UNKNOWN`] of them.
     pub(crate) fn unknown(&self) -> Vec<AttrType> {
         let mut unknown: Vec<AttrType> = Vec::new();
         for attribute in &self.message.attributes.0 {
             let typ = attribute.typ;
             if typ.required() && !KNOWN.contains(&typ) && !unknown.contains(&typ) {
                 unknown.push(typ);
+                if unknown.len() == MAX_UNKNOWN {
+                    break;
+                }
             }
         }
         unknown

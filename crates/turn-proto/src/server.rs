@@ -355,7 +355,10 @@ impl<R: Rng> Server<R> {
         if transaction.method == Method::Binding {
             let unknown = request.unknown();
             if !unknown.is_empty() {
-                return self.fail(transaction, from, None, unknown_attributes(unknown));
+                if self.may_answer(&from, now) {
+                    self.fail(transaction, from, None, unknown_attributes(unknown));
+                }
+                return;
             }
             self.stats.bindings += 1;
             let mut response = Response::success(transaction);
@@ -397,11 +400,7 @@ impl<R: Rng> Server<R> {
     fn reject(&mut self, transaction: Transaction, from: FiveTuple, rejection: Rejection, now: Instant) {
         let challenge = rejection.code != ErrorCode::BadRequest;
         // A 400 here is shorter than the request that provokes it; a challenge is longer.
-        if challenge
-            && from.transport == Transport::Udp
-            && !self.shared.challenges().allow(from.client.0.ip(), self.auth.second(now))
-        {
-            self.stats.suppressed_challenges += 1;
+        if challenge && !self.may_answer(&from, now) {
             return;
         }
         let mut response = Response::error(transaction, rejection.code);
@@ -410,6 +409,14 @@ impl<R: Rng> Server<R> {
         }
         self.refused(transaction, from, rejection.code, rejection.reason);
         self.send(from, response.finish(None));
+    }
+
+    /// Whether an error that is longer than its question may go to an address that has proved nothing.
+    fn may_answer(&mut self, to: &FiveTuple, now: Instant) -> bool {
+        let second = self.auth.second(now);
+        let may = to.transport != Transport::Udp || self.shared.challenges().allow(to.client.0.ip(), second);
+        self.stats.suppressed_challenges += u64::from(!may);
+        may
     }
 
     fn fail(&mut self, transaction: Transaction, from: FiveTuple, signer: Option<&Signer>, fail: Fail) {

@@ -16,7 +16,7 @@ pub struct Stats {
     pub errors: [u64; ErrorCode::ALL.len()],
     /// Permissions, channels and datagrams refused by the peer filter, by [`PeerRefusal::index`].
     pub refused_peers: [u64; PeerRefusal::ALL.len()],
-    /// 401 and 438 that were not sent because the source had its share.
+    /// 401, 438, and 420 to Binding, that were not sent because the source had its share.
     pub suppressed_challenges: u64,
     /// Datagrams from clients to peers.
     pub to_peer_packets: u64,

@@ -34,7 +34,13 @@ impl<R: Rng> Server<R> {
     ) -> Result<(), Fail> {
         let index = self.owned(from, identity)?;
         let asked = lifetime(request)?;
-        let family = requested_family(request)?;
+        let family = requested_family(request).map_err(|fail| match fail.code {
+            // A family that nobody knows is none of the allocation's.
+            ErrorCode::AddressFamilyNotSupported => {
+                Fail { code: ErrorCode::PeerAddressFamilyMismatch, ..fail }
+            }
+            _ => fail,
+        })?;
         let relays = self.relays_of(index, family);
         if let (Some(family), true) = (family, relays.is_empty()) {
             return Err(Fail::new(ErrorCode::PeerAddressFamilyMismatch, Reason::PeerFamily(family)));
