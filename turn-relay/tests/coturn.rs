@@ -3,11 +3,13 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::*;
+use service_kit::config::Secret;
 use turn_relay::{Config, MediaPorts, PortRange, Transport};
 
 /// coturn's load tool; a message lost or an error printed fails the test.
@@ -34,6 +36,46 @@ async fn uclient(relay: &Relay, over: Transport, arguments: &[&str]) {
     // The tool rolls dice for a TLS version, and is refused with the outdated ones until it has a good one.
     let secure = matches!(over, Transport::Tls | Transport::Dtls);
     assert!(secure || !text.contains("error"), "{text}");
+}
+
+/// The number of live allocations, as the relay tells it.
+fn allocations(relay: &Relay) -> u32 {
+    let metrics = relay.metrics();
+    let line = metrics.lines().find_map(|line| line.strip_prefix("turn_allocations "));
+    line.and_then(|count| count.parse().ok()).expect("the gauge")
+}
+
+/// The secret changes and the relay begins to drain while the tool's messages are under way.
+#[tokio::test]
+async fn coturns_client_loses_nothing_while_the_secret_rotates_and_the_relay_drains() {
+    let peer = echo();
+    let ports = PortRange { first: peer.port(), last: peer.port() + 1 };
+    let config = config(vec![MediaPorts { ip: LOOPBACK, ports }]);
+    let relay = Relay::with(config.clone()).await;
+    let to = peer.port().to_string();
+    let load = ["-c", "-m", "2", "-e", "127.0.0.1", "-r", &to];
+    let is_draining = Cell::new(false);
+    let change = async {
+        // The tool makes two for each of its clients before it sends anything.
+        while allocations(&relay) < 4 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let rotated = Config {
+            secret: Secret::new("south-of-the-river".into()),
+            secret_previous: config.secret.clone(),
+            ..config.clone()
+        };
+        relay.relay.reload(&rotated).expect("valid");
+        is_draining.set(true);
+        // Longer than the tool needs: it must end by itself.
+        relay.relay.drain(PATIENCE * 2).await;
+    };
+    tokio::select! {
+        () = uclient(&relay, Transport::Udp, &load) => {}
+        // The tool has ended its allocations, and is about to end.
+        () = async { change.await; std::future::pending().await } => {}
+    }
+    assert!(is_draining.get(), "before the tool was done");
 }
 
 #[tokio::test]
