@@ -8,19 +8,20 @@ const SHARE: u64 = 5;
 const MAX_SAVED: u64 = 64 << 10;
 /// What a new stream starts with.
 const INITIAL: u64 = 8 << 10;
-/// Packets whose last retransmission is remembered.
+/// Packets that were sent again, or late, and are remembered.
 const REMEMBERED: usize = 64;
-/// A repeated NACK within this time, or a round trip where that is known, asks for what is on its way.
+/// A repeated NACK within this time, or nearly a round trip where that is known, asks for what is on its way. Not within
+/// a whole one: who has waited for that, by its own measure, means what it says.
 const MIN_INTERVAL: Duration = Duration::from_millis(15);
 
-/// Sequence number and time of a retransmission.
+/// Sequence number and time of a packet that was sent again, or late.
 type Repeated = Option<(u16, Instant)>;
 
 /// The budget of one subscription.
 #[derive(Debug)]
 pub(crate) struct RetransmissionBudget {
     saved: u64,
-    /// Sequence number and time of recent retransmissions, by the low bits of the number. Allocated with the
+    /// Recent ones, by the low bits of the number. Allocated with the
     /// first one: most subscriptions never need it.
     recent: Option<Box<[Repeated; REMEMBERED]>>,
 }
@@ -45,7 +46,7 @@ impl RetransmissionBudget {
     ) -> Spend {
         let recent = self.recent.get_or_insert_with(|| Box::new([None; REMEMBERED]));
         let Some(slot) = recent.get_mut(usize::from(seq) % REMEMBERED) else { return Spend::Refused };
-        let interval = round_trip.unwrap_or_default().max(MIN_INTERVAL);
+        let interval = (round_trip.unwrap_or_default() * 7 / 8).max(MIN_INTERVAL);
         if slot.is_some_and(|(last, at)| last == seq && now.saturating_duration_since(at) < interval) {
             return Spend::OnItsWay;
         }
@@ -53,6 +54,22 @@ impl RetransmissionBudget {
         self.saved = left;
         *slot = Some((seq, now));
         Spend::Allowed
+    }
+
+    /// `seq` was sent for the first time, after others that follow it: a NACK for it may be on its way.
+    pub(crate) fn sent_late(&mut self, seq: u16, now: Instant) {
+        let recent = self.recent.get_or_insert_with(|| Box::new([None; REMEMBERED]));
+        if let Some(slot) = recent.get_mut(usize::from(seq) % REMEMBERED) {
+            *slot = Some((seq, now));
+        }
+    }
+
+    /// Whether another copy of `len` bytes may be sent as well, with enough left for what is asked for next; it counts
+    /// as sent.
+    pub(crate) fn spend_more(&mut self, len: usize) -> bool {
+        let left = self.saved.checked_sub(len as u64 * SHARE).filter(|&left| left >= MAX_SAVED * SHARE / 2);
+        self.saved = left.unwrap_or(self.saved);
+        left.is_some()
     }
 }
 
@@ -90,7 +107,10 @@ mod tests {
         let mut budget = RetransmissionBudget::new();
         let round_trip = Some(Duration::from_millis(50));
         assert_eq!(budget.spend(7, 100, round_trip, now), Spend::Allowed);
-        assert_eq!(budget.spend(7, 100, round_trip, now + Duration::from_millis(49)), Spend::OnItsWay);
-        assert_eq!(budget.spend(7, 100, round_trip, now + Duration::from_millis(50)), Spend::Allowed);
+        assert_eq!(budget.spend(7, 100, round_trip, now + Duration::from_millis(43)), Spend::OnItsWay);
+        assert_eq!(budget.spend(7, 100, round_trip, now + Duration::from_millis(44)), Spend::Allowed);
+        budget.sent_late(8, now);
+        assert_eq!(budget.spend(8, 100, round_trip, now + Duration::from_millis(43)), Spend::OnItsWay);
+        assert_eq!(budget.spend(8, 100, round_trip, now + Duration::from_millis(44)), Spend::Allowed);
     }
 }

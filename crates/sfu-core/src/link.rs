@@ -63,6 +63,11 @@ impl Link {
         self.controller.as_ref().is_some_and(|controller| controller.is_jammed(now))
     }
 
+    /// Whether the line loses packets whatever is sent.
+    pub(crate) fn is_lossy(&self) -> bool {
+        self.controller.as_ref().is_some_and(|controller| controller.is_lossy())
+    }
+
     /// Whether the line has become slower within the last second.
     pub(crate) fn has_fallen(&self, now: Instant) -> bool {
         self.controller.as_ref().is_some_and(|controller| controller.has_fallen(now))

@@ -11,6 +11,11 @@ pub const MAX_MISSING: usize = 1_000;
 pub const MAX_TRIES: u8 = 10;
 /// A packet that comes this much late was reordered, not lost.
 pub const REORDER_TOLERANCE: Duration = Duration::from_millis(10);
+/// Where much is lost a request is sent again after this time: one may be lost like anything else, and a round trip is
+/// long. Who has answered the first ignores the second, since it comes before a round trip has passed.
+const ECHO: Duration = Duration::from_millis(10);
+/// How much later than a round trip an answer may come.
+const SLACK: Duration = Duration::from_millis(5);
 /// Least time between two requests for one packet.
 const MIN_INTERVAL: Duration = Duration::from_millis(20);
 /// Round trip before any was measured.
@@ -22,11 +27,14 @@ pub(crate) const MAX_PER_REQUEST: usize = 200;
 struct Missing {
     seq: Seq,
     tries: u8,
-    since: Instant,
+    /// The last request is sent once more.
+    echo: bool,
+    /// When it was asked for, the time before and the last time; before that, when it was missed.
+    asked: [Instant; 2],
     due: Instant,
 }
 
-/// The round trip to a publisher, learnt from retransmissions that came after one request.
+/// The round trip to a publisher, learnt from retransmissions.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RoundTrip(Option<Duration>);
 
@@ -54,7 +62,7 @@ pub(crate) struct NackTracker {
 /// A missing packet that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Repaired {
-    /// How long after its only request it came.
+    /// How long after the request that it answers it came, if that is known.
     pub(crate) round_trip: Option<Duration>,
     /// Whether it was asked for at all.
     pub(crate) asked: bool,
@@ -85,7 +93,7 @@ impl NackTracker {
                 self.missing.pop_front();
             }
             let due = now + REORDER_TOLERANCE;
-            self.missing.push_back(Missing { seq, tries: 0, since: now, due });
+            self.missing.push_back(Missing { seq, tries: 0, echo: false, asked: [now; 2], due });
             self.due = Some(self.due.map_or(due, |first| first.min(due)));
         }
         true
@@ -100,7 +108,7 @@ impl NackTracker {
                 continue;
             }
             let due = now + REORDER_TOLERANCE;
-            self.missing.push_front(Missing { seq, tries: 0, since: now, due });
+            self.missing.push_front(Missing { seq, tries: 0, echo: false, asked: [now; 2], due });
             self.due = Some(self.due.map_or(due, |first| first.min(due)));
         }
     }
@@ -112,8 +120,15 @@ impl NackTracker {
         if self.missing.is_empty() {
             self.due = None;
         }
-        // After two requests nobody knows which one was answered.
-        let round_trip = (missing.tries == 1).then(|| now.saturating_duration_since(missing.since));
+        let [before, last] = missing.asked;
+        let (waited, interval) =
+            (now.saturating_duration_since(last), last.saturating_duration_since(before));
+        // After two requests nobody knows which one was answered, but one that has only just left was not.
+        let round_trip = match missing.tries {
+            0 => None,
+            1 => Some(waited),
+            _ => (waited < interval / 2).then_some(waited + interval),
+        };
         Some(Repaired { round_trip, asked: missing.tries > 0 })
     }
 
@@ -128,8 +143,15 @@ impl NackTracker {
         self.due
     }
 
-    /// Writes the numbers to ask for now, ascending, at most [`MAX_PER_REQUEST`]; the rest stays due.
-    pub(crate) fn poll(&mut self, now: Instant, round_trip: RoundTrip, list: &mut [u16]) -> Polled {
+    /// Writes the numbers to ask for now, ascending, at most [`MAX_PER_REQUEST`]; the rest stays due. `lossy` is
+    /// whether requests may well be lost.
+    pub(crate) fn poll(
+        &mut self,
+        now: Instant,
+        round_trip: RoundTrip,
+        lossy: bool,
+        list: &mut [u16],
+    ) -> Polled {
         let mut polled = Polled::default();
         if self.due.is_none_or(|due| due > now) {
             return polled;
@@ -138,20 +160,20 @@ impl NackTracker {
         let mut next: Option<Instant> = None;
         self.missing.retain_mut(|missing| {
             if missing.due <= now {
-                if missing.tries == MAX_TRIES {
+                if missing.tries == MAX_TRIES && !missing.echo {
                     polled.given_up += 1;
                     return false;
                 }
                 if let Some(slot) = list.get_mut(polled.count) {
                     *slot = missing.seq as u16;
                     polled.count += 1;
-                    if missing.tries == 0 {
-                        // The round trip counts from the request.
-                        missing.since = now;
+                    if !missing.echo {
+                        missing.asked = [missing.asked[1], now];
                     }
-                    missing.tries += 1;
-                    // A round trip and a quarter: an answer that is on its way is not asked for again.
-                    missing.due = now + interval + interval / 4;
+                    missing.tries += u8::from(!missing.echo);
+                    missing.echo = lossy && !missing.echo;
+                    // A little more than a round trip: an answer that is on its way is not asked for again.
+                    missing.due = now + if missing.echo { ECHO } else { interval + interval / 16 + SLACK };
                 }
             }
             next = Some(next.map_or(missing.due, |first| first.min(missing.due)));
@@ -182,8 +204,8 @@ mod tests {
         let (mut nack, mut list) = (NackTracker::default(), [0; 8]);
         assert!(nack.gap(10, 12, now));
         assert_eq!(nack.arrived(10, now + ms(5)), Some(Repaired { round_trip: None, asked: false }));
-        assert_eq!(nack.poll(now + ms(9), RoundTrip::default(), &mut list).count, 0);
-        assert_eq!(nack.poll(now + ms(10), RoundTrip::default(), &mut list).count, 1);
+        assert_eq!(nack.poll(now + ms(9), RoundTrip::default(), false, &mut list).count, 0);
+        assert_eq!(nack.poll(now + ms(10), RoundTrip::default(), false, &mut list).count, 1);
         assert_eq!(list[0], 11);
         let repaired = nack.arrived(11, now + ms(40));
         let expected = Repaired { round_trip: Some(ms(30)), asked: true };
@@ -194,6 +216,23 @@ mod tests {
 
     #[test]
     fn it_asks_ten_times_at_the_pace_of_the_round_trip_and_gives_up() {
+        let times = asked_at(false);
+        assert_eq!(times, (0..10).map(|i| Duration::from_micros(10_000 + 47_500 * i)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn where_much_is_lost_it_asks_each_time_twice() {
+        let times = asked_at(true);
+        assert_eq!(
+            times,
+            (0..10)
+                .flat_map(|i| [10_000, 20_000].map(|first| Duration::from_micros(first + 57_500 * i)))
+                .collect::<Vec<_>>()
+        );
+    }
+
+    /// When a packet that never comes is asked for, at a round trip of 40 ms.
+    fn asked_at(lossy: bool) -> Vec<Duration> {
         let start = Instant::now();
         let (mut nack, mut list) = (NackTracker::default(), [0; 8]);
         let mut round_trip = RoundTrip::default();
@@ -201,12 +240,12 @@ mod tests {
         nack.gap(1, 2, start);
         let (mut times, mut given_up) = (Vec::new(), 0);
         while let Some(due) = nack.due() {
-            let polled = nack.poll(due, round_trip, &mut list);
+            let polled = nack.poll(due, round_trip, lossy, &mut list);
             given_up += polled.given_up;
             times.extend((polled.count > 0).then(|| due - start));
         }
-        assert_eq!(times, (0..10).map(|i| ms(10 + 50 * i)).collect::<Vec<_>>());
-        assert_eq!((given_up, nack.nacked), (1, 10));
+        assert_eq!((given_up, nack.nacked), (1, times.len() as u64));
+        times
     }
 
     #[test]
@@ -227,9 +266,9 @@ mod tests {
         let (mut nack, mut list) = (NackTracker::default(), [0; MAX_PER_REQUEST]);
         nack.gap(0, 300, now);
         let due = now + REORDER_TOLERANCE;
-        assert_eq!(nack.poll(due, RoundTrip::default(), &mut list).count, MAX_PER_REQUEST);
+        assert_eq!(nack.poll(due, RoundTrip::default(), false, &mut list).count, MAX_PER_REQUEST);
         assert_eq!(nack.due(), Some(due), "more is due at once");
-        assert_eq!(nack.poll(due, RoundTrip::default(), &mut list).count, 100);
+        assert_eq!(nack.poll(due, RoundTrip::default(), false, &mut list).count, 100);
         assert_eq!(list[..2], [200, 201]);
     }
 }

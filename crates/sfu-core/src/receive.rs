@@ -13,6 +13,9 @@ const MAX_MISORDER: u64 = 1_000;
 /// Packets that may overtake another one on the way.
 const MAX_OVERTAKEN: u64 = 50;
 
+/// From this share on, in 1/256, a stream counts as lossy: 2 %.
+const LOSSY: u32 = 5;
+
 /// Where a packet lies in its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrival {
@@ -43,9 +46,16 @@ pub(crate) struct ReceiveStats {
     clock_rate: u32,
     last_report: u32,
     last_report_at: Option<Instant>,
+    /// Share lost lately, in 1/256: the mean of the last reports.
+    lossiness: u32,
 }
 
 impl ReceiveStats {
+    /// Whether so much is lost that what is asked for may well be lost, too.
+    pub(crate) fn is_lossy(&self) -> bool {
+        self.lossiness >= LOSSY
+    }
+
     /// Starts over, above every number used before, so that old numbers stay what they were.
     pub(crate) fn restart(&mut self) {
         *self = Self { highest: self.highest, clock_rate: self.clock_rate, ..Self::default() };
@@ -160,6 +170,7 @@ impl ReceiveStats {
         self.received_prior = self.received;
         let lost_interval = expected_interval.saturating_sub(received_interval);
         let fraction = (lost_interval << 8).checked_div(expected_interval).unwrap_or(0).min(255);
+        self.lossiness = (self.lossiness * 3 + fraction as u32).div_ceil(4);
         let delay = self.last_report_at.map_or(0, |at| {
             (now.saturating_duration_since(at).as_micros().saturating_mul(65_536) / 1_000_000) as u32
         });

@@ -108,6 +108,14 @@ pub struct SubscriptionStats {
     pub temporal: Option<u8>,
 }
 
+impl SubscriptionStats {
+    /// A packet of `len` bytes was sent again.
+    pub(crate) fn count_repeated(&mut self, len: usize) {
+        self.retransmitted += 1;
+        self.retransmitted_bytes += len as u64;
+    }
+}
+
 /// What a shard has done since it was made, over everybody who came and went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {

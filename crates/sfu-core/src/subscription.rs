@@ -326,6 +326,9 @@ impl Subscription {
         let dress = Dress { length: if repeatable { 0 } else { length }, ..dress };
         let len = self.send(media, &mapped, &dress, false, link, out);
         self.budget.earn(len);
+        if mapped.seq + 1 < self.map.next() {
+            self.budget.sent_late(mapped.seq as u16, out.now);
+        }
         self.octets = self.octets.wrapping_add(media.packet.payload().len() as u32);
         self.stats.packets += 1;
         self.stats.bytes += len as u64;
@@ -351,6 +354,8 @@ impl Subscription {
             return;
         }
         let len = media.packet.padded_payload().len() + 40;
+        let Some((payload_type, rtx)) = self.resolve(&media.format, None::<&mut S>) else { return };
+        let repair = self.retransmits(rtx);
         match self.budget.spend(mapped.seq as u16, len, round_trip, out.now) {
             Spend::Allowed => {}
             Spend::OnItsWay => return,
@@ -359,18 +364,21 @@ impl Subscription {
                 return;
             }
         }
-        let Some((payload_type, rtx)) = self.resolve(&media.format, None::<&mut S>) else { return };
-        let dress = match self.retransmits(rtx) {
-            Some((ssrc, rtx)) => {
-                self.rtx_sequence = self.rtx_sequence.wrapping_add(1);
-                let dress = self.dress(rtx, ssrc, self.rtx_sequence, false, link, out.now);
-                Dress { original: Some(mapped.seq as u16), ..dress }
-            }
-            None => self.dress(payload_type, self.ssrc, mapped.seq as u16, true, link, out.now),
+        let Some((ssrc, payload_type)) = repair else {
+            let dress = self.dress(payload_type, self.ssrc, mapped.seq as u16, true, link, out.now);
+            let len = self.send(media, mapped, &dress, true, link, out);
+            self.stats.count_repeated(len);
+            return;
         };
-        let len = self.send(media, mapped, &dress, true, link, out);
-        self.stats.retransmitted += 1;
-        self.stats.retransmitted_bytes += len as u64;
+        // On a line that may lose this one, too, a second copy costs less than another round trip.
+        let copies = if link.is_lossy() && self.budget.spend_more(len) { 2 } else { 1 };
+        for _ in 0..copies {
+            self.rtx_sequence = self.rtx_sequence.wrapping_add(1);
+            let dress = self.dress(payload_type, ssrc, self.rtx_sequence, false, link, out.now);
+            let dress = Dress { original: Some(mapped.seq as u16), ..dress };
+            let len = self.send(media, mapped, &dress, true, link, out);
+            self.stats.count_repeated(len);
+        }
     }
 
     /// The stream in which packets of a format are sent again, given the format's payload type for that. A viewer

@@ -162,7 +162,7 @@ impl Publisher {
                 let kind = track.config.kind;
                 let Some(encoding) = track.encodings.get_mut(index) else { return };
                 let Some(ssrc) = encoding.ssrc else { continue };
-                let polled = encoding.nack.poll(cx.now, round_trip, &mut list);
+                let polled = encoding.nack.poll(cx.now, round_trip, encoding.receive.is_lossy(), &mut list);
                 cx.totals.given_up += polled.given_up as u64;
                 cx.totals.nacks_sent += polled.count as u64;
                 if polled.given_up > 0 && kind == MediaKind::Video {

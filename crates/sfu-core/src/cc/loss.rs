@@ -58,6 +58,11 @@ impl LossBound {
         self.share
     }
 
+    /// The share that the line loses whatever is sent, 0 to 1.
+    pub(super) fn inherent(&self) -> f32 {
+        self.inherent
+    }
+
     /// Whether far more is sent than arrives, by the last judgement.
     pub(super) fn is_cut(&self) -> bool {
         self.cut

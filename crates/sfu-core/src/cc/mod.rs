@@ -71,6 +71,8 @@ const CUT_US: i64 = 150_000;
 const FALLEN_US: i64 = 1_000_000;
 /// A measured rate, less what it may be wrong by.
 const CERTAIN: f32 = 0.9;
+/// A share of packets lost by the line itself from which on what is lost again matters.
+const LOSSY: f32 = 0.02;
 /// How much less has to arrive then.
 const FALLING_BEHIND: f32 = 1.2;
 /// A rate over the short span needs this many bytes.
@@ -375,6 +377,12 @@ impl Controller {
     #[must_use]
     pub fn loss(&self) -> f32 {
         self.loss.share()
+    }
+
+    /// Whether the line loses so much, whatever is sent, that what is sent again may well be lost again.
+    #[must_use]
+    pub fn is_lossy(&self) -> bool {
+        self.loss.inherent() >= LOSSY
     }
 
     /// Bytes that it takes, its history included: at most 18 KiB.

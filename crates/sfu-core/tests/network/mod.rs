@@ -124,6 +124,10 @@ pub struct Client {
     asked: BTreeMap<u64, (u32, Instant)>,
     stalled: Option<Instant>,
     keyframe_asked: Option<Instant>,
+    /// The last sender report: the middle of its time, and when it came.
+    sender_report: Option<(u32, Instant)>,
+    /// How long it waits for a packet before it asks for a keyframe.
+    pub patience: Duration,
     received: (u64, u64),
     reported: (u64, u64),
     window: usize,
@@ -220,12 +224,13 @@ impl Client {
             self.reported = (self.received.0, highest);
             let fraction = if self.received.1 == 0 { 0 } else { (lost * 256 / expected.max(1)).min(255) };
             self.received.1 += 1;
-            let block = rtcp::ReportBlock {
-                ssrc: self.ssrc,
-                fraction_lost: fraction as u8,
-                highest: highest as u32,
-                ..Default::default()
-            };
+            let (last_report, delay) = self.sender_report.map_or((0, 0), |(ntp, came)| {
+                (ntp, (now.saturating_duration_since(came).as_micros() * 65_536 / 1_000_000) as u32)
+            });
+            let (fraction_lost, highest) = (fraction as u8, highest as u32);
+            let ssrc = self.ssrc;
+            let block =
+                rtcp::ReportBlock { ssrc, fraction_lost, highest, last_report, delay, ..Default::default() };
             let mut bytes = Vec::new();
             rtcp_write::receiver_report(&mut bytes, 99, &[block]);
             if self.says == Says::Remb {
@@ -257,7 +262,7 @@ impl Client {
             out.push(bytes);
         }
         let asked = self.keyframe_asked.is_some_and(|at| now < at + ms(300));
-        if self.stalled.is_some_and(|since| now > since + ms(200)) && !asked {
+        if self.stalled.is_some_and(|since| now > since + self.patience) && !asked {
             self.keyframe_asked = Some(now);
             let mut bytes = Vec::new();
             rtcp_write::pli(&mut bytes, 99, self.ssrc);
@@ -283,6 +288,45 @@ pub struct Scene {
     pub keyframes: Option<Duration>,
     keyframe_due: Instant,
     sound: Option<(PublisherId, u32)>,
+    /// The publisher's own line; without one its packets are there at once.
+    pub uplink: Option<Uplink>,
+}
+
+/// The line of a publisher.
+pub struct Uplink {
+    line: Line,
+    up: VecDeque<(Instant, Vec<u8>)>,
+    down: VecDeque<(Instant, Vec<u8>)>,
+    /// When each packet was sent again: browsers do that once in a round trip.
+    repeated: BTreeMap<(u32, u16), Instant>,
+}
+
+impl Uplink {
+    pub fn new(line: Line) -> Self {
+        Self { line, up: VecDeque::new(), down: VecDeque::new(), repeated: BTreeMap::new() }
+    }
+
+    fn send(&mut self, packet: Vec<u8>, now: Instant) {
+        if let Some(at) = self.line.send(packet.len(), now) {
+            let place = self.up.partition_point(|(other, _)| *other <= at);
+            self.up.insert(place, (at, packet));
+        }
+    }
+
+    /// Takes an answer to a NACK.
+    fn repeat(&mut self, packet: Vec<u8>, now: Instant) {
+        let view = RtpPacket::parse(&packet).unwrap();
+        let number = u16::from_be_bytes([view.payload()[0], view.payload()[1]]);
+        let last = self.repeated.insert((view.ssrc, number), now);
+        match last.filter(|&last| now < last + 2 * self.line.delay) {
+            Some(last) => drop(self.repeated.insert((view.ssrc, number), last)),
+            None => self.send(packet, now),
+        }
+    }
+}
+
+fn due(queue: &mut VecDeque<(Instant, Vec<u8>)>, now: Instant) -> Option<Vec<u8>> {
+    queue.pop_front_if(|(at, _)| *at <= now).map(|(_, bytes)| bytes)
 }
 
 impl Scene {
@@ -311,6 +355,7 @@ impl Scene {
             keyframes: None,
             keyframe_due,
             sound: None,
+            uplink: None,
         };
         scene.run(2_000);
         scene
@@ -325,6 +370,18 @@ impl Scene {
             self.world.shard.subscribe(client.subscriber, config, self.world.now).unwrap();
         }
         self.sound = Some((speaker, 0));
+    }
+
+    /// The publisher's clock, so that viewers get sender reports.
+    fn report(&mut self) {
+        let now = self.world.now;
+        let ntp = (now.duration_since(self.world.start).as_secs() + 3_900_000_000) << 32;
+        for source in &mut self.sources {
+            let info = rtcp::SenderInfo { ntp, rtp: source.timestamp(now), packets: 0, octets: 0 };
+            let mut bytes = Vec::new();
+            rtcp_write::sender_report(&mut bytes, source.ssrc, &info);
+            self.world.shard.handle_publisher_rtcp(self.publisher, &bytes, now, &mut self.world.out);
+        }
     }
 
     /// 20 ms of sound, 48 kbit/s.
@@ -374,6 +431,8 @@ impl Scene {
             asked: BTreeMap::new(),
             stalled: None,
             keyframe_asked: None,
+            patience: ms(200),
+            sender_report: None,
             received: (0, 0),
             reported: (0, 0),
             window: 0,
@@ -403,19 +462,51 @@ impl Scene {
         if self.clock().is_multiple_of(20) {
             self.say();
         }
+        if self.clock().is_multiple_of(1_000) {
+            self.report();
+        }
         if now >= self.frame_due {
             self.frame_due += FRAME;
             for source in &mut self.sources {
-                self.world.send_frame(self.publisher, source);
+                match &mut self.uplink {
+                    Some(uplink) => source.frame(now).into_iter().for_each(|packet| uplink.send(packet, now)),
+                    None => self.world.send_frame(self.publisher, source),
+                }
             }
+        }
+        while let Some(packet) = self.uplink.as_mut().and_then(|uplink| due(&mut uplink.up, now)) {
+            self.world.rtp(self.publisher, &packet);
         }
         self.world.advance(ms(1));
         let now = self.world.now;
         let upstream =
             if self.world.out.rtcp.is_empty() { Vec::new() } else { self.world.out.take_rtcp(Peer(1)) };
+        for client in &mut self.clients {
+            for rtcp in self.world.out.take_rtcp(client.peer) {
+                for packet in rtcp::Compound::new(&rtcp) {
+                    if let rtcp::RtcpPacket::SenderReport { ssrc, info, .. } = packet
+                        && ssrc == client.ssrc
+                    {
+                        client.sender_report = Some(((info.ntp >> 16) as u32, now + client.line.delay));
+                    }
+                }
+            }
+        }
         self.world.out.rtcp.clear();
-        for rtcp in upstream {
-            self.sources.iter_mut().for_each(|source| drop(source.handle_rtcp(&rtcp)));
+        match &mut self.uplink {
+            Some(uplink) => {
+                for rtcp in upstream {
+                    uplink.down.extend(uplink.line.back(now).map(|at| (at, rtcp)));
+                }
+                while let Some(rtcp) = due(&mut uplink.down, now) {
+                    for packet in self.sources.iter_mut().flat_map(|source| source.handle_rtcp(&rtcp)) {
+                        uplink.repeat(packet, now);
+                    }
+                }
+            }
+            None => upstream.iter().for_each(|rtcp| {
+                self.sources.iter_mut().for_each(|source| drop(source.handle_rtcp(rtcp)));
+            }),
         }
         for client in &mut self.clients {
             client.line.cross(now);
