@@ -130,6 +130,10 @@ export abstract class PeerLink<Events extends LinkEvents> extends Emitter<Events
   protected abstract prepare(pc: RTCPeerConnection): void;
   /** The bearer of the next request. */
   protected abstract bearer(): Promise<string | undefined>;
+  /** The offer as the browser itself goes by it. */
+  protected local(offer: string): string {
+    return offer;
+  }
   /** The offer as the server gets it. */
   protected abstract outgoing(offer: string): string;
   /** The answer as the browser gets it. */
@@ -194,7 +198,7 @@ export abstract class PeerLink<Events extends LinkEvents> extends Emitter<Events
     this.pc = pc;
     this.prepare(pc);
     const candidates = new CandidateBatch(pc);
-    await pc.setLocalDescription(await pc.createOffer());
+    await this.describe(pc);
     if (!this.trickles) await Promise.race([candidates.complete, sleep(GATHER_CAP_MS, signal)]);
     const offer = pc.localDescription?.sdp ?? '';
     const { url } = this.options;
@@ -224,6 +228,13 @@ export abstract class PeerLink<Events extends LinkEvents> extends Emitter<Events
       this.restartIce(pc).catch(() => undefined);
     });
     return pc;
+  }
+
+  /** Makes and sets a local description; one that the browser refuses as edited is set as it came. */
+  private async describe(pc: RTCPeerConnection, options?: RTCOfferOptions): Promise<void> {
+    const offer = await pc.createOffer(options);
+    const sdp = this.local(offer.sdp ?? '');
+    await pc.setLocalDescription({ type: 'offer', sdp }).catch(() => pc.setLocalDescription(offer));
   }
 
   private trickle(batch: CandidateBatch, session: HttpSession, offer: string, signal: AbortSignal): void {
@@ -270,7 +281,7 @@ export abstract class PeerLink<Events extends LinkEvents> extends Emitter<Events
   private async restartIce(pc: RTCPeerConnection): Promise<void> {
     const session = this.session;
     if (session === null) throw new TransportError('ice');
-    await pc.setLocalDescription(await pc.createOffer({ iceRestart: true }));
+    await this.describe(pc, { iceRestart: true });
     const answer = await session.restart(pc.localDescription?.sdp ?? '');
     await pc.setRemoteDescription({ type: 'answer', sdp: this.incoming(answer) });
   }

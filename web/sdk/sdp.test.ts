@@ -7,6 +7,7 @@ import {
   sources,
   withAudioNack,
   withContent,
+  withReferenceTime,
   withStartBitrate,
 } from './sdp';
 
@@ -43,6 +44,26 @@ describe('withAudioNack', () => {
     expect(offered).toContain('a=rtpmap:111 opus/48000/2\r\na=rtcp-fb:111 nack\r\n');
     expect(offered.match(/rtcp-fb/g)).toHaveLength(1);
     expect(withAudioNack(offered)).toBe(offered);
+  });
+});
+
+describe('withReferenceTime', () => {
+  it('offers it for every video codec that is repeated, and for no sound', () => {
+    const offer = (audio: string[], video: string[]) =>
+      lines(...SESSION, ...AUDIO, 'a=rtcp-fb:111 nack', ...audio, ...VIDEO, ...video);
+    const feedback = ['a=rtcp-fb:96 nack', 'a=rtcp-fb:96 nack pli', 'a=rtcp-fb:98 nack'];
+    expect(withReferenceTime(offer([], feedback))).toBe(
+      offer(
+        [],
+        [
+          'a=rtcp-fb:96 nack',
+          'a=rtcp-fb:96 rrtr',
+          'a=rtcp-fb:96 nack pli',
+          'a=rtcp-fb:98 nack',
+          'a=rtcp-fb:98 rrtr',
+        ],
+      ),
+    );
   });
 });
 

@@ -99,6 +99,21 @@ export function withAudioNack(sdp: string): string {
 }
 
 /**
+ * Offers receiver reference times, from which a browser that only receives learns the round trip (RFC 3611; libwebrtc's
+ * name). It then asks at that pace for what was lost, and waits that long for it before the picture stands still.
+ * Browsers can and do not say; this one has to go into the local description.
+ */
+export function withReferenceTime(sdp: string): string {
+  return split(sdp)
+    .map((section) =>
+      section.startsWith('m=video')
+        ? section.replace(/^a=rtcp-fb:(\d+) nack(\r?\n)/gm, '$&a=rtcp-fb:$1 rrtr$2')
+        : section,
+    )
+    .join('');
+}
+
+/**
  * Where the track of each m-line that sends comes from, by mid: `a=content:slides` is a screen; otherwise the first
  * m-line of a kind is camera or microphone and the second is the screen.
  */

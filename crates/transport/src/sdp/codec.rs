@@ -155,13 +155,18 @@ pub struct Feedback {
     pub transport_cc: bool,
     /// `goog-remb`: the receiver's estimate of the bandwidth, for who has no transport-wide feedback.
     pub remb: bool,
+    /// `rrtr`: receiver reference times (RFC 3611, section 4.4), from which who only receives learns the round trip. The
+    /// name that libwebrtc gives it; browsers do it, and do not offer it by themselves.
+    pub reference_time: bool,
 }
 
 impl Feedback {
     /// What we do for video.
-    pub const VIDEO: Self = Self { nack: true, pli: true, fir: true, transport_cc: true, remb: true };
+    pub const VIDEO: Self =
+        Self { nack: true, pli: true, fir: true, transport_cc: true, remb: true, reference_time: false };
     /// What we do for audio.
-    pub const AUDIO: Self = Self { nack: true, pli: false, fir: false, transport_cc: true, remb: false };
+    pub const AUDIO: Self =
+        Self { nack: true, pli: false, fir: false, transport_cc: true, remb: false, reference_time: false };
 
     /// What both sides do.
     #[must_use]
@@ -172,6 +177,7 @@ impl Feedback {
             fir: self.fir && other.fir,
             transport_cc: self.transport_cc && other.transport_cc,
             remb: self.remb && other.remb,
+            reference_time: self.reference_time && other.reference_time,
         }
     }
 
@@ -183,6 +189,7 @@ impl Feedback {
             "ccm fir" => self.fir = true,
             "transport-cc" => self.transport_cc = true,
             "goog-remb" => self.remb = true,
+            "rrtr" => self.reference_time = true,
             _ => {}
         }
     }
@@ -193,6 +200,7 @@ impl Feedback {
             (self.remb, "goog-remb"),
             (self.transport_cc, "transport-cc"),
             (self.fir, "ccm fir"),
+            (self.reference_time, "rrtr"),
             (self.nack, "nack"),
             (self.pli, "nack pli"),
         ]

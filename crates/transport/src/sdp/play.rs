@@ -186,10 +186,14 @@ fn assign<'a>(
 
 fn agree(offer: &Offer, index: usize, section: &MediaSection, number: usize, track: &PlayTrack) -> PlayMedia {
     let mut extensions = section.extensions(false).only(&PLAY_EXTENSIONS);
-    if !offer.extmap_mixed {
+    // Only AV1 needs it: other codecs say their layers in the payload, which is what receivers go by.
+    if !offer.extmap_mixed || track.format.name() != CodecFormat::Av1.name() {
         extensions = extensions.without(Extension::DependencyDescriptor);
     }
-    let ours = if section.kind == MediaKind::Audio { Feedback::AUDIO } else { Feedback::VIDEO };
+    let ours = match section.kind {
+        MediaKind::Audio => Feedback::AUDIO,
+        _ => Feedback { reference_time: true, ..Feedback::VIDEO },
+    };
     let answer = |codec: &Codec| {
         let mut feedback = codec.feedback.and(ours);
         feedback.transport_cc &= extensions.id(Extension::TransportCc).is_some();

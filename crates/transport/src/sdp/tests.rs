@@ -331,12 +331,27 @@ fn the_dependency_descriptor_needs_long_header_extensions() {
         assert_eq!(answer.extensions.id(Extension::DependencyDescriptor), None);
         assert!(lines(&answer.text, "a=extmap-allow-mixed").is_empty() && !answer.text.contains(uri));
     }
-    // Chromium's viewers get it when their page asks for it.
-    let tracks = four_tracks(CodecFormat::Vp9);
+    // Chromium's viewers get it when their page asks for it, with the codec that says its layers nowhere else.
+    let tracks = four_tracks(CodecFormat::Av1);
     let asked = CHROMIUM_PLAY.replace("http://www.webrtc.org/experiments/rtp-hdrext/playout-delay", uri);
     assert!(play(&asked, &tracks).extensions.id(Extension::DependencyDescriptor).is_some());
+    let others = four_tracks(CodecFormat::Vp9);
+    assert_eq!(play(&asked, &others).extensions.id(Extension::DependencyDescriptor), None);
     let asked = asked.replace("a=extmap-allow-mixed\r\n", "");
     assert_eq!(play(&asked, &tracks).extensions.id(Extension::DependencyDescriptor), None);
+}
+
+#[test]
+fn reference_times_are_answered_to_who_watches_and_offers_them() {
+    let offers = |offer: &str| offer.replace(" nack\r\n", " nack\r\na=rtcp-fb:96 rrtr\r\n");
+    let line = "a=rtcp-fb:96 rrtr\r\n";
+    let tracks = four_tracks(CodecFormat::Vp8);
+    assert!(!play(CHROMIUM_PLAY, &tracks).text.contains("rrtr"));
+    assert!(play(&offers(CHROMIUM_PLAY), &tracks).text.contains(line));
+    assert!(
+        !publish(&offers(CHROMIUM_PUBLISH)).text.contains("rrtr"),
+        "we know our round trip to a publisher"
+    );
 }
 
 #[test]
