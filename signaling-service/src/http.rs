@@ -1,9 +1,8 @@
 //! The routes: the WebSocket upgrade, the count of a room, and meta's announcements.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::header;
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, dev, web};
 use contract::rest::BroadcastChanged;
 use contract::room::Room;
@@ -18,8 +17,6 @@ use crate::socket::{self, FRAME_OVERHEAD, Seat, Shared};
 
 /// Largest body of an announcement.
 const MAX_BODY: usize = 64 * 1024;
-/// It has to be there within this time.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -140,11 +137,7 @@ async fn events(
     payload: web::Payload,
 ) -> actix_web::Result<HttpResponse> {
     let mut payload = payload.into_inner();
-    let read = web::Json::<BroadcastChanged>::from_request(&request, &mut payload);
-    let Ok(event) = tokio::time::timeout(BODY_TIMEOUT, read).await else {
-        let late = HttpProblem::plain(StatusCode::REQUEST_TIMEOUT).detail("the body took too long");
-        return Err(late.into());
-    };
-    site.shared.hub.broadcast_changed(event?.into_inner().broadcast);
+    let event = web::Json::<BroadcastChanged>::from_request(&request, &mut payload).await?;
+    site.shared.hub.broadcast_changed(event.into_inner().broadcast);
     Ok(HttpResponse::NoContent().finish())
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::{Method, header};
-use actix_web::middleware::{Compress, DefaultHeaders, ErrorHandlers};
+use actix_web::middleware::{Compress, DefaultHeaders, ErrorHandlers, from_fn};
 use actix_web::{App, HttpServer, web};
 use prometheus_client::registry::Registry;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::admin::{self, Readiness};
+use crate::body;
 use crate::problem::rewrite_plain_errors;
 use crate::shutdown::CancellationToken;
 
@@ -192,6 +193,8 @@ impl Server {
                         .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
                         .add((header::REFERRER_POLICY, "same-origin")),
                 )
+                // Outermost: it holds on to a request until all of the answer is sent.
+                .wrap(from_fn(body::bounded))
                 .configure(move |config| routes.iter().for_each(|routes| routes.configure(config)))
         })
         .disable_signals()

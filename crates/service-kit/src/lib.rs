@@ -8,6 +8,7 @@
 //! ```
 
 pub mod admin;
+pub mod body;
 pub mod config;
 mod http;
 pub mod problem;

@@ -11,6 +11,8 @@ use actix_web::middleware::ErrorHandlerResponse;
 use actix_web::{HttpResponse, ResponseError, web};
 use contract::problem::{CONTENT_TYPE, Problem};
 
+use crate::body;
+
 /// An error answer: a problem body and headers that belong to it.
 #[derive(Debug, Clone)]
 pub struct HttpProblem {
@@ -127,21 +129,19 @@ impl ResponseError for HttpProblem {
 }
 
 /// A JSON extractor configuration for the routes of a service: bodies of at most `limit` bytes, errors as
-/// problems (413, 415, 400).
+/// problems (400, 408, 413, 415).
 #[must_use]
 pub fn json_config(limit: usize) -> web::JsonConfig {
     use actix_web::error::JsonPayloadError as E;
     web::JsonConfig::default().limit(limit).content_type_required(true).error_handler(|error, _| {
         let problem = match &error {
-            E::Overflow { limit } | E::OverflowKnownLength { limit, .. } => {
-                HttpProblem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Body too large")
-                    .detail(format!("the body may have at most {limit} bytes"))
-            }
+            E::Overflow { limit } | E::OverflowKnownLength { limit, .. } => body::too_large(*limit),
             E::ContentType => {
                 HttpProblem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported media type")
                     .detail("send application/json")
             }
             E::Deserialize(why) => HttpProblem::bad_request(why.to_string()),
+            E::Payload(error) => body::unreadable(error),
             _ => HttpProblem::bad_request("the body cannot be read"),
         };
         problem.into()

@@ -7,7 +7,11 @@ use actix_web::{HttpResponse, web};
 use prometheus_client::registry::Registry;
 use service_kit::shutdown::CancellationToken;
 use service_kit::{Cors, Listen, Readiness, Routes, Server};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
+/// A test that waits for this long has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
 const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 struct Running {
@@ -62,6 +66,38 @@ async fn errors_that_no_handler_wrote_are_problems() {
         assert_eq!(response.headers()["content-type"], "application/problem+json");
         let problem: contract::problem::Problem = response.json().await.unwrap();
         assert_eq!(problem.status, status);
+    }
+    running.shutdown.cancel();
+    running.served.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_is_refused_and_its_connection_closed() {
+    let running = start(Cors::Any);
+    let address = running.http.strip_prefix("http://").unwrap();
+    let head = |method: &str, path: &str, more: &str| {
+        format!("{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{more}\r\n")
+    };
+    let chunked = "transfer-encoding: chunked\r\n";
+    let upgrade = "transfer-encoding: chunked\r\nconnection: upgrade\r\nupgrade: x\r\n";
+    // One that is read, one that a handler answers without it, one of no handler at all.
+    let mut waiting = Vec::new();
+    for (request, body, status) in [
+        (head("POST", "/things", "content-length: 60\r\n"), "[1,", 408),
+        (head("POST", "/things", chunked), "3\r\n[1,\r\n", 408),
+        (head("POST", "/things", upgrade), "3\r\n[1,\r\n", 408),
+        (head("GET", "/things", chunked), "3\r\n[1,\r\n", 200),
+        (head("POST", "/nothing", chunked), "3\r\n[1,\r\n", 404),
+    ] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(format!("{request}{body}").as_bytes()).await.unwrap();
+        waiting.push((request, status, stream));
+    }
+    for (request, status, mut stream) in waiting {
+        let mut answer = String::new();
+        let read = tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer));
+        read.await.unwrap_or_else(|_| panic!("open after: {request}")).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}{answer}");
     }
     running.shutdown.cancel();
     running.served.await.unwrap().unwrap();

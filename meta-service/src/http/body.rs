@@ -1,47 +1,16 @@
-//! Request bodies: bounded in size and time, JSON only where JSON is wanted.
-
-use std::time::Duration;
+//! Request bodies: JSON only where JSON is wanted.
 
 use actix_web::HttpRequest;
 use actix_web::http::{StatusCode, header};
-use actix_web::web::{BytesMut, Payload};
-use futures_util::StreamExt as _;
+use actix_web::web::Payload;
 use serde::de::DeserializeOwned;
 use service_kit::HttpProblem;
+use service_kit::body::read;
 
 /// Most bytes of a body.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
 /// Most bytes of a report of another service: 10,000 broadcasts at 200 bytes fit well.
 pub(crate) const MAX_REPORT: usize = 4 * 1024 * 1024;
-/// Longest time that a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Reads the whole body.
-pub(crate) async fn read(
-    request: &HttpRequest,
-    mut payload: Payload,
-    limit: usize,
-) -> Result<BytesMut, HttpProblem> {
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    if announced.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > limit) {
-        return Err(too_large(limit));
-    }
-    let collect = async {
-        let mut body = BytesMut::new();
-        while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|_| HttpProblem::bad_request("the body cannot be read"))?;
-            if body.len() + chunk.len() > limit {
-                return Err(too_large(limit));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
-    };
-    match tokio::time::timeout(BODY_TIMEOUT, collect).await {
-        Ok(body) => body,
-        Err(_) => Err(HttpProblem::plain(StatusCode::REQUEST_TIMEOUT).detail("the body took too long")),
-    }
-}
 
 /// Reads a JSON body.
 pub(crate) async fn json<T: DeserializeOwned>(
@@ -94,9 +63,4 @@ pub(crate) fn media_type(request: &HttpRequest) -> String {
 pub(crate) fn unsupported(detail: &str) -> HttpProblem {
     HttpProblem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported media type")
         .detail(detail)
-}
-
-fn too_large(limit: usize) -> HttpProblem {
-    HttpProblem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Body too large")
-        .detail(format!("the body may have at most {limit} bytes"))
 }

@@ -41,7 +41,7 @@ pub(crate) async fn write(request: HttpRequest, state: State, payload: Payload) 
     if !matches!(media_type.as_str(), "image/jpeg" | "image/webp") {
         return Err(body::unsupported("send image/jpeg or image/webp"));
     }
-    let image = body::read(&request, payload, body::MAX_BODY).await?;
+    let image = service_kit::body::read(&request, payload, body::MAX_BODY).await?;
     if !is_picture(&media_type, &image) {
         return Err(HttpProblem::bad_request(format!("the body is no {media_type}")));
     }

@@ -40,7 +40,7 @@ pub(super) async fn post(
     node.counted(async {
         let (id, _) = find(&node, Resource::Whep, &path, &request)?;
         require_type(&request, JSON)?;
-        let body = text_body(payload).await?;
+        let body = text_body(&request, payload).await?;
         let change: LayerRequest =
             serde_json::from_str(&body).map_err(|error| HttpProblem::bad_request(error.to_string()))?;
         if change.encoding_id.is_some() && change.max_height.is_some() {

@@ -1,20 +1,17 @@
 //! What WHIP and WHEP requests have in common: bearer, content type, body, entity tags.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::web::Payload;
-use service_kit::HttpProblem;
+use service_kit::{HttpProblem, body};
 
 /// Largest body: an SDP document or fragment.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
 /// Longest host name (RFC 1035).
 const MAX_HOST: usize = 255;
-/// A body has to be there within this time.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Media type of offers and answers.
 pub(crate) const SDP: &str = "application/sdp";
 
@@ -61,20 +58,8 @@ pub(crate) fn require_type(request: &HttpRequest, wanted: &'static str) -> Resul
 }
 
 /// The body as text.
-pub(crate) async fn text_body(payload: Payload) -> Result<String, HttpProblem> {
-    let read = tokio::time::timeout(BODY_TIMEOUT, payload.to_bytes_limited(MAX_BODY));
-    let bytes = match read.await {
-        Ok(Ok(Ok(bytes))) => bytes,
-        Ok(Ok(Err(_))) => return Err(HttpProblem::bad_request("the body cannot be read")),
-        Ok(Err(_)) => {
-            return Err(HttpProblem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Body too large")
-                .detail(format!("the body may have at most {MAX_BODY} bytes")));
-        }
-        Err(_) => {
-            return Err(HttpProblem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "Request timeout")
-                .detail("the body did not arrive within 10 s"));
-        }
-    };
+pub(crate) async fn text_body(request: &HttpRequest, payload: Payload) -> Result<String, HttpProblem> {
+    let bytes = body::read(request, payload, MAX_BODY).await?;
     String::from_utf8(bytes.to_vec()).map_err(|_| HttpProblem::bad_request("the body is not UTF-8"))
 }
 

@@ -25,7 +25,7 @@ pub(super) async fn patch(
             return Err(HttpProblem::new(StatusCode::PRECONDITION_FAILED, "stale", "Precondition failed")
                 .detail("the ICE session has changed since: If-Match names an old one"));
         }
-        let text = text_body(payload).await?;
+        let text = text_body(&request, payload).await?;
         // Candidates change nothing, and known clients trickle without If-Match; a restart does change something.
         let may_restart = precondition == Precondition::Holds;
         match node.patch(&id, &text, may_restart).await? {

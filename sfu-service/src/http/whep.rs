@@ -33,7 +33,7 @@ pub(super) async fn post(
         require_type(&request, SDP)?;
         let source = source(&request);
         node.require_capacity(Resource::Whep, broadcast, source)?;
-        let offer = text_body(payload).await?;
+        let offer = text_body(&request, payload).await?;
         let preview = query.preview.as_deref() == Some("1");
         let viewer = Viewer { source, subject, preview, bearer: bearer(&request) };
         let answer = node.play(broadcast, viewer, &offer).await?;

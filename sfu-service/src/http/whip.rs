@@ -25,7 +25,7 @@ pub(super) async fn post(
         require_type(&request, SDP)?;
         let source = source(&request);
         node.require_capacity(Resource::Whip, broadcast, source)?;
-        let offer = text_body(payload).await?;
+        let offer = text_body(&request, payload).await?;
         let answer = node.publish(broadcast, source, &key, &offer).await?;
         Ok(created(&node, &request, answer))
     })
