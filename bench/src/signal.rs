@@ -1,15 +1,15 @@
 //! WHIP and WHEP: from an offer to a transport's configuration.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use rand::Rng as _;
 use transport::sdp::{
     Answer, ClientMedia, ClientOffer, Codec, CodecFormat, Direction, Extension, ExtensionMap, Feedback,
-    Local, MediaKind, Msid, Source, SsrcPair,
+    MediaKind, Msid, Source, SsrcPair,
 };
-use transport::{ClientConfig, IceCredentials, Identity};
+use transport::{ClientConfig, Identity};
 
 /// Id of the extension with the transport-wide number, in every offer of ours.
 pub(crate) const TRANSPORT_CC: u8 = 3;
@@ -57,32 +57,13 @@ pub(crate) async fn open(
     };
     let negotiated = offer.negotiate(&Answer::parse(&answer)?)?;
     let media = negotiated.media.first().context("an m-line")?;
-    let address = |candidate: &transport::sdp::Candidate| candidate.udp_address();
-    let remote_candidates: Vec<SocketAddr> =
-        negotiated.remote.candidates.iter().filter_map(address).collect();
-    let config = ClientConfig {
-        identity: identity.clone(),
-        local: offer.local.ice.clone(),
-        remote: negotiated.remote.ice.clone(),
-        remote_fingerprint: negotiated.remote.fingerprint.clone(),
-        dtls_client: negotiated.dtls_client,
-        local_address: socket.local_addr()?,
-        remote_candidates,
-    };
+    let config = offer.transport(identity, &negotiated, socket.local_addr()?, negotiated.udp_candidates());
     let payload_type = media.codecs.first().context("VP8 was refused")?.payload_type;
     Ok(Session { socket, config, ssrc, payload_type, extensions: media.extensions })
 }
 
 fn offer(identity: &Identity, direction: Direction) -> anyhow::Result<(ClientOffer, u32)> {
     let mut rng = rand::rng();
-    let local = Local {
-        session_id: rng.next_u64() >> 1,
-        version: 1,
-        ice: IceCredentials::random(&mut rng),
-        fingerprint: identity.fingerprint().clone(),
-        addresses: Vec::new(),
-        tcp_addresses: Vec::new(),
-    };
     let ssrc = rng.next_u32() | 1;
     let mut extensions = ExtensionMap::default();
     extensions.insert(Extension::Mid, MID);
@@ -97,15 +78,10 @@ fn offer(identity: &Identity, direction: Direction) -> anyhow::Result<(ClientOff
     };
     let sends = direction.sends();
     let media = ClientMedia {
-        mid: "0".parse()?,
-        kind: MediaKind::Video,
-        direction,
         source: sends.then_some(Source::Camera),
-        codecs: vec![codec],
-        extensions,
         msid: sends.then(|| Msid { stream: "bench".into(), track: Some("camera".into()) }),
         ssrc: sends.then_some(SsrcPair { media: ssrc, rtx: Some(ssrc.wrapping_add(2)) }),
-        rids: Vec::new(),
+        ..ClientMedia::new("0".parse()?, MediaKind::Video, direction, vec![codec], extensions)
     };
-    Ok((ClientOffer { local, media: vec![media] }, ssrc))
+    Ok((ClientOffer::new(identity, vec![media], &mut rng), ssrc))
 }

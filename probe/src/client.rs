@@ -4,15 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use transport::{
-    ClientConfig, CloseReason, DatagramKind, Event, Identity, Received, SRTP_OVERHEAD, Transport, classify,
-};
+use transport::{CloseReason, DatagramKind, Event, Identity, Received, SRTP_OVERHEAD, Transport, classify};
 
 use crate::epoch::Epoch;
-use crate::impair::Impairment;
+use crate::impair::{Fate, Impairment};
 use crate::offer::Agreed;
 use crate::publisher::{Due, Publisher, PublisherParams};
-use crate::scenario::{Loss, Publish, View};
+use crate::scenario::{Delay, Loss, Publish, View};
 use crate::source::Clip;
 use crate::totals::Totals;
 use crate::viewer::{Viewer, ViewerConfig, ViewerSummary};
@@ -30,6 +28,8 @@ pub struct Shared {
     pub view: View,
     /// What is lost on purpose.
     pub loss: Loss,
+    /// What is delayed on purpose.
+    pub delay: Delay,
     /// The clip, if one is sent.
     pub clip: Arc<Clip>,
 }
@@ -56,6 +56,7 @@ pub struct Client {
     role: Role,
     shared: Arc<Shared>,
     number: u32,
+    local: SocketAddr,
     asked: Instant,
     impairment: Option<Impairment>,
     /// The publisher's and the viewer's counts that were added to the totals.
@@ -83,21 +84,14 @@ impl Client {
             Some(params) => Role::Publishing(Some(params)),
             None => Role::Watching(agreed.viewer()),
         };
-        let config = ClientConfig {
-            identity: shared.identity.clone(),
-            local: agreed.proposal.ice().clone(),
-            remote: agreed.negotiated.remote.ice.clone(),
-            remote_fingerprint: agreed.negotiated.remote.fingerprint.clone(),
-            dtls_client: agreed.negotiated.dtls_client,
-            local_address: local,
-            remote_candidates: agreed.candidates,
-        };
-        let impairment = Impairment::new(&shared.loss, publishes, number);
+        let config = agreed.transport(&shared.identity, local);
+        let impairment = Impairment::new(&shared.loss, &shared.delay, publishes, number);
         Self {
             transport: Transport::client(config, agreed.proposal.seed, now),
             role,
             shared,
             number,
+            local,
             asked,
             impairment,
             counted: (0, 0),
@@ -111,16 +105,26 @@ impl Client {
     pub fn handle_datagram(
         &mut self,
         from: SocketAddr,
-        local: SocketAddr,
         datagram: &mut [u8],
         now: Instant,
         totals: &mut Totals,
         sink: &mut dyn Sink,
     ) {
-        if self.impairment.as_mut().is_some_and(Impairment::loses_incoming) {
-            totals.dropped_on_purpose += 1;
-            return;
+        match self.impairment.as_mut().map_or(Fate::Passes, |line| line.arrives(from, datagram, now)) {
+            Fate::Passes => self.take(from, datagram, now, totals, sink),
+            Fate::Held => {}
+            Fate::Lost => totals.dropped_on_purpose += 1,
         }
+    }
+
+    fn take(
+        &mut self,
+        from: SocketAddr,
+        datagram: &mut [u8],
+        now: Instant,
+        totals: &mut Totals,
+        sink: &mut dyn Sink,
+    ) {
         let kind = classify(datagram);
         if let (DatagramKind::Rtp, Role::Viewer(viewer)) = (kind, &mut self.role)
             && self.transport.remote_address().is_some_and(|pair| pair.remote == from)
@@ -133,7 +137,7 @@ impl Client {
             viewer.handle_rtp(datagram, false, now, totals);
             return;
         }
-        match (self.transport.handle_datagram(from, local, datagram, now), &mut self.role) {
+        match (self.transport.handle_datagram(from, self.local, datagram, now), &mut self.role) {
             (Received::Rtp(packet), Role::Viewer(viewer)) => viewer.handle_rtp(packet, true, now, totals),
             (Received::Rtcp(compound), Role::Viewer(viewer)) => viewer.handle_rtcp(compound, now),
             (Received::Rtcp(compound), Role::Publisher(publisher)) => publisher.handle_rtcp(compound),
@@ -147,10 +151,16 @@ impl Client {
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant, totals: &mut Totals, sink: &mut dyn Sink) {
+        while let Some((from, mut datagram)) = self.impairment.as_mut().and_then(|line| line.arrived(now)) {
+            self.take(from, &mut datagram, now, totals, sink);
+        }
         if self.transport.poll_timeout().is_some_and(|at| at <= now) {
             self.transport.handle_timeout(now);
         }
         self.drain(now, totals, sink);
+        while let Some((to, bytes)) = self.impairment.as_mut().and_then(|line| line.left(now)) {
+            sink.send(to, &bytes);
+        }
     }
 
     /// When to call [`Client::handle_timeout`]; `None` once it is over.
@@ -162,11 +172,13 @@ impl Client {
             Role::Publishing(_) | Role::Watching(_) => None,
         };
         let transport = self.transport.poll_timeout()?;
-        Some(media.map_or(transport, |media| media.min(transport)))
+        let line = self.impairment.as_ref().and_then(Impairment::poll_timeout);
+        [Some(transport), media, line].into_iter().flatten().min()
     }
 
-    /// Says goodbye.
+    /// Says goodbye, at once: nobody waits for what is on its way.
     pub fn close(&mut self, now: Instant, totals: &mut Totals, sink: &mut dyn Sink) {
+        self.impairment = None;
         self.transport.close(now);
         self.drain(now, totals, sink);
     }
@@ -198,11 +210,7 @@ impl Client {
             }
         }
         while let Some(transmit) = self.transport.poll_transmit() {
-            if self.impairment.as_mut().is_some_and(Impairment::loses_outgoing) {
-                totals.dropped_on_purpose += 1;
-            } else {
-                sink.send(transmit.to, &transmit.bytes);
-            }
+            send(&mut self.impairment, transmit.to, &transmit.bytes, now, totals, sink);
         }
         if self.transport.is_connected() {
             self.send_media(now, totals, sink);
@@ -244,6 +252,7 @@ impl Client {
                         due,
                         &mut scratch,
                         pair.remote,
+                        now,
                         totals,
                         sink,
                     );
@@ -267,6 +276,7 @@ impl Client {
                             Due::Rtcp,
                             &mut scratch,
                             pair.remote,
+                            now,
                             totals,
                             sink,
                         );
@@ -281,13 +291,31 @@ impl Client {
     }
 }
 
+/// Sends `bytes` over the line as it is.
+fn send(
+    impairment: &mut Option<Impairment>,
+    to: SocketAddr,
+    bytes: &[u8],
+    now: Instant,
+    totals: &mut Totals,
+    sink: &mut dyn Sink,
+) {
+    match impairment.as_mut().map_or(Fate::Passes, |line| line.leaves(to, bytes, now)) {
+        Fate::Passes => sink.send(to, bytes),
+        Fate::Held => {}
+        Fate::Lost => totals.dropped_on_purpose += 1,
+    }
+}
+
 /// Encrypts `packet` and sends it; returns its length.
+#[allow(clippy::too_many_arguments, reason = "the parts of a client that are borrowed one by one")]
 fn protect_and_send(
     transport: &mut Transport,
     impairment: &mut Option<Impairment>,
     due: Due,
     packet: &mut Vec<u8>,
     to: SocketAddr,
+    now: Instant,
     totals: &mut Totals,
     sink: &mut dyn Sink,
 ) -> usize {
@@ -299,10 +327,6 @@ fn protect_and_send(
         Due::Rtcp => transport.protect_rtcp(packet, length),
     };
     let Some(bytes) = protected.ok().and_then(|length| packet.get(..length)) else { return 0 };
-    if impairment.as_mut().is_some_and(Impairment::loses_outgoing) {
-        totals.dropped_on_purpose += 1;
-    } else {
-        sink.send(to, bytes);
-    }
+    send(impairment, to, bytes, now, totals, sink);
     bytes.len()
 }

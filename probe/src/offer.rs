@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use rand::Rng as _;
 use transport::sdp::{
     Answer, ClientMedia, ClientOffer, Codec, CodecFormat, Direction, Extension, ExtensionMap, Feedback,
-    H264Profile, Local, MediaKind, Msid, Negotiated, NegotiatedMedia, Rid, SdpError, Source, SsrcPair,
+    H264Profile, MediaKind, Msid, Negotiated, NegotiatedMedia, Rid, SdpError, Source, SsrcPair,
 };
-use transport::{IceCredentials, Identity};
+use transport::{ClientConfig, Identity};
 
 use crate::publisher::{ExtensionIds, PublisherParams, StreamParams};
 use crate::scenario::{Publish, Video};
@@ -52,7 +52,7 @@ impl Proposal {
     #[must_use]
     pub fn publish(identity: &Identity, publish: &Publish, format: CodecFormat) -> Self {
         let mut proposal = Self::new(identity, true);
-        let extensions = extensions(&[
+        let extensions = ExtensionMap::numbered(&[
             Extension::Mid,
             Extension::Rid,
             Extension::RepairedRid,
@@ -65,15 +65,9 @@ impl Proposal {
             rtx: rtx.then(|| base.wrapping_add(offset + 1)),
         };
         let media = |mid: &str, kind, source, codecs| ClientMedia {
-            mid: mid.parse().expect("a digit is a mid"),
-            kind,
-            direction: Direction::SendOnly,
             source: Some(source),
-            codecs,
-            extensions,
             msid: Some(Msid { stream: "probe".into(), track: Some(format!("probe-{mid}")) }),
-            ssrc: None,
-            rids: Vec::new(),
+            ..line(mid, kind, Direction::SendOnly, codecs, extensions)
         };
         if publish.audio {
             let audio = media("0", MediaKind::Audio, Source::Microphone, vec![opus()]);
@@ -97,21 +91,12 @@ impl Proposal {
         let mut proposal = Self::new(identity, false);
         let mut wanted = vec![Extension::Mid, Extension::AbsCaptureTime];
         wanted.extend(transport_cc.then_some(Extension::TransportCc));
-        let extensions = extensions(&wanted);
+        let extensions = ExtensionMap::numbered(&wanted);
         for (mid, kind, codecs) in
             [("0", MediaKind::Audio, vec![opus()]), ("1", MediaKind::Video, video_codecs())]
         {
-            proposal.offer.media.push(ClientMedia {
-                mid: mid.parse().expect("a digit is a mid"),
-                kind,
-                direction: Direction::RecvOnly,
-                source: None,
-                codecs: codecs.into_iter().map(|codec| with_transport_cc(codec, transport_cc)).collect(),
-                extensions,
-                msid: None,
-                ssrc: None,
-                rids: Vec::new(),
-            });
+            let codecs = codecs.into_iter().map(|codec| with_transport_cc(codec, transport_cc)).collect();
+            proposal.offer.media.push(line(mid, kind, Direction::RecvOnly, codecs, extensions));
         }
         proposal
     }
@@ -120,28 +105,16 @@ impl Proposal {
         let mut rng = rand::rng();
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
-        let local = Local {
-            session_id: rng.next_u64() >> 1,
-            version: 1,
-            ice: IceCredentials::random(&mut rng),
-            fingerprint: identity.fingerprint().clone(),
-            // The server learns our address from our checks.
-            addresses: Vec::new(),
-            tcp_addresses: Vec::new(),
-        };
+        let offer = ClientOffer::new(identity, Vec::new(), &mut rng);
         // Room for the streams above it without a wrap to 0, which some receivers take for "none".
         let ssrc = (rng.next_u32() | 1) & 0x7FFF_FFFF;
-        Self { offer: ClientOffer { local, media: Vec::new() }, seed, publishes, ssrc }
+        Self { offer, seed, publishes, ssrc }
     }
 
     /// The offer as text.
     #[must_use]
     pub fn sdp(&self) -> String {
         self.offer.to_sdp()
-    }
-
-    pub(crate) fn ice(&self) -> &IceCredentials {
-        &self.offer.local.ice
     }
 
     /// Compares the server's answer with the offer.
@@ -154,8 +127,7 @@ impl Proposal {
         if negotiated.media.iter().all(|media| media.direction != wanted) {
             return Err(AnswerError::NoMedia);
         }
-        let remote = negotiated.remote.candidates.iter();
-        let all: Vec<SocketAddr> = remote.filter_map(|candidate| candidate.udp_address()).collect();
+        let all = negotiated.udp_candidates();
         // A server on this machine: over loopback, where many clients share a socket.
         let near: Vec<SocketAddr> = all.iter().copied().filter(|address| is_loopback(*address)).collect();
         let candidates = if near.is_empty() { all } else { near };
@@ -171,6 +143,11 @@ fn is_loopback(address: SocketAddr) -> bool {
 }
 
 impl Agreed {
+    /// What its transport is made of, on a socket with the address `local`.
+    pub(crate) fn transport(&self, identity: &Identity, local: SocketAddr) -> ClientConfig {
+        self.proposal.offer.transport(identity, &self.negotiated, local, self.candidates.clone())
+    }
+
     /// Whether the server is reached over IPv4 loopback.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
@@ -263,12 +240,14 @@ fn stream(media: &NegotiatedMedia, codec: &Codec, ssrc: SsrcPair, rid: Option<St
     }
 }
 
-fn extensions(wanted: &[Extension]) -> ExtensionMap {
-    let mut map = ExtensionMap::default();
-    for (id, extension) in (1..).zip(wanted) {
-        map.insert(*extension, id);
-    }
-    map
+fn line(
+    mid: &str,
+    kind: MediaKind,
+    direction: Direction,
+    codecs: Vec<Codec>,
+    extensions: ExtensionMap,
+) -> ClientMedia {
+    ClientMedia::new(mid.parse().expect("a digit is a mid"), kind, direction, codecs, extensions)
 }
 
 fn opus() -> Codec {

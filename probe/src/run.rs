@@ -75,6 +75,7 @@ pub async fn run(
         publish: Arc::new(scenario.publish.clone()),
         view: scenario.view.clone(),
         loss: scenario.loss.clone(),
+        delay: scenario.delay.clone(),
         clip,
     });
     let viewers = Viewers::new(scenario.engine, &shared).ok_or(RunError::Engine)?;

@@ -9,6 +9,8 @@ use toml::{Table, Value};
 pub const MAX_DURATION_S: f64 = 86_400.0;
 /// Most viewers of one run: as many as addresses are handed out for.
 pub const MAX_CLIENTS: usize = 60_000;
+/// Longest delay of a datagram: ICE and DTLS still connect.
+pub const MAX_DELAY_MS: f64 = 2_000.0;
 /// Most broadcasts of one run.
 pub const MAX_BROADCASTS: usize = 1_000;
 /// Most simulcast encodings of a publisher.
@@ -83,6 +85,8 @@ pub struct Scenario {
     pub view: View,
     /// Datagrams lost on purpose, inside of the probe.
     pub loss: Loss,
+    /// Datagrams delayed on purpose, likewise.
+    pub delay: Delay,
     /// Viewers come and go while it is measured.
     pub churn: Option<Churn>,
     /// Viewers are added until something breaks.
@@ -328,6 +332,22 @@ impl Default for Loss {
     }
 }
 
+/// How long datagrams are on their way, beside what the real network takes. Every value is for one direction.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Delay {
+    /// Of those that come to viewers, ms.
+    pub down_ms: f64,
+    /// Of those that publishers send, ms.
+    pub up_ms: f64,
+    /// Of what each gets or says back, ms.
+    pub back_ms: f64,
+    /// Up to this much is added to each datagram, ms; their order stays.
+    pub jitter_ms: f64,
+    /// Share of the datagrams (0 to 1) that are not delayed at all, and so overtake those before them.
+    pub reorder: f64,
+}
+
 /// Viewers come and go.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -466,9 +486,20 @@ impl Scenario {
             ("loss.down", self.loss.down),
             ("loss.up", self.loss.up),
             ("loss.back", self.loss.back),
+            ("delay.reorder", self.delay.reorder),
         ] {
             if !(0.0..=1.0).contains(&share) {
                 return Err(value(key, "a share, from 0 to 1"));
+            }
+        }
+        for (key, ms) in [
+            ("delay.down_ms", self.delay.down_ms),
+            ("delay.up_ms", self.delay.up_ms),
+            ("delay.back_ms", self.delay.back_ms),
+            ("delay.jitter_ms", self.delay.jitter_ms),
+        ] {
+            if !(0.0..=MAX_DELAY_MS).contains(&ms) {
+                return Err(value(key, format!("from 0 to {MAX_DELAY_MS} ms")));
             }
         }
         if self.view.freeze_ms == 0 {

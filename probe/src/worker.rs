@@ -504,7 +504,7 @@ impl Worker {
             let from = port.shared.then_some(entry.local.ip());
             let mut sink = Outgoing { batch: &mut self.send, socket: &port.socket, from, not_sent: 0 };
             let totals = &mut self.state.totals;
-            entry.client.handle_datagram(datagram.from, entry.local, datagram.data, now, totals, &mut sink);
+            entry.client.handle_datagram(datagram.from, datagram.data, now, totals, &mut sink);
             totals.not_sent += sink.not_sent;
             if last != Some(index) {
                 last = Some(index);

@@ -11,11 +11,9 @@ use tokio::time::{Instant as TokioInstant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use transport::sdp::{
     Answer, ClientMedia, ClientOffer, Codec, CodecFormat, Direction, Extension, ExtensionMap, Feedback,
-    Local, MediaKind, Msid, Negotiated, SdpError, Source, SsrcPair,
+    MediaKind, Msid, Negotiated, SdpError, Source, SsrcPair,
 };
-use transport::{
-    ClientConfig, CloseReason, Event, IceCredentials, Identity, Received, SRTP_OVERHEAD, Transport,
-};
+use transport::{CloseReason, Event, Identity, Received, SRTP_OVERHEAD, Transport};
 
 use super::clip::Clip;
 use super::rtp::Ntp;
@@ -53,36 +51,19 @@ impl Proposal {
     /// Fresh credentials, SSRCs and numbers.
     pub(super) fn new(identity: &Identity) -> Self {
         let mut rng = rand::rng();
-        let local = Local {
-            session_id: rng.next_u64() >> 1,
-            version: 1,
-            ice: IceCredentials::random(&mut rng),
-            fingerprint: identity.fingerprint().clone(),
-            // The server is ICE-lite: it learns our address from our checks.
-            addresses: Vec::new(),
-            tcp_addresses: Vec::new(),
-        };
         // Three different ones; 0 is avoided because some receivers take it for "none".
         let ssrc = rng.next_u32() | 1;
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
-        let extensions = [(Extension::Mid, 1), (Extension::AbsCaptureTime, 2)];
-        let mut map = ExtensionMap::default();
-        for (extension, id) in extensions {
-            map.insert(extension, id);
-        }
-        let media = |mid: &str, kind, source, codec, ssrc| -> Result<ClientMedia, SdpError> {
-            Ok(ClientMedia {
-                mid: mid.parse()?,
-                kind,
-                direction: Direction::SendOnly,
+        let extensions = ExtensionMap::numbered(&[Extension::Mid, Extension::AbsCaptureTime]);
+        let media = |mid: &str, kind, source, codec, ssrc| {
+            let name = mid.parse().expect("a digit is a mid");
+            ClientMedia {
                 source: Some(source),
-                codecs: vec![codec],
-                extensions: map,
                 msid: Some(Msid { stream: "demo".into(), track: Some(format!("demo-{mid}")) }),
                 ssrc: Some(ssrc),
-                rids: Vec::new(),
-            })
+                ..ClientMedia::new(name, kind, Direction::SendOnly, vec![codec], extensions)
+            }
         };
         let opus = Codec {
             payload_type: 111,
@@ -100,12 +81,11 @@ impl Proposal {
         };
         let audio_ssrc = SsrcPair { media: ssrc, rtx: None };
         let video_ssrc = SsrcPair { media: ssrc.wrapping_add(2), rtx: Some(ssrc.wrapping_add(4)) };
-        let media = [
+        let media = vec![
             media("0", MediaKind::Audio, Source::Microphone, opus, audio_ssrc),
             media("1", MediaKind::Video, Source::Camera, vp9, video_ssrc),
         ];
-        let media = media.into_iter().collect::<Result<_, _>>().expect("`0` and `1` are mids");
-        Self { offer: ClientOffer { local, media }, seed }
+        Self { offer: ClientOffer::new(identity, media, &mut rng), seed }
     }
 
     pub(super) fn sdp(&self) -> String {
@@ -158,16 +138,8 @@ impl Proposal {
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
         let socket = UdpSocket::bind((any, 0)).await?;
-        let config = ClientConfig {
-            identity: identity.clone(),
-            local: self.offer.local.ice.clone(),
-            remote: negotiated.remote.ice.clone(),
-            remote_fingerprint: negotiated.remote.fingerprint.clone(),
-            dtls_client: negotiated.dtls_client,
-            // Only a label here: the kernel chooses the source address by destination.
-            local_address: socket.local_addr()?,
-            remote_candidates: candidates,
-        };
+        // The local address is only a label here: the kernel chooses the source address by destination.
+        let config = self.offer.transport(identity, &negotiated, socket.local_addr()?, candidates);
         let transport = Transport::client(config, self.seed, Instant::now());
         let mut pump = Pump { socket, transport, stream: None, clip, params: Some(params) };
         pump.run(shutdown, on_connected).await
@@ -177,8 +149,7 @@ impl Proposal {
 /// Where to try, best first. The server's HTTP address with the media port comes first: on the machine itself it works
 /// even where the announced public address does not lead back.
 fn candidates(negotiated: &Negotiated, server: Option<IpAddr>) -> Vec<SocketAddr> {
-    let announced: Vec<SocketAddr> =
-        negotiated.remote.candidates.iter().filter_map(|candidate| candidate.udp_address()).collect();
+    let announced = negotiated.udp_candidates();
     let port = announced.first().map(SocketAddr::port);
     let near = server.zip(port).map(|(ip, port)| SocketAddr::new(ip, port));
     let mut all: Vec<SocketAddr> = near.into_iter().collect();

@@ -12,10 +12,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use transport::sdp::{
     Answer, Candidate, ClientMedia, ClientOffer, Codec, CodecFormat, Direction, Extension, ExtensionMap,
-    Feedback, Fragment, FragmentMedia, Local, MediaKind, Msid, Negotiated, SsrcPair,
+    Feedback, Fragment, FragmentMedia, MediaKind, Msid, Negotiated, SsrcPair,
 };
 use transport::{
-    ClientConfig, Deframer, Event, IceCredentials, Identity, Received, SRTP_OVERHEAD, Transport, frame_header,
+    Deframer, Event, IceCredentials, Identity, Received, SRTP_OVERHEAD, Transport, frame_header,
 };
 
 use super::common::{KEY, PATIENCE, Sfu};
@@ -74,39 +74,32 @@ pub(crate) struct Light {
     local: SocketAddr,
     /// RTP packets that came.
     pub(crate) packets: VecDeque<Vec<u8>>,
+    /// Compounds of RTCP that came.
+    pub(crate) reports: Vec<Vec<u8>>,
     pub(crate) events: Vec<Event>,
-    next_frame: u32,
+    /// Number of the next frame that [`Light::film`] sends.
+    pub(crate) next_frame: u32,
 }
 
-const SSRC: u32 = 0x5000;
+/// What a publisher sends under.
+pub(crate) const SSRC: u32 = 0x5000;
+const PAYLOAD_TYPE: u8 = 96;
+/// Retransmissions, for viewers.
+pub(crate) const RTX_PAYLOAD_TYPE: u8 = 97;
 
 fn offer(identity: &Identity, direction: Direction) -> ClientOffer {
-    let local = Local {
-        session_id: 1,
-        version: 1,
-        ice: IceCredentials::random(&mut rand::rng()),
-        fingerprint: identity.fingerprint().clone(),
-        addresses: vec![],
-        tcp_addresses: vec![],
-    };
-    let mut extensions = ExtensionMap::default();
-    assert!(extensions.insert(Extension::Mid, 1));
+    let extensions = ExtensionMap::numbered(&[Extension::Mid]);
     let feedback = Feedback { transport_cc: false, ..Feedback::VIDEO };
-    let codec =
-        Codec { payload_type: 96, format: CodecFormat::Vp8, fmtp: String::new(), feedback, rtx: None };
     let sends = direction.sends();
+    let rtx = (!sends).then_some(RTX_PAYLOAD_TYPE);
+    let format = CodecFormat::Vp8;
+    let codec = Codec { payload_type: PAYLOAD_TYPE, format, fmtp: String::new(), feedback, rtx };
     let media = ClientMedia {
-        mid: "0".parse().unwrap(),
-        kind: MediaKind::Video,
-        direction,
-        source: None,
-        codecs: vec![codec],
-        extensions,
         msid: sends.then(|| Msid { stream: "s".into(), track: Some("t".into()) }),
         ssrc: sends.then_some(SsrcPair { media: SSRC, rtx: None }),
-        rids: vec![],
+        ..ClientMedia::new("0".parse().unwrap(), MediaKind::Video, direction, vec![codec], extensions)
     };
-    ClientOffer { local, media: vec![media] }
+    ClientOffer::new(identity, vec![media], &mut rand::rng())
 }
 
 impl Light {
@@ -156,15 +149,7 @@ impl Light {
                 (Wire::Udp(socket), local)
             }
         };
-        let config = ClientConfig {
-            identity,
-            local: offer.local.ice.clone(),
-            remote: negotiated.remote.ice.clone(),
-            remote_fingerprint: negotiated.remote.fingerprint.clone(),
-            dtls_client: negotiated.dtls_client,
-            local_address: local,
-            remote_candidates,
-        };
+        let config = offer.transport(&identity, &negotiated, local, remote_candidates);
         let mut transport = Transport::client(config, rand::rng().random(), Instant::now());
         if over_tcp {
             transport = transport.over_tcp();
@@ -179,6 +164,7 @@ impl Light {
             bearer,
             local,
             packets: VecDeque::new(),
+            reports: Vec::new(),
             events: Vec::new(),
             next_frame: 0,
         };
@@ -188,13 +174,24 @@ impl Light {
 
     /// Sends what waits, and handles one packet, or the timer when nothing comes.
     pub(crate) async fn step(&mut self) {
+        self.step_within(Duration::from_millis(20)).await;
+    }
+
+    /// Handles what has come already.
+    pub(crate) async fn catch_up(&mut self) {
+        while self.step_within(Duration::ZERO).await {}
+    }
+
+    /// Returns whether something came.
+    async fn step_within(&mut self, longest: Duration) -> bool {
         self.settle().await;
         let due = self.transport.poll_timeout().expect("the transport is open");
-        let wait = due.saturating_duration_since(Instant::now()).min(Duration::from_millis(20));
+        let wait = due.saturating_duration_since(Instant::now()).min(longest);
         let mut buffer = Vec::new();
         let Ok(packets) = tokio::time::timeout(wait, self.wire.recv(&mut buffer)).await else {
             self.transport.handle_timeout(Instant::now());
-            return self.settle().await;
+            self.settle().await;
+            return false;
         };
         for (from, mut packet) in packets {
             let protocol = match &self.wire {
@@ -202,11 +199,30 @@ impl Light {
                 Wire::Tcp(..) => transport::Protocol::Tcp,
             };
             let path = transport::AddressPair { protocol, local: self.local, remote: from };
-            if let Received::Rtp(packet) = self.transport.handle_packet(path, &mut packet, Instant::now()) {
-                self.packets.push_back(packet.to_vec());
+            match self.transport.handle_packet(path, &mut packet, Instant::now()) {
+                Received::Rtp(packet) => self.packets.push_back(packet.to_vec()),
+                Received::Rtcp(compound) => self.reports.push(compound.to_vec()),
+                Received::Nothing | Received::Refused(_) => {}
             }
             self.settle().await;
         }
+        true
+    }
+
+    fn remote(&self) -> SocketAddr {
+        self.transport.remote_address().expect("the transport is connected").remote
+    }
+
+    /// Encrypts and sends a compound of RTCP.
+    pub(crate) async fn report(&mut self, compound: &[u8]) {
+        let mut packet = [compound, &[0; SRTP_OVERHEAD]].concat();
+        let len = self.transport.protect_rtcp(&mut packet, compound.len()).unwrap();
+        self.wire.send(self.remote(), &packet[..len]).await;
+    }
+
+    /// Sends bytes as they are, from the address that ICE has validated.
+    pub(crate) async fn send_raw(&mut self, bytes: &[u8]) {
+        self.wire.send(self.remote(), bytes).await;
     }
 
     async fn settle(&mut self) {
@@ -236,11 +252,12 @@ impl Light {
         self.until("a packet", |client| client.packets.pop_front()).await
     }
 
-    /// Sends the next VP8 frame, each in one packet; every 30th is a keyframe.
-    pub(crate) async fn film(&mut self) {
+    /// Sends the next VP8 frame, each in one packet that ends with its number; every 30th is a keyframe. Returns the
+    /// datagram.
+    pub(crate) async fn film(&mut self) -> Vec<u8> {
         let number = self.next_frame;
         self.next_frame += 1;
-        let mut packet = vec![0x90, 0x80 | 96];
+        let mut packet = vec![0x90, 0x80 | PAYLOAD_TYPE];
         packet.extend((number as u16).to_be_bytes());
         packet.extend(number.wrapping_mul(3000).to_be_bytes());
         packet.extend(SSRC.to_be_bytes());
@@ -254,11 +271,13 @@ impl Light {
             packet.extend([0x11, 0x02, 0x00]);
         }
         packet.extend([0; 200]);
+        packet.extend(number.to_be_bytes());
         let len = packet.len();
         packet.extend([0; SRTP_OVERHEAD]);
         let len = self.transport.protect_rtp(&mut packet, len).unwrap();
-        let to = self.transport.remote_address().expect("the transport is connected").remote;
-        self.wire.send(to, &packet[..len]).await;
+        packet.truncate(len);
+        self.wire.send(self.remote(), &packet).await;
+        packet
     }
 
     /// Restarts ICE by PATCH and goes on from `wire`; the checks with the new credentials have to succeed from there.
@@ -289,6 +308,14 @@ impl Light {
         self.transport.handle_timeout(Instant::now());
         self.settle().await;
     }
+}
+
+/// The number of the frame of [`Light::film`] in a packet, as it reaches a viewer.
+pub(crate) fn frame_number(packet: &[u8]) -> u32 {
+    let is_padded = packet[0] & 0x20 != 0;
+    let padding = if is_padded { usize::from(packet[packet.len() - 1]) } else { 0 };
+    let (_, number) = packet[..packet.len() - padding].split_last_chunk().unwrap();
+    u32::from_be_bytes(*number)
 }
 
 /// Whether an RTP packet of [`Light::film`], as it reaches a viewer, begins a keyframe.

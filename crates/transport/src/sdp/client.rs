@@ -1,13 +1,17 @@
 //! The client's side: an offer of our own, and what an answer made of it. For the demo publisher, the probe and
 //! links between nodes.
 
-use crate::DataParameters;
+use std::net::SocketAddr;
+
+use rand::CryptoRng;
+
+use crate::{ClientConfig, DataParameters, IceCredentials, Identity};
 
 use super::description::Remote;
 use super::write::Writer;
 use super::{
-    Answer, Codec, Direction, ExtensionMap, Local, MAX_ENCODINGS, MediaKind, Mid, Msid, Rid, SdpError, Setup,
-    Source, SsrcPair,
+    Answer, Candidate, Codec, Direction, ExtensionMap, Local, MAX_ENCODINGS, MediaKind, Mid, Msid, Rid,
+    SdpError, Setup, Source, SsrcPair,
 };
 
 /// An offer to publish (m-lines that send) or to play (m-lines that receive).
@@ -77,24 +81,72 @@ pub struct NegotiatedMedia {
 }
 
 impl ClientMedia {
-    /// The m-line of data channels.
+    /// An m-line that says nothing of what is sent on it: whoever sends adds source, msid, and SSRCs or rids.
     #[must_use]
-    pub fn data_channels(mid: Mid) -> Self {
+    pub fn new(
+        mid: Mid,
+        kind: MediaKind,
+        direction: Direction,
+        codecs: Vec<Codec>,
+        extensions: ExtensionMap,
+    ) -> Self {
         Self {
             mid,
-            kind: MediaKind::Application,
-            direction: Direction::SendRecv,
+            kind,
+            direction,
             source: None,
-            codecs: Vec::new(),
-            extensions: ExtensionMap::default(),
+            codecs,
+            extensions,
             msid: None,
             ssrc: None,
             rids: Vec::new(),
         }
     }
+
+    /// The m-line of data channels.
+    #[must_use]
+    pub fn data_channels(mid: Mid) -> Self {
+        Self::new(mid, MediaKind::Application, Direction::SendRecv, Vec::new(), ExtensionMap::default())
+    }
 }
 
 impl ClientOffer {
+    /// An offer of `media` with credentials of its own. It names no candidates: a server that is ICE-lite, as ours,
+    /// learns our address from our checks.
+    pub fn new(identity: &Identity, media: Vec<ClientMedia>, rng: &mut impl CryptoRng) -> Self {
+        let local = Local {
+            session_id: rng.next_u64() >> 1,
+            version: 1,
+            ice: IceCredentials::random(rng),
+            fingerprint: identity.fingerprint().clone(),
+            addresses: Vec::new(),
+            tcp_addresses: Vec::new(),
+        };
+        Self { local, media }
+    }
+
+    /// What the transport of the session is made of, once an answer was agreed to. `identity` is that of the offer,
+    /// `local_address` that of the socket, and `remote_candidates` are where to try:
+    /// [`Negotiated::udp_candidates`], or some of them.
+    #[must_use]
+    pub fn transport(
+        &self,
+        identity: &Identity,
+        negotiated: &Negotiated,
+        local_address: SocketAddr,
+        remote_candidates: Vec<SocketAddr>,
+    ) -> ClientConfig {
+        ClientConfig {
+            identity: identity.clone(),
+            local: self.local.ice.clone(),
+            remote: negotiated.remote.ice.clone(),
+            remote_fingerprint: negotiated.remote.fingerprint.clone(),
+            dtls_client: negotiated.dtls_client,
+            local_address,
+            remote_candidates,
+        }
+    }
+
     /// The SDP text.
     #[must_use]
     pub fn to_sdp(&self) -> String {
@@ -196,5 +248,96 @@ impl ClientOffer {
         let offered = self.media.iter().any(|media| media.kind == MediaKind::Application);
         let data = answer.data_section().filter(|_| offered).and_then(|section| section.data);
         Ok(Negotiated { remote, dtls_client, media, data })
+    }
+}
+
+impl Negotiated {
+    /// Where the other side takes UDP, in the order of its answer.
+    #[must_use]
+    pub fn udp_candidates(&self) -> Vec<SocketAddr> {
+        self.remote.candidates.iter().filter_map(Candidate::udp_address).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::super::{CodecFormat, Extension, Feedback, Offer, PublishOptions, TcpType, answer_publish};
+    use super::*;
+    use crate::{AddressPair, Protocol, Received, ServerConfig, Transport};
+
+    fn offer(identity: &Identity) -> ClientOffer {
+        let format = CodecFormat::Vp8;
+        let codec =
+            Codec { payload_type: 96, format, fmtp: String::new(), feedback: Feedback::VIDEO, rtx: Some(97) };
+        let extensions = ExtensionMap::numbered(&[Extension::Mid, Extension::TransportCc]);
+        let mid = "0".parse().unwrap();
+        let media = ClientMedia::new(mid, MediaKind::Video, Direction::SendOnly, vec![codec], extensions);
+        ClientOffer::new(identity, vec![media], &mut rand::rng())
+    }
+
+    #[test]
+    fn extensions_are_numbered_in_their_order() {
+        let map = ExtensionMap::numbered(&[Extension::Rid, Extension::Mid]);
+        assert_eq!((map.id(Extension::Rid), map.id(Extension::Mid)), (Some(1), Some(2)));
+        assert_eq!(map.iter().count(), 2);
+    }
+
+    #[test]
+    fn each_offer_has_credentials_of_its_own() {
+        let identity = Identity::generate().unwrap();
+        let (one, other) = (offer(&identity), offer(&identity));
+        assert_ne!(one.local.ice, other.local.ice);
+        assert_ne!(one.local.session_id, other.local.session_id);
+        assert!(!one.to_sdp().contains("a=candidate:"));
+    }
+
+    /// From an offer to two transports that have found each other.
+    #[test]
+    fn an_offer_and_its_answer_make_a_connection() {
+        let (ours, theirs) = (Identity::generate().unwrap(), Identity::generate().unwrap());
+        let offer = offer(&ours);
+        let (here, there): (SocketAddr, SocketAddr) =
+            (([192, 0, 2, 1], 1).into(), ([192, 0, 2, 2], 2).into());
+        let local = Local {
+            addresses: vec![there],
+            tcp_addresses: vec![there],
+            ..ClientOffer::new(&theirs, Vec::new(), &mut rand::rng()).local
+        };
+        let parsed = Offer::parse(&offer.to_sdp()).unwrap();
+        let answer = answer_publish(&parsed, &local, &PublishOptions::default()).unwrap();
+        let negotiated = offer.negotiate(&Answer::parse(&answer.text).unwrap()).unwrap();
+        assert_eq!(negotiated.udp_candidates(), [there], "the one over TCP is left out");
+        assert!(negotiated.remote.candidates.iter().any(|c| c.tcp_type == Some(TcpType::Passive)));
+
+        let now = Instant::now();
+        let config = offer.transport(&ours, &negotiated, here, negotiated.udp_candidates());
+        let mut client = Transport::client(config, [7; 32], now);
+        let config = ServerConfig {
+            identity: theirs,
+            local: local.ice,
+            remote: answer.remote.ice,
+            remote_fingerprint: answer.remote.fingerprint,
+            dtls_client: !negotiated.dtls_client && answer.remote.setup.answer() == Setup::Active,
+        };
+        let mut server = Transport::server(config, now);
+        client.handle_timeout(now);
+        let carry = |from: &mut Transport, to: &mut Transport, remote, local| {
+            let path = AddressPair { protocol: Protocol::Udp, local, remote };
+            let mut count = 0;
+            while let Some(mut transmit) = from.poll_transmit() {
+                assert_eq!(to.handle_packet(path, &mut transmit.bytes, now), Received::Nothing);
+                count += 1;
+            }
+            count
+        };
+        let mut exchanged = 0;
+        while !(client.is_connected() && server.is_connected()) {
+            let round =
+                carry(&mut client, &mut server, here, there) + carry(&mut server, &mut client, there, here);
+            assert_ne!(round, 0, "nobody says anything after {exchanged} datagrams");
+            exchanged += round;
+        }
     }
 }

@@ -72,6 +72,16 @@ impl ExtensionMap {
     /// Highest id of the one-byte form (RFC 8285, 4.2: 15 is reserved).
     pub const MAX_ID: u8 = 14;
 
+    /// `extensions` with the ids 1, 2, 3 and so on.
+    #[must_use]
+    pub fn numbered(extensions: &[Extension]) -> Self {
+        let mut map = Self::default();
+        for (id, extension) in (1..).zip(extensions) {
+            map.insert(*extension, id);
+        }
+        map
+    }
+
     /// The id of `extension`, if negotiated.
     #[must_use]
     pub fn id(&self, extension: Extension) -> Option<u8> {
