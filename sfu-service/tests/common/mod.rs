@@ -197,6 +197,18 @@ impl Sfu {
         tokio::time::timeout(PATIENCE, opened).await.expect("nobody publishes")
     }
 
+    /// Waits until a metric without labels, which only grows, is at least `least`.
+    pub(crate) async fn metric_reaches(&self, name: &str, least: u64) {
+        let reached = async {
+            while self.metric(name).await < least {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached)
+            .await
+            .unwrap_or_else(|_| panic!("{name} stays below {least}"));
+    }
+
     /// The value of a metric without labels.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
         let text =
