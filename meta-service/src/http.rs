@@ -14,14 +14,18 @@ mod tokens;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, StatusCode, header};
-use actix_web::{HttpRequest, HttpResponse, Resource, Route, web};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{Error, HttpRequest, HttpResponse, Resource, Route, web};
 use contract::id::BroadcastId;
 use service_kit::{HttpProblem, Routes};
 
 use crate::auth::Caller;
 use crate::origin::{Origin, client_address};
 use crate::service::Shared;
+use crate::store::one_request;
 
 /// What every handler returns.
 type Answer = Result<HttpResponse, HttpProblem>;
@@ -70,17 +74,34 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Routes {
             .service(
                 resource("/internal/broadcasts/{id}/admit", "POST").route(web::post().to(internal::admit)),
             )
-            .service(resource("/internal/nodes/{node}/report", "POST").route(web::post().to(internal::node)))
-            .service(resource("/internal/rooms/report", "POST").route(web::post().to(internal::rooms)))
+            .service(report("/internal/nodes/{node}/report", "POST").route(web::post().to(internal::node)))
+            .service(report("/internal/rooms/report", "POST").route(web::post().to(internal::rooms)))
             .service(resource("/openapi.json", "GET").route(web::get().to(openapi::document)))
             .service(resource("/docs", "GET").route(web::get().to(openapi::redirect)))
             .service(resource("/docs/{file:.*}", "GET").route(web::get().to(openapi::page)));
     })
 }
 
-/// A path that answers other methods than `allow` with 405, and a plain OPTIONS with what it takes.
-fn resource(path: &str, allow: &'static str) -> Resource {
+/// A path that answers other methods than `allow` with 405, and a plain OPTIONS with what it takes. Clients wait for
+/// the answer: it comes in time, also from a database that is away.
+fn resource(path: &str, allow: &'static str) -> Resource<impl Factory> {
+    report(path, allow)
+        .wrap(from_fn(|request: ServiceRequest, next: Next<BoxBody>| one_request(next.call(request))))
+}
+
+/// The same for reports of services, which may be long: each call of the store is bounded, not all of them together.
+fn report(path: &str, allow: &'static str) -> Resource {
     web::resource(path).default_service(refuse(allow))
+}
+
+/// What a resource with middleware is.
+trait Factory:
+    ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse, Error = Error, InitError = ()>
+{
+}
+impl<T> Factory for T where
+    T: ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse, Error = Error, InitError = ()>
+{
 }
 
 fn refuse(allow: &'static str) -> Route {

@@ -1,7 +1,7 @@
 //! The catalogue's storage: one trait, Postgres and SQLite behind it, the same SQL for both.
 //!
-//! Every call ends within [`CALL_TIMEOUT`]: a database that is gone, hung or saturated is
-//! [`StoreError::Unavailable`], never a request that waits. A call that was cut off may still have taken
+//! Every call ends within [`CALL_TIMEOUT`], and so do all calls of a client's request together: a database that is
+//! gone, hung or saturated is [`StoreError::Unavailable`], never a request that waits. A call that was cut off may still have taken
 //! effect; a call that answered has.
 
 mod postgres;
@@ -20,6 +20,7 @@ use futures_util::future::BoxFuture;
 
 pub use postgres::Postgres;
 pub use record::Record;
+pub(crate) use sql::one_request;
 pub use sqlite::Sqlite;
 
 use crate::lifecycle::Change;
@@ -28,7 +29,8 @@ use crate::lifecycle::Change;
 pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest run of one statement, enforced by the database.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Longest call, enforced here: a database that is stopped enforces nothing itself.
+/// Longest call, and longest time for the calls of one request; enforced here, as a database that is stopped enforces
+/// nothing itself.
 pub const CALL_TIMEOUT: Duration = Duration::from_millis(2300);
 /// Rows that one sweep query returns; the next sweep goes on.
 pub const SWEEP_ROWS: i64 = 500;

@@ -470,6 +470,9 @@ macro_rules! impl_store {
 }
 pub(super) use impl_store;
 
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
 use super::{CALL_TIMEOUT, StoreError, StoreFuture};
 
 /// What an Idempotency-Key was used for before.
@@ -480,14 +483,60 @@ pub(super) struct Claimed {
     pub(super) target: String,
 }
 
-/// Gives `call` at most [`CALL_TIMEOUT`].
+tokio::task_local! {
+    /// Of the request under way, when its calls have to be done.
+    static REQUEST: Cell<Option<Instant>>;
+}
+
+/// Runs the work on a request: all its calls together get [`CALL_TIMEOUT`], from the first one on.
+pub(crate) async fn one_request<T>(work: impl Future<Output = T>) -> T {
+    REQUEST.scope(Cell::new(None), work).await
+}
+
+/// What a call at `now` may take, of a request whose calls end at `end`.
+fn left(end: &Cell<Option<Instant>>, now: Instant) -> Duration {
+    let first = end.get().unwrap_or(now + CALL_TIMEOUT);
+    end.set(Some(first));
+    first.saturating_duration_since(now)
+}
+
+/// Gives `call` at most [`CALL_TIMEOUT`], or what is left of it for this request.
 pub(super) fn bounded<'a, T: 'a>(
     call: impl Future<Output = Result<T, StoreError>> + Send + 'a,
 ) -> StoreFuture<'a, T> {
     Box::pin(async move {
-        match tokio::time::timeout(CALL_TIMEOUT, call).await {
+        let left = REQUEST.try_with(|end| left(end, Instant::now())).unwrap_or(CALL_TIMEOUT);
+        match tokio::time::timeout(left, call).await {
             Ok(result) => result,
             Err(_) => Err(StoreError::Unavailable("no answer in time".into())),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_calls_of_a_request_share_one_limit() {
+        let (end, start) = (Cell::new(None), Instant::now());
+        assert_eq!(left(&end, start), CALL_TIMEOUT);
+        assert_eq!(left(&end, start + Duration::from_secs(2)), CALL_TIMEOUT - Duration::from_secs(2));
+        assert_eq!(left(&end, start + CALL_TIMEOUT * 2), Duration::ZERO);
+        // 503 within 2.5 s is promised: the rest is for what is not the database.
+        assert!(CALL_TIMEOUT + Duration::from_millis(200) <= Duration::from_millis(2_500));
+    }
+
+    #[tokio::test]
+    async fn a_request_whose_time_is_over_waits_for_no_call() {
+        let never = || bounded(std::future::pending::<Result<(), StoreError>>());
+        let answer = one_request(async {
+            REQUEST.with(|end| end.set(Some(Instant::now())));
+            never().await
+        })
+        .await;
+        assert!(matches!(answer, Err(StoreError::Unavailable(_))));
+        // The next request has all of its own.
+        one_request(async { REQUEST.with(|end| assert!(end.get().is_none())) }).await;
+    }
 }

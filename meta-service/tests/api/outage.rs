@@ -1,34 +1,33 @@
 //! The database goes away: 503 in time, recovery, and nothing lost that was acknowledged.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 
 use crate::support::postgres::Server;
 use crate::support::{Answer, Api, Database, ask, config};
 
-/// A request must be answered, one way or the other, within this. The promise is 2.5 s; a machine that runs many
-/// tests at once gets some more.
-const ANSWERED: Duration = Duration::from_secs(4);
-/// The promise is 5 s.
-const RECOVERED: Duration = Duration::from_secs(10);
+/// A test that waits for this long has failed. What is promised, an answer within 2.5 s, is what the store gives the
+/// calls of a request; its own tests say so without a clock.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Requests that may be refused when the database is back. With what each may take that is within the promised 5 s.
+const REFUSED_BEFORE_RECOVERY: u32 = 5_000 / meta_service::store::CALL_TIMEOUT.as_millis() as u32;
 
 async fn create(api: &Api, name: &str) -> Answer {
     let create = ask(api.post("/broadcasts").json(&json!({ "name": name, "description": "" })));
-    tokio::time::timeout(ANSWERED, create).await.expect("an answer in time")
+    tokio::time::timeout(PATIENCE, create).await.expect("no answer")
 }
 
 async fn recover(api: &Api, acknowledged: &mut Vec<i64>) {
-    let since = Instant::now();
-    loop {
+    for _ in 0..=REFUSED_BEFORE_RECOVERY {
         let made = create(api, "back").await;
         if made.status == 201 {
             acknowledged.push(made.json()["id"].as_i64().unwrap());
             return;
         }
         made.is_problem(503);
-        assert!(since.elapsed() < RECOVERED, "not back: {}", made.text);
     }
+    panic!("refused {REFUSED_BEFORE_RECOVERY} times and again");
 }
 
 async fn all_there(api: &Api, acknowledged: &[i64]) {
@@ -105,7 +104,7 @@ async fn a_saturated_pool_refuses_and_recovers() {
     sqlx::query("LOCK TABLE broadcast IN ACCESS EXCLUSIVE MODE").execute(&mut *holder).await.unwrap();
     let reads = futures_util::future::join_all((0..20).map(|_| async {
         let read = ask(api.get(&format!("/broadcasts/{id}")));
-        tokio::time::timeout(ANSWERED, read).await.expect("an answer in time")
+        tokio::time::timeout(PATIENCE, read).await.expect("no answer")
     }))
     .await;
     reads.iter().for_each(|answer| answer.is_problem(503));
