@@ -14,6 +14,9 @@
 //! REMB ------------------------------------------------------> cap -------'
 //! ```
 //!
+//! The reference is libwebrtc's own controller, at whose side this one is tested (`tests/reference.rs`); that one takes
+//! 65 KB for each connection and several times the CPU for each packet.
+//!
 //! Pure: no clock, no I/O, a bounded amount of memory ([`Controller::memory`]).
 
 mod aimd;

@@ -78,7 +78,7 @@ impl Line {
     }
 
     /// When a packet that is sent now arrives, if it does.
-    fn send(&mut self, bytes: usize, now: Instant) -> Option<Instant> {
+    pub fn send(&mut self, bytes: usize, now: Instant) -> Option<Instant> {
         // With UDP, IP and the authentication tag.
         let free = self.occupy(bytes + 44, now)?;
         let lost = self.rng.below(100) < self.loss;
@@ -87,7 +87,7 @@ impl Line {
     }
 
     /// One ms of somebody else's packets.
-    fn cross(&mut self, now: Instant) {
+    pub fn pass_cross(&mut self, now: Instant) {
         self.crossed += self.cross as f64 / 8_000.0;
         while self.crossed >= 1_000.0 {
             self.crossed -= 1_000.0;
@@ -95,7 +95,7 @@ impl Line {
         }
     }
 
-    fn back(&mut self, now: Instant) -> Option<Instant> {
+    pub fn back(&mut self, now: Instant) -> Option<Instant> {
         let lost = self.rng.below(100) < self.loss;
         (!lost).then_some(now + self.delay)
     }
@@ -509,7 +509,7 @@ impl Scene {
             }),
         }
         for client in &mut self.clients {
-            client.line.cross(now);
+            client.line.pass_cross(now);
             let sent =
                 if self.world.out.rtp.is_empty() { Vec::new() } else { self.world.out.take_rtp(client.peer) };
             for sent in sent {
