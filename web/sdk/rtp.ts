@@ -1,6 +1,12 @@
 /** Settings of transceivers that publishers and players share. */
 
-const ABS_CAPTURE_TIME = 'http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time';
+/** Header extensions that browsers know and do not ask for by themselves. */
+const EXTENSIONS = [
+  // When a frame was captured.
+  'http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time',
+  // The layers of a frame: without it AV1 with spatial layers is only seen in its lowest.
+  'https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension',
+];
 
 /** Not yet in the DOM typings. */
 interface HeaderExtension {
@@ -12,13 +18,14 @@ interface NegotiatesHeaderExtensions {
   setHeaderExtensionsToNegotiate?(extensions: HeaderExtension[]): void;
 }
 
-/** Asks for the header extension that carries capture times, where the browser can. */
-export function negotiateCaptureTime(transceiver: RTCRtpTransceiver): void {
+/** Asks for capture times and layers in header extensions, where the browser can. */
+export function negotiateExtensions(transceiver: RTCRtpTransceiver): void {
   const negotiator = transceiver as NegotiatesHeaderExtensions;
   const extensions = negotiator.getHeaderExtensionsToNegotiate?.();
-  const wanted = extensions?.find((extension) => extension.uri === ABS_CAPTURE_TIME);
-  if (extensions === undefined || wanted === undefined) return;
-  wanted.direction = 'sendrecv';
+  if (extensions === undefined) return;
+  for (const extension of extensions) {
+    if (EXTENSIONS.includes(extension.uri)) extension.direction = 'sendrecv';
+  }
   negotiator.setHeaderExtensionsToNegotiate?.(extensions);
 }
 

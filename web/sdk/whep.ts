@@ -3,8 +3,8 @@ import type { HttpSession } from './http-session';
 import { type Layers, requestOf, type VideoChoice } from './layers';
 import { type LinkEvents, type LinkOptions, PeerLink, type Verdict } from './peer-link';
 import type { ApiError } from './problem';
-import { negotiateCaptureTime } from './rtp';
-import { mediaSections, sources, withAudioNack } from './sdp';
+import { negotiateExtensions } from './rtp';
+import { mediaSections, sources, withAudioNack, withReferenceTime } from './sdp';
 import { type LinkStats, StatsMeter } from './stats';
 import type { Source } from './types';
 
@@ -85,7 +85,7 @@ export class WhepPlayer extends PeerLink<PlayerEvents> {
   }
 
   protected override prepare(pc: RTCPeerConnection): void {
-    for (const kind of KINDS) negotiateCaptureTime(pc.addTransceiver(kind, { direction: 'recvonly' }));
+    for (const kind of KINDS) negotiateExtensions(pc.addTransceiver(kind, { direction: 'recvonly' }));
     pc.addEventListener('signalingstatechange', () => {
       if (pc === this.pc && pc.signalingState === 'stable') this.emit('tracks', this.remoteTracks(pc));
     });
@@ -93,6 +93,10 @@ export class WhepPlayer extends PeerLink<PlayerEvents> {
 
   protected override bearer(): Promise<string | undefined> {
     return this.options.token?.() ?? Promise.resolve(undefined);
+  }
+
+  protected override local(offer: string): string {
+    return withReferenceTime(offer);
   }
 
   protected override outgoing(offer: string): string {

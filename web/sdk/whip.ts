@@ -3,7 +3,7 @@ import type { HttpSession } from './http-session';
 import { parseWanted, shorter, type WantedEncodings } from './layers';
 import { type LinkEvents, type LinkOptions, PeerLink, type Verdict } from './peer-link';
 import type { ApiError } from './problem';
-import { negotiateCaptureTime, preferCodecs } from './rtp';
+import { negotiateExtensions, preferCodecs } from './rtp';
 import { type Content, withAudioNack, withContent, withStartBitrate } from './sdp';
 import {
   adjusted,
@@ -105,7 +105,7 @@ export class WhipPublisher extends PeerLink<LinkEvents> {
             ? [{ maxBitrate: AUDIO_BITRATE[source] }]
             : sendEncodings(planned, scalabilityMode(codecs[0] ?? '')),
       });
-      negotiateCaptureTime(transceiver);
+      negotiateExtensions(transceiver);
       if (slot.kind === 'video') preferCodecs(transceiver, codecs);
       this.senders.set(source, transceiver.sender);
     }
