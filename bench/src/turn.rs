@@ -30,6 +30,9 @@ const CLIENTS: usize = 20;
 const INTERVAL: Duration = Duration::from_millis(2);
 const PAYLOAD: usize = 1_000;
 
+/// The same rate in frames, as video has it.
+const FRAME: usize = 5;
+
 /// Runs that lose something are made again this often.
 const TRIES: usize = 5;
 
@@ -57,10 +60,13 @@ pub(crate) fn figures(rounds: usize, window: Duration, results: &mut Results) ->
         None => println!("{name}: each of {TRIES} runs lost messages, so this round has no figure"),
     };
     for _ in 0..rounds {
-        let cost = |served: Server, style| own_load(served, peer, style, window);
+        let cost = |served: Server, style| own_load(served, peer, style, 1, window);
+        let frames = |served: Server, style| own_load(served, peer, style, FRAME, window);
         add("turn_limit_us", cost(Server::of(&bare), Style::Bare)?);
         add("turn_us_channel", cost(Server::of(&relay), Style::Channel)?);
         add("turn_us_send", cost(Server::of(&relay), Style::Indication)?);
+        add("turn_limit_us_frames", frames(Server::of(&bare), Style::Bare)?);
+        add("turn_us_channel_frames", frames(Server::of(&relay), Style::Channel)?);
         add("turn_us_channel_uclient", uclient(Server::of(&relay), peer, &[])?);
         add("turn_us_send_uclient", uclient(Server::of(&relay), peer, &["-s"])?);
         add("turn_allocation_us", Some(sessions(Server::of(&relay), peer)?));
@@ -68,6 +74,7 @@ pub(crate) fn figures(rounds: usize, window: Duration, results: &mut Results) ->
             let coturn = Server { pid: coturn.pid(), address: coturn.address };
             add("coturn_us_channel", cost(coturn, Style::Channel)?);
             add("coturn_us_send", cost(coturn, Style::Indication)?);
+            add("coturn_us_channel_frames", frames(coturn, Style::Channel)?);
             add("coturn_us_channel_uclient", uclient(coturn, peer, &[])?);
             add("coturn_us_send_uclient", uclient(coturn, peer, &["-s"])?);
             add("coturn_allocation_us", Some(sessions(coturn, peer)?));
@@ -102,14 +109,22 @@ impl Server {
     }
 }
 
-/// CPU microseconds of the server for each relayed packet, under our load; nothing when every run lost messages.
-fn own_load(server: Server, peer: SocketAddr, style: Style, window: Duration) -> anyhow::Result<Option<f64>> {
+/// CPU microseconds of the server for each relayed packet, under our load; nothing when every run lost messages. The
+/// rate is the same whatever the number of messages at a time.
+fn own_load(
+    server: Server,
+    peer: SocketAddr,
+    style: Style,
+    burst: usize,
+    window: Duration,
+) -> anyhow::Result<Option<f64>> {
     let mut flow = Flow::open(server.address, peer, style, CLIENTS, PAYLOAD)?;
+    let interval = INTERVAL * u32::try_from(burst)?;
     // The first messages make the server touch its memory.
-    flow.run(INTERVAL, Duration::from_millis(200))?;
+    flow.run(burst, interval, Duration::from_millis(200))?;
     for _ in 0..TRIES {
         let before = cpu::time(server.pid)?;
-        let tally = flow.run(INTERVAL, window)?;
+        let tally = flow.run(burst, interval, window)?;
         let used = cpu::time(server.pid)? - before;
         if tally.received == tally.sent {
             flow.close()?;
@@ -185,7 +200,7 @@ fn packets_per_second(server: Server, peer: SocketAddr, style: Style) -> anyhow:
     for rate in RATES {
         let interval = Duration::from_secs(2 * CLIENTS as u64) / u32::try_from(rate)?;
         let begin = Instant::now();
-        let tally = flow.run(interval, CEILING)?;
+        let tally = flow.run(1, interval, CEILING)?;
         let lost = tally.sent.saturating_sub(tally.received);
         let reached = (tally.sent + tally.received) as f64 / begin.elapsed().as_secs_f64();
         if lost * 1_000 > tally.sent || reached < best * 1.02 {
@@ -202,6 +217,8 @@ fn ratios(results: &Results) {
     for (name, part, whole) in [
         ("ChannelData beside the bare relay", "turn_us_channel", "turn_limit_us"),
         ("ChannelData beside coturn", "turn_us_channel", "coturn_us_channel"),
+        ("ChannelData in frames beside the bare relay", "turn_us_channel_frames", "turn_limit_us_frames"),
+        ("ChannelData in frames beside coturn", "turn_us_channel_frames", "coturn_us_channel_frames"),
         ("Send and Data beside the bare relay", "turn_us_send", "turn_limit_us"),
         ("Send and Data beside coturn", "turn_us_send", "coturn_us_send"),
         (

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read as _};
 use std::net::SocketAddr;
 
 use mio::{Events, Interest, Poll, Token};
-use udp::{RecvBatch, SendBatch, Socket};
+use udp::{Options, RecvBatch, SendBatch, Socket};
 
 /// Datagrams of one call.
 const BATCH: usize = 64;
@@ -29,7 +29,7 @@ struct Bare {
 
 /// The child process: prints its address and runs until its standard input ends.
 pub(crate) fn run(peer: SocketAddr) -> anyhow::Result<()> {
-    let mut clients = Socket::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let mut clients = socket()?;
     let poll = Poll::new()?;
     poll.registry().register(&mut clients, CLIENTS, Interest::READABLE)?;
     println!("{}", clients.local_addr());
@@ -62,7 +62,7 @@ pub(crate) fn run(peer: SocketAddr) -> anyhow::Result<()> {
 }
 
 impl Bare {
-    /// Until nothing is left: an event comes once.
+    /// Until nothing is left, which a batch that is not full says: an event comes once.
     fn read_clients(&mut self) -> anyhow::Result<()> {
         loop {
             match self.clients.recv(&mut self.recv) {
@@ -75,7 +75,7 @@ impl Bare {
                     Some(relay) => *relay,
                     None => {
                         let relay = self.relays.len();
-                        let mut socket = Socket::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+                        let mut socket = socket()?;
                         self.poll.registry().register(&mut socket, Token(relay + 1), Interest::READABLE)?;
                         self.relays.push((socket, datagram.from));
                         self.by_client.insert(datagram.from, relay);
@@ -91,6 +91,9 @@ impl Bare {
                 }
             }
             flush(&mut self.send, run.and_then(|run| self.relays.get(run)).map(|(socket, _)| socket));
+            if !self.recv.is_full() {
+                return Ok(());
+            }
         }
     }
 
@@ -117,9 +120,18 @@ impl Bare {
                 let _ = self.send.push(*client, None, write);
             }
             flush(&mut self.send, Some(&self.clients));
+            if !self.recv.is_full() {
+                break;
+            }
         }
         Ok(())
     }
+}
+
+/// A socket on loopback that is told nothing but payloads and senders.
+fn socket() -> std::io::Result<Socket> {
+    let options = Options { to_ip: false, ..Options::default() };
+    Socket::bind_with(SocketAddr::from(([127, 0, 0, 1], 0)), options)
 }
 
 fn flush(send: &mut SendBatch, socket: Option<&Socket>) {

@@ -80,8 +80,13 @@ impl Flow {
         Ok(Self { clients: (0..clients).map(client).collect::<anyhow::Result<_>>()?, payload })
     }
 
-    /// Each client sends one message each `interval`, for `length`; the messages that come back are counted.
-    pub(super) fn run(&mut self, interval: Duration, length: Duration) -> anyhow::Result<Tally> {
+    /// Each client sends `burst` messages each `interval`, for `length`; the messages that come back are counted.
+    pub(super) fn run(
+        &mut self,
+        burst: usize,
+        interval: Duration,
+        length: Duration,
+    ) -> anyhow::Result<Tally> {
         for client in &self.clients {
             client.socket.set_nonblocking(true)?;
         }
@@ -89,7 +94,7 @@ impl Flow {
         let begin = Instant::now();
         let mut next = begin;
         while next < begin + length {
-            for client in &self.clients {
+            for client in self.clients.iter().flat_map(|client| std::iter::repeat_n(client, burst)) {
                 match client.socket.send(&client.message) {
                     Ok(_) => tally.sent += 1,
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {}
