@@ -28,6 +28,9 @@ pub(crate) const MAX_FRESH: usize = 32;
 pub(crate) const STEP: Duration = Duration::from_millis(5);
 /// Longest time that media waits for the line: then it goes out all the same, and shows how full the line is.
 const MAX_WAIT: Duration = Duration::from_millis(150);
+/// What a viewer starts with may wait longer if it is old: it leaves this many times as fast as it was sent.
+const CATCH_UP: u32 = 4;
+const MAX_WAIT_AT_START: Duration = Duration::from_millis(750);
 
 /// A packet that was taken in and not forwarded yet. Its bytes are in the ring of its encoding.
 #[derive(Debug, Clone, Copy)]
@@ -44,21 +47,25 @@ impl Publisher {
         let clock_offset = self.clock_offset.get();
         let Some(track) = self.tracks.get_mut(usize::from(track_index)) else { return };
         let Track { config, encodings, subscriptions, unsettled, .. } = track;
-        let mut batch: [Option<Media<'_>>; MAX_FRESH] = [const { None }; MAX_FRESH];
+        let mut slots: [Option<Media<'_>>; MAX_FRESH] = [const { None }; MAX_FRESH];
+        let mut count = 0;
         let of_track = fresh.iter().filter(|f| f.publisher == self.id.key() && f.track == track_index);
-        for (slot, fresh) in batch.iter_mut().zip(of_track) {
+        for (slot, fresh) in slots.iter_mut().zip(of_track) {
             *slot = encodings.get(usize::from(fresh.source.encoding)).and_then(|encoding| {
                 let source = fresh.source;
                 Feed { encoding, source, formats: &config.formats, ids: &self.ids, clock_offset }
                     .read(fresh.seq)
             });
+            count += 1;
         }
+        // Most often one, and looked at for each subscription.
+        let batch = slots.get(..count).unwrap_or_default();
+        let several = cx.sink.joins_equal() && count > 1;
         let mut unstarted = 0u8;
         for (_, subscription) in
             subscriptions.iter_mut().filter(|(_, subscription)| !subscription.is_silent())
         {
             let before = subscription.map.source();
-            let several = cx.sink.joins_equal() && batch.iter().flatten().nth(1).is_some();
             let length = if several { subscription.length(batch.iter().flatten()) } else { 0 };
             for media in batch.iter().flatten() {
                 let encoding = encodings.get(usize::from(media.source.encoding));
@@ -101,7 +108,7 @@ impl Publisher {
                 let Some(subscriber) = cx.subscribers.get_mut(key) else { continue };
                 if config.kind == MediaKind::Video {
                     if subscription.map.is_newest(media.seq) && !subscriber.link.may_send(cx.now) {
-                        subscription.fall_behind(media.seq, cx.now);
+                        subscription.fall_behind(media.seq, cx.now + MAX_WAIT);
                         subscriber.catch_up_soon(cx.now);
                         let due = subscriber.due();
                         cx.timers.arm(Owner::Subscriber(key), &mut subscriber.deadline, due);
@@ -141,24 +148,24 @@ impl<'a> Feed<'a> {
     }
 
     /// Sends what `subscription` has not got yet, as much as its line takes now and at least so much that the rest
-    /// does not wait longer than [`MAX_WAIT`].
+    /// does not wait longer than it may.
     pub(crate) fn catch_up<S: Sink>(
         &self,
         subscription: &mut Subscription,
         link: &mut Link,
         out: &mut Outlet<'_, S>,
     ) {
-        let Some(Behind { next, since }) = subscription.behind.take() else { return };
+        let Some(Behind { next, until }) = subscription.behind.take() else { return };
         if subscription.map.source() != Some(self.source) || self.encoding.run != self.source.run {
             // It goes on with something else.
             return;
         }
         let end = self.encoding.newest().map_or(next, |newest| newest + 1);
-        let steps = (since + MAX_WAIT).saturating_duration_since(out.now).as_micros() / STEP.as_micros();
+        let steps = until.saturating_duration_since(out.now).as_micros() / STEP.as_micros();
         let least = next + end.saturating_sub(next).div_ceil(steps.max(1) as u64);
         for seq in next..end {
             if seq >= least && !link.may_send(out.now) {
-                subscription.behind = Some(Behind { next: seq, since });
+                subscription.behind = Some(Behind { next: seq, until });
                 return;
             }
             let Some(media) = self.read(seq) else { continue };
@@ -173,7 +180,8 @@ impl<'a> Feed<'a> {
 pub(crate) struct Behind {
     /// The packet that is sent next.
     pub(crate) next: Seq,
-    pub(crate) since: Instant,
+    /// When everything before the newest packet has to be sent.
+    pub(crate) until: Instant,
 }
 
 /// Starts a subscription at `entry`: everything that the ring has from there on goes out, as fast as the line takes it.
@@ -186,7 +194,7 @@ pub(crate) fn start<S: Sink>(
     let key = subscription.id.subscriber.key();
     let Some(subscriber) = cx.subscribers.get_mut(key) else { return };
     subscription.begin(feed.source, entry, cx.now);
-    subscription.fall_behind(entry.seq, cx.now);
+    subscription.fall_behind(entry.seq, cx.now + (entry.age() / CATCH_UP).clamp(MAX_WAIT, MAX_WAIT_AT_START));
     let mut out = Outlet { sink: &mut *cx.sink, writer: &mut *cx.writer, clock: cx.clock, now: cx.now };
     feed.catch_up(subscription, &mut subscriber.link, &mut out);
     if subscription.behind.is_some() {

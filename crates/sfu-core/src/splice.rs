@@ -6,7 +6,7 @@
 //! sequence number, a later timestamp, the next picture and frame number, so that the subscriber's decoder sees one
 //! sender.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use media::PictureId;
 
@@ -147,6 +147,12 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// How long before what is there now it begins.
+    pub(crate) fn age(&self) -> Duration {
+        let ticks = u64::from(self.live.wrapping_sub(self.timestamp));
+        Duration::from_micros(ticks * 1_000_000 / u64::from(self.clock_rate.max(1)))
+    }
+
     /// A piece that begins with this packet, not before it.
     pub(crate) fn at(media: &Media<'_>) -> Self {
         let timestamp = media.packet.timestamp;

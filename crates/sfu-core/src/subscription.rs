@@ -176,10 +176,10 @@ impl Subscription {
         self.behind.is_some_and(|behind| seq >= behind.next)
     }
 
-    /// The packet `next`, the first that was not sent, and what follows waits for the line.
-    pub(crate) fn fall_behind(&mut self, next: Seq, now: Instant) {
-        let since = self.behind.map_or(now, |behind| behind.since);
-        self.behind = Some(Behind { next, since });
+    /// The packet `next`, the first that was not sent, and what follows waits for the line, until then at most.
+    pub(crate) fn fall_behind(&mut self, next: Seq, until: Instant) {
+        let until = self.behind.map_or(until, |behind| behind.until);
+        self.behind = Some(Behind { next, until });
     }
 
     /// Begins to forward the encoding that it waits for.

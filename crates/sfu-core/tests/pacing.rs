@@ -10,8 +10,10 @@ use sfu_core::*;
 
 /// What leaves at once for a client that has said nothing of its line: 40 ms at 10 Mbit/s.
 const AT_ONCE: usize = 50_000;
-/// Longest wait.
-const LONGEST: Duration = Duration::from_millis(150);
+/// Longest wait, of 3 s of media and more.
+const LONGEST: Duration = Duration::from_millis(750);
+/// Where a moment does.
+const SHORT: Duration = Duration::from_millis(150);
 
 struct Scene {
     world: World,
@@ -21,6 +23,8 @@ struct Scene {
     sources: [Source; 2],
     viewer: Viewer,
     captured: Instant,
+    /// Between two frames.
+    interval: Duration,
 }
 
 fn rid(rid: &str) -> EncodingConfig {
@@ -43,7 +47,16 @@ impl Scene {
         world.shard.set_wanted(subscription, only("a"), world.now);
         let sources = [Source::new(10, "0").with_rid("a"), Source::new(20, "0").with_rid("b")];
         let captured = world.now;
-        Self { world, publisher, subscriber, subscription, sources, viewer: Viewer::default(), captured }
+        Self {
+            world,
+            publisher,
+            subscriber,
+            subscription,
+            sources,
+            viewer: Viewer::default(),
+            captured,
+            interval: ms(33),
+        }
     }
 
     /// Takes what left for the viewer; its length on the line.
@@ -68,9 +81,9 @@ impl Scene {
         packets.len()
     }
 
-    /// A frame 33 ms after the last, as its timestamp says: the network has held it back.
+    /// A frame an interval after the last, as its timestamp says: the network has held it back.
     fn frame(&mut self, source: usize) -> Vec<Vec<u8>> {
-        self.captured += ms(33);
+        self.captured += self.interval;
         self.sources[source].frame(self.captured)
     }
 
@@ -122,10 +135,11 @@ fn a_burst_leaves_little_by_little() {
 fn nothing_waits_for_longer_than_the_bound() {
     let mut scene = Scene::new();
     scene.sources[0].payload_len = 1_150;
+    scene.interval = ms(1);
     // Far more than 10 Mbit/s carry in 150 ms.
-    let packets = scene.burst(0, 160);
+    let packets = scene.burst(0, 80);
     let mut steps = vec![scene.take()];
-    for _ in 0..LONGEST.as_millis() / 5 {
+    for _ in 0..SHORT.as_millis() / 5 {
         scene.world.advance(ms(5));
         steps.push(scene.take());
     }
@@ -133,6 +147,27 @@ fn nothing_waits_for_longer_than_the_bound() {
     let steps = &steps[1..30];
     let (most, least) = (steps.iter().max().unwrap(), steps.iter().min().unwrap());
     assert!(*most < 2 * *least, "it leaves evenly: {steps:?}");
+}
+
+#[test]
+fn an_old_start_may_take_longer() {
+    let mut scene = Scene::new();
+    scene.sources[0].packets_per_frame = 20;
+    scene.world.shard.set_paused(scene.subscription, true, scene.world.now);
+    let mut packets = 0;
+    for _ in 0..25 {
+        packets += scene.burst(0, 1);
+        scene.world.advance(ms(33));
+    }
+    assert_eq!(scene.take(), 0);
+    // The keyframe is 800 ms old: what came since may take a quarter of that.
+    scene.world.shard.set_paused(scene.subscription, false, scene.world.now);
+    scene.world.advance(SHORT);
+    let early = scene.take();
+    assert!(early > AT_ONCE && scene.viewer.packets.len() < packets, "{early} bytes in {SHORT:?}");
+    scene.world.advance(ms(60));
+    scene.take();
+    scene.check(packets);
 }
 
 #[test]
@@ -145,7 +180,7 @@ fn what_follows_a_burst_comes_after_it() {
         scene.world.advance(ms(3));
         scene.take();
     }
-    scene.world.advance(ms(150));
+    scene.world.advance(LONGEST);
     scene.take();
     scene.check(packets);
 }

@@ -14,8 +14,8 @@
 //! REMB ------------------------------------------------------> cap -------'
 //! ```
 //!
-//! The reference is libwebrtc's own controller, at whose side this one is tested (`tests/reference.rs`); that one takes
-//! 65 KB for each connection and several times the CPU for each packet.
+//! The reference is libwebrtc's own controller, beside which this one is tested (`tests/reference.rs`); it takes 65 KB for
+//! each connection.
 //!
 //! Pure: no clock, no I/O, a bounded amount of memory ([`Controller::memory`]).
 
