@@ -17,7 +17,6 @@ use crate::sink::Sink;
 use crate::slots::Key;
 use crate::splice::{Entry, Source};
 use crate::subscription::{Outlet, Subscription};
-use crate::timers::Owner;
 use crate::track::{Encoding, Track};
 
 /// Packets of all publishers that may wait to be forwarded; one more forwards them first. A frame has fewer
@@ -47,15 +46,15 @@ impl Publisher {
         let clock_offset = self.clock_offset.get();
         let Some(track) = self.tracks.get_mut(usize::from(track_index)) else { return };
         let Track { config, encodings, subscriptions, unsettled, .. } = track;
+        let is_video = config.kind == MediaKind::Video;
+        let (formats, ids) = (&config.formats, &self.ids);
         let mut slots: [Option<Media<'_>>; MAX_FRESH] = [const { None }; MAX_FRESH];
         let mut count = 0;
         let of_track = fresh.iter().filter(|f| f.publisher == self.id.key() && f.track == track_index);
-        for (slot, fresh) in slots.iter_mut().zip(of_track) {
-            *slot = encodings.get(usize::from(fresh.source.encoding)).and_then(|encoding| {
-                let source = fresh.source;
-                Feed { encoding, source, formats: &config.formats, ids: &self.ids, clock_offset }
-                    .read(fresh.seq)
-            });
+        for (slot, &Fresh { source, seq, .. }) in slots.iter_mut().zip(of_track) {
+            *slot = encodings
+                .get(usize::from(source.encoding))
+                .and_then(|encoding| Feed { encoding, source, formats, ids, clock_offset }.read(seq));
             count += 1;
         }
         // Most often one, and looked at for each subscription.
@@ -68,58 +67,30 @@ impl Publisher {
             let before = subscription.map.source();
             let length = if several { subscription.length(batch.iter().flatten()) } else { 0 };
             for media in batch.iter().flatten() {
-                let encoding = encodings.get(usize::from(media.source.encoding));
-                let Some(encoding) = encoding else { continue };
-                if subscription.map.source() != Some(media.source) {
+                let source = media.source;
+                let Some(encoding) = encodings.get(usize::from(source.encoding)) else { continue };
+                let feed = Feed { encoding, source, formats, ids, clock_offset };
+                if subscription.map.source() != Some(source) {
                     // A stream that has started over since is not gone back to.
-                    let wanted = subscription.target == media.source.encoding;
-                    if !wanted || encoding.run != media.source.run {
+                    let wanted = subscription.target == source.encoding && encoding.run == source.run;
+                    if !wanted || !subscription.accepts(&media.format, cx.sink) {
                         continue;
                     }
-                    if !subscription.accepts(&media.format, cx.sink) {
-                        continue;
-                    }
-                    if config.kind == MediaKind::Video {
+                    if is_video {
                         // The ring has this packet too: starting from it sends everything since the keyframe.
-                        let newest = encoding.newest().unwrap_or_default();
-                        let entry =
-                            encoding.entry(cx.now).filter(|entry| subscription.may_begin(entry, newest));
-                        match entry {
-                            Some(_) if !subscription.may_leave(cx.now) => *unsettled = true,
-                            Some(entry) => {
-                                let (formats, ids) = (&config.formats, &self.ids);
-                                let source = media.source;
-                                let feed = Feed { encoding, source, formats, ids, clock_offset };
-                                start(&feed, subscription, &entry, cx);
-                            }
-                            None => unstarted |= 1 << media.source.encoding,
+                        match start(&feed, subscription, cx) {
+                            Start::Done => {}
+                            Start::Later => *unsettled = true,
+                            Start::NeedsKeyframe => unstarted |= 1 << source.encoding,
                         }
                         continue;
                     }
-                    subscription.begin(media.source, &Entry::at(media), cx.now);
-                } else if config.kind == MediaKind::Video && before != Some(media.source) {
-                    // It started with an earlier packet of this batch: the ring gave it all of them.
-                    continue;
-                } else if subscription.is_behind(media.seq) {
-                    // The ring keeps it until its turn comes.
+                    subscription.begin(source, &Entry::at(media), cx.now);
+                } else if is_video && (before != Some(source) || subscription.is_behind(media.seq)) {
+                    // It started with an earlier packet of this batch, or waits: the ring gives it all of them.
                     continue;
                 }
-                let key = subscription.id.subscriber.key();
-                let Some(subscriber) = cx.subscribers.get_mut(key) else { continue };
-                if config.kind == MediaKind::Video {
-                    if subscription.map.is_newest(media.seq) && !subscriber.link.may_send(cx.now) {
-                        subscription.fall_behind(media.seq, cx.now + MAX_WAIT);
-                        subscriber.catch_up_soon(cx.now);
-                        let due = subscriber.due();
-                        cx.timers.arm(Owner::Subscriber(key), &mut subscriber.deadline, due);
-                        continue;
-                    }
-                    subscription.adapt(media, encoding);
-                }
-                let mut out =
-                    Outlet { sink: &mut *cx.sink, writer: &mut *cx.writer, clock: cx.clock, now: cx.now };
-                let length = if media.packet.marker { 0 } else { length };
-                subscription.forward(media, &encoding.numbers, length, &mut subscriber.link, &mut out);
+                feed.pass(media, is_video, length, subscription, cx);
             }
         }
         for (encoding, index) in encodings.iter_mut().zip(0u8..) {
@@ -145,6 +116,31 @@ impl<'a> Feed<'a> {
         let packet = RtpPacket::parse(self.encoding.ring.get(seq)?).ok()?;
         let format = self.formats.iter().find(|format| format.payload_type == packet.payload_type)?;
         Some(Media::new(packet, seq, self.source, *format, self.encoding, self.ids, self.clock_offset))
+    }
+
+    /// Sends a packet that has just come, unless the line is full: then it waits, and what follows with it. Sound never
+    /// does.
+    fn pass<S: Sink>(
+        &self,
+        media: &Media<'_>,
+        may_wait: bool,
+        length: usize,
+        subscription: &mut Subscription,
+        cx: &mut Context<'_, S>,
+    ) {
+        let key = subscription.id.subscriber.key();
+        let Some(subscriber) = cx.subscribers.get_mut(key) else { return };
+        if may_wait {
+            if subscription.map.is_newest(media.seq) && !subscriber.link.may_send(cx.now) {
+                subscription.fall_behind(media.seq, cx.now + MAX_WAIT);
+                subscriber.catch_up_soon(cx.now, cx.timers);
+                return;
+            }
+            subscription.adapt(media, self.encoding);
+        }
+        let mut out = Outlet { sink: &mut *cx.sink, writer: &mut *cx.writer, clock: cx.clock, now: cx.now };
+        let length = if media.packet.marker { 0 } else { length };
+        subscription.forward(media, &self.encoding.numbers, length, &mut subscriber.link, &mut out);
     }
 
     /// Sends what `subscription` has not got yet, as much as its line takes now and at least so much that the rest
@@ -184,22 +180,37 @@ pub(crate) struct Behind {
     pub(crate) until: Instant,
 }
 
-/// Starts a subscription at `entry`: everything that the ring has from there on goes out, as fast as the line takes it.
+/// What became of a start.
+pub(crate) enum Start {
+    Done,
+    /// The picture that goes out from another source has to be finished first.
+    Later,
+    NeedsKeyframe,
+}
+
+/// Starts a subscription, or switches it, at the last keyframe: everything that the ring has from there on goes out,
+/// as fast as the line takes it.
 pub(crate) fn start<S: Sink>(
     feed: &Feed<'_>,
     subscription: &mut Subscription,
-    entry: &Entry,
     cx: &mut Context<'_, S>,
-) {
-    let key = subscription.id.subscriber.key();
-    let Some(subscriber) = cx.subscribers.get_mut(key) else { return };
-    subscription.begin(feed.source, entry, cx.now);
-    subscription.fall_behind(entry.seq, cx.now + (entry.age() / CATCH_UP).clamp(MAX_WAIT, MAX_WAIT_AT_START));
+) -> Start {
+    let newest = feed.encoding.newest().unwrap_or_default();
+    let entry = feed.encoding.entry(cx.now).filter(|entry| subscription.may_begin(entry, newest));
+    let Some(entry) = entry else { return Start::NeedsKeyframe };
+    if !subscription.may_leave(cx.now) {
+        return Start::Later;
+    }
+    let Some(subscriber) = cx.subscribers.get_mut(subscription.id.subscriber.key()) else {
+        return Start::Done;
+    };
+    subscription.begin(feed.source, &entry, cx.now);
+    let wait = (entry.age() / CATCH_UP).clamp(MAX_WAIT, MAX_WAIT_AT_START);
+    subscription.fall_behind(entry.seq, cx.now + wait);
     let mut out = Outlet { sink: &mut *cx.sink, writer: &mut *cx.writer, clock: cx.clock, now: cx.now };
     feed.catch_up(subscription, &mut subscriber.link, &mut out);
     if subscription.behind.is_some() {
-        subscriber.catch_up_soon(cx.now);
-        let due = subscriber.due();
-        cx.timers.arm(Owner::Subscriber(key), &mut subscriber.deadline, due);
+        subscriber.catch_up_soon(cx.now, cx.timers);
     }
+    Start::Done
 }

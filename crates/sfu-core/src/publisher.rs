@@ -7,7 +7,7 @@ use crate::allocate::Ladder;
 use crate::clock::{ClockMapping, ClockOffset, WallClock};
 use crate::config::{MAX_ENCODINGS, MAX_TRACKS, MediaKind, Origin, PublisherConfig, Wanted};
 use crate::extension::{Extension, Extensions};
-use crate::forward::{Feed, Fresh, start};
+use crate::forward::{Feed, Fresh, Start, start};
 use crate::ids::{EncodingIndex, Mid, PublisherId, Rid, Room, TrackIndex};
 use crate::layers::{self, Share};
 use crate::nack::RoundTrip;
@@ -330,16 +330,12 @@ impl Publisher {
             if encoding.format.is_some_and(|format| !subscription.accepts(&format, cx.sink)) {
                 continue;
             }
-            let newest = encoding.newest().unwrap_or_default();
-            let entry = encoding.entry(cx.now).filter(|entry| subscription.may_begin(entry, newest));
-            match entry {
-                Some(_) if !subscription.may_leave(cx.now) => *unsettled = true,
-                Some(entry) => {
-                    let source = Source { encoding: subscription.target, run: encoding.run };
-                    let (formats, ids) = (&config.formats, &self.ids);
-                    start(&Feed { encoding, source, formats, ids, clock_offset }, subscription, &entry, cx);
-                }
-                None => encoding.keyframes.want(),
+            let source = Source { encoding: subscription.target, run: encoding.run };
+            let feed = Feed { encoding, source, formats: &config.formats, ids: &self.ids, clock_offset };
+            match start(&feed, subscription, cx) {
+                Start::Done => {}
+                Start::Later => *unsettled = true,
+                Start::NeedsKeyframe => encoding.keyframes.want(),
             }
         }
         self.tell_interest(track_index, interest, cx);

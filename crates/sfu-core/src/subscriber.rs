@@ -19,7 +19,7 @@ use crate::slots::Slots;
 use crate::splice::Original;
 use crate::stats::{SubscriberStats, SubscriptionStats};
 use crate::subscription::{Outlet, Subscription};
-use crate::timers::Deadline;
+use crate::timers::{Deadline, Owner, Timers};
 use crate::track::Track;
 
 /// Sender reports go out this often.
@@ -30,6 +30,8 @@ const FULL_COMPOUND: usize = 1_000;
 const MAX_NACKED: usize = 1_000;
 /// Most subscriptions of one subscriber: a hundred participants with all their sources, and some.
 pub const MAX_SUBSCRIPTIONS: usize = 512;
+/// What every video codec counts in.
+const VIDEO_CLOCK: u32 = 90_000;
 const CNAME: &[u8] = b"madang";
 
 /// An estimate that has grown by this part is shared out anew.
@@ -183,10 +185,10 @@ impl Subscriber {
             return;
         }
         let clock_rate = track.first().map_or(90_000, |format| format.clock_rate);
-        if block.fraction_lost > 0 || subscription.rtx_ssrc.is_some() {
-            // Sound alone, without loss, says little of what the line carries.
-            self.link.update(|controller| controller.on_loss(block.fraction_lost, now));
-        }
+        // libdatachannel counts what comes twice as loss, and then says itself that nothing is missing.
+        let lost = if block.lost > 0 { block.fraction_lost } else { 0 };
+        let of_sound = clock_rate != VIDEO_CLOCK;
+        self.link.update(|controller| controller.on_loss(lost, of_sound, now));
         subscription.reported();
         subscription.stats.fraction_lost = f32::from(block.fraction_lost) / 256.0;
         subscription.stats.lost = block.lost.max(0).unsigned_abs();
@@ -232,8 +234,9 @@ impl Subscriber {
     }
 
     /// A subscription has fallen behind.
-    pub(crate) fn catch_up_soon(&mut self, now: Instant) {
-        self.catch_up_due.get_or_insert(now + STEP);
+    pub(crate) fn catch_up_soon(&mut self, now: Instant, timers: &mut Timers) {
+        let due = *self.catch_up_due.get_or_insert(now + STEP);
+        timers.arm(Owner::Subscriber(self.id.key()), &mut self.deadline, Some(due));
     }
 
     /// Sends what waited for the line, as much as it takes now.
