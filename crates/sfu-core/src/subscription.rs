@@ -108,8 +108,9 @@ impl Subscription {
             ids,
             formats: config.formats.into_boxed_slice(),
             resolved: None,
-            // In the lower half: a first packet that is lost does not make the receiver guess a wrap.
-            map: SpliceMap::new((random >> 49) as u16, random as u32),
+            // In the lower half: a first packet that is lost does not make the receiver guess a wrap. Not near zero:
+            // libdatachannel would count what is missing from there on as lost.
+            map: SpliceMap::new((random >> 49) as u16 | 0x1000, random as u32),
             budget: RetransmissionBudget::new(),
             rtx_sequence: (random >> 34) as u16 & 0x7fff,
             paused: false,

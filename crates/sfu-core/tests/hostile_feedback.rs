@@ -73,7 +73,7 @@ proptest! {
             world.send_frame(publisher, &mut source);
             world.viewer_rtcp(viewer, &feedback(body));
             let mut rtcp = Vec::new();
-            let block = rtcp::ReportBlock { ssrc: 5000, fraction_lost: *lost, ..Default::default() };
+            let block = rtcp::ReportBlock { ssrc: 5000, fraction_lost: *lost, lost: 1, ..Default::default() };
             rtcp_write::receiver_report(&mut rtcp, 99, &[block]);
             if lost % 3 == 0 {
                 rtcp_write::remb(&mut rtcp, 99, *remb, &[5000]);
@@ -89,6 +89,56 @@ proptest! {
         // Frames of 3 packets, keyframes of 9; whatever is said, padding is a small part of it.
         prop_assert!(sent <= inputs.len() * 9 * 1_000 + 20_000, "{sent} bytes");
     }
+}
+
+/// A client that only reports (neither transport-wide feedback nor retransmission) and whose reports say that
+/// everything was lost: its picture is held, and comes back when they say that nothing is.
+#[test]
+fn one_bad_report_does_not_hold_a_picture_for_good() {
+    let mut world = World::new();
+    let tracks = vec![video_track("0", vec![EncodingConfig::default()]), audio_track("1")];
+    let publisher = world.shard.add_publisher(publisher(1, 1, tracks), world.now).unwrap();
+    let extensions = Extensions::new().with(Extension::Mid, 1);
+    let config = SubscriberConfig { extensions, ..subscriber(1, 2) };
+    let viewer = world.shard.add_subscriber(config, world.now).unwrap();
+    let picture = SubscriptionConfig { rtx_ssrc: None, ..video_subscription(publisher, 5000) };
+    world.shard.subscribe(viewer, picture, world.now).unwrap();
+    world.shard.subscribe(viewer, audio_subscription(publisher, 1, 6000), world.now).unwrap();
+    let mut source = Source::new(1000, "0");
+    let mut number = 0;
+    // One second, at whose end come the reports; returns the packets of the picture in it.
+    let mut second = |world: &mut World, fraction_lost: u8, lost: i32| {
+        for _ in 0..25 {
+            world.send_frame(publisher, &mut source);
+            for _ in 0..2 {
+                number += 1;
+                world.rtp(publisher, &sound_packet("1", number));
+                world.advance(ms(20));
+            }
+            world.out.take_rtcp(Peer(1)).iter().for_each(|rtcp| drop(source.handle_rtcp(rtcp)));
+        }
+        let sent = world.out.take_rtp(Peer(2));
+        let of_picture =
+            sent.iter().filter(|sent| rtp::RtpPacket::parse(&sent.bytes).unwrap().ssrc == 5000).count();
+        let picture = rtcp::ReportBlock { ssrc: 5000, fraction_lost, lost, ..Default::default() };
+        let sound = rtcp::ReportBlock { ssrc: 6000, ..Default::default() };
+        let blocks = if of_picture > 0 { vec![picture, sound] } else { vec![sound] };
+        let mut report = Vec::new();
+        rtcp_write::receiver_report(&mut report, 99, &blocks);
+        world.viewer_rtcp(viewer, &report);
+        of_picture
+    };
+    for _ in 0..3 {
+        assert!(second(&mut world, 0, 0) >= 75);
+    }
+    // What is said to be lost although nothing is missing.
+    second(&mut world, 250, 0);
+    assert!(second(&mut world, 0, 0) >= 75);
+    second(&mut world, 250, 1_000);
+    second(&mut world, 0, 1_000);
+    let held = (0..60).take_while(|_| second(&mut world, 0, 1_000) == 0).count();
+    assert!((1..30).contains(&held), "held for {held} s");
+    assert!((0..5).all(|_| second(&mut world, 0, 1_000) >= 75), "it stays");
 }
 
 #[test]

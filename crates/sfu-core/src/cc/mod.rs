@@ -53,6 +53,8 @@ const MEDIA: f32 = 0.96;
 
 /// A client that negotiated feedback and sends none for this long is served without it.
 const FIRST_FEEDBACK: i64 = 3_000_000;
+/// Where less is sent, in bits per second, it is sound without a picture.
+const SOUND_ALONE: f32 = 150_000.0;
 /// Feedback that was regular and stops for this long means that nothing arrives.
 const SILENCE_US: i64 = 700_000;
 const SILENCE_FACTOR: f32 = 0.7;
@@ -275,13 +277,16 @@ impl Controller {
     }
 
     /// Takes the share lost (in 1/256) of a receiver report; it counts where there is no feedback.
-    pub fn on_loss(&mut self, fraction_lost: u8, now: Instant) {
+    pub fn on_loss(&mut self, fraction_lost: u8, of_sound: bool, now: Instant) {
         let now_us = self.us(now);
-        if self.answered.is_some() {
+        let sent = self.sent.rate(LONG, now_us);
+        // Sound that arrives says little of the line beside a picture. Without one it is all that can bring it back.
+        let alone = self.reported && sent.is_some_and(|sent| sent < SOUND_ALONE);
+        if self.answered.is_some() || (of_sound && fraction_lost == 0 && !alone) {
             return;
         }
         self.reported = true;
-        if let Some(sent) = self.sent.rate(LONG, now_us) {
+        if let Some(sent) = sent {
             self.loss.report(f32::from(fraction_lost) / 256.0, sent, now_us);
         }
         self.set_pace(now);
