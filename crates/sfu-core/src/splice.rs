@@ -172,8 +172,11 @@ impl Entry {
 /// The mapping of one subscription.
 #[derive(Debug)]
 pub(crate) struct SpliceMap {
-    /// Newest first.
-    splices: [Option<Splice>; HISTORY],
+    /// The newest piece.
+    newest: Option<Splice>,
+    /// Those before it, newest first; allocated with the second piece. Apart, as nothing of them is looked at for a
+    /// packet that is on time.
+    older: Vec<Splice>,
     /// Whether the newest piece goes on.
     open: bool,
     /// Whether the newest packet was the last of its picture, as the subscriber sees it.
@@ -192,7 +195,8 @@ impl SpliceMap {
     /// A stream that will begin at `seq` and `timestamp`.
     pub(crate) fn new(seq: u16, timestamp: u32) -> Self {
         Self {
-            splices: [None; HISTORY],
+            newest: None,
+            older: Vec::new(),
             open: false,
             whole: true,
             // One cycle up, so that nothing is ever below zero.
@@ -217,7 +221,7 @@ impl SpliceMap {
     }
 
     fn current(&self) -> Option<&Splice> {
-        self.splices.first()?.as_ref().filter(|_| self.open)
+        self.newest.as_ref().filter(|_| self.open)
     }
 
     /// Ends the piece: what follows needs a new one.
@@ -294,9 +298,7 @@ impl SpliceMap {
         picture: Option<u64>,
         numbers: &Numbers,
     ) {
-        let Some(splice) = self.splices.first_mut().and_then(Option::as_mut).filter(|_| self.open) else {
-            return;
-        };
+        let Some(splice) = self.newest.as_mut().filter(|_| self.open) else { return };
         let to = splice.packets.reach(seq, &numbers.packets);
         let pictures = match picture {
             Some(picture) if splice.pictures.is_ahead(picture) => {
@@ -310,17 +312,17 @@ impl SpliceMap {
     }
 
     fn push(&mut self, splice: Splice) {
-        self.splices.rotate_right(1);
-        if let Some(newest) = self.splices.first_mut() {
-            *newest = Some(splice);
-        }
+        let Some(before) = self.newest.replace(splice) else { return };
+        self.older.truncate(HISTORY - 2);
+        self.older.reserve_exact(HISTORY - 1 - self.older.len());
+        self.older.insert(0, before);
     }
 
     /// The numbers of a packet of the source that goes on; `None` if it is from before, or left out.
     pub(crate) fn map(&mut self, media: &Media<'_>, numbers: &Numbers, now: Instant) -> Option<Mapped> {
         let (seq, timestamp) = (media.seq, media.packet.timestamp);
         let source = self.source()?;
-        let newest = self.splices.first_mut()?.as_mut()?;
+        let newest = self.newest.as_mut()?;
         if let Some(seq) = newest.packets.map(seq, &numbers.packets) {
             let mapped = newest.mapped(seq, timestamp, media.picture, numbers);
             let next_picture = newest.pictures.next();
@@ -330,8 +332,8 @@ impl SpliceMap {
             return Some(mapped);
         }
         // A late one, from before the layers changed.
-        let mut older = self.splices.iter_mut().skip(1).flatten();
-        let splice = older.find(|splice| splice.source == source && splice.packets.covers(seq))?;
+        let splice =
+            self.older.iter_mut().find(|splice| splice.source == source && splice.packets.covers(seq))?;
         let seq = splice.packets.map(seq, &numbers.packets)?;
         Some(splice.mapped(seq, timestamp, media.picture, numbers))
     }
@@ -364,7 +366,7 @@ impl SpliceMap {
         if seq >= self.next {
             return None;
         }
-        let splice = *self.splices.iter().flatten().find(|splice| splice.packets.start() <= seq)?;
+        let splice = *self.newest.iter().chain(&self.older).find(|splice| splice.packets.start() <= seq)?;
         let numbers = numbers(splice.source.encoding)?;
         Some(Original { source: splice.source, seq: splice.packets.unmap(seq, &numbers.packets)?, splice })
     }

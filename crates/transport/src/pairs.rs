@@ -114,6 +114,8 @@ impl Pairs {
                     change.removed = (!stays && !self.allows(gone)).then_some(gone);
                 }
             }
+            // Most peers have one or two.
+            self.validated.reserve_exact(1);
             self.validated.push(Validated { pair, checked: now });
         }
         let stale = !self.validated.iter().any(|entry| {

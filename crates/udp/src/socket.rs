@@ -6,6 +6,7 @@ use std::sync::Arc;
 #[cfg(target_os = "linux")]
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use mio::event::Source;
 use mio::{Interest, Registry, Token};
@@ -101,7 +102,7 @@ pub(crate) fn add(counter: &AtomicU64, n: usize) {
 }
 
 /// A non-blocking UDP socket with batched calls. Register it with a [`mio::Poll`] as any event source; events
-/// are edge triggered, so receive until `WouldBlock`.
+/// are edge triggered, so receive until `WouldBlock`. Or wait for it with [`Socket::wait`].
 #[derive(Debug)]
 pub struct Socket {
     pub(crate) io: mio::net::UdpSocket,
@@ -166,6 +167,35 @@ impl Socket {
     /// `WouldBlock` when nothing is there; otherwise what the kernel says.
     pub fn recv(&self, batch: &mut RecvBatch) -> io::Result<usize> {
         batch.fill(self)
+    }
+
+    /// Waits up to `timeout` until there is a datagram or something that `poll` watches; `events` are those of `poll`.
+    /// For a socket that sends much: [`Socket::watch`] it instead of registering it. The kernel looks at a poll that a
+    /// socket is registered with for each datagram that leaves, at one that waits only while it waits.
+    ///
+    /// # Errors
+    /// What the kernel says; `Interrupted` by a signal.
+    pub fn wait(&self, poll: &mut mio::Poll, events: &mut mio::Events, timeout: Duration) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        if !crate::sys::wait(&self.io, poll, timeout)? {
+            events.clear();
+            return Ok(());
+        }
+        #[cfg(target_os = "linux")]
+        let timeout = Duration::ZERO;
+        poll.poll(events, Some(timeout))
+    }
+
+    /// Makes the socket known to a poll that is used with [`Socket::wait`] only; its events are of no use.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn watch(&mut self, poll: &mio::Poll, token: Token) -> io::Result<()> {
+        #[cfg(not(target_os = "linux"))]
+        poll.registry().register(self, token, Interest::READABLE)?;
+        #[cfg(target_os = "linux")]
+        let _ = (poll, token);
+        Ok(())
     }
 
     /// Takes the oldest ICMP error that came back for a datagram of this socket (see

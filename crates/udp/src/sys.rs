@@ -1,8 +1,10 @@
 //! The unsafe part: `sendmmsg` with GSO and a chosen source address, the error queue, and a few options.
 
+use std::io::IoSlice;
 use std::mem::{MaybeUninit, size_of, zeroed};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use crate::send::{Sent, mapped, send_one};
 use crate::socket::{IcmpError, Options, Socket, add};
@@ -12,7 +14,7 @@ const MESSAGES: usize = 64;
 /// Datagrams per call, over all messages.
 const SEGMENTS: usize = 256;
 /// Datagrams in one message (`UDP_MAX_SEGMENTS` of the oldest kernel with GSO).
-const SEGMENTS_PER_MESSAGE: usize = 64;
+const SEGMENTS_PER_MESSAGE: u16 = 64;
 /// Bytes in one message: a UDP length field's worth, less headers.
 const BYTES_PER_MESSAGE: usize = 65_000;
 /// Room for a source address (`in6_pktinfo`, 20 bytes) and a segment size (2 bytes), headers included.
@@ -29,23 +31,34 @@ const ERROR_CONTROL: usize = 512;
 #[repr(align(8))]
 struct ErrorControl([u8; ERROR_CONTROL]);
 
+/// What is known of a message while its chunk is filled: one cache line.
 #[derive(Clone, Copy)]
 struct Message {
     to: SocketAddr,
     from: Option<IpAddr>,
-    first: usize,
-    count: usize,
-    bytes: usize,
-    segment: usize,
     /// A datagram shorter than the segment ends the message.
     closed: bool,
+    first: u16,
+    count: u16,
+    segment: u16,
+    bytes: u32,
+}
+
+/// A destination as the kernel reads it.
+#[repr(C)]
+union Name {
+    v4: libc::sockaddr_in,
+    v6: libc::sockaddr_in6,
 }
 
 /// The messages of one call. The packets it points to are borrowed for `'a`.
+///
+/// Nothing is initialised before it is used: with thousands of calls a second, what is touched here is what the
+/// packets find no room for in the nearest cache.
 pub(crate) struct Chunk<'a> {
     messages: [MaybeUninit<Message>; MESSAGES],
     message_count: usize,
-    segments: [&'a [u8]; SEGMENTS],
+    segments: [MaybeUninit<IoSlice<'a>>; SEGMENTS],
     segment_count: usize,
     v6: bool,
 }
@@ -55,7 +68,7 @@ impl<'a> Chunk<'a> {
         Self {
             messages: [const { MaybeUninit::uninit() }; MESSAGES],
             message_count: 0,
-            segments: [&[]; SEGMENTS],
+            segments: [const { MaybeUninit::uninit() }; SEGMENTS],
             segment_count: 0,
             v6: false,
         }
@@ -69,6 +82,15 @@ impl<'a> Chunk<'a> {
         self.messages.get(index).map(|message| unsafe { message.assume_init_ref() })
     }
 
+    /// The datagrams of a message of this chunk.
+    fn datagrams(&self, message: &Message) -> &[IoSlice<'a>] {
+        let first = usize::from(message.first);
+        let segments = self.segments.get(first..first + usize::from(message.count)).unwrap_or_default();
+        // SAFETY: `start` and `extend` wrote every segment that they count in a message; initialised slots have the
+        // layout of what is in them.
+        unsafe { &*(std::ptr::from_ref(segments) as *const [IoSlice<'a>]) }
+    }
+
     /// Appends `data` to the last message if it goes to the same place and fits as a GSO segment.
     pub(crate) fn extend(&mut self, to: SocketAddr, from: Option<IpAddr>, data: &'a [u8]) -> bool {
         let Some(index) = self.message_count.checked_sub(1) else { return false };
@@ -77,34 +99,35 @@ impl<'a> Chunk<'a> {
         else {
             return false;
         };
+        let segment = usize::from(last.segment);
         let fits = last.to == to
             && last.from == from
             && !last.closed
             && !data.is_empty()
-            && data.len() <= last.segment
+            && data.len() <= segment
             && last.count < SEGMENTS_PER_MESSAGE
-            && last.bytes + data.len() <= BYTES_PER_MESSAGE;
+            && last.bytes as usize + data.len() <= BYTES_PER_MESSAGE;
         let Some(slot) = self.segments.get_mut(self.segment_count).filter(|_| fits) else { return false };
-        *slot = data;
+        slot.write(IoSlice::new(data));
         self.segment_count += 1;
         last.count += 1;
-        last.bytes += data.len();
-        last.closed = data.len() < last.segment;
+        last.bytes += data.len() as u32;
+        last.closed = data.len() < segment;
         true
     }
 
     /// Starts a message with `data`; false if the chunk is full.
     pub(crate) fn start(&mut self, v6: bool, to: SocketAddr, from: Option<IpAddr>, data: &'a [u8]) -> bool {
-        let (Some(message), Some(segment)) =
+        let (Some(message), Some(slot)) =
             (self.messages.get_mut(self.message_count), self.segments.get_mut(self.segment_count))
         else {
             return false;
         };
-        let (bytes, first) = (data.len(), self.segment_count);
-        // Nothing can be a segment beside an empty datagram.
-        let closed = bytes == 0;
-        message.write(Message { to, from, first, count: 1, bytes, segment: bytes, closed });
-        *segment = data;
+        // Nothing can be a segment beside an empty datagram, or one that no UDP packet carries.
+        let segment = u16::try_from(data.len()).unwrap_or(0);
+        let (first, bytes) = (self.segment_count as u16, data.len() as u32);
+        message.write(Message { to, from, closed: segment == 0, first, count: 1, segment, bytes });
+        slot.write(IoSlice::new(data));
         self.message_count += 1;
         self.segment_count += 1;
         self.v6 = v6;
@@ -116,36 +139,40 @@ impl<'a> Chunk<'a> {
         if self.message_count == 0 {
             return;
         }
-        let mut iovecs = [const { MaybeUninit::<libc::iovec>::uninit() }; SEGMENTS];
-        for (iovec, data) in iovecs.iter_mut().zip(&self.segments[..self.segment_count]) {
-            iovec.write(libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() });
-        }
-        let mut names = [const { MaybeUninit::<socket2::SockAddr>::uninit() }; MESSAGES];
+        let mut names = [const { MaybeUninit::<Name>::uninit() }; MESSAGES];
         let mut controls = [const { MaybeUninit::<Control>::uninit() }; MESSAGES];
-        // SAFETY: all zeroes is a valid `mmsghdr`: null pointers and zero lengths.
-        let mut headers: [libc::mmsghdr; MESSAGES] = unsafe { zeroed() };
+        let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; MESSAGES];
         for index in 0..self.message_count {
             let Some(message) = self.message(index) else { break };
-            let name = names[index].write(if self.v6 { mapped(message.to) } else { message.to }.into());
-            let header = &mut headers[index].msg_hdr;
-            header.msg_name = name.as_ptr().cast_mut().cast();
-            header.msg_namelen = name.len();
-            header.msg_iov = iovecs[message.first..].as_mut_ptr().cast();
-            header.msg_iovlen = message.count as _;
-            let control = controls[index].write(Control([0; CONTROL]));
-            let segment = (message.count > 1).then_some(message.segment as u16);
-            write_control(header, control, message.from, segment);
+            let (name, length) = name(if self.v6 { mapped(message.to) } else { message.to });
+            let datagrams = self.datagrams(message);
+            // SAFETY: all zeroes is a valid `mmsghdr`: null pointers and zero lengths.
+            let header = headers[index].write(unsafe { zeroed() });
+            let header = &mut header.msg_hdr;
+            header.msg_name = std::ptr::from_mut(names[index].write(name)).cast();
+            header.msg_namelen = length;
+            // `IoSlice` is an `iovec` on Unix; the kernel only reads it.
+            header.msg_iov = datagrams.as_ptr().cast_mut().cast();
+            header.msg_iovlen = datagrams.len() as _;
+            let segment = (message.count > 1).then_some(message.segment);
+            if message.from.is_some() || segment.is_some() {
+                let control = controls[index].write(Control([0; CONTROL]));
+                write_control(header, control, message.from, segment);
+            }
         }
-        self.submit(socket, &mut headers, done);
+        let headers = headers.get_mut(..self.message_count).unwrap_or_default();
+        // SAFETY: the loop wrote every header below `message_count`; initialised slots have the layout of what is in
+        // them.
+        let headers = unsafe { &mut *(std::ptr::from_mut(headers) as *mut [libc::mmsghdr]) };
+        self.submit(socket, headers, done);
         self.message_count = 0;
         self.segment_count = 0;
     }
 
-    fn submit(&self, socket: &Socket, headers: &mut [libc::mmsghdr; MESSAGES], done: &mut Sent) {
+    fn submit(&self, socket: &Socket, headers: &mut [libc::mmsghdr], done: &mut Sent) {
         let mut next = 0;
         let mut retried = None;
-        while next < self.message_count {
-            let rest = &mut headers[next..self.message_count];
+        while let Some(rest) = headers.get_mut(next..).filter(|rest| !rest.is_empty()) {
             // SAFETY: each header points to a name, iovecs, packets and a control buffer that outlive the
             // call: they are locals of the caller, or borrowed for 'a. The kernel only reads them.
             let sent = unsafe {
@@ -153,13 +180,15 @@ impl<'a> Chunk<'a> {
             };
             add(&socket.counters.send_calls, 1);
             if sent > 0 {
+                let mut bytes = 0;
                 for _ in 0..sent {
                     if let Some(message) = self.message(next) {
-                        done.sent += message.count;
-                        add(&socket.counters.sent_bytes, message.bytes);
+                        done.sent += usize::from(message.count);
+                        bytes += message.bytes as usize;
                     }
                     next += 1;
                 }
+                add(&socket.counters.sent_bytes, bytes);
                 continue;
             }
             let error = std::io::Error::last_os_error();
@@ -176,7 +205,7 @@ impl<'a> Chunk<'a> {
                     // Media is dropped rather than delayed: the buffer holds what the line takes for now.
                     done.dropped += (next..self.message_count)
                         .filter_map(|index| self.message(index))
-                        .map(|message| message.count)
+                        .map(|message| usize::from(message.count))
                         .sum::<usize>();
                     return;
                 }
@@ -192,15 +221,40 @@ impl<'a> Chunk<'a> {
     fn refused(&self, socket: &Socket, index: usize, code: Option<i32>, done: &mut Sent) {
         let Some(message) = self.message(index) else { return };
         if message.count == 1 || !matches!(code, Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE)) {
-            done.failed += message.count;
+            done.failed += usize::from(message.count);
             return;
         }
         if code == Some(libc::EIO) {
             // The card cannot compute checksums of segments: no message with segments will ever pass.
             socket.stop_gso();
         }
-        for data in &self.segments[message.first..message.first + message.count] {
+        for data in self.datagrams(message) {
             send_one(socket, message.to, message.from, data, done);
+        }
+    }
+}
+
+/// An address as the kernel reads it, and how long that is.
+fn name(to: SocketAddr) -> (Name, libc::socklen_t) {
+    match to {
+        SocketAddr::V4(to) => {
+            let v4 = libc::sockaddr_in {
+                sin_family: libc::AF_INET as _,
+                sin_port: to.port().to_be(),
+                sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(to.ip().octets()) },
+                sin_zero: [0; 8],
+            };
+            (Name { v4 }, size_of::<libc::sockaddr_in>() as _)
+        }
+        SocketAddr::V6(to) => {
+            let v6 = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as _,
+                sin6_port: to.port().to_be(),
+                sin6_flowinfo: to.flowinfo(),
+                sin6_addr: libc::in6_addr { s6_addr: to.ip().octets() },
+                sin6_scope_id: to.scope_id(),
+            };
+            (Name { v6 }, size_of::<libc::sockaddr_in6>() as _)
         }
     }
 }
@@ -212,9 +266,6 @@ fn write_control(
     from: Option<IpAddr>,
     segment: Option<u16>,
 ) {
-    if from.is_none() && segment.is_none() {
-        return;
-    }
     header.msg_control = control.0.as_mut_ptr().cast();
     header.msg_controllen = CONTROL as _;
     let mut used = 0;
@@ -291,6 +342,18 @@ pub(crate) fn prepare(socket: &socket2::Socket, v6: bool, options: Options) {
             set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVERR, 1);
         }
     }
+}
+
+/// Waits up to `timeout`, rounded up to milliseconds, until `socket` or `poll` is readable; whether `poll` is.
+pub(crate) fn wait(socket: &impl AsRawFd, poll: &impl AsRawFd, timeout: Duration) -> std::io::Result<bool> {
+    let readable = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let mut fds = [readable(socket.as_raw_fd()), readable(poll.as_raw_fd())];
+    let millis = timeout.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32;
+    // SAFETY: the kernel reads and writes that many live `pollfd`.
+    if unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as _, millis) } < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    Ok(fds[1].revents != 0)
 }
 
 /// Sets or clears the DF bit of what the socket sends. `PROBE` and not `DO`: the latter refuses by what the kernel

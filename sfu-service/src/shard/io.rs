@@ -7,10 +7,11 @@ use std::sync::Arc;
 use contract::id::BroadcastId;
 use sfu_core::{Event, Outgoing, Peer, PublisherId, Sink};
 use slab::Slab;
-use transport::{AddressPair, Protocol, Transmit, Transport};
+use transport::srtp::{Sender, SrtpError};
+use transport::{AddressPair, Protocol, Transmit};
 
 use super::command::{MAX_PACKET, Relayed, RelayedKind, ShardHandle};
-use super::participant::Participant;
+use super::participant::{MediaPath, Participant};
 use super::room::RoomSlot;
 use super::tcp::Tcp;
 use crate::metrics::ShardCounters;
@@ -24,6 +25,8 @@ pub(super) struct Io {
     pub(super) tcp: Tcp,
     pub(super) batch: udp::SendBatch,
     pub(super) participants: Slab<Participant>,
+    /// Theirs, in the same places.
+    pub(super) paths: Vec<MediaPath>,
     pub(super) rooms: HashMap<BroadcastId, RoomSlot>,
     pub(super) room_of: HashMap<PublisherId, BroadcastId>,
     /// All shards of the node, this one included.
@@ -36,6 +39,14 @@ pub(super) struct Io {
 }
 
 impl Io {
+    /// The media path of a participant.
+    pub(super) fn path(&mut self, slot: usize) -> Option<&mut MediaPath> {
+        if self.paths.len() <= slot {
+            self.paths.resize_with(slot + 1, MediaPath::default);
+        }
+        self.paths.get_mut(slot)
+    }
+
     /// Adds a packet of a transport's own as it is.
     pub(super) fn transmit(&mut self, transmit: &Transmit) {
         let Transmit { protocol, to, from_local, bytes } = transmit;
@@ -60,18 +71,17 @@ impl Io {
         let _ = self.batch.push_slice(to, source(from), bytes);
     }
 
-    /// Writes a packet for `peer` where it leaves from: `seal` writes and encrypts it there, and returns its length,
-    /// or 0 if it cannot.
-    fn send(&mut self, peer: Peer, seal: impl FnOnce(&mut Transport, &mut [u8]) -> usize) {
+    /// Writes a packet for `peer` where it leaves from: `seal` writes and encrypts it there, and returns its length.
+    /// One that cannot be encrypted is not sent at all.
+    fn send(&mut self, peer: Peer, seal: impl FnOnce(&mut Sender, &mut [u8]) -> Result<usize, SrtpError>) {
         if self.batch.len() == SEND_BATCH {
             self.flush();
         }
-        let Some(participant) = self.participants.get_mut(peer.0 as usize) else { return };
-        let Some(pair) = participant.pair else { return };
-        let transport = &mut participant.transport;
+        let Some(MediaPath { pair, sender }) = self.paths.get_mut(peer.0 as usize) else { return };
+        let (Some(pair), Some(sender)) = (*pair, sender) else { return };
         let mut written = 0;
         let seal = |buffer: &mut [u8]| {
-            written = seal(transport, buffer);
+            written = seal(sender, buffer).unwrap_or(0);
             written
         };
         if pair.protocol == Protocol::Tcp {
@@ -133,23 +143,18 @@ fn source(local: SocketAddr) -> Option<std::net::IpAddr> {
 
 impl Sink for Io {
     fn rtp(&mut self, packet: Outgoing<'_>) {
-        self.send(packet.peer, |transport, buffer| {
-            let len = packet.write(buffer);
-            // A packet that cannot be protected is not sent at all.
-            let sealed = match len {
-                0 => return 0,
-                _ if packet.repeatable => transport.protect_rtp_repeatable(buffer, len),
-                _ => transport.protect_rtp(buffer, len),
-            };
-            sealed.unwrap_or(0)
+        self.send(packet.peer, |sender, buffer| match packet.write(buffer) {
+            0 => Err(SrtpError::BufferTooSmall),
+            len if packet.repeatable => sender.protect_rtp_repeatable(buffer, len),
+            len => sender.protect_rtp(buffer, len),
         });
     }
 
     fn rtcp(&mut self, peer: Peer, packet: &[u8]) {
-        self.send(peer, |transport, buffer| {
-            let Some(place) = buffer.get_mut(..packet.len()) else { return 0 };
+        self.send(peer, |sender, buffer| {
+            let place = buffer.get_mut(..packet.len()).ok_or(SrtpError::BufferTooSmall)?;
             place.copy_from_slice(packet);
-            transport.protect_rtcp(buffer, packet.len()).unwrap_or(0)
+            sender.protect_rtcp(buffer, packet.len())
         });
     }
 

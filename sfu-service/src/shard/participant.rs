@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use contract::id::BroadcastId;
 use sfu_core::{Extensions, SubscriberId};
+use transport::srtp::Sender;
 use transport::{AddressPair, Transport};
 
 use super::command::{Published, Subscription};
@@ -16,14 +17,21 @@ pub(super) struct Participant {
     pub(super) key: SessionKey,
     pub(super) room: BroadcastId,
     pub(super) transport: Transport,
-    /// Where media goes.
-    pub(super) pair: Option<AddressPair>,
     /// The timer that is set for it; others in the heap are stale.
     pub(super) timer: Option<Instant>,
     /// Our ICE user fragments: the current one, and after a restart the one before.
     pub(super) ufrags: Vec<String>,
     pub(super) channels: Channels,
     pub(super) role: Role,
+}
+
+/// Where a participant's media goes and what encrypts it: all that a packet needs, beside that of the others and
+/// apart from what only the control of a session needs.
+#[derive(Default)]
+pub(super) struct MediaPath {
+    pub(super) pair: Option<AddressPair>,
+    /// The keys, once it is connected.
+    pub(super) sender: Option<Sender>,
 }
 
 /// What a participant does.

@@ -75,7 +75,7 @@ pub(crate) fn prepare(
         poll.registry().register(listener, LISTENER, Interest::READABLE)?;
     }
     let tcp = Tcp::new(poll.registry().try_clone()?, listener);
-    poll.registry().register(&mut socket, SOCKET, Interest::READABLE)?;
+    socket.watch(&poll, SOCKET)?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
     let (handle, inbox) = inbox(waker);
     Ok(Prepared { poll, socket: Arc::new(socket), tcp, inbox, handle })
@@ -145,6 +145,7 @@ impl Shard {
             tcp,
             batch: udp::SendBatch::new(SEND_BATCH, udp::DEFAULT_MAX_DATAGRAM),
             participants: Slab::new(),
+            paths: Vec::new(),
             rooms: HashMap::new(),
             room_of: HashMap::new(),
             wake: vec![false; shards.len()],
@@ -182,7 +183,7 @@ impl Shard {
     /// Waits, if nothing is known to be there, and does what there is to do; `true` if there may be more.
     fn turn(&mut self, more: bool, ready: &mut Events, recv: &mut udp::RecvBatch) -> bool {
         let sleep = if more { Duration::ZERO } else { self.sleep(Instant::now()) };
-        if let Err(error) = self.poll.poll(ready, Some(sleep))
+        if let Err(error) = self.io.socket.wait(&mut self.poll, ready, sleep)
             && error.kind() != std::io::ErrorKind::Interrupted
         {
             tracing::error!(shard = self.settings.index, %error, "a media thread cannot wait for its socket");

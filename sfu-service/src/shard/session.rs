@@ -9,7 +9,7 @@ use transport::{AddressPair, CloseReason, DatagramKind, Protocol, Received, Serv
 
 use super::command::{Command, EndReason, Join, JoinRole, ShardEvent};
 use super::data::Channels;
-use super::participant::{Participant, Role};
+use super::participant::{MediaPath, Participant, Role};
 use super::run::Shard;
 use crate::metrics::ShardCounters;
 use crate::registry::SessionKey;
@@ -88,11 +88,14 @@ impl Shard {
                 }
                 transport::Event::Invalidated(address) => self.forget_address(address, slot),
                 transport::Event::AddressChanged(pair) => {
-                    if let Some(participant) = self.io.participants.get_mut(slot) {
-                        participant.pair = Some(pair);
+                    if let Some(path) = self.io.path(slot) {
+                        path.pair = Some(pair);
                     }
                 }
-                transport::Event::Connected(_) => self.connected(slot, now),
+                transport::Event::Connected(_) => {
+                    self.take_keys(slot);
+                    self.connected(slot, now);
+                }
                 transport::Event::DataChannelOpened { channel, label, .. } => {
                     if let Some(participant) = self.io.participants.get_mut(slot) {
                         participant.channels.opened(channel, label);
@@ -176,7 +179,6 @@ impl Shard {
             key,
             room,
             transport,
-            pair: None,
             timer: None,
             ufrags: vec![ufrag.clone()],
             channels: Channels::default(),
@@ -215,6 +217,15 @@ impl Shard {
         self.remove(slot, EndReason::Removed, now);
     }
 
+    /// Puts the keys for what is sent where media needs them.
+    fn take_keys(&mut self, slot: usize) {
+        let participant = self.io.participants.get_mut(slot);
+        let sender = participant.and_then(|participant| participant.transport.take_srtp_sender());
+        if let Some(path) = self.io.path(slot) {
+            path.sender = sender.map(|sender| *sender);
+        }
+    }
+
     fn connected(&mut self, slot: usize, now: Instant) {
         let Some(participant) = self.io.participants.get(slot) else { return };
         let key = participant.key;
@@ -230,6 +241,9 @@ impl Shard {
     pub(super) fn remove(&mut self, slot: usize, reason: EndReason, now: Instant) {
         self.send_transmits(slot);
         let Some(participant) = self.io.participants.try_remove(slot) else { return };
+        if let Some(path) = self.io.path(slot) {
+            *path = MediaPath::default();
+        }
         let Participant { key, room, ufrags, role, transport, .. } = participant;
         self.by_key.remove(&key);
         for ufrag in ufrags {

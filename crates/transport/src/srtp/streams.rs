@@ -119,7 +119,11 @@ impl Streams {
                 window.accept(place.index);
                 self.last = slot;
             }
-            None => self.streams.push((place.ssrc, Window::new(place.index))),
+            None => {
+                // Most sessions have one or two: room for more would be memory of thousands for nothing.
+                self.streams.reserve_exact(1);
+                self.streams.push((place.ssrc, Window::new(place.index)));
+            }
         }
     }
 }
