@@ -510,7 +510,7 @@ impl<P: FnMut(&Progress) + Send> Runner<'_, P> {
 
     async fn leave(&self, number: u32) {
         match &self.engine {
-            Viewers::Light => self.fleet.leave(number),
+            Viewers::Light => self.fleet.leave(number).await,
             #[cfg(feature = "webrtc")]
             Viewers::Webrtc(peers) => peers.leave(number).await,
         }

@@ -155,6 +155,62 @@ fn what_is_missing_is_asked_for_and_a_retransmission_repairs_it() {
 }
 
 #[test]
+fn what_never_came_came_again_or_came_late_is_told_apart() {
+    const LATE: u16 = 60;
+    let mut bed = Bed::new(config(), &View::default());
+    for index in (0..100u16).filter(|index| ![20, 21, 40, LATE].contains(index)) {
+        let ms = 10 + u64::from(index / 2) * 40;
+        let bytes = bed.video(index, ms, true);
+        bed.take(&bytes, ms);
+        // Overtaken by the next frame.
+        if index == LATE + 3 {
+            let bytes = bed.video(LATE, ms - 40, true);
+            bed.take(&bytes, ms);
+        }
+    }
+    let original = bed.video(40, 810, true);
+    let view = RtpPacket::parse(&original).unwrap();
+    let payload = [&40u16.to_be_bytes(), view.payload()].concat();
+    let again = bed.packet(RTX, 97, 7, view.marker, view.timestamp, &payload, 2_000, true);
+    bed.take(&again, 2_100);
+
+    let totals = &bed.totals;
+    assert_eq!((totals.expected, totals.arrived, totals.recovered, totals.lost()), (100, 97, 1, 2));
+    assert!((totals.loss() - 0.02).abs() < 1e-9 && (totals.raw_loss() - 0.03).abs() < 1e-9);
+    assert_eq!(totals.delay.count(), 97, "a retransmission says nothing of the way");
+    assert!((44_900..=47_000).contains(&totals.delay.quantile(1.0).unwrap()), "the late one");
+    assert!((4_990..=5_120).contains(&totals.delay.quantile(0.95).unwrap()));
+    assert_eq!(bed.viewer.summary(bed.at(2_100)).jitter, Duration::ZERO, "the late one is left out");
+    let said = bed.says(2_100);
+    let Some(RtcpPacket::ReceiverReport { blocks, .. }) = Compound::new(&said).next() else {
+        panic!("{said:?}")
+    };
+    let block = blocks.iter().next().unwrap();
+    assert_eq!((block.ssrc, block.lost, block.fraction_lost), (VIDEO, 2, (2 * 256 / 100) as u8));
+}
+
+#[test]
+fn sound_that_comes_again_as_it_was_is_repaired() {
+    let mut bed = Bed::new(config(), &View::default());
+    let sound = |bed: &Bed, index: u16, ms| {
+        bed.packet(SOUND, 111, index, false, u32::from(index) * 960, &[1], ms, true)
+    };
+    for index in (0..10u16).filter(|index| *index != 4) {
+        let ms = 10 + u64::from(index) * 20;
+        let bytes = sound(&bed, index, ms);
+        bed.take(&bytes, ms);
+    }
+    let asked = Compound::new(&bed.says(300))
+        .any(|packet| matches!(packet, RtcpPacket::Nack { media_ssrc: SOUND, .. }));
+    assert!(asked);
+    let again = sound(&bed, 4, 90);
+    bed.take(&again, 320);
+    let totals = &bed.totals;
+    assert_eq!((totals.expected, totals.arrived, totals.recovered, totals.lost()), (10, 9, 1, 0));
+    assert_eq!(totals.delay.count(), 9, "its capture time says nothing of the way");
+}
+
+#[test]
 fn whoever_does_not_ask_again_asks_for_a_keyframe_once_the_picture_stands() {
     let mut bed = Bed::new(config(), &View { nack_share: 0.0, ..View::default() });
     for index in (0..10).filter(|index| *index != 4) {

@@ -37,7 +37,7 @@ const WAKE: Token = Token(usize::MAX);
 
 enum Command {
     Join { number: u32, agreed: Box<Agreed>, asked: Instant },
-    Leave(u32),
+    Leave(u32, oneshot::Sender<()>),
     Snapshot(oneshot::Sender<Snapshot>),
     Stop,
 }
@@ -128,10 +128,14 @@ impl Fleet {
         }
     }
 
-    /// Ends the session of viewer `number`.
-    pub fn leave(&self, number: u32) {
+    /// Ends the session of viewer `number`, and returns when it has: what the server says to it from then on is no
+    /// session that ended by itself.
+    pub async fn leave(&self, number: u32) {
         if let Some(thread) = self.viewer_thread(number) {
-            thread.send(Command::Leave(number));
+            let (reply, left) = oneshot::channel();
+            thread.send(Command::Leave(number, reply));
+            // An error is a thread that has died: it has nobody left.
+            let _ = left.await;
         }
     }
 
@@ -304,11 +308,13 @@ impl Worker {
                     self.state.failed.add(&format!("no socket: {error}"));
                 }
             }
-            Command::Leave(number) => {
+            Command::Leave(number, reply) => {
                 if let Some(index) = self.by_number.get(&number).copied() {
                     self.with_client(index, |client, now, totals, sink| client.close(now, totals, sink));
                     self.remove(index);
                 }
+                // Nobody waits any more: nothing to do.
+                let _ = reply.send(());
             }
             Command::Snapshot(reply) => {
                 // Nobody waits any more: nothing to do.
