@@ -167,6 +167,8 @@ pub(crate) async fn memory(world: &mut World, results: &mut Results) -> anyhow::
     world.play(&room, Pattern::EVEN).await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     world.pause(&room);
+    // Until what came before is too old for anybody to start with: who did would remember hundreds of packets.
+    tokio::time::sleep(Duration::from_secs(4)).await;
     let pid = room.server.pid();
     let per_viewer = |now: u64, before: u64| (now as f64 - before as f64) / MEMORY_VIEWERS as f64;
     let empty = cpu::resident(pid)?;

@@ -11,7 +11,7 @@ use transport::srtp::{Sender, SrtpError};
 use transport::{AddressPair, Protocol, Transmit};
 
 use super::command::{MAX_PACKET, Relayed, RelayedKind, ShardHandle};
-use super::participant::{MediaPath, Participant};
+use super::participant::{MediaPath, MediaPaths, Participant};
 use super::room::RoomSlot;
 use super::tcp::Tcp;
 use crate::metrics::ShardCounters;
@@ -26,7 +26,7 @@ pub(super) struct Io {
     pub(super) batch: udp::SendBatch,
     pub(super) participants: Slab<Participant>,
     /// Theirs, in the same places.
-    pub(super) paths: Vec<MediaPath>,
+    pub(super) paths: MediaPaths,
     pub(super) rooms: HashMap<BroadcastId, RoomSlot>,
     pub(super) room_of: HashMap<PublisherId, BroadcastId>,
     /// All shards of the node, this one included.
@@ -39,14 +39,6 @@ pub(super) struct Io {
 }
 
 impl Io {
-    /// The media path of a participant.
-    pub(super) fn path(&mut self, slot: usize) -> Option<&mut MediaPath> {
-        if self.paths.len() <= slot {
-            self.paths.resize_with(slot + 1, MediaPath::default);
-        }
-        self.paths.get_mut(slot)
-    }
-
     /// Adds a packet of a transport's own as it is.
     pub(super) fn transmit(&mut self, transmit: &Transmit) {
         let Transmit { protocol, to, from_local, bytes } = transmit;

@@ -34,6 +34,30 @@ pub(super) struct MediaPath {
     pub(super) sender: Option<Sender>,
 }
 
+/// The media paths of a shard by participant. In pieces that never move: a table that doubles would leave its old self
+/// behind in the heap.
+#[derive(Default)]
+pub(super) struct MediaPaths {
+    pieces: Vec<Box<[MediaPath]>>,
+}
+
+impl MediaPaths {
+    const PIECE: usize = 64;
+
+    /// That of a participant who has one.
+    pub(super) fn get_mut(&mut self, slot: usize) -> Option<&mut MediaPath> {
+        self.pieces.get_mut(slot / Self::PIECE)?.get_mut(slot % Self::PIECE)
+    }
+
+    /// That of any participant.
+    pub(super) fn of(&mut self, slot: usize) -> Option<&mut MediaPath> {
+        while self.pieces.len() <= slot / Self::PIECE {
+            self.pieces.push((0..Self::PIECE).map(|_| MediaPath::default()).collect());
+        }
+        self.get_mut(slot)
+    }
+}
+
 /// What a participant does.
 pub(super) enum Role {
     /// It sends.

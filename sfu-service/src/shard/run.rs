@@ -17,6 +17,7 @@ use super::command::{Command, Inbox, ShardEvent, ShardHandle, inbox};
 use super::data::Deliveries;
 use super::io::{Io, SEND_BATCH};
 use super::outbox::Outbox;
+use super::participant::MediaPaths;
 use super::tcp::{LISTENER, Tcp};
 use crate::metrics::ShardCounters;
 use crate::registry::SessionKey;
@@ -145,7 +146,7 @@ impl Shard {
             tcp,
             batch: udp::SendBatch::new(SEND_BATCH, udp::DEFAULT_MAX_DATAGRAM),
             participants: Slab::new(),
-            paths: Vec::new(),
+            paths: MediaPaths::default(),
             rooms: HashMap::new(),
             room_of: HashMap::new(),
             wake: vec![false; shards.len()],

@@ -88,7 +88,7 @@ impl Shard {
                 }
                 transport::Event::Invalidated(address) => self.forget_address(address, slot),
                 transport::Event::AddressChanged(pair) => {
-                    if let Some(path) = self.io.path(slot) {
+                    if let Some(path) = self.io.paths.of(slot) {
                         path.pair = Some(pair);
                     }
                 }
@@ -221,7 +221,7 @@ impl Shard {
     fn take_keys(&mut self, slot: usize) {
         let participant = self.io.participants.get_mut(slot);
         let sender = participant.and_then(|participant| participant.transport.take_srtp_sender());
-        if let Some(path) = self.io.path(slot) {
+        if let Some(path) = self.io.paths.of(slot) {
             path.sender = sender.map(|sender| *sender);
         }
     }
@@ -241,7 +241,7 @@ impl Shard {
     pub(super) fn remove(&mut self, slot: usize, reason: EndReason, now: Instant) {
         self.send_transmits(slot);
         let Some(participant) = self.io.participants.try_remove(slot) else { return };
-        if let Some(path) = self.io.path(slot) {
+        if let Some(path) = self.io.paths.of(slot) {
             *path = MediaPath::default();
         }
         let Participant { key, room, ufrags, role, transport, .. } = participant;
