@@ -3,6 +3,8 @@
 mod common;
 mod layered;
 
+use std::time::Instant;
+
 use common::*;
 use sfu_core::*;
 
@@ -25,6 +27,20 @@ impl Sink for Wire {
     fn event(&mut self, _: Event) {}
 }
 
+/// Sends `frames`, each when it is due, and lets the shard do what is due meanwhile.
+fn play(world: &mut World, publisher: PublisherId, frames: &[(Instant, Vec<Vec<u8>>)], wire: &mut Wire) {
+    for (at, packets) in frames {
+        while world.now < *at {
+            world.now += ms(1);
+            world.shard.handle_timeout(world.now, wire);
+        }
+        for packet in packets {
+            world.shard.handle_rtp(publisher, packet, world.now, wire);
+        }
+        world.shard.forward(world.now, wire);
+    }
+}
+
 #[test]
 fn forwarding_does_not_allocate() {
     let mut world = World::new();
@@ -36,30 +52,18 @@ fn forwarding_does_not_allocate() {
     }
     let mut source = Source::new(1000, "0");
     let mut wire = Wire { buffer: [0; 1500], packets: 0 };
-    let mut now = world.now;
+    let now = world.now;
     // The packets are made before, so that only the shard is measured: 6 s to warm up, 4 s to count.
     let mut frames = Vec::new();
     for frame in 0..300u64 {
         frames.push((now + ms(33 * frame), source.frame(now + ms(33 * frame))));
     }
     let (warm_up, measured) = frames.split_at(180);
-    let mut play = |frames: &[(std::time::Instant, Vec<Vec<u8>>)], wire: &mut Wire| {
-        for (at, packets) in frames {
-            while now < *at {
-                now += ms(1);
-                world.shard.handle_timeout(now, wire);
-            }
-            for packet in packets {
-                world.shard.handle_rtp(publisher, packet, now, wire);
-            }
-            world.shard.forward(now, wire);
-        }
-    };
-    play(warm_up, &mut wire);
+    play(&mut world, publisher, warm_up, &mut wire);
     wire.packets = 0;
     let one = allocation_counter::measure(|| drop(std::hint::black_box(Vec::<u8>::with_capacity(100))));
     assert_eq!(one.count_total, 1, "the counter counts");
-    let counted = allocation_counter::measure(|| play(measured, &mut wire));
+    let counted = allocation_counter::measure(|| play(&mut world, publisher, measured, &mut wire));
     assert_eq!(wire.packets, 120 * 3 * 100);
     assert_eq!(counted.count_total, 0, "{counted:?}");
 }
@@ -88,30 +92,19 @@ fn leaving_out_layers_does_not_allocate() {
     }
     let mut encoder = layered::Encoder::new(mode, 0, &layered::Truths::default());
     let mut wire = Wire { buffer: [0; 1500], packets: 0 };
-    let mut now = world.now;
-    let pictures: Vec<_> = (0..300u64)
+    let now = world.now;
+    // It answers no request for a keyframe, so that the ring grows to reach back to its own.
+    let pictures: Vec<_> = (0..450u64)
         .map(|picture| {
             let at = now + ms(33 * picture);
             encoder.keyframe_wanted |= picture % 100 == 0;
             (at, encoder.picture(at))
         })
         .collect();
-    let mut play = |pictures: &[(std::time::Instant, Vec<Vec<u8>>)], wire: &mut Wire| {
-        for (at, packets) in pictures {
-            while now < *at {
-                now += ms(1);
-                world.shard.handle_timeout(now, wire);
-            }
-            for packet in packets {
-                world.shard.handle_rtp(publisher, packet, now, wire);
-            }
-            world.shard.forward(now, wire);
-        }
-    };
-    let (warm_up, measured) = pictures.split_at(150);
-    play(warm_up, &mut wire);
+    let (warm_up, measured) = pictures.split_at(300);
+    play(&mut world, publisher, warm_up, &mut wire);
     wire.packets = 0;
-    let counted = allocation_counter::measure(|| play(measured, &mut wire));
+    let counted = allocation_counter::measure(|| play(&mut world, publisher, measured, &mut wire));
     assert!(wire.packets > 5000, "{} packets", wire.packets);
     assert_eq!(counted.count_total, 0, "{counted:?}");
 }
