@@ -3,8 +3,9 @@
 //!
 //! ```text
 //! http     WHIP and WHEP requests            node      admission, negotiation, placement
-//! meta     admission and reports             registry  sessions and rooms (pure)
+//! meta     admission, status, report         registry  sessions and rooms (pure)
 //! signaling  viewers and tracks over STOMP   shard     threads, sockets, participants
+//! report   each second to meta, orders back  load      what is measured, and from where on nobody new gets in
 //! ```
 //! Meta and signaling may go away at any time: media plays on, new sessions wait.
 

@@ -15,7 +15,7 @@ struct Flags {
     #[command(flatten)]
     #[serde(flatten)]
     process: process::Flags,
-    /// UDP port of the first shard
+    /// UDP and TCP port of the first shard
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     media_port: Option<u16>,

@@ -191,12 +191,7 @@ async fn what_is_lost_is_asked_for_and_counted() {
     let (_publisher, track) = Peer::publish(&sfu, "/whip/1").await;
     // The peer has never had the packet, so every request is in vain.
     let _camera = Camera::losing(track, 0, 20);
-    let given_up = async {
-        while sfu.metric("sfu_packets_given_up_total").await == 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(common::PATIENCE, given_up).await.expect("the packet is still missing");
+    sfu.metric_reaches("sfu_packets_given_up_total", 1).await;
     assert_eq!(sfu.metric("sfu_packets_given_up_total").await, 1);
     assert_eq!(sfu.metric("sfu_nacks_sent_total").await, u64::from(sfu_core::MAX_TRIES));
     assert!(sfu.metric("sfu_keyframe_requests_sent_total").await >= 1, "only a keyframe helps then");
@@ -256,11 +251,8 @@ async fn datagrams_from_elsewhere_do_nothing() {
             }
         }
     }
-    let mut refused = 0;
-    while refused < sent {
-        refused = sfu.metric("sfu_datagrams_refused_total").await - before;
-    }
-    assert_eq!(refused, sent);
+    sfu.metric_reaches("sfu_datagrams_refused_total", before + sent).await;
+    assert_eq!(sfu.metric("sfu_datagrams_refused_total").await, before + sent);
     let mut buffer = [0; 2048];
     let nothing = stranger.recv_from(&mut buffer).unwrap_err();
     assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock, "nobody answers a stranger");

@@ -60,14 +60,14 @@ fn authorise(
     broadcast: BroadcastId,
 ) -> Result<Option<String>, HttpProblem> {
     let Some(token) = bearer(request) else {
-        return if node.is_dev() {
+        return if node.config.dev {
             Ok(None)
         } else {
             Err(HttpProblem::unauthorized("watching needs a join token as `Authorization: Bearer`"))
         };
     };
     let claims = node
-        .keys()
+        .keys
         .verify(token, service_kit::unix_now())
         .map_err(|error| HttpProblem::unauthorized(error.to_string()))?;
     if claims.may(&Room::from(broadcast), Grant::Subscribe) {

@@ -108,16 +108,6 @@ impl Node {
         }
     }
 
-    /// Whether the node runs in the development mode.
-    pub(crate) fn is_dev(&self) -> bool {
-        self.config.dev
-    }
-
-    /// The keys that verify tokens.
-    pub(crate) fn keys(&self) -> &TokenKeys {
-        &self.keys
-    }
-
     /// From now on no session is opened.
     pub(crate) fn start_draining(&self) {
         self.draining.store(true, Ordering::Relaxed);
@@ -140,9 +130,11 @@ impl Node {
                 401 | 403 => "unauthorized",
                 404 => "not_found",
                 406 => "not_acceptable",
+                408 => "timeout",
                 409 | 410 => "conflict",
                 412 | 428 => "precondition",
-                413 | 415 => "media_type",
+                413 => "too_large",
+                415 => "media_type",
                 429 => "half_open",
                 503 => "unavailable",
                 _ => "other",
