@@ -186,6 +186,11 @@ impl Subscription {
     /// Begins to forward the encoding that it waits for.
     pub(crate) fn begin(&mut self, source: Source, entry: &Entry, now: Instant) {
         (self.rising, self.may_rise, self.behind) = (None, false, None);
+        // What layers there are may not be known yet.
+        let codec = self.resolved.map(|resolved| resolved.input.codec);
+        if self.layers == Layers::ALL && self.most_spatial(codec) == 0 {
+            self.layers = Layers::new(0, u8::MAX);
+        }
         self.map.begin(source, self.layers, entry, now);
     }
 
