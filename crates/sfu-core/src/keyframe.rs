@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 /// one is repeated.
 pub const REQUEST_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Requests in a row that must be answered before a publisher that left one unanswered counts as one that answers.
+const DEAF: u8 = 4;
+
 /// The requests of one encoding.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct KeyframeRequests {
@@ -14,8 +17,9 @@ pub(crate) struct KeyframeRequests {
     sent: Option<Instant>,
     /// Requests since the last keyframe.
     asked: u8,
-    /// The last one was not answered in time.
-    deaf: bool,
+    /// Set by a request that was not answered in time, taken down by each that was: a keyframe that comes by itself
+    /// may look like an answer.
+    deaf: u8,
     /// Requests that went out.
     pub(crate) count: u64,
 }
@@ -30,19 +34,19 @@ impl KeyframeRequests {
     pub(crate) fn satisfied(&mut self) {
         self.wanted = false;
         if self.asked == 1 {
-            self.deaf = false;
+            self.deaf = self.deaf.saturating_sub(1);
         }
         self.asked = 0;
     }
 
     /// Whether the publisher sends keyframes when it likes, not when it is asked.
     pub(crate) fn is_deaf(&self) -> bool {
-        self.deaf
+        self.deaf > 0
     }
 
     /// The publisher is a new one: the first request need not wait.
     pub(crate) fn restart(&mut self) {
-        (self.sent, self.asked, self.deaf) = (None, 0, false);
+        (self.sent, self.asked, self.deaf) = (None, 0, 0);
     }
 
     /// When a request is due, while one is wanted.
@@ -54,7 +58,9 @@ impl KeyframeRequests {
     pub(crate) fn poll(&mut self, now: Instant) -> bool {
         let due = self.due(now).is_some_and(|due| due <= now);
         if due {
-            self.deaf |= self.asked > 0;
+            if self.asked > 0 {
+                self.deaf = DEAF;
+            }
             self.asked = self.asked.saturating_add(1);
             self.sent = Some(now);
             self.count += 1;
@@ -68,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_answers_no_request_in_time_is_deaf_until_it_answers_one() {
+    fn who_answers_no_request_in_time_is_deaf_until_it_answers_some() {
         let start = Instant::now();
         let mut requests = KeyframeRequests::default();
         requests.want();
@@ -78,9 +84,12 @@ mod tests {
         assert!(requests.is_deaf(), "a keyframe that came by itself");
         requests.satisfied();
         assert!(requests.is_deaf());
-        requests.want();
-        assert!(requests.poll(start + 4 * REQUEST_INTERVAL));
-        requests.satisfied();
+        for answered in 1..=u32::from(DEAF) {
+            assert!(requests.is_deaf());
+            requests.want();
+            assert!(requests.poll(start + 4 * answered * REQUEST_INTERVAL));
+            requests.satisfied();
+        }
         assert!(!requests.is_deaf());
     }
 }
