@@ -30,13 +30,20 @@ impl KeyframeRequests {
         self.wanted = true;
     }
 
-    /// A keyframe came, or nobody needs one any more.
+    /// A keyframe came.
+    pub(crate) fn came(&mut self, now: Instant) {
+        let in_time = self.sent.is_some_and(|sent| now.saturating_duration_since(sent) < REQUEST_INTERVAL);
+        self.deaf = match self.asked {
+            0 => self.deaf,
+            1 if in_time => self.deaf.saturating_sub(1),
+            _ => DEAF,
+        };
+        self.satisfied();
+    }
+
+    /// Nobody needs a keyframe any more.
     pub(crate) fn satisfied(&mut self) {
-        self.wanted = false;
-        if self.asked == 1 {
-            self.deaf = self.deaf.saturating_sub(1);
-        }
-        self.asked = 0;
+        (self.wanted, self.asked) = (false, 0);
     }
 
     /// Whether the publisher sends keyframes when it likes, not when it is asked.
@@ -80,16 +87,20 @@ mod tests {
         requests.want();
         assert!(requests.poll(start) && !requests.is_deaf());
         assert!(requests.poll(start + REQUEST_INTERVAL) && requests.is_deaf());
-        requests.satisfied();
+        requests.came(start + REQUEST_INTERVAL);
+        requests.came(start + 2 * REQUEST_INTERVAL);
         assert!(requests.is_deaf(), "a keyframe that came by itself");
-        requests.satisfied();
-        assert!(requests.is_deaf());
         for answered in 1..=u32::from(DEAF) {
             assert!(requests.is_deaf());
             requests.want();
-            assert!(requests.poll(start + 4 * answered * REQUEST_INTERVAL));
-            requests.satisfied();
+            let at = start + 4 * answered * REQUEST_INTERVAL;
+            assert!(requests.poll(at));
+            requests.came(at + REQUEST_INTERVAL / 2);
         }
         assert!(!requests.is_deaf());
+        requests.want();
+        assert!(requests.poll(start + 40 * REQUEST_INTERVAL));
+        requests.came(start + 42 * REQUEST_INTERVAL);
+        assert!(requests.is_deaf(), "nobody asked again, and it came late");
     }
 }

@@ -337,7 +337,7 @@ impl Encoding {
             Some(last) if seq < last.seq => false,
             _ => {
                 self.keyframe = Some(begins);
-                self.keyframes.satisfied();
+                self.keyframes.came(now);
                 self.stats.keyframes += 1;
                 true
             }
