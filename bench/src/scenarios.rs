@@ -74,6 +74,9 @@ pub(crate) async fn forwarding(
         world.join(&mut room, size).await?;
         rooms.push(room);
     }
+    // Others than those who never say anything: a viewer whose feedback stops is on a line that carries nothing.
+    let mut talking = world.room(1).await?;
+    world.join(&mut talking, 100).await?;
     let peer = match janus::room(world, 100).await {
         Ok(Some(peer)) => Some(peer),
         Ok(None) => {
@@ -104,7 +107,7 @@ pub(crate) async fn forwarding(
             if size != 100 {
                 continue;
             }
-            let all = sfu_window(world, room, Pattern::EVEN, Some(FEEDBACK), effort, results).await?;
+            let all = sfu_window(world, &talking, Pattern::EVEN, Some(FEEDBACK), effort, results).await?;
             results.add("sfu_all_us_per_packet_n100", all);
             results.add("sfu_all_to_limit_n100", all / limit);
             let frames = limit_window(world, bare, Pattern::FRAMES, effort).await?;
@@ -112,7 +115,7 @@ pub(crate) async fn forwarding(
             let sfu = sfu_window(world, room, Pattern::FRAMES, None, effort, results).await?;
             results.add("sfu_us_per_packet_frames_n100", sfu);
             results.add("sfu_frames_to_limit_n100", sfu / limit);
-            let all = sfu_window(world, room, Pattern::FRAMES, Some(FEEDBACK), effort, results).await?;
+            let all = sfu_window(world, &talking, Pattern::FRAMES, Some(FEEDBACK), effort, results).await?;
             results.add("sfu_all_us_per_packet_frames_n100", all);
             let uneven = sfu_window(world, room, Pattern::UNEVEN, None, effort, results).await?;
             results.add("sfu_us_per_packet_uneven_frames_n100", uneven);
