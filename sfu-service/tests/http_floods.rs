@@ -19,6 +19,7 @@ use reqwest::StatusCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 const HALF_OPEN: usize = 20;
 
@@ -147,13 +148,16 @@ async fn requests_that_never_end_keep_nobody_out_and_are_closed() {
     }
     let mut closing = JoinSet::new();
     slow.into_iter().for_each(|stream| drop(closing.spawn(end(stream))));
+    // The call goes on meanwhile, as fast as a camera films.
+    let mut camera = tokio::time::interval(Duration::from_millis(20));
+    camera.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !closing.is_empty() {
-        // The call goes on meanwhile, as fast as a camera films.
-        call.film().await;
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        while let Some(answer) = closing.try_join_next() {
-            let answer = answer.unwrap();
-            assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        tokio::select! {
+            _ = camera.tick() => call.film().await,
+            Some(answer) = closing.join_next() => {
+                let answer = answer.unwrap();
+                assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+            }
         }
     }
     // A body that only grows is cut off where the longest SDP ends.

@@ -215,6 +215,19 @@ mod tests {
     }
 
     #[test]
+    fn a_round_trip_longer_than_the_first_guess_is_learnt() {
+        let start = Instant::now();
+        let (mut nack, mut list) = (NackTracker::default(), [0; 8]);
+        nack.gap(1, 3, start);
+        assert_eq!(nack.poll(start + ms(10), RoundTrip::default(), false, &mut list).count, 2);
+        assert_eq!(nack.poll(start + ms(100), RoundTrip::default(), false, &mut list).count, 2);
+        let soon = nack.arrived(1, start + ms(130)).and_then(|repaired| repaired.round_trip);
+        assert_eq!(soon, Some(ms(120)), "the answer to the first request");
+        let later = nack.arrived(2, start + ms(170)).and_then(|repaired| repaired.round_trip);
+        assert_eq!(later, None, "of either");
+    }
+
+    #[test]
     fn it_asks_ten_times_at_the_pace_of_the_round_trip_and_gives_up() {
         let times = asked_at(false);
         assert_eq!(times, (0..10).map(|i| Duration::from_micros(10_000 + 47_500 * i)).collect::<Vec<_>>());

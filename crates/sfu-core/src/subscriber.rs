@@ -306,7 +306,7 @@ impl Subscriber {
                 rtcp_write::receiver_report(out.rtcp, out.ssrc, &[]);
             }
             let delay = out.now.saturating_duration_since(at).as_micros() * 65_536 / 1_000_000;
-            // In the name of a stream that it gets: browsers show the round trip with that.
+            // In the name of a stream that it gets, like its sender reports.
             let sender = self.places().next().map_or(out.ssrc, |place| place.ssrc);
             rtcp_write::delay_since_last_rr(out.rtcp, sender, receiver, last, delay as u32);
         }

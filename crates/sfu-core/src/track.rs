@@ -98,7 +98,7 @@ pub(crate) enum Repair {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Accepted {
     pub(crate) seq: Seq,
-    /// How long after its only request it came.
+    /// How long after the request that it answers it came, if that is known.
     pub(crate) round_trip: Option<Duration>,
 }
 
@@ -562,7 +562,7 @@ impl Track {
     }
 }
 
-/// The round trip to a publisher, from a packet that came after its only request.
+/// The round trip to a publisher, from a packet that answers a request.
 pub(crate) fn learn(round_trip: &mut RoundTrip, accepted: &Accepted) {
     if let Some(sample) = accepted.round_trip {
         round_trip.sample(sample);

@@ -19,10 +19,6 @@ fn packet(ssrc: u32, pt: u8, elements: &[(Extension, &[u8])], payload: &[u8]) ->
 
 const FRAME: &[u8] = &[0x10, 0, 1, 2, 3];
 
-fn rid(rid: &str) -> EncodingConfig {
-    EncodingConfig { rid: Some(rid.parse().unwrap()), ..EncodingConfig::default() }
-}
-
 fn two_videos() -> (World, PublisherId) {
     let tracks = vec![
         video_track("cam", vec![rid("q"), rid("h"), rid("f")]),

@@ -27,14 +27,6 @@ struct Scene {
     interval: Duration,
 }
 
-fn rid(rid: &str) -> EncodingConfig {
-    EncodingConfig { rid: Some(rid.parse().unwrap()), ..EncodingConfig::default() }
-}
-
-fn only(rid: &str) -> Wanted {
-    Wanted { encoding: WantedEncoding::Rid(rid.parse().unwrap()), max_temporal: None }
-}
-
 impl Scene {
     /// A publisher of two encodings and a viewer of the first, which has not flowed yet.
     fn new() -> Self {

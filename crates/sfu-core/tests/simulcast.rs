@@ -15,14 +15,6 @@ struct Scene {
     tags: Vec<u8>,
 }
 
-fn rid(rid: &str) -> EncodingConfig {
-    EncodingConfig { rid: Some(rid.parse().unwrap()), ..EncodingConfig::default() }
-}
-
-fn only(rid: &str) -> Wanted {
-    Wanted { encoding: WantedEncoding::Rid(rid.parse().unwrap()), max_temporal: None }
-}
-
 impl Scene {
     fn new() -> Self {
         let mut world = World::new();

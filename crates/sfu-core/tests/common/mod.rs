@@ -207,6 +207,16 @@ pub fn audio_format(payload_type: u8) -> Format {
     Format { payload_type, rtx: None, nack: false, codec: Codec::Opus, profile: 0, clock_rate: 48_000 }
 }
 
+/// An encoding with this name.
+pub fn rid(rid: &str) -> EncodingConfig {
+    EncodingConfig { rid: Some(rid.parse().unwrap()), ..EncodingConfig::default() }
+}
+
+/// This encoding and no other.
+pub fn only(rid: &str) -> Wanted {
+    Wanted { encoding: WantedEncoding::Rid(rid.parse().unwrap()), max_temporal: None }
+}
+
 pub fn video_track(mid: &str, encodings: Vec<EncodingConfig>) -> TrackConfig {
     let formats = vec![video_format(VIDEO_PT, RTX_PT)];
     TrackConfig { kind: MediaKind::Video, mid: mid.parse().unwrap(), formats, encodings }

@@ -333,7 +333,6 @@ impl Scene {
     /// The publisher alone, for two seconds.
     pub fn new() -> Self {
         let mut world = World::new();
-        let rid = |rid: &str| EncodingConfig { rid: Some(rid.parse().unwrap()), ..EncodingConfig::default() };
         let tracks = vec![video_track("0", vec![rid("q"), rid("h"), rid("f")])];
         let publisher = world.shard.add_publisher(publisher(1, 1, tracks), world.now).unwrap();
         let mut sources = [
