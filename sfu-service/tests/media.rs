@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::{KEY, Sfu};
 use contract::destination::Source;
 use contract::id::BroadcastId;
-use contract::layer::{Layers, WantedLayer};
+use contract::layer::{LayerList, WantedLayer};
 use contract::rest::{CloseOrder, CloseReason, MediaState, Status};
 use peer::{Camera, Peer};
 use rtc::rtp;
@@ -147,7 +147,7 @@ async fn a_viewer_chooses_what_it_gets() {
     let mut viewer = Peer::play(&sfu, "/whep/1").await;
     continuous(&mut viewer, 50).await;
     let url = format!("{}/layer", viewer.url);
-    let layers: Layers = sfu.http.get(&url).send().await.unwrap().json().await.unwrap();
+    let layers: LayerList = sfu.http.get(&url).send().await.unwrap().json().await.unwrap();
     let [video] = &layers.media[..] else { panic!("{layers:?}") };
     assert_eq!((video.source, video.paused), (Source::Camera, false));
     assert_eq!(video.wanted, WantedLayer::default());
@@ -171,13 +171,13 @@ async fn a_viewer_chooses_what_it_gets() {
         assert_eq!(status, 400, "{bad}: {words}");
     }
     let (status, text) = ask(r#"{"paused":true,"maxHeight":480}"#).await;
-    let state: Layers = serde_json::from_str(&text).unwrap();
+    let state: LayerList = serde_json::from_str(&text).unwrap();
     assert_eq!((status, state.media[0].paused), (200, true));
     assert_eq!(state.media[0].wanted.max_height, Some(480));
     // What was on its way still comes; then nothing does, while the camera goes on.
     while tokio::time::timeout(Duration::from_millis(500), viewer.packet()).await.is_ok() {}
     let (status, text) = ask(r#"{"paused":false}"#).await;
-    let state: Layers = serde_json::from_str(&text).unwrap();
+    let state: LayerList = serde_json::from_str(&text).unwrap();
     assert_eq!((status, state.media[0].paused, state.media[0].wanted.max_height), (200, false, None));
     let first = viewer.packet().await;
     assert_eq!(first.payload[4] & 1, 0, "what comes after a pause begins with a keyframe");

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::destination::Source;
 
-/// `rel` of the `Link` in a WHEP answer that names the resource of [`LayerRequest`] and [`Layers`].
+/// `rel` of the `Link` in a WHEP answer that names the resource of [`LayerRequest`] and [`LayerList`].
 pub const LAYER_REL: &str = "urn:ietf:params:whep:ext:core:layer";
 /// `rel` of the `Link` in a WHIP answer that names the stream of server-sent events.
 pub const EVENTS_REL: &str = "urn:ietf:params:whip:ext:core:server-sent-events";
@@ -36,7 +36,7 @@ pub struct LayerRequest {
 
 /// Answer to GET and POST of `{session}/layer`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Layers {
+pub struct LayerList {
     /// The video sections of the session that carry something.
     pub media: Vec<MediaLayers>,
 }
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn states_are_what_the_documentation_says() {
-        let layers = Layers {
+        let layers = LayerList {
             media: vec![MediaLayers {
                 media_id: "1".into(),
                 source: Source::Camera,
@@ -172,6 +172,6 @@ mod tests {
         };
         let text = r#"{"media":[{"mediaId":"1","source":"camera","paused":false,"wanted":{"maxHeight":480},"current":null,"encodings":[{"encodingId":"f","active":true,"width":1280,"height":720,"bitrate":1500000}]}]}"#;
         assert_eq!(serde_json::to_string(&layers).unwrap(), text);
-        assert_eq!(serde_json::from_str::<Layers>(text).unwrap(), layers);
+        assert_eq!(serde_json::from_str::<LayerList>(text).unwrap(), layers);
     }
 }

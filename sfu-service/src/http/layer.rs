@@ -51,6 +51,6 @@ pub(super) async fn post(
     .await
 }
 
-fn answer(layers: &contract::layer::Layers) -> HttpResponse {
+fn answer(layers: &contract::layer::LayerList) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(layers)
 }

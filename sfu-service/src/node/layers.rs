@@ -1,7 +1,7 @@
 //! What a viewer gets and a publisher is asked for.
 
 use contract::id::SessionId;
-use contract::layer::{EncodingsWanted, LayerRequest, Layers};
+use contract::layer::{EncodingsWanted, LayerList, LayerRequest};
 use service_kit::HttpProblem;
 use tokio::sync::{oneshot, watch};
 
@@ -15,12 +15,12 @@ impl Node {
         &self,
         id: &SessionId,
         change: Option<LayerRequest>,
-    ) -> Result<Layers, HttpProblem> {
+    ) -> Result<LayerList, HttpProblem> {
         let found = self.registry().session(id).map(|session| (session.key, session.shard));
         let (key, shard) = found.ok_or_else(no_session)?;
         let overloaded = || HttpProblem::unavailable("the server is overloaded", RETRY_AFTER);
         let (reply, answer) = oneshot::channel();
-        let command = Command::Layers { key, change, reply };
+        let command = Command::ChooseLayers { key, change, reply };
         self.shards.get(shard).ok_or_else(internal)?.send(command).map_err(|_| overloaded())?;
         let answer = tokio::time::timeout(SHARD_TIMEOUT, answer).await;
         answer.map_err(|_| overloaded())?.map_err(|_| overloaded())?.map_err(|error| match error {

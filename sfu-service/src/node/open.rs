@@ -24,7 +24,7 @@ use super::{Node, Resource, SHARD_TIMEOUT, new_etag};
 use crate::bearer;
 use crate::metrics::{Role, RoleName};
 use crate::registry::{Formats, Kind, NewSession, Placed, Playable, Removal, SOURCES, slot};
-use crate::shard::{self, Choice, Command, Join, JoinRole, Published, Subscription};
+use crate::shard::{self, Command, Join, JoinRole, LayerChoice, Published};
 
 /// A session that has been opened.
 #[derive(Debug)]
@@ -140,7 +140,7 @@ impl Node {
             home: placed.home,
             published: playable.published,
             extensions: shard::extensions(&answer.extensions),
-            subscriptions: subscriptions(&answer, &tracks),
+            sections: sections(&answer, &tracks),
         };
         self.join(&placed, broadcast, &local, &answer.remote, answer.data, role).await?;
         Ok(Opened { resource: Resource::Whep, broadcast, session, etag, sdp: answer.text })
@@ -251,16 +251,16 @@ fn decodes(answer: &PlayAnswer, tracks: &[PlayTrack]) -> Vec<(usize, Vec<CodecFo
 }
 
 /// What the viewer's shard has to know of each slot that it gets.
-fn subscriptions(answer: &PlayAnswer, tracks: &[PlayTrack]) -> Vec<Subscription> {
+fn sections(answer: &PlayAnswer, tracks: &[PlayTrack]) -> Vec<shard::MediaSection> {
     let subscription = |media: &PlayMedia| {
-        Some(Subscription {
+        Some(shard::MediaSection {
             track: shard::track_index(tracks.get(media.track)?.source),
             mid: shard::mid(&media.mid),
             ssrc: media.ssrc,
             rtx_ssrc: media.rtx_ssrc,
             formats: media.codecs.iter().map(shard::format).collect(),
             id: None,
-            choice: Choice::default(),
+            choice: LayerChoice::default(),
         })
     };
     answer.media.iter().filter_map(subscription).collect()

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use contract::id::BroadcastId;
-use contract::layer::{EncodingWanted, EncodingsWanted, LayerRequest, Layers, MediaEncodings, WantedLayer};
+use contract::layer::{
+    EncodingWanted, EncodingsWanted, LayerList, LayerRequest, MediaEncodings, WantedLayer,
+};
 use mio::Waker;
 use sfu_core::{EncodingIndex, Extensions, RelayedReport, SubscriptionId, TrackConfig, TrackIndex};
 use tokio::sync::oneshot;
@@ -60,7 +62,7 @@ pub(crate) enum JoinRole {
         /// Header extension ids.
         extensions: Extensions,
         /// What it gets.
-        subscriptions: Vec<Subscription>,
+        sections: Vec<MediaSection>,
     },
 }
 
@@ -99,7 +101,7 @@ impl Published {
 
 /// One m-line of a viewer.
 #[derive(Debug, Clone)]
-pub(crate) struct Subscription {
+pub(crate) struct MediaSection {
     /// Which track.
     pub(crate) track: TrackIndex,
     /// Its m-line.
@@ -113,10 +115,10 @@ pub(crate) struct Subscription {
     /// Its id in the core, once the viewer is connected.
     pub(crate) id: Option<SubscriptionId>,
     /// What the viewer asked for.
-    pub(crate) choice: Choice,
+    pub(crate) choice: LayerChoice,
 }
 
-impl Subscription {
+impl MediaSection {
     /// Slot of its source.
     pub(crate) fn slot(&self) -> usize {
         usize::from(self.track.0)
@@ -125,12 +127,12 @@ impl Subscription {
 
 /// What a viewer asked for on one m-line.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Choice {
+pub(crate) struct LayerChoice {
     pub(crate) wanted: WantedLayer,
     pub(crate) paused: bool,
 }
 
-impl Choice {
+impl LayerChoice {
     /// Takes over a request.
     pub(crate) fn change(&mut self, request: &LayerRequest) {
         self.wanted = WantedLayer {
@@ -178,13 +180,13 @@ pub(crate) enum Command {
         reply: Reply,
     },
     /// What a viewer's video sections get, after `change` if there is one.
-    Layers {
+    ChooseLayers {
         /// The viewer's session.
         key: SessionKey,
         /// What it asks for.
         change: Option<LayerRequest>,
         /// The answer.
-        reply: oneshot::Sender<Result<Layers, LayerError>>,
+        reply: oneshot::Sender<Result<LayerList, LayerError>>,
     },
     /// The publisher of a room that has viewers on this shard is another one now.
     Published(BroadcastId, Arc<Published>),
@@ -279,8 +281,10 @@ impl ShardHandle {
     pub(crate) fn send(&self, command: Command) -> Result<(), InboxFull> {
         {
             let mut queue = self.commands.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            let may_wait =
-                matches!(command, Command::Join(..) | Command::RestartIce { .. } | Command::Layers { .. });
+            let may_wait = matches!(
+                command,
+                Command::Join(..) | Command::RestartIce { .. } | Command::ChooseLayers { .. }
+            );
             if may_wait && queue.len() >= MAX_COMMANDS {
                 return Err(InboxFull);
             }

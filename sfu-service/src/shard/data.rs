@@ -13,7 +13,7 @@ use transport::ChannelId;
 
 use super::command::{Relayed, RelayedKind};
 use super::participant::{Participant, Role};
-use super::run::Shard;
+use super::run::ShardThread;
 use crate::metrics::ShardCounters;
 
 /// Messages of all rooms that wait on a shard; the newest is dropped when it is full.
@@ -116,7 +116,7 @@ impl Deliveries {
     }
 }
 
-impl Shard {
+impl ShardThread {
     /// A participant sent a message on one of its channels.
     pub(super) fn room_data(
         &mut self,
@@ -195,7 +195,7 @@ impl Shard {
                     Err(_) => &shard.io.counters.data_dropped,
                 };
                 ShardCounters::add(counter, 1);
-                shard.settle(slot, now);
+                shard.drain_transport(slot, now);
             });
         }
         false

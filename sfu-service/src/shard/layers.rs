@@ -3,43 +3,43 @@
 use std::time::Instant;
 
 use contract::id::BroadcastId;
-use contract::layer::{CurrentLayer, EncodingLayer, LayerRequest, Layers, MediaLayers, WantedLayer};
+use contract::layer::{CurrentLayer, EncodingLayer, LayerList, LayerRequest, MediaLayers, WantedLayer};
 use sfu_core::{
     EncodingIndex, EncodingStats, MediaKind, PublisherStats, Rid, TrackConfig, TrackIndex, Wanted,
     WantedEncoding,
 };
 
-use super::command::{LayerError, Published, ShardEvent, Subscription};
+use super::command::{LayerError, MediaSection, Published, ShardEvent};
 use super::participant::Role;
-use super::run::Shard;
+use super::run::ShardThread;
 use crate::registry::{SOURCES, SessionKey};
 
-impl Shard {
+impl ShardThread {
     /// Carries out what a viewer asked for, if it did, and says what its video sections get.
-    pub(super) fn layers(
+    pub(super) fn choose_layers(
         &mut self,
         key: SessionKey,
         change: Option<&LayerRequest>,
         now: Instant,
-    ) -> Result<Layers, LayerError> {
+    ) -> Result<LayerList, LayerError> {
         let slot = *self.by_key.get(&key).ok_or(LayerError::Ended)?;
         let participant = self.io.participants.get_mut(slot).ok_or(LayerError::Ended)?;
-        let Role::Viewer { subscriptions, .. } = &mut participant.role else { return Err(LayerError::Ended) };
+        let Role::Viewer { sections, .. } = &mut participant.role else { return Err(LayerError::Ended) };
         let entry = self.io.rooms.get(&participant.room).ok_or(LayerError::Ended)?;
         let published = entry.published.as_deref().ok_or(LayerError::Ended)?;
         if let Some(request) = change {
-            let chosen = choose(subscriptions, published, request)?;
-            for subscription in chosen {
-                subscription.choice.change(request);
-                apply(&mut self.core, subscription, now);
+            let chosen = choose(sections, published, request)?;
+            for section in chosen {
+                section.choice.change(request);
+                apply(&mut self.core, section, now);
             }
         }
         let stats = entry.publisher.and_then(|id| self.core.publisher_stats(id, now));
-        let video = subscriptions.iter().filter(|subscription| is_video(published, subscription));
-        let media = video.filter_map(|subscription| {
-            media_layers(&self.core, subscription, published.tracks.get(subscription.slot())?, stats.as_ref())
+        let video = sections.iter().filter(|section| is_video(published, section));
+        let media = video.filter_map(|section| {
+            media_layers(&self.core, section, published.tracks.get(section.slot())?, stats.as_ref())
         });
-        Ok(Layers { media: media.collect() })
+        Ok(LayerList { media: media.collect() })
     }
 
     /// Viewers of another shard want an encoding of a room whose home is here, or do not want it any more.
@@ -89,11 +89,11 @@ impl Shard {
     }
 }
 
-/// Hands the choice of a subscription to the core, once the viewer is connected.
-pub(super) fn apply(core: &mut sfu_core::Shard, subscription: &Subscription, now: Instant) {
-    let Some(id) = subscription.id else { return };
-    core.set_wanted(id, wanted(&subscription.choice.wanted), now);
-    core.set_paused(id, subscription.choice.paused, now);
+/// Hands the choice of a section to the core, once the viewer is connected.
+pub(super) fn apply(core: &mut sfu_core::Shard, section: &MediaSection, now: Instant) {
+    let Some(id) = section.id else { return };
+    core.set_wanted(id, wanted(&section.choice.wanted), now);
+    core.set_paused(id, section.choice.paused, now);
 }
 
 fn wanted(layer: &WantedLayer) -> Wanted {
@@ -107,64 +107,63 @@ fn wanted(layer: &WantedLayer) -> Wanted {
     Wanted { encoding, max_temporal: layer.max_temporal_layer_id }
 }
 
-/// The subscriptions that a request means; none is changed if it cannot be carried out.
+/// The sections that a request means; none is changed if it cannot be carried out.
 fn choose<'a>(
-    subscriptions: &'a mut [Subscription],
+    sections: &'a mut [MediaSection],
     published: &Published,
     request: &LayerRequest,
-) -> Result<impl Iterator<Item = &'a mut Subscription>, LayerError> {
-    let is_meant = |subscription: &Subscription| {
-        let named =
-            request.media_id.as_deref().is_none_or(|mid| subscription.mid.as_bytes() == mid.as_bytes());
-        named && is_video(published, subscription)
+) -> Result<impl Iterator<Item = &'a mut MediaSection>, LayerError> {
+    let is_meant = |section: &MediaSection| {
+        let named = request.media_id.as_deref().is_none_or(|mid| section.mid.as_bytes() == mid.as_bytes());
+        named && is_video(published, section)
     };
-    let meant: Vec<bool> = subscriptions.iter().map(is_meant).collect();
+    let meant: Vec<bool> = sections.iter().map(is_meant).collect();
     if !meant.contains(&true) {
         return Err(LayerError::NoMedia);
     }
     if let Some(wanted) = request.encoding_id.as_deref() {
-        let offers = |subscription: &Subscription| {
-            let track = published.tracks.get(subscription.slot());
+        let offers = |section: &MediaSection| {
+            let track = published.tracks.get(section.slot());
             let mut encodings = track.into_iter().flat_map(|track| &track.encodings);
             encodings.any(|encoding| encoding.rid.is_some_and(|rid| rid.as_bytes() == wanted.as_bytes()))
         };
-        let mut named = subscriptions.iter().zip(&meant).filter(|(_, meant)| **meant);
-        if !named.any(|(subscription, _)| offers(subscription)) {
+        let mut named = sections.iter().zip(&meant).filter(|(_, meant)| **meant);
+        if !named.any(|(section, _)| offers(section)) {
             return Err(LayerError::NoEncoding);
         }
     }
-    Ok(subscriptions.iter_mut().zip(meant).filter(|(_, meant)| *meant).map(|(subscription, _)| subscription))
+    Ok(sections.iter_mut().zip(meant).filter(|(_, meant)| *meant).map(|(section, _)| section))
 }
 
-fn is_video(published: &Published, subscription: &Subscription) -> bool {
-    let slot = subscription.slot();
+fn is_video(published: &Published, section: &MediaSection) -> bool {
+    let slot = section.slot();
     let is_published = published.formats.get(slot).is_some_and(Option::is_some);
     is_published && published.tracks.get(slot).is_some_and(|track| track.kind == MediaKind::Video)
 }
 
 fn media_layers(
     core: &sfu_core::Shard,
-    subscription: &Subscription,
+    section: &MediaSection,
     track: &TrackConfig,
     stats: Option<&PublisherStats>,
 ) -> Option<MediaLayers> {
-    let track_stats = stats.and_then(|stats| stats.tracks.get(subscription.slot()));
+    let track_stats = stats.and_then(|stats| stats.tracks.get(section.slot()));
     let encoding = |index: usize| {
         let stats = track_stats.and_then(|track| track.encodings.get(index)).copied().unwrap_or_default();
         let EncodingStats { width, height, bitrate, active, .. } = stats;
         let encoding_id = track.encodings.get(index)?.rid.map(|rid| rid.to_string());
         Some(EncodingLayer { encoding_id, active, width, height, bitrate })
     };
-    let current = subscription.id.and_then(|id| core.subscription_stats(id)).and_then(|stats| {
+    let current = section.id.and_then(|id| core.subscription_stats(id)).and_then(|stats| {
         let index = usize::from(stats.encoding?);
         let encoding_id = track.encodings.get(index)?.rid.map(|rid| rid.to_string());
         Some(CurrentLayer { encoding_id, temporal_layer_id: stats.temporal })
     });
     Some(MediaLayers {
-        media_id: subscription.mid.to_string(),
-        source: *SOURCES.get(subscription.slot())?,
-        paused: subscription.choice.paused,
-        wanted: subscription.choice.wanted.clone(),
+        media_id: section.mid.to_string(),
+        source: *SOURCES.get(section.slot())?,
+        paused: section.choice.paused,
+        wanted: section.choice.wanted.clone(),
         current,
         encodings: (0..track.encodings.len()).filter_map(encoding).collect(),
     })

@@ -15,7 +15,8 @@ mod session;
 mod tcp;
 
 pub(crate) use command::{
-    Choice, Command, InboxFull, Join, JoinRole, LayerError, Published, ShardEvent, ShardHandle, Subscription,
+    Command, InboxFull, Join, JoinRole, LayerChoice, LayerError, MediaSection, Published, ShardEvent,
+    ShardHandle,
 };
 pub(crate) use convert::{extensions, format, mid, track_index, tracks};
 pub use run::Around;

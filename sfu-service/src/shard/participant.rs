@@ -8,7 +8,7 @@ use sfu_core::{Extensions, SubscriberId};
 use transport::srtp::Sender;
 use transport::{AddressPair, Transport};
 
-use super::command::{Published, Subscription};
+use super::command::{MediaSection, Published};
 use super::data::Channels;
 use crate::registry::SessionKey;
 
@@ -72,7 +72,7 @@ pub(super) enum Role {
         /// Header extension ids.
         extensions: Extensions,
         /// What it was promised.
-        subscriptions: Vec<Subscription>,
+        sections: Vec<MediaSection>,
         /// Its id once it is connected.
         subscriber: Option<SubscriberId>,
     },

@@ -6,13 +6,13 @@ use std::time::Instant;
 use sfu_core::Event;
 
 use super::command::{Command, Relayed, RelayedKind};
-use super::run::Shard;
+use super::run::ShardThread;
 use crate::metrics::ShardCounters;
 
 /// Packets of other shards before timers and commands get their turn again.
 const RELAYED_ROUNDS: usize = 512;
 
-impl Shard {
+impl ShardThread {
     /// Takes what other shards relayed; `true` if there may be more.
     pub(super) fn take_relayed(&mut self) -> bool {
         let Some(mut next) = self.inbox.relayed() else { return false };

@@ -11,7 +11,7 @@ use super::command::{Command, Published, ShardEvent};
 use super::convert::track_index;
 use super::layers::apply;
 use super::participant::Role;
-use super::run::Shard;
+use super::run::ShardThread;
 use crate::registry::{SOURCES, TrackState};
 
 /// A room on a shard: its home, or one that only has viewers.
@@ -40,7 +40,7 @@ impl RoomSlot {
     }
 }
 
-impl Shard {
+impl ShardThread {
     /// A publisher is connected: it takes over its room.
     pub(super) fn attach_publisher(&mut self, slot: usize, now: Instant) {
         let Some(participant) = self.io.participants.get(slot) else { return };
@@ -126,7 +126,7 @@ impl Shard {
 
     pub(super) fn attach_viewer(&mut self, slot: usize, now: Instant) {
         let Some(participant) = self.io.participants.get_mut(slot) else { return };
-        let Role::Viewer { extensions, subscriptions, subscriber } = &mut participant.role else { return };
+        let Role::Viewer { extensions, sections, subscriber } = &mut participant.role else { return };
         let room = participant.room;
         let config = SubscriberConfig {
             peer: Peer(slot as u32),
@@ -140,19 +140,19 @@ impl Shard {
         };
         *subscriber = Some(id);
         let Some(publisher) = self.io.rooms.get(&room).and_then(|entry| entry.publisher) else { return };
-        for subscription in subscriptions {
+        for section in sections {
             let config = SubscriptionConfig {
                 publisher,
-                track: subscription.track,
-                mid: subscription.mid,
-                ssrc: subscription.ssrc,
-                rtx_ssrc: subscription.rtx_ssrc,
-                formats: subscription.formats.clone(),
+                track: section.track,
+                mid: section.mid,
+                ssrc: section.ssrc,
+                rtx_ssrc: section.rtx_ssrc,
+                formats: section.formats.clone(),
             };
             match self.core.subscribe(id, config, now) {
                 Ok(id) => {
-                    subscription.id = Some(id);
-                    apply(&mut self.core, subscription, now);
+                    section.id = Some(id);
+                    apply(&mut self.core, section, now);
                 }
                 Err(error) => tracing::warn!(%error, "the media core refuses a subscription"),
             }

@@ -104,7 +104,7 @@ impl Prepared {
     ) -> std::io::Result<std::thread::JoinHandle<()>> {
         let name = format!("sfu-shard-{}", settings.index);
         std::thread::Builder::new().name(name).spawn(move || {
-            let shard = Shard::new(self, settings, shards, events);
+            let shard = ShardThread::new(self, settings, shards, events);
             // Sessions have a boundary of their own: what comes here is a fault of the loop itself.
             let _ = catch_unwind(AssertUnwindSafe(|| shard.run()));
             ended();
@@ -112,7 +112,7 @@ impl Prepared {
     }
 }
 
-pub(super) struct Shard {
+pub(super) struct ShardThread {
     poll: Poll,
     pub(super) inbox: Inbox,
     pub(super) settings: ShardSettings,
@@ -129,7 +129,7 @@ pub(super) struct Shard {
     stopping: bool,
 }
 
-impl Shard {
+impl ShardThread {
     pub(super) fn new(
         prepared: Prepared,
         settings: ShardSettings,
@@ -258,7 +258,7 @@ impl Shard {
                 if let Some(participant) = shard.io.participants.get_mut(slot) {
                     participant.transport.handle_timeout(now);
                 }
-                shard.settle(slot, now);
+                shard.drain_transport(slot, now);
             });
         }
         if self.core.poll_timeout().is_some_and(|at| at <= now) {
@@ -292,9 +292,9 @@ impl Shard {
                 let restarted = self.restart_ice(key, &local, &remote, now);
                 let _ = reply.send(restarted.ok_or_else(|| "the session has ended".to_owned()));
             }
-            Command::Layers { key, change, reply } => {
+            Command::ChooseLayers { key, change, reply } => {
                 // Nobody waits any more if the client has gone.
-                let _ = reply.send(self.layers(key, change.as_ref(), now));
+                let _ = reply.send(self.choose_layers(key, change.as_ref(), now));
             }
             Command::Published(room, published) => self.published(room, published, now),
             Command::Relay { room, shard, wanted } => self.set_relay(room, shard, wanted, now),

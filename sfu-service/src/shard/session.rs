@@ -10,11 +10,11 @@ use transport::{AddressPair, CloseReason, DatagramKind, Protocol, Received, Serv
 use super::command::{Command, EndReason, Join, JoinRole, ShardEvent};
 use super::data::Channels;
 use super::participant::{MediaPath, Participant, Role};
-use super::run::Shard;
+use super::run::ShardThread;
 use crate::metrics::ShardCounters;
 use crate::registry::SessionKey;
 
-impl Shard {
+impl ShardThread {
     /// Finds whom a datagram belongs to: STUN by the user name that it carries, anything else by an address that ICE
     /// has validated.
     pub(super) fn datagram(&mut self, from: SocketAddr, local: SocketAddr, data: &mut [u8], now: Instant) {
@@ -67,19 +67,19 @@ impl Shard {
                 }
                 Role::Publisher { .. } | Role::Viewer { .. } => {}
             },
-            Received::Nothing => self.settle(slot, now),
+            Received::Nothing => self.drain_transport(slot, now),
             Received::Refused(refusal) => {
                 match refusal {
                     transport::Refusal::Srtp(_) => ShardCounters::add(&self.io.counters.srtp_failures, 1),
                     _ => ShardCounters::add(&self.io.counters.unvalidated, 1),
                 }
-                self.settle(slot, now);
+                self.drain_transport(slot, now);
             }
         }
     }
 
     /// Carries out what a transport wants after a call.
-    pub(super) fn settle(&mut self, slot: usize, now: Instant) {
+    pub(super) fn drain_transport(&mut self, slot: usize, now: Instant) {
         self.send_transmits(slot);
         while let Some(event) = self.io.participants.get_mut(slot).and_then(|p| p.transport.poll_event()) {
             match event {
@@ -162,7 +162,7 @@ impl Shard {
                 slot_of_room.publishers += 1;
                 Role::Publisher { published, current: false }
             }
-            JoinRole::Viewer { home, published, extensions, subscriptions } => {
+            JoinRole::Viewer { home, published, extensions, sections } => {
                 slot_of_room.viewers += 1;
                 if home != self.settings.index && slot_of_room.home.is_none() {
                     slot_of_room.home = Some(home);
@@ -171,7 +171,7 @@ impl Shard {
                     self.send_to(home, relay);
                     self.add_remote(room, now);
                 }
-                Role::Viewer { extensions, subscriptions, subscriber: None }
+                Role::Viewer { extensions, sections, subscriber: None }
             }
         };
         let ufrag = local.ufrag;
@@ -205,7 +205,7 @@ impl Shard {
         }
         participant.ufrags.push(local.ufrag.clone());
         self.by_ufrag.insert(local.ufrag.clone(), slot);
-        self.settle(slot, now);
+        self.drain_transport(slot, now);
         Some(())
     }
 

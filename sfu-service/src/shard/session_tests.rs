@@ -12,7 +12,7 @@ use super::super::convert::tracks;
 use super::super::run::{ShardSettings, prepare};
 use super::*;
 
-fn shard() -> (Shard, mpsc::Receiver<ShardEvent>) {
+fn shard() -> (ShardThread, mpsc::Receiver<ShardEvent>) {
     let prepared = prepare(udp::Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap(), None).unwrap();
     let shards = vec![prepared.handle().clone()];
     let (events, received) = mpsc::channel(16);
@@ -24,11 +24,11 @@ fn shard() -> (Shard, mpsc::Receiver<ShardEvent>) {
         counters: Arc::default(),
         around: super::super::run::plainly,
     };
-    (Shard::new(prepared, settings, shards, events), received)
+    (ShardThread::new(prepared, settings, shards, events), received)
 }
 
 /// Lets the publisher of `room` in and returns its slot.
-fn join(shard: &mut Shard, room: i64, now: Instant) -> usize {
+fn join(shard: &mut ShardThread, room: i64, now: Instant) -> usize {
     let credentials =
         |name: &str| IceCredentials { ufrag: format!("{name}{room}"), pwd: "0123456789012345678901".into() };
     let key = SessionKey(room.unsigned_abs());

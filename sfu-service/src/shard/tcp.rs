@@ -14,7 +14,7 @@ use mio::{Interest, Registry, Token};
 use slab::Slab;
 use transport::{AddressPair, DatagramKind, Deframer, FRAME_HEADER, Protocol, frame_header};
 
-use super::run::Shard;
+use super::run::ShardThread;
 use crate::metrics::ShardCounters;
 
 /// Connections of a shard; one more is closed at once.
@@ -262,7 +262,7 @@ fn source(ip: IpAddr) -> IpAddr {
     }
 }
 
-impl Shard {
+impl ShardThread {
     /// Takes new connections and what the others have; `true` if there may be more.
     pub(super) fn receive_tcp(&mut self, now: Instant) -> bool {
         if self.io.tcp.is_idle() {
@@ -361,7 +361,7 @@ impl Shard {
         self.guarded(slot, now, |shard| {
             if let Some(participant) = shard.io.participants.get_mut(slot) {
                 participant.transport.path_closed(connection.path, now);
-                shard.settle(slot, now);
+                shard.drain_transport(slot, now);
             }
         });
     }
