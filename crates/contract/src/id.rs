@@ -22,14 +22,15 @@ pub enum ParseIdError {
     #[error("an id has 1 to 64 characters of A-Z a-z 0-9 _ -")]
     Characters,
     /// A broadcast id that is not a positive integer.
-    #[error("a broadcast id is a positive integer")]
+    #[error("a broadcast id is a positive integer without leading zeros")]
     Number,
 }
 
 /// Longest id in bytes, prefix included.
 pub const MAX_ID_LEN: usize = 64;
 
-/// Id of a broadcast: a positive integer, at most 2^53 - 1 so that JavaScript holds it exactly.
+/// Id of a broadcast: a positive integer, at most 2^53 - 1 so that JavaScript holds it exactly. Its text has one
+/// form: `01` is no id, so nothing else can stand for broadcast 1.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
 )]
@@ -46,7 +47,7 @@ impl FromStr for BroadcastId {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let digits = !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
         match text.parse::<i64>() {
             Ok(n) if digits && n > 0 && n < (1 << 53) => Ok(Self(n)),
             _ => Err(ParseIdError::Number),
@@ -149,7 +150,7 @@ mod tests {
     #[test]
     fn broadcast_ids_are_positive_and_fit_javascript() {
         assert_eq!("17".parse(), Ok(BroadcastId(17)));
-        for bad in ["", "0", "-1", "+1", "1.0", " 1", "9007199254740992", "99999999999999999999", "a"] {
+        for bad in ["", "0", "01", "-1", "+1", "1.0", " 1", "9007199254740992", "99999999999999999999", "a"] {
             assert_eq!(bad.parse::<BroadcastId>(), Err(ParseIdError::Number), "{bad:?}");
         }
     }

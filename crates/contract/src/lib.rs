@@ -8,5 +8,6 @@ pub mod layer;
 pub mod problem;
 pub mod rest;
 pub mod room;
+pub mod text;
 pub mod token;
 pub mod turn;

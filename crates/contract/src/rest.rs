@@ -313,6 +313,10 @@ pub struct RoomReport {
 pub struct BroadcastChanged {
     /// The broadcast as it is now.
     pub broadcast: Broadcast,
+    /// Rises with every change of this broadcast: of two announcements the higher one is the later, however they
+    /// arrive. 0 from a service that does not count.
+    #[serde(default)]
+    pub version: i64,
 }
 
 #[cfg(test)]

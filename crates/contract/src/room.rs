@@ -13,10 +13,13 @@ pub const MAX_NAME_LEN: usize = 128;
 
 /// Why a string is not a room name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a room name has 1 to 128 bytes, no slash, no control character, and is not `-`")]
+#[error(
+    "a room name has 1 to 128 bytes, no slash, no control character, is not `-` and no number with leading zeros"
+)]
 pub struct ParseRoomError;
 
-/// Name of a room: 1 to [`MAX_NAME_LEN`] bytes, no `/`, no control character, not `-`.
+/// Name of a room: 1 to [`MAX_NAME_LEN`] bytes, no `/`, no control character, not `-`. A name of digits is a number,
+/// and a number has one form: `01` is no room, so that nothing else stands for the room of broadcast 1.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String)]
@@ -46,7 +49,8 @@ impl FromStr for Room {
     type Err = ParseRoomError;
 
     fn from_str(text: &str) -> Result<Self, ParseRoomError> {
-        if valid_name(text) { Ok(Self(text.to_owned())) } else { Err(ParseRoomError) }
+        let padded = text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
+        if valid_name(text) && !padded { Ok(Self(text.to_owned())) } else { Err(ParseRoomError) }
     }
 }
 
@@ -85,5 +89,21 @@ impl From<&GroupId> for Room {
 impl fmt::Display for Room {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_names_one_room() {
+        assert_eq!("1".parse::<Room>().map(|room| room.broadcast()), Ok(Some(BroadcastId(1))));
+        for padded in ["0", "01", "001", "00"] {
+            assert_eq!(padded.parse::<Room>(), Err(ParseRoomError), "{padded}");
+        }
+        for name in ["0a", "a01", "0.1", "grp_0"] {
+            assert!(name.parse::<Room>().is_ok_and(|room| room.broadcast().is_none()), "{name}");
+        }
     }
 }

@@ -26,7 +26,8 @@ pub enum Grant {
     Subscribe,
     /// Send chat.
     Chat,
-    /// Remove messages and people.
+    /// Be shown as a host in chat, as publishers are. It gives no other right: nobody can remove messages or people
+    /// yet.
     Moderate,
 }
 
@@ -78,12 +79,6 @@ impl Claims {
             Role::Admin | Role::Service => true,
             Role::Creator => false,
         }
-    }
-
-    /// Whether this is a join token of `room`.
-    #[must_use]
-    pub fn is_join(&self, room: &Room) -> bool {
-        matches!(&self.role, Role::Join { room: own, .. } if own == room)
     }
 }
 
@@ -150,7 +145,8 @@ impl TokenKeys {
             .expect("claims of strings and numbers serialise, HS256 takes any secret")
     }
 
-    /// A service token for the service called `name`.
+    /// A service token for the service called `name`: the node id for a node that speaks to signaling, where a
+    /// node's queue and reports are its own.
     #[must_use]
     pub fn mint_service(&self, name: &str, now: u64) -> String {
         self.mint(name, Role::Service, now, SERVICE_TTL_SECS)
