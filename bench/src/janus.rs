@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use transport::sdp::{ExtensionMap, Offer};
 use transport::{ClientConfig, IceCredentials, Identity};
 
+use crate::camera::{Camera, Pattern};
 use crate::room::wait;
-use crate::rtp::{Camera, Pattern};
 use crate::signal::Session;
 
 /// A Janus with one mountpoint; it is killed when this is dropped.

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
 
-use crate::rtp::Pattern;
+use crate::camera::Pattern;
 
 const HEADER: usize = 12 + 4 + 16;
 const TAG: usize = 16;

@@ -3,13 +3,13 @@
 //! `make bench` runs it and leaves the medians in `target/bench/results.json`. Method and results are in
 //! `docs/benchmarks.md`.
 
+mod camera;
 mod cpu;
 mod janus;
 mod limit;
 mod publisher;
 mod results;
 mod room;
-mod rtp;
 mod scenarios;
 mod server;
 mod signal;

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sfu_core::rtcp::{Compound, RtcpPacket};
+use rtp::rtcp::{Compound, RtcpPacket};
 use transport::sdp::Extension;
 use transport::{Event, Received, SRTP_OVERHEAD, Transport};
 
-use crate::rtp::{Camera, Pattern};
+use crate::camera::{Camera, Pattern};
 use crate::signal::Session;
 
 /// When each packet was sent, by sequence number, in nanoseconds after `epoch`.

@@ -7,9 +7,9 @@ use tokio::task::JoinSet;
 use transport::Identity;
 use transport::sdp::Direction;
 
+use crate::camera::Pattern;
 use crate::cpu;
 use crate::publisher::Publisher;
-use crate::rtp::Pattern;
 use crate::server::Process;
 use crate::signal;
 use crate::viewers::{Stats, Viewers};

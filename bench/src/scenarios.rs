@@ -4,9 +4,9 @@ use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::camera::Pattern;
 use crate::results::Results;
 use crate::room::{FEEDBACK, Room, World};
-use crate::rtp::Pattern;
 use crate::{cpu, janus};
 
 /// After a change, until what is measured is only the new.

@@ -13,13 +13,12 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
-use sfu_core::rtcp::{Compound, ReportBlock, RtcpPacket};
-use sfu_core::rtcp_write;
-use sfu_core::twcc::Recorder;
+use rtp::rtcp::{self, Compound, ReportBlock, RtcpPacket};
+use rtp::twcc::Recorder;
 use transport::{DatagramKind, Event, Received, Transport, classify};
 
+use crate::camera;
 use crate::publisher::SentTimes;
-use crate::rtp;
 use crate::signal::{Session, TRANSPORT_CC};
 
 /// Delays are counted in steps of this.
@@ -395,7 +394,7 @@ impl Viewer {
         now: Instant,
         rtcp: &mut Vec<u8>,
     ) {
-        let Some((sequence, ssrc, transport_wide)) = rtp::clear(datagram, TRANSPORT_CC) else { return };
+        let Some((sequence, ssrc, transport_wide)) = camera::clear(datagram, TRANSPORT_CC) else { return };
         if group.feedback.is_some()
             && let Some(number) = transport_wide
         {
@@ -406,8 +405,8 @@ impl Viewer {
             let Received::Rtp(packet) = transport.handle_datagram(from, self.local, datagram, now) else {
                 return;
             };
-            let packet = sfu_core::rtp::RtpPacket::parse(packet).ok();
-            let Some(number) = packet.and_then(|packet| rtp::number(packet.payload())) else { return };
+            let packet = rtp::RtpPacket::parse(packet).ok();
+            let Some(number) = packet.and_then(|packet| camera::number(packet.payload())) else { return };
             let first = (1 << 16) + u64::from(sequence);
             let offset = number.wrapping_sub(sequence);
             self.stream = Some(Stream { ssrc, first, highest: first, received: 1, offset });
@@ -438,7 +437,7 @@ impl Viewer {
             let numbers: Vec<u16> = (expected..stream.highest).map(|seq| seq as u16).collect();
             let media = stream.ssrc;
             rtcp.clear();
-            rtcp_write::nack(rtcp, 1, media, &numbers);
+            rtcp::write::nack(rtcp, 1, media, &numbers);
             self.send_rtcp(rtcp);
         }
     }
@@ -473,7 +472,7 @@ impl Viewer {
             delay,
         };
         rtcp.clear();
-        rtcp_write::receiver_report(rtcp, 1, &[block]);
+        rtcp::write::receiver_report(rtcp, 1, &[block]);
         self.send_rtcp(rtcp);
     }
 

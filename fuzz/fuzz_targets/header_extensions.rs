@@ -1,7 +1,8 @@
 //! The extension block of an RTP packet in either form; the first byte says which.
 #![no_main]
 
-use sfu_core::rtp::RtpPacket;
+
+use rtp::RtpPacket;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Some((form, block)) = data.split_first() else { return };

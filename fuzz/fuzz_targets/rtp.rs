@@ -1,7 +1,8 @@
 //! RTP packets, and originals inside of retransmissions.
 #![no_main]
 
-use sfu_core::rtp::{RtpPacket, unwrap_rtx};
+
+use rtp::{RtpPacket, unwrap_rtx};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Ok(packet) = RtpPacket::parse(data) else { return };

@@ -14,7 +14,7 @@ use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication
 use rtc::rtp_transceiver::rtp_sender::{RTCRtpCodec, RTCRtpCodecParameters, RtpCodecKind};
 use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
 use rtc::shared::marshal::Marshal as _;
-use sfu_core::rtcp::{Compound, RtcpPacket};
+use rtp::rtcp::{Compound, RtcpPacket};
 use tokio::sync::watch;
 use transport::sdp::{CodecFormat, H264Profile};
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};

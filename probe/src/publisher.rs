@@ -4,9 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sfu_core::rtcp::{Compound, RtcpPacket, SenderInfo};
-use sfu_core::rtcp_write;
-use sfu_core::rtp::{Header, HeaderWriter};
+use rtp::rtcp::{self, Compound, RtcpPacket, SenderInfo};
+use rtp::{Header, HeaderWriter};
 
 use crate::epoch::{Epoch, STAMP_LEN};
 use crate::scenario::{Publish, Spacing, duration};
@@ -376,8 +375,8 @@ impl Publisher {
                 packets: stream.packets,
                 octets: stream.octets,
             };
-            rtcp_write::sender_report(out, stream.params.ssrc, &info);
-            rtcp_write::cname(out, stream.params.ssrc, self.cname.as_bytes());
+            rtcp::write::sender_report(out, stream.params.ssrc, &info);
+            rtcp::write::cname(out, stream.params.ssrc, self.cname.as_bytes());
         }
     }
 }

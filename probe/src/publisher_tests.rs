@@ -1,4 +1,4 @@
-use sfu_core::rtp::RtpPacket;
+use rtp::RtpPacket;
 
 use super::*;
 
@@ -102,7 +102,7 @@ fn every_encoding_names_itself_and_repeats_under_the_repaired_rid() {
     assert!(sent.iter().any(|(_, bytes)| RtpPacket::parse(bytes).unwrap().ssrc == SSRC + 1));
 
     let mut nack = Vec::new();
-    rtcp_write::nack(&mut nack, 9, SSRC, &[100]);
+    rtcp::write::nack(&mut nack, 9, SSRC, &[100]);
     publisher.handle_rtcp(&nack);
     let mut out = Vec::new();
     assert_eq!(publisher.poll(start, &mut out), Some(Due::Rtp));
@@ -114,7 +114,7 @@ fn every_encoding_names_itself_and_repeats_under_the_repaired_rid() {
     assert_eq!(publisher.resent, 1);
     // What was never sent cannot be repeated.
     nack.clear();
-    rtcp_write::nack(&mut nack, 9, SSRC, &[99]);
+    rtcp::write::nack(&mut nack, 9, SSRC, &[99]);
     publisher.handle_rtcp(&nack);
     assert_eq!(publisher.poll(start, &mut out), None);
 }
@@ -126,7 +126,7 @@ fn sound_is_repeated_as_it_was() {
     let sent = run(&mut publisher, start, Duration::from_millis(30));
     let (_, first) = sent.iter().find(|(_, bytes)| RtpPacket::parse(bytes).unwrap().ssrc == 1).unwrap();
     let mut nack = Vec::new();
-    rtcp_write::nack(&mut nack, 9, 1, &[100]);
+    rtcp::write::nack(&mut nack, 9, 1, &[100]);
     publisher.handle_rtcp(&nack);
     let mut out = Vec::new();
     assert_eq!(publisher.poll(start, &mut out), Some(Due::Repeatable));
@@ -145,7 +145,7 @@ fn a_keyframe_comes_at_first_in_turn_and_when_asked_for() {
     };
     assert_eq!(keys(&mut publisher, 1_000), [0]);
     let mut pli = Vec::new();
-    rtcp_write::pli(&mut pli, 9, SSRC);
+    rtcp::write::pli(&mut pli, 9, SSRC);
     publisher.handle_rtcp(&pli);
     assert_eq!(keys(&mut publisher, 1_500), [1_000]);
     // Asked for twice within 300 ms, it comes once.

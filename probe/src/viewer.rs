@@ -4,9 +4,9 @@
 use std::time::{Duration, Instant};
 
 use media::{VideoCodec, starts_keyframe};
-use sfu_core::rtcp::{Compound, ReportBlock, RtcpPacket};
-use sfu_core::rtp::{RtpPacket, unwrap_rtx};
-use sfu_core::{rtcp_write, twcc};
+use rtp::rtcp::{self, Compound, ReportBlock, RtcpPacket};
+use rtp::twcc;
+use rtp::{RtpPacket, unwrap_rtx};
 use transport::sdp::CodecFormat;
 
 use crate::epoch::Epoch;
@@ -269,7 +269,7 @@ impl Viewer {
                 *block = stream.report(now);
                 count += 1;
             }
-            rtcp_write::receiver_report(out, self.ssrc, blocks.get(..count).unwrap_or_default());
+            rtcp::write::receiver_report(out, self.ssrc, blocks.get(..count).unwrap_or_default());
         }
         if self.next_feedback.is_some_and(|at| at <= now) {
             // Armed again by the next packet.
@@ -289,7 +289,7 @@ impl Viewer {
             self.next_pli = media.map(|_| now + PLI_RETRY);
             if let Some(media) = media.flatten() {
                 totals.plis += 1;
-                rtcp_write::pli(out, self.ssrc, media);
+                rtcp::write::pli(out, self.ssrc, media);
             }
         }
     }
@@ -428,7 +428,7 @@ impl Stream {
             due.push(missing.seq as u16);
         }
         totals.nacked += due.len() as u64;
-        rtcp_write::nack(out, ssrc, media, &due);
+        rtcp::write::nack(out, ssrc, media, &due);
     }
 
     /// The report block since the last one.

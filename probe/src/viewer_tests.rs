@@ -1,4 +1,4 @@
-use sfu_core::rtp::{Header, HeaderWriter};
+use rtp::{Header, HeaderWriter};
 
 use super::*;
 

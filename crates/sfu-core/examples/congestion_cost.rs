@@ -5,8 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use rtp::twcc::{Feedback, Recorder};
 use sfu_core::cc::Controller;
-use sfu_core::twcc::{Feedback, Recorder};
 
 const VIEWERS: usize = 1_000;
 const PACKETS: u32 = 2_000;

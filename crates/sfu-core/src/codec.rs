@@ -4,8 +4,8 @@
 pub(crate) use media::Picture;
 use media::dependency::{Descriptor, Indication, References, Structure};
 use media::{VideoCodec, h264, vp8, vp9};
+use rtp::Codec;
 
-use crate::config::Codec;
 use crate::layers::{Layers, Mask};
 
 /// When a subscriber may go up to higher temporal layers, as the payload says it.

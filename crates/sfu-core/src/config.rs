@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::extension::Extensions;
-use crate::ids::{Mid, Peer, PublisherId, Rid, Room, TrackIndex};
+use rtp::{Codec, Extensions, MediaKind, Mid, Rid};
+
+use crate::ids::{Peer, PublisherId, Room, TrackIndex};
 
 /// Most tracks that one publisher has; a published session has no more m-lines than this.
 pub const MAX_TRACKS: usize = 64;
@@ -19,43 +20,6 @@ pub struct ShardConfig {
     pub unix: Duration,
     /// Where the random numbers of the shard start (first sequence numbers and timestamps of streams).
     pub seed: u64,
-}
-
-/// Audio or video.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum MediaKind {
-    /// Sound.
-    Audio,
-    /// Pictures.
-    Video,
-}
-
-/// A codec as far as forwarding cares: how a keyframe looks, and what must be kept continuous.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Codec {
-    /// RFC 7587.
-    Opus,
-    /// RFC 7741.
-    Vp8,
-    /// RFC 9628.
-    Vp9,
-    /// RFC 6184.
-    H264,
-    /// The AV1 RTP specification of AOMedia.
-    Av1,
-    /// Any other audio, passed through.
-    OtherAudio,
-}
-
-impl Codec {
-    /// Audio or video.
-    #[must_use]
-    pub fn kind(self) -> MediaKind {
-        match self {
-            Self::Opus | Self::OtherAudio => MediaKind::Audio,
-            Self::Vp8 | Self::Vp9 | Self::H264 | Self::Av1 => MediaKind::Video,
-        }
-    }
 }
 
 /// One negotiated payload type with its retransmission.

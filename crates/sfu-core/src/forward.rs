@@ -6,13 +6,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::config::{Format, MediaKind};
-use crate::extension::Extensions;
+use rtp::seq::Seq;
+use rtp::{Extensions, MediaKind, RtpPacket};
+
+use crate::config::Format;
 use crate::link::Link;
 use crate::publisher::{Context, Publisher};
 use crate::rewrite::Media;
-use crate::rtp::RtpPacket;
-use crate::seq::Seq;
 use crate::sink::Sink;
 use crate::slots::Key;
 use crate::splice::{Entry, Source};

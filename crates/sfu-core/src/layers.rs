@@ -3,9 +3,10 @@
 //! [`ladder`] lists what a subscriber may get of a track, worst first, within what it asked for. [`pick`] takes
 //! the best of it that its share of the bandwidth allows. Everything else follows.
 
+use rtp::Rid;
+
 use crate::allocate::{Ladder, Step};
 use crate::config::{MAX_ENCODINGS, Wanted, WantedEncoding};
-use crate::ids::Rid;
 
 /// Steps of a ladder: what one track can be had in. More layers than that are told apart no further.
 pub(crate) const MAX_STEPS: usize = 12;

@@ -46,7 +46,6 @@ pub mod cc;
 mod clock;
 mod codec;
 mod config;
-mod extension;
 mod forward;
 mod ids;
 mod interest;
@@ -62,10 +61,6 @@ mod receive;
 mod remb;
 mod rewrite;
 mod ring;
-pub mod rtcp;
-pub mod rtcp_write;
-pub mod rtp;
-mod seq;
 mod shard;
 mod share;
 mod sink;
@@ -76,17 +71,13 @@ mod subscriber;
 mod subscription;
 mod timers;
 mod track;
-pub mod twcc;
 mod upstream;
 
 pub use config::{
-    Codec, EncodingConfig, Format, MAX_ENCODINGS, MAX_TRACKS, MediaKind, Origin, PublisherConfig,
-    ShardConfig, SubscriberConfig, SubscriptionConfig, TrackConfig, Wanted, WantedEncoding,
+    EncodingConfig, Format, MAX_ENCODINGS, MAX_TRACKS, Origin, PublisherConfig, ShardConfig,
+    SubscriberConfig, SubscriptionConfig, TrackConfig, Wanted, WantedEncoding,
 };
-pub use extension::{Extension, Extensions};
-pub use ids::{
-    EncodingIndex, Mid, Peer, PublisherId, Rid, Room, SubscriberId, SubscriptionId, TagError, TrackIndex,
-};
+pub use ids::{EncodingIndex, Peer, PublisherId, Room, SubscriberId, SubscriptionId, TrackIndex};
 pub use keyframe::REQUEST_INTERVAL;
 pub use nack::{MAX_MISSING, MAX_TRIES, REORDER_TOLERANCE};
 pub use placement::{Placement, ShardIndex};

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use rtp::twcc::Feedback;
+
 use crate::cc::Controller;
-use crate::twcc::Feedback;
 
 /// Padding of one packet: what its length byte can say (RFC 3550, section 5.1).
 pub(crate) const PADDING: [u8; 255] = {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::seq::Seq;
+use rtp::seq::Seq;
 
 /// Missing packets tracked; of more, the oldest are given up.
 pub const MAX_MISSING: usize = 1_000;

@@ -3,17 +3,18 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use rtp::rtcp::SenderInfo;
+use rtp::twcc::Recorder;
+use rtp::{Extension, Extensions, HeaderWriter, MediaKind, Mid, Rid, RtpPacket, unwrap_rtx};
+
 use crate::allocate::Ladder;
 use crate::clock::{ClockMapping, ClockOffset, WallClock};
-use crate::config::{MAX_ENCODINGS, MAX_TRACKS, MediaKind, Origin, PublisherConfig, Wanted};
-use crate::extension::{Extension, Extensions};
+use crate::config::{MAX_ENCODINGS, MAX_TRACKS, Origin, PublisherConfig, Wanted};
 use crate::forward::{Feed, Fresh, Start, start};
-use crate::ids::{EncodingIndex, Mid, PublisherId, Rid, Room, TrackIndex};
+use crate::ids::{EncodingIndex, PublisherId, Room, TrackIndex};
 use crate::layers::{self, Share};
 use crate::nack::RoundTrip;
 use crate::remb::RembEstimate;
-use crate::rtcp::SenderInfo;
-use crate::rtp::{HeaderWriter, RtpPacket, unwrap_rtx};
 use crate::sink::{Event, Relayed, RelayedReport, Sink};
 use crate::slots::Slots;
 use crate::splice::Source;
@@ -21,7 +22,6 @@ use crate::stats::{PublisherStats, Totals};
 use crate::subscriber::Subscriber;
 use crate::timers::{Deadline, Timers};
 use crate::track::{Repair, Track, learn};
-use crate::twcc::Recorder;
 
 /// SSRCs that one publisher may bind: media and retransmissions of every encoding, and as many again for
 /// streams that changed theirs.

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::rtcp::ReportBlock;
-use crate::seq::{Seq, extend};
+use rtp::rtcp::ReportBlock;
+use rtp::seq::{Seq, extend};
 
 /// A jump forward of this many packets is a stream that started over, if a second packet confirms it.
 const MAX_DROPOUT: u64 = 3_000;

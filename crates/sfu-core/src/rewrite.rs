@@ -3,15 +3,13 @@
 use std::time::Instant;
 
 use media::dependency;
+use rtp::seq::Seq;
+use rtp::{Extension, Extensions, FIXED_HEADER, Header, HeaderWriter, Mid, RtpPacket};
 
 use crate::clock::WallClock;
 use crate::codec::{self, FrameInfo};
 use crate::config::Format;
-use crate::extension::{Extension, Extensions};
-use crate::ids::Mid;
 use crate::layers::Layers;
-use crate::rtp::{FIXED_HEADER, Header, HeaderWriter, RtpPacket};
-use crate::seq::Seq;
 use crate::splice::{Mapped, Source};
 use crate::track::Encoding;
 

@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::seq::Seq;
+use rtp::seq::Seq;
 
 /// Time that packets are kept if nothing else is said, as far as the caps allow.
 pub(crate) const KEEP: Duration = Duration::from_millis(1_200);

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use rtp::rtcp::{Compound, RtcpPacket};
+use rtp::{HeaderWriter, RtpPacket};
+
 use crate::clock::{WallClock, compact};
 use crate::config::{
     MAX_ENCODINGS, MAX_TRACKS, PublisherConfig, ShardConfig, SubscriberConfig, SubscriptionConfig, Wanted,
@@ -9,8 +12,6 @@ use crate::config::{
 use crate::forward::{Fresh, MAX_FRESH};
 use crate::ids::{EncodingIndex, PublisherId, SubscriberId, SubscriptionId, TrackIndex};
 use crate::publisher::{Context, Publisher};
-use crate::rtcp::{Compound, RtcpPacket};
-use crate::rtp::{HeaderWriter, RtpPacket};
 use crate::share::Shares;
 use crate::sink::{Relayed, Sink};
 use crate::slots::Slots;

@@ -6,8 +6,9 @@
 
 use std::time::Instant;
 
+use rtp::MediaKind;
+
 use crate::allocate::{Choice, Demand, Priority, allocate};
-use crate::config::MediaKind;
 use crate::layers::Share;
 use crate::publisher::Publisher;
 use crate::slots::Slots;

@@ -9,12 +9,12 @@
 use std::time::{Duration, Instant};
 
 use media::PictureId;
+use rtp::seq::{Seq, timestamp_before};
 
 use crate::codec::FrameInfo;
 use crate::layers::Layers;
 use crate::membership::{Count, Membership};
 use crate::rewrite::Media;
-use crate::seq::{Seq, timestamp_before};
 
 /// Pieces remembered for retransmissions: a NACK comes within a second, a source or its layers change less often.
 const HISTORY: usize = 6;

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
+use rtp::{Codec, Extensions, MediaKind, RtpPacket};
+
 use super::*;
-use crate::config::{Codec, EncodingConfig, Format, MediaKind, TrackConfig};
-use crate::extension::Extensions;
-use crate::rtp::RtpPacket;
+use crate::config::{EncodingConfig, Format, TrackConfig};
 use crate::track::Track;
 
 const A: Source = Source { encoding: 0, run: 1 };

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::config::Codec;
+use rtp::Codec;
 
 /// A publisher.
 #[derive(Debug, Clone, PartialEq)]

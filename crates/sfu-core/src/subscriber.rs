@@ -2,18 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use rtp::rtcp::{self, NackList, ReportBlock, SenderInfo};
+use rtp::{Extension, Extensions, RtpPacket};
+
 use crate::cc::{Controller, START_BITRATE};
 use crate::clock::{ClockMapping, WallClock, compact, compact_duration};
 use crate::config::SubscriberConfig;
-use crate::extension::{Extension, Extensions};
 use crate::forward::{Feed, STEP};
 use crate::ids::{Peer, PublisherId, Room, SubscriberId, SubscriptionId};
 use crate::link::Link;
 use crate::publisher::{Context, Publisher};
 use crate::rewrite::Media;
-use crate::rtcp::{NackList, ReportBlock, SenderInfo};
-use crate::rtcp_write;
-use crate::rtp::RtpPacket;
 use crate::sink::Sink;
 use crate::slots::Slots;
 use crate::splice::Original;
@@ -294,8 +293,8 @@ impl Subscriber {
         let ntp = out.clock.ntp(out.now);
         for place in self.places() {
             let Some(info) = sender_info(publishers, &place, ntp) else { continue };
-            rtcp_write::sender_report(out.rtcp, place.ssrc, &info);
-            rtcp_write::cname(out.rtcp, place.ssrc, CNAME);
+            rtcp::write::sender_report(out.rtcp, place.ssrc, &info);
+            rtcp::write::cname(out.rtcp, place.ssrc, CNAME);
             if out.rtcp.len() >= FULL_COMPOUND {
                 out.sink.rtcp(self.peer, out.rtcp);
                 out.rtcp.clear();
@@ -303,12 +302,12 @@ impl Subscriber {
         }
         if let Some((receiver, last, at)) = self.reference.take() {
             if out.rtcp.is_empty() && !self.reduced_size {
-                rtcp_write::receiver_report(out.rtcp, out.ssrc, &[]);
+                rtcp::write::receiver_report(out.rtcp, out.ssrc, &[]);
             }
             let delay = out.now.saturating_duration_since(at).as_micros() * 65_536 / 1_000_000;
             // In the name of a stream that it gets, like its sender reports.
             let sender = self.places().next().map_or(out.ssrc, |place| place.ssrc);
-            rtcp_write::delay_since_last_rr(out.rtcp, sender, receiver, last, delay as u32);
+            rtcp::write::delay_since_last_rr(out.rtcp, sender, receiver, last, delay as u32);
         }
         if !out.rtcp.is_empty() {
             out.sink.rtcp(self.peer, out.rtcp);

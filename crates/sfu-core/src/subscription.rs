@@ -2,19 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+use rtp::seq::{Seq, extend};
+use rtp::{Codec, Extension, Extensions, HeaderWriter, Mid};
+
 use crate::allocate::Step;
 use crate::budget::{RetransmissionBudget, Spend};
 use crate::clock::WallClock;
 use crate::codec::{FrameInfo, Up};
-use crate::config::{Codec, Format, SubscriptionConfig, Wanted};
-use crate::extension::{Extension, Extensions};
+use crate::config::{Format, SubscriptionConfig, Wanted};
 use crate::forward::Behind;
-use crate::ids::{Mid, Peer, SubscriptionId};
+use crate::ids::{Peer, SubscriptionId};
 use crate::layers::{Layers, Share};
 use crate::link::{Link, PADDING};
 use crate::rewrite::{Dress, Media, write, write_filler, write_padding};
-use crate::rtp::HeaderWriter;
-use crate::seq::{Seq, extend};
 use crate::sink::{Event, Outgoing, Sink};
 use crate::splice::{Entry, Mapped, Numbers, Original, Source, SpliceMap};
 use crate::stats::SubscriptionStats;

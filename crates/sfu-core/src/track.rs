@@ -4,13 +4,14 @@ use std::time::{Duration, Instant};
 
 use media::dependency::{References, Structure};
 use media::{VideoCodec, picture_size};
+use rtp::seq::{Seq, timestamp_before};
+use rtp::{Codec, Extension, Extensions, MediaKind, RtpPacket};
 use slab::Slab;
 
 use crate::allocate::{Demand, Ladder, Priority, Step};
 use crate::clock::ClockMapping;
 use crate::codec::{self, FrameInfo};
-use crate::config::{Codec, EncodingConfig, Format, MAX_ENCODINGS, MediaKind, TrackConfig};
-use crate::extension::{Extension, Extensions};
+use crate::config::{EncodingConfig, Format, MAX_ENCODINGS, TrackConfig};
 use crate::interest::Interest;
 use crate::keyframe::KeyframeRequests;
 use crate::layers::{self, Candidate, Flow, Layers};
@@ -18,8 +19,6 @@ use crate::meter::Meter;
 use crate::nack::{NackTracker, RoundTrip};
 use crate::receive::{Arrival, ReceiveStats};
 use crate::ring::{KEEP, MAX_AUDIO_BYTES, MAX_VIDEO_BYTES, PacketRing};
-use crate::rtp::RtpPacket;
-use crate::seq::{Seq, timestamp_before};
 use crate::splice::{Entry, Numbers};
 use crate::stats::{EncodingStats, TrackStats};
 use crate::subscription::Subscription;

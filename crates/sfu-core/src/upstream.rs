@@ -2,12 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use crate::config::{MediaKind, Origin};
+use rtp::MediaKind;
+use rtp::rtcp::write::MAX_BLOCKS;
+use rtp::rtcp::{self, ReportBlock};
+
+use crate::config::Origin;
 use crate::ids::{EncodingIndex, Peer, TrackIndex};
 use crate::nack::MAX_PER_REQUEST;
 use crate::publisher::{Context, Publisher};
-use crate::rtcp::ReportBlock;
-use crate::rtcp_write::{self, MAX_BLOCKS};
 use crate::sink::{Event, Sink};
 use crate::track::{ACTIVE, Track};
 
@@ -93,7 +95,7 @@ impl Publisher {
         }
         if cx.rtcp.is_empty() && !self.reduced_size {
             // RFC 3550, section 6.1: a compound begins with a report, if only an empty one.
-            rtcp_write::receiver_report(cx.rtcp, cx.ssrc, &[]);
+            rtcp::write::receiver_report(cx.rtcp, cx.ssrc, &[]);
         }
     }
 
@@ -118,12 +120,12 @@ impl Publisher {
                 count += 1;
             }
             if count == MAX_BLOCKS {
-                rtcp_write::receiver_report(cx.rtcp, cx.ssrc, &blocks);
+                rtcp::write::receiver_report(cx.rtcp, cx.ssrc, &blocks);
                 count = 0;
             }
         }
-        rtcp_write::receiver_report(cx.rtcp, cx.ssrc, blocks.get(..count).unwrap_or_default());
-        rtcp_write::cname(cx.rtcp, cx.ssrc, CNAME);
+        rtcp::write::receiver_report(cx.rtcp, cx.ssrc, blocks.get(..count).unwrap_or_default());
+        rtcp::write::cname(cx.rtcp, cx.ssrc, CNAME);
         if self.takes_remb && !self.numbered && received > 0 {
             let bitrate = self.remb.update(worst, received);
             let mut ssrcs = [0; MAX_BLOCKS];
@@ -131,7 +133,7 @@ impl Publisher {
                 self.tracks.iter().flat_map(|track| &track.encodings).filter_map(|encoding| encoding.ssrc);
             let listed = ssrcs.iter_mut().zip(media).map(|(slot, ssrc)| *slot = ssrc).count();
             self.open(peer, cx);
-            rtcp_write::remb(cx.rtcp, cx.ssrc, bitrate, ssrcs.get(..listed).unwrap_or_default());
+            rtcp::write::remb(cx.rtcp, cx.ssrc, bitrate, ssrcs.get(..listed).unwrap_or_default());
         }
     }
 
@@ -171,12 +173,12 @@ impl Publisher {
                 let keyframe = encoding.active(cx.now) && encoding.keyframes.poll(cx.now);
                 if polled.count > 0 {
                     self.open(peer, cx);
-                    rtcp_write::nack(cx.rtcp, cx.ssrc, ssrc, list.get(..polled.count).unwrap_or_default());
+                    rtcp::write::nack(cx.rtcp, cx.ssrc, ssrc, list.get(..polled.count).unwrap_or_default());
                 }
                 if keyframe {
                     cx.totals.keyframe_requests_sent += 1;
                     self.open(peer, cx);
-                    rtcp_write::pli(cx.rtcp, cx.ssrc, ssrc);
+                    rtcp::write::pli(cx.rtcp, cx.ssrc, ssrc);
                 }
             }
         }

@@ -3,6 +3,7 @@
 mod common;
 
 use common::*;
+use rtp::Codec;
 use sfu_core::*;
 
 #[test]
@@ -64,7 +65,7 @@ fn sound_starts_with_its_next_packet_and_goes_on_after_a_pause() {
     let viewer = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
     let subscription = world.shard.subscribe(viewer, audio_subscription(id, 0, 7000), world.now).unwrap();
     let packet = |sequence: u16| {
-        let header = sfu_core::rtp::Header {
+        let header = rtp::Header {
             marker: false,
             payload_type: AUDIO_PT,
             sequence,
@@ -72,7 +73,7 @@ fn sound_starts_with_its_next_packet_and_goes_on_after_a_pause() {
             ssrc: 5,
             padded: false,
         };
-        let mut writer = sfu_core::rtp::HeaderWriter::new();
+        let mut writer = rtp::HeaderWriter::new();
         writer.start(&header, false);
         [writer.bytes(), &[1, 2, 3]].concat()
     };
@@ -81,7 +82,7 @@ fn sound_starts_with_its_next_packet_and_goes_on_after_a_pause() {
         world.shard.set_paused(subscription, (10..20).contains(&sequence), world.now);
         world.rtp(id, &packet(sequence));
         for sent in world.out.take_rtp(Peer(2)) {
-            let packet = sfu_core::rtp::RtpPacket::parse(&sent.bytes).unwrap();
+            let packet = rtp::RtpPacket::parse(&sent.bytes).unwrap();
             numbers.push((packet.sequence, packet.timestamp));
         }
         world.advance(ms(20));

@@ -6,6 +6,7 @@ mod layered;
 use std::time::Instant;
 
 use common::*;
+use rtp::Codec;
 use sfu_core::*;
 
 /// Counts, and writes each packet where a shell would.

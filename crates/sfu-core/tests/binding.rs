@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use sfu_core::rtp::{Header, HeaderWriter};
+use rtp::{Extension, Header, HeaderWriter};
 use sfu_core::*;
 
 fn packet(ssrc: u32, pt: u8, elements: &[(Extension, &[u8])], payload: &[u8]) -> Vec<u8> {

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use common::*;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
+use rtp::rtcp::{self, Compound, RtcpPacket};
+use rtp::twcc::{Feedback, Recorder};
+use rtp::{Extension, Extensions};
 use sfu_core::cc::{Controller, MAX_BITRATE, MIN_BITRATE};
-use sfu_core::rtcp::{Compound, RtcpPacket};
-use sfu_core::twcc::{Feedback, Recorder};
 use sfu_core::*;
 
 /// A transport-wide feedback packet around `body`: base, count, reference time, chunks and deltas.
@@ -74,9 +75,9 @@ proptest! {
             world.viewer_rtcp(viewer, &feedback(body));
             let mut rtcp = Vec::new();
             let block = rtcp::ReportBlock { ssrc: 5000, fraction_lost: *lost, lost: 1, ..Default::default() };
-            rtcp_write::receiver_report(&mut rtcp, 99, &[block]);
+            rtcp::write::receiver_report(&mut rtcp, 99, &[block]);
             if lost % 3 == 0 {
-                rtcp_write::remb(&mut rtcp, 99, *remb, &[5000]);
+                rtcp::write::remb(&mut rtcp, 99, *remb, &[5000]);
             }
             world.viewer_rtcp(viewer, &rtcp);
             world.advance(ms(*pause));
@@ -124,7 +125,7 @@ fn one_bad_report_does_not_hold_a_picture_for_good() {
         let sound = rtcp::ReportBlock { ssrc: 6000, ..Default::default() };
         let blocks = if of_picture > 0 { vec![picture, sound] } else { vec![sound] };
         let mut report = Vec::new();
-        rtcp_write::receiver_report(&mut report, 99, &blocks);
+        rtcp::write::receiver_report(&mut report, 99, &blocks);
         world.viewer_rtcp(viewer, &report);
         of_picture
     };

@@ -45,7 +45,7 @@ impl Scene {
 
 fn pli(ssrc: u32) -> Vec<u8> {
     let mut out = Vec::new();
-    sfu_core::rtcp_write::pli(&mut out, 1, ssrc);
+    rtp::rtcp::write::pli(&mut out, 1, ssrc);
     out
 }
 

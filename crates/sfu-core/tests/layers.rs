@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use common::{Out, Rng, VIDEO_PT, VIEWER_RTX_PT, VIEWER_VIDEO_PT, Viewer, World, ms};
 use layered::*;
 use proptest::prelude::*;
+use rtp::{Codec, Extension, Extensions, MediaKind};
 use sfu_core::*;
 
 const PEER: Peer = Peer(2);

@@ -5,7 +5,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::*;
-use sfu_core::rtp::RtpPacket;
+use rtp::RtpPacket;
 use sfu_core::*;
 
 /// What leaves at once for a client that has said nothing of its line: 40 ms at 10 Mbit/s.

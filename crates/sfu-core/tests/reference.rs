@@ -15,9 +15,9 @@ use goog_cc::transport::*;
 use goog_cc::units::{DataRate, DataSize, TimeDelta, Timestamp};
 use goog_cc::{GoogCcConfig, GoogCcNetworkController};
 use network::Line;
+use rtp::rtcp::{Compound, RtcpPacket};
+use rtp::twcc::{Feedback, Recorder};
 use sfu_core::cc::{Controller, START_BITRATE};
-use sfu_core::rtcp::{Compound, RtcpPacket};
-use sfu_core::twcc::{Feedback, Recorder};
 
 /// What the media needs at its best.
 const BEST: u64 = 2_500_000;

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use sfu_core::rtcp::{Compound, RtcpPacket, SenderInfo};
+use rtp::rtcp::{Compound, RtcpPacket, SenderInfo};
 use sfu_core::*;
 
 struct Pair {
@@ -151,7 +151,7 @@ fn the_clock_of_the_publisher_crosses_too() {
     pair.origin.send_frame(pair.local, &mut source);
     let info = SenderInfo { ntp: 5 << 32, rtp: source.timestamp(pair.origin.now), packets: 1, octets: 1 };
     let mut report = Vec::new();
-    sfu_core::rtcp_write::sender_report(&mut report, 1000, &info);
+    rtp::rtcp::write::sender_report(&mut report, 1000, &info);
     pair.origin.shard.handle_publisher_rtcp(pair.local, &report, pair.origin.now, &mut pair.origin.out);
     pair.exchange(0);
     pair.exchange(1500);

@@ -5,8 +5,8 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use sfu_core::rtcp::{Compound, ReportBlock, RtcpPacket, SenderInfo};
-use sfu_core::rtp::{Header, HeaderWriter, RtpPacket};
+use rtp::rtcp::{Compound, ReportBlock, RtcpPacket, SenderInfo};
+use rtp::{Extension, Header, HeaderWriter, RtpPacket};
 use sfu_core::*;
 
 /// Time of day in NTP: 1_700_000_000 of Unix time is the start of every world.
@@ -57,7 +57,7 @@ impl Media {
     fn report(&self, at: f64) -> Vec<u8> {
         let mut out = Vec::new();
         let info = SenderInfo { ntp: ntp(at - BEHIND), rtp: self.timestamp(at), packets: 1, octets: 1 };
-        sfu_core::rtcp_write::sender_report(&mut out, self.ssrc, &info);
+        rtp::rtcp::write::sender_report(&mut out, self.ssrc, &info);
         out
     }
 }
@@ -179,8 +179,8 @@ fn the_reports_of_a_viewer_become_its_numbers() {
         delay,
     };
     let mut out = Vec::new();
-    sfu_core::rtcp_write::receiver_report(&mut out, 1, &[block]);
-    sfu_core::rtcp_write::remb(&mut out, 1, 800_000, &[5000]);
+    rtp::rtcp::write::receiver_report(&mut out, 1, &[block]);
+    rtp::rtcp::write::remb(&mut out, 1, 800_000, &[5000]);
     scene.world.viewer_rtcp(scene.viewer, &out);
     let stats = scene.world.shard.subscriber_stats(scene.viewer).unwrap();
     let round_trip = stats.round_trip.unwrap().as_secs_f64();

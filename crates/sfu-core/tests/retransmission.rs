@@ -3,13 +3,13 @@
 mod common;
 
 use common::*;
-use sfu_core::rtcp::{Compound, RtcpPacket};
-use sfu_core::rtp::RtpPacket;
+use rtp::RtpPacket;
+use rtp::rtcp::{Compound, RtcpPacket};
 use sfu_core::*;
 
 fn nack(ssrc: u32, list: &[u16]) -> Vec<u8> {
     let mut out = Vec::new();
-    sfu_core::rtcp_write::nack(&mut out, 1, ssrc, list);
+    rtp::rtcp::write::nack(&mut out, 1, ssrc, list);
     out
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use common::*;
 use proptest::prelude::*;
-use sfu_core::rtp::RtpPacket;
+use rtp::RtpPacket;
 use sfu_core::*;
 
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use sfu_core::rtp::RtpPacket;
+use rtp::RtpPacket;
 use sfu_core::*;
 
 struct Scene {
@@ -119,7 +119,7 @@ fn what_was_sent_before_a_switch_can_be_sent_again() {
     scene.play(10, &[0, 1, 2]);
     assert_eq!(scene.current(), Some(10));
     let mut nack = Vec::new();
-    sfu_core::rtcp_write::nack(&mut nack, 1, 5000, &[before as u16]);
+    rtp::rtcp::write::nack(&mut nack, 1, 5000, &[before as u16]);
     scene.world.viewer_rtcp(scene.subscription.subscriber(), &nack);
     let again = scene.world.out.take_rtp(Peer(2));
     assert_eq!(again.len(), 1);

@@ -3,8 +3,8 @@
 mod common;
 
 use common::*;
-use sfu_core::rtcp::{Compound, RtcpPacket};
-use sfu_core::rtp::RtpPacket;
+use rtp::RtpPacket;
+use rtp::rtcp::{Compound, RtcpPacket};
 use sfu_core::*;
 
 const VIEWER_SSRC: u32 = 5000;
@@ -65,7 +65,7 @@ fn sound_repeated_to_a_viewer_is_the_same_bytes() {
     let first = world.out.take_rtp(Peer(2)).remove(0).bytes;
     world.advance(ms(60));
     let mut nack = Vec::new();
-    sfu_core::rtcp_write::nack(&mut nack, 9, VIEWER_SSRC, &[RtpPacket::parse(&first).unwrap().sequence]);
+    rtp::rtcp::write::nack(&mut nack, 9, VIEWER_SSRC, &[RtpPacket::parse(&first).unwrap().sequence]);
     world.viewer_rtcp(subscriber, &nack);
     let again = world.out.take_rtp(Peer(2)).remove(0);
     assert!(again.retransmission && again.repeatable);

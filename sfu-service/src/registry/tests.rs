@@ -5,7 +5,7 @@ use std::time::Instant;
 use contract::rest::MediaState;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use sfu_core::Extensions;
+use rtp::Extensions;
 use transport::sdp::{CodecFormat, H264Profile};
 
 use super::*;

@@ -11,7 +11,8 @@ use contract::layer::{
     EncodingWanted, EncodingsWanted, LayerList, LayerRequest, MediaEncodings, WantedLayer,
 };
 use mio::Waker;
-use sfu_core::{EncodingIndex, Extensions, RelayedReport, SubscriptionId, TrackConfig, TrackIndex};
+use rtp::Extensions;
+use sfu_core::{EncodingIndex, RelayedReport, SubscriptionId, TrackConfig, TrackIndex};
 use tokio::sync::oneshot;
 use transport::{DataParameters, Fingerprint, IceCredentials};
 
@@ -105,7 +106,7 @@ pub(crate) struct MediaSection {
     /// Which track.
     pub(crate) track: TrackIndex,
     /// Its m-line.
-    pub(crate) mid: sfu_core::Mid,
+    pub(crate) mid: rtp::Mid,
     /// SSRC of the media.
     pub(crate) ssrc: u32,
     /// SSRC of retransmissions.

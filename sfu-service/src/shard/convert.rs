@@ -1,9 +1,8 @@
 //! From what SDP agreed on to what a shard's core works with.
 
 use contract::destination::Source;
-use sfu_core::{
-    Codec, EncodingConfig, Extension, Extensions, Format, MediaKind, Mid, Rid, TrackConfig, TrackIndex,
-};
+use rtp::{Codec, Extension, Extensions, MediaKind, Mid, Rid};
+use sfu_core::{EncodingConfig, Format, TrackConfig, TrackIndex};
 use transport::sdp;
 
 use crate::registry::{SOURCES, slot};

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use contract::id::BroadcastId;
 use contract::layer::{CurrentLayer, EncodingLayer, LayerList, LayerRequest, MediaLayers, WantedLayer};
+use rtp::{MediaKind, Rid};
 use sfu_core::{
-    EncodingIndex, EncodingStats, MediaKind, PublisherStats, Rid, TrackConfig, TrackIndex, Wanted,
-    WantedEncoding,
+    EncodingIndex, EncodingStats, PublisherStats, TrackConfig, TrackIndex, Wanted, WantedEncoding,
 };
 
 use super::command::{LayerError, MediaSection, Published, ShardEvent};

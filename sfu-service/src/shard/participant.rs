@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use contract::id::BroadcastId;
-use sfu_core::{Extensions, SubscriberId};
+use rtp::Extensions;
+use sfu_core::SubscriberId;
 use transport::srtp::Sender;
 use transport::{AddressPair, Transport};
 

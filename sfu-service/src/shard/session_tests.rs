@@ -3,7 +3,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use contract::id::BroadcastId;
-use sfu_core::Extensions;
+use rtp::Extensions;
 use tokio::sync::mpsc;
 use transport::{IceCredentials, Identity};
 

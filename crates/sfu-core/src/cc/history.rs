@@ -8,7 +8,7 @@
 //! forget a packet whose fate is unknown and that is younger than [`KEEP_US`], so a stream of ten packets a
 //! second keeps half a kilobyte.
 
-use crate::seq::{Seq, extend};
+use rtp::seq::{Seq, extend};
 
 /// Most packets kept (16 KiB): 1 s of 20 Mbit/s. Beyond it the oldest are forgotten: feedback about them is
 /// not taken.

@@ -29,7 +29,6 @@ mod rate;
 
 use std::time::{Duration, Instant};
 
-use crate::twcc::Feedback;
 use aimd::Aimd;
 use delay::{DelayDetector, Usage};
 use history::History;
@@ -37,6 +36,7 @@ use loss::LossBound;
 use pacer::Pacer;
 use probe::Prober;
 use rate::{LONG, RateWindow, SHORT};
+use rtp::twcc::Feedback;
 
 /// What a line is taken to carry before anything is known of it, in bits per second.
 pub const START_BITRATE: f32 = 500_000.0;

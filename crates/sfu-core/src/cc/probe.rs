@@ -4,8 +4,9 @@
 //! made only when the allocation could use more than the estimate ([`Prober::set_need`]): first at the rate that the
 //! best of all needs, and once that has failed at the rate of the next step. One is in the air at a time, so each knows how the one before ended.
 
+use rtp::seq::Seq;
+
 use super::history::Sent;
-use crate::seq::Seq;
 
 /// Bursts of one probe, this far apart. After one that told nothing there are twice as many, up to
 /// [`MAX_LONGER`] times: jitter counts for less over a longer time.

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use sfu_core::rtcp::{Compound, RtcpPacket};
-use sfu_core::rtp::{Header, HeaderWriter, RtpPacket, unwrap_rtx};
+use rtp::rtcp::{Compound, RtcpPacket};
+use rtp::{Codec, Extension, Extensions, Header, HeaderWriter, MediaKind, RtpPacket, unwrap_rtx};
 use sfu_core::*;
 
 pub const VIDEO_PT: u8 = 96;
@@ -480,7 +480,7 @@ impl Viewer {
             }
         }
         let mut out = Vec::new();
-        sfu_core::rtcp_write::nack(&mut out, 99, ssrc, &list);
+        rtp::rtcp::write::nack(&mut out, 99, ssrc, &list);
         (!list.is_empty()).then_some(out)
     }
 

@@ -7,9 +7,9 @@ use std::{cell::RefCell, time::Instant};
 
 use media::PictureId;
 use media::dependency::{Descriptor, Structure};
-use sfu_core::rtcp::{Compound, RtcpPacket};
-use sfu_core::rtp::{Header, HeaderWriter, RtpPacket};
-use sfu_core::{Codec, Extension, Extensions, Format};
+use rtp::rtcp::{Compound, RtcpPacket};
+use rtp::{Codec, Extension, Extensions, Header, HeaderWriter, RtpPacket};
+use sfu_core::Format;
 
 use crate::common::{self, RTX_PT, VIDEO_PT};
 

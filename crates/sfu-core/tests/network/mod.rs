@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::common::*;
-use sfu_core::rtp::{Header, HeaderWriter, RtpPacket, unwrap_rtx};
-use sfu_core::twcc::Recorder;
+use rtp::rtcp;
+use rtp::twcc::Recorder;
+use rtp::{Extension, Header, HeaderWriter, RtpPacket, unwrap_rtx};
 use sfu_core::*;
 
 /// Tags of the encodings, worst first: about 170, 500 and 1,460 kbit/s.
@@ -232,7 +233,7 @@ impl Client {
             let block =
                 rtcp::ReportBlock { ssrc, fraction_lost, highest, last_report, delay, ..Default::default() };
             let mut bytes = Vec::new();
-            rtcp_write::receiver_report(&mut bytes, 99, &[block]);
+            rtcp::write::receiver_report(&mut bytes, 99, &[block]);
             if self.says == Says::Remb {
                 // What receivers do: 1.5 times what comes, less when the queue is long.
                 let received = (std::mem::take(&mut self.window) * 8) as f64;
@@ -241,7 +242,7 @@ impl Client {
                 } else {
                     (self.remb * 1.08).max(received).min(1.5 * received + 10_000.0)
                 };
-                rtcp_write::remb(&mut bytes, 99, self.remb as u64, &[self.ssrc]);
+                rtcp::write::remb(&mut bytes, 99, self.remb as u64, &[self.ssrc]);
             }
             out.push(bytes);
         }
@@ -258,14 +259,14 @@ impl Client {
         }
         if !list.is_empty() {
             let mut bytes = Vec::new();
-            rtcp_write::nack(&mut bytes, 99, self.ssrc, &list);
+            rtcp::write::nack(&mut bytes, 99, self.ssrc, &list);
             out.push(bytes);
         }
         let asked = self.keyframe_asked.is_some_and(|at| now < at + ms(300));
         if self.stalled.is_some_and(|since| now > since + self.patience) && !asked {
             self.keyframe_asked = Some(now);
             let mut bytes = Vec::new();
-            rtcp_write::pli(&mut bytes, 99, self.ssrc);
+            rtcp::write::pli(&mut bytes, 99, self.ssrc);
             out.push(bytes);
         }
         out
@@ -378,7 +379,7 @@ impl Scene {
         for source in &mut self.sources {
             let info = rtcp::SenderInfo { ntp, rtp: source.timestamp(now), packets: 0, octets: 0 };
             let mut bytes = Vec::new();
-            rtcp_write::sender_report(&mut bytes, source.ssrc, &info);
+            rtcp::write::sender_report(&mut bytes, source.ssrc, &info);
             self.world.shard.handle_publisher_rtcp(self.publisher, &bytes, now, &mut self.world.out);
         }
     }

@@ -99,12 +99,14 @@ impl Extensions {
 
     /// The id of `extension`, if negotiated.
     #[must_use]
+    #[inline]
     pub fn id(&self, extension: Extension) -> Option<u8> {
         self.ids.get(extension as usize).copied().filter(|&id| id != 0)
     }
 
     /// The extension under `id`, if negotiated.
     #[must_use]
+    #[inline]
     pub fn extension(&self, id: u8) -> Option<Extension> {
         Extension::ALL.into_iter().find(|&extension| id != 0 && self.id(extension) == Some(id))
     }

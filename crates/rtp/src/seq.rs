@@ -1,10 +1,12 @@
 //! Sequence numbers without the wrap: 16 bits on the wire, 64 inside.
 
 /// A sequence number that never wraps. Arithmetic on it is safe for the life of any stream.
-pub(crate) type Seq = u64;
+pub type Seq = u64;
 
 /// The 64-bit number nearest to `near` with the low bits `wire`.
-pub(crate) fn extend(near: Seq, wire: u16) -> Seq {
+#[must_use]
+#[inline]
+pub fn extend(near: Seq, wire: u16) -> Seq {
     let difference = wire.wrapping_sub(near as u16) as i16;
     let extended = near.wrapping_add_signed(i64::from(difference));
     // Before the first wrap there is nothing below zero: the number is one of the next cycle.
@@ -12,7 +14,9 @@ pub(crate) fn extend(near: Seq, wire: u16) -> Seq {
 }
 
 /// Whether the timestamp `a` is before `b`, over the wrap.
-pub(crate) fn timestamp_before(a: u32, b: u32) -> bool {
+#[must_use]
+#[inline]
+pub fn timestamp_before(a: u32, b: u32) -> bool {
     (a.wrapping_sub(b) as i32) < 0
 }
 

@@ -11,9 +11,9 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use crate::bytes::{u16_at, u32_at};
+use crate::rtcp::write::packet;
 use crate::rtcp::{FMT_TRANSPORT_CC, TRANSPORT_FEEDBACK};
-use crate::rtcp_write::packet;
-use crate::rtp::{u16_at, u32_at};
 use crate::seq::{Seq, extend};
 
 /// Packets remembered. Feedback goes out every 50 ms, so this is 20,000 packets per second; what is older is

@@ -1,6 +1,6 @@
 //! RTCP written: packets are appended to a buffer that is used again.
 
-use crate::rtcp::{
+use super::{
     EXTENDED_REPORT, FMT_APPLICATION, FMT_NACK, FMT_PLI, PAYLOAD_FEEDBACK, RECEIVER_REPORT, ReportBlock,
     SENDER_REPORT, SOURCE_DESCRIPTION, SenderInfo, TRANSPORT_FEEDBACK,
 };

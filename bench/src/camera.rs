@@ -153,7 +153,7 @@ mod tests {
         let mut packet = Vec::new();
         camera.packet(&Pattern::FRAMES, 4, &mut packet);
         assert_eq!(clear(&packet, 3), Some((1, 7, Some(1))));
-        let parsed = sfu_core::rtp::RtpPacket::parse(&packet).unwrap();
+        let parsed = rtp::RtpPacket::parse(&packet).unwrap();
         assert!(parsed.marker);
         assert_eq!((parsed.payload().len(), number(parsed.payload())), (1_080, Some(1)));
         assert_eq!(Pattern::from_line(Pattern::FRAMES.to_line().trim()), Some(Pattern::FRAMES));

@@ -6,7 +6,9 @@
 //! |                        SSRC of the sender                      |
 //! ```
 
-use crate::rtp::{u16_at, u32_at};
+use crate::bytes::{u16_at, u32_at};
+
+pub mod write;
 
 pub(crate) const SENDER_REPORT: u8 = 200;
 pub(crate) const RECEIVER_REPORT: u8 = 201;
