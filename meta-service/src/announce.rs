@@ -100,7 +100,7 @@ impl Announcer {
                 self.wake.notified().await;
                 continue;
             };
-            let body = BroadcastChanged { broadcast, version };
+            let body = BroadcastChanged { broadcast, version, deleted: false };
             let token = keys.mint_service("meta", clock.unix());
             let request = client.post(&url).bearer_auth(token).timeout(REQUEST_TIMEOUT).json(&body);
             match request.send().await.and_then(reqwest::Response::error_for_status) {

@@ -138,7 +138,7 @@ impl Counts {
 
 #[cfg(test)]
 mod tests {
-    use contract::rest::RoomReport;
+    use contract::rest::{RoomReport, Subjects};
 
     use super::*;
 
@@ -149,7 +149,7 @@ mod tests {
     }
 
     fn report(replica: &str, viewer_count: i64, p2p_streamer: bool) -> RoomsReport {
-        let room = RoomReport { room: ID.into(), viewer_count, p2p_streamer };
+        let room = RoomReport { room: ID.into(), viewer_count, subjects: Subjects::default(), p2p_streamer };
         RoomsReport { replica: replica.into(), rooms: vec![room] }
     }
 
@@ -210,7 +210,7 @@ mod tests {
     fn no_count_is_negative_and_groups_have_none() {
         let mut counts = Counts::new([], at(0));
         counts.report(&report("a", -4, false), at(0));
-        let group = RoomReport { room: "grp_x".parse().unwrap(), viewer_count: 4, p2p_streamer: true };
+        let group = RoomReport { room: "grp_x".parse().unwrap(), ..report("a", 4, true).rooms[0].clone() };
         counts.report(&RoomsReport { replica: "a".into(), rooms: vec![group] }, at(0));
         counts.report(&report("b", i64::MAX, false), at(0));
         counts.report(&report("c", i64::MAX, false), at(0));

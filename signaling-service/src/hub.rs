@@ -322,6 +322,7 @@ impl Hub {
         all.map(|(room, viewer_count, p2p_streamer)| RoomReport {
             room: room.clone(),
             viewer_count,
+            subjects: state.viewers.subjects(room),
             p2p_streamer,
         })
         .collect()

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use contract::destination::{NodeViewers, RoomViewers};
 use contract::id::NodeId;
+use contract::rest::Subjects;
 use contract::room::Room;
 
 /// A node's part that was not renewed for this long is dropped.
@@ -30,20 +31,18 @@ impl Watched {
         self.peers.is_empty() && self.nodes.is_empty() && self.streamers.is_empty()
     }
 
+    /// The subjects that watch, each once.
+    fn subjects(&self) -> HashSet<&str> {
+        let peers = self.peers.values().filter_map(Option::as_deref);
+        let nodes = self.nodes.values().flat_map(|part| part.subjects.iter().map(String::as_str));
+        peers.chain(nodes).collect()
+    }
+
     fn recount(&mut self) {
-        let mut subjects: HashSet<&str> = HashSet::new();
-        let mut nameless = 0_u64;
-        for subject in self.peers.values() {
-            match subject {
-                Some(subject) => drop(subjects.insert(subject)),
-                None => nameless += 1,
-            }
-        }
-        for part in self.nodes.values() {
-            subjects.extend(part.subjects.iter().map(String::as_str));
-            nameless += u64::from(part.anonymous);
-        }
-        self.count = i64::try_from(nameless.saturating_add(subjects.len() as u64)).unwrap_or(i64::MAX);
+        let peers = self.peers.values().filter(|subject| subject.is_none()).count() as u64;
+        let nameless = self.nodes.values().fold(peers, |sum, part| sum + u64::from(part.anonymous));
+        let subjects = self.subjects().len() as u64;
+        self.count = i64::try_from(nameless.saturating_add(subjects)).unwrap_or(i64::MAX);
     }
 }
 
@@ -130,6 +129,13 @@ impl Viewers {
         self.rooms.get(room).map_or(0, |watched| watched.count)
     }
 
+    /// Viewers of `room` who have a token.
+    pub(crate) fn subjects(&self, room: &Room) -> Subjects {
+        self.rooms
+            .get(room)
+            .map_or_else(Subjects::default, |watched| watched.subjects().into_iter().collect())
+    }
+
     /// The rooms that have anyone, with their count and whether they have a peer-to-peer streamer.
     pub(crate) fn rooms(&self) -> impl Iterator<Item = (&Room, i64, bool)> {
         self.rooms.iter().map(|(room, watched)| (room, watched.count, !watched.streamers.is_empty()))
@@ -200,6 +206,7 @@ mod tests {
         viewers.report(&node(1), part(&["a", "b"], 2), now);
         viewers.report(&node(2), part(&["b", "c"], 0), now);
         assert_eq!(viewers.count(&room()), 1 + 3 + 2);
+        assert_eq!(viewers.subjects(&room()), ["a", "b", "c"].into_iter().collect());
         viewers.leave(2, [&room()]);
         viewers.leave(3, [&room()]);
         assert_eq!(viewers.count(&room()), 1 + 3 + 2);

@@ -8,6 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaFormat, Type};
 
 /// Why a string is not an id of the wanted type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +57,27 @@ impl FromStr for BroadcastId {
     }
 }
 
+impl utoipa::IntoParams for BroadcastId {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let number = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .format(Some(SchemaFormat::KnownFormat(utoipa::openapi::KnownFormat::Int64)));
+        let schema = number.minimum(Some(1)).maximum(Some((1_i64 << 53) - 1));
+        vec![path_id("Id of the broadcast", schema)]
+    }
+}
+
+/// The parameter `{id}` of a path.
+fn path_id(description: &str, schema: ObjectBuilder) -> Parameter {
+    ParameterBuilder::new()
+        .name("id")
+        .parameter_in(ParameterIn::Path)
+        .required(utoipa::openapi::Required::True)
+        .description(Some(description))
+        .schema(Some(schema))
+        .build()
+}
+
 /// 128 random bits, base64url without padding: 22 characters.
 pub(crate) fn random_128(rng: &mut impl Rng) -> String {
     let mut bytes = [0u8; 16];
@@ -83,6 +106,13 @@ macro_rules! string_id {
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl utoipa::IntoParams for $name {
+            fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+                let text = ObjectBuilder::new().schema_type(Type::String);
+                vec![path_id("Its id", text.pattern(Some(concat!("^", $prefix, "[A-Za-z0-9_-]{22}$"))))]
             }
         }
 

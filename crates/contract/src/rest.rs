@@ -1,8 +1,13 @@
 //! REST bodies: what meta answers to people, and what services tell each other over HTTP.
 //! Times are RFC 3339 in UTC.
 
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::id::{BroadcastId, GroupId, NodeId, ParticipantId};
 use crate::room::Room;
@@ -303,12 +308,93 @@ pub struct RoomReport {
     pub room: Room,
     /// Viewers: WHEP sessions and peer-to-peer viewers, each subject once (L9).
     pub viewer_count: i64,
+    /// Those of them who have a token, so that who is at two replicas or nodes counts once. The rest of
+    /// `viewer_count` has no name and is somebody else each time.
+    #[serde(default, skip_serializing_if = "Subjects::is_empty")]
+    pub subjects: Subjects,
     /// A peer-to-peer streamer is subscribed to `/topic/{room}`.
     pub p2p_streamer: bool,
 }
 
-/// `POST /internal/events` of signaling: meta announces a change of a broadcast (status, texts), which goes to
-/// `/topic/-/broadcasts` and `/topic/-/broadcast/{id}`.
+/// Token subjects as hashes: the first 8 bytes of SHA-256, each once. Travels as the base64 of the hashes in
+/// ascending order, 8 bytes each, big-endian.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Subjects(BTreeSet<u64>);
+
+/// The text is no list of subject hashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("subjects are hashes of 8 bytes each, in base64")]
+pub struct ParseSubjectsError;
+
+impl Subjects {
+    /// Adds a subject.
+    pub fn insert(&mut self, subject: &str) {
+        let hash = Sha256::digest(subject.as_bytes());
+        let first = hash.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        self.0.insert(first);
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds those of `other`.
+    pub fn extend(&mut self, other: &Self) {
+        self.0.extend(&other.0);
+    }
+
+    /// For storage: 8 bytes each, in ascending order.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.0.iter().flat_map(|hash| hash.to_be_bytes()).collect()
+    }
+
+    /// From storage.
+    ///
+    /// # Errors
+    /// [`ParseSubjectsError`] if the length is no multiple of 8.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ParseSubjectsError> {
+        let (hashes, rest) = bytes.as_chunks::<8>();
+        if !rest.is_empty() {
+            return Err(ParseSubjectsError);
+        }
+        Ok(Self(hashes.iter().map(|hash| u64::from_be_bytes(*hash)).collect()))
+    }
+}
+
+impl<'a> FromIterator<&'a str> for Subjects {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(subjects: I) -> Self {
+        let mut all = Self::default();
+        subjects.into_iter().for_each(|subject| all.insert(subject));
+        all
+    }
+}
+
+impl TryFrom<String> for Subjects {
+    type Error = ParseSubjectsError;
+
+    fn try_from(text: String) -> Result<Self, ParseSubjectsError> {
+        Self::from_bytes(&STANDARD.decode(text).map_err(|_| ParseSubjectsError)?)
+    }
+}
+
+impl From<Subjects> for String {
+    fn from(subjects: Subjects) -> String {
+        STANDARD.encode(subjects.to_bytes())
+    }
+}
+
+/// `POST /internal/events` of signaling: meta announces a change of a broadcast (status, texts, its end), which goes
+/// to `/topic/-/broadcasts` and `/topic/-/broadcast/{id}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BroadcastChanged {
     /// The broadcast as it is now.
@@ -317,11 +403,33 @@ pub struct BroadcastChanged {
     /// arrive. 0 from a service that does not count.
     #[serde(default)]
     pub version: i64,
+    /// It is no longer in the catalogue: `broadcast` is what it was last, CLOSED.
+    #[serde(default)]
+    pub deleted: bool,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn subjects_travel_as_hashes() {
+        let subjects: Subjects = ["par_b", "par_a", "par_b"].into_iter().collect();
+        assert_eq!(subjects.len(), 2);
+        let text = serde_json::to_string(&subjects).unwrap();
+        assert!(!text.contains("par"), "{text}");
+        assert_eq!(serde_json::from_str::<Subjects>(&text).unwrap(), subjects);
+        let mut union: Subjects = ["par_a", "par_c"].into_iter().collect();
+        union.extend(&subjects);
+        assert_eq!(union.len(), 3);
+        for bad in ["\"AAAA\"", "\"*\"", "7"] {
+            assert!(serde_json::from_str::<Subjects>(bad).is_err(), "{bad}");
+        }
+        // A release without them says nothing.
+        let old: RoomReport =
+            serde_json::from_str("{\"room\":\"7\",\"viewer_count\":3,\"p2p_streamer\":false}").unwrap();
+        assert!(old.subjects.is_empty());
+    }
 
     #[test]
     fn a_whole_number_may_be_written_with_a_point() {
