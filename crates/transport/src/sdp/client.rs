@@ -7,11 +7,10 @@ use rand::CryptoRng;
 
 use crate::{ClientConfig, DataParameters, IceCredentials, Identity};
 
-use super::description::Remote;
-use super::write::Writer;
+use super::write::{Line, Writer};
 use super::{
-    Answer, Candidate, Codec, Direction, ExtensionMap, Local, MAX_ENCODINGS, MediaKind, Mid, Msid, Rid,
-    SdpError, Setup, Source, SsrcPair,
+    Answer, Candidate, Codec, Direction, ExtensionMap, Local, MAX_ENCODINGS, MediaKind, Mid, Msid, Remote,
+    Rid, SdpError, Setup, Source, SsrcPair,
 };
 
 /// An offer to publish (m-lines that send) or to play (m-lines that receive).
@@ -150,21 +149,22 @@ impl ClientOffer {
     /// The SDP text.
     #[must_use]
     pub fn to_sdp(&self) -> String {
-        let mids: Vec<&Mid> = self.media.iter().map(|media| &media.mid).collect();
+        let mids: Vec<&str> = self.media.iter().map(|media| media.mid.as_str()).collect();
         let mut out = Writer::default();
         out.session(&self.local, &mids, false);
         for (index, media) in self.media.iter().enumerate() {
+            let line = Line::offer(media.kind, &media.mid);
             if media.kind == MediaKind::Application {
-                out.data_channels(&media.mid, &self.local, Setup::ActPass);
+                out.data_channels(line, &self.local, Setup::ActPass);
                 if index == 0 {
                     out.candidates(&self.local);
                 }
                 continue;
             }
-            out.media(media.kind, &media.codecs, &media.mid, &self.local, Setup::ActPass);
+            out.media(line, &media.codecs, &self.local, Setup::ActPass);
             out.line(format_args!("a={}", media.direction.as_str()));
             out.extensions(&media.extensions);
-            out.rtcp();
+            out.rtcp(true);
             out.codecs(&media.codecs);
             if let Some(source) = media.source {
                 out.content(source);
@@ -201,7 +201,8 @@ impl ClientOffer {
     pub fn negotiate(&self, answer: &Answer) -> Result<Negotiated, SdpError> {
         let same = self.media.len() == answer.media.len()
             && self.media.iter().zip(&answer.media).all(|(ours, theirs)| {
-                ours.mid == theirs.mid && (ours.kind == theirs.kind || theirs.rejected)
+                // A rejected m-line need not repeat its mid.
+                theirs.rejected || (ours.mid == theirs.mid && ours.kind == theirs.kind)
             });
         if !same {
             return Err(SdpError::Mismatch("it has other media sections"));
@@ -246,7 +247,7 @@ impl ClientOffer {
         }
         let dtls_client = remote.setup == Setup::Passive;
         let offered = self.media.iter().any(|media| media.kind == MediaKind::Application);
-        let data = answer.data_section().filter(|_| offered).and_then(|section| section.data);
+        let data = answer.data_section().filter(|_| offered).and_then(|(_, section)| section.data);
         Ok(Negotiated { remote, dtls_client, media, data })
     }
 }

@@ -110,6 +110,16 @@ impl CodecFormat {
         if let Self::H264(profile) = self { profile.rank() } else { 0 }
     }
 
+    /// Every format of a kind that we carry, in words.
+    #[must_use]
+    pub fn carried(audio: bool) -> &'static str {
+        if audio {
+            "Opus"
+        } else {
+            "H.264 (packetization-mode 1), VP9 (profile 0), VP8 or AV1 (main profile)"
+        }
+    }
+
     /// From what `a=rtpmap` and `a=fmtp` say; `None` for everything that we do not carry.
     pub(super) fn recognise(name: &str, clock_rate: u32, fmtp: &str) -> Option<Self> {
         let is = |other: &str| name.eq_ignore_ascii_case(other);
@@ -138,8 +148,8 @@ impl CodecFormat {
 pub(super) fn parameter<'a>(fmtp: &'a str, name: &str) -> Option<&'a str> {
     fmtp.split(';')
         .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(key, _)| *key == name)
-        .map(|(_, v)| v)
+        .find(|(key, _)| key.trim_end().eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim_start())
 }
 
 /// What a receiver of a payload type sends back (RFC 4585, RFC 5104).
@@ -183,7 +193,7 @@ impl Feedback {
 
     /// Adds the value of one `a=rtcp-fb`; unknown ones are ignored.
     pub(super) fn add(&mut self, value: &str) {
-        match value {
+        match value.to_ascii_lowercase().as_str() {
             "nack" => self.nack = true,
             "nack pli" => self.pli = true,
             "ccm fir" => self.fir = true,

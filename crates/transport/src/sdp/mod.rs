@@ -2,10 +2,17 @@
 //!
 //! Text goes in through [`Offer::parse`] or [`Answer::parse`] and becomes a typed view with every bound checked;
 //! text comes out of [`answer_publish`] (WHIP), [`answer_play`] (WHEP) and [`ClientOffer::to_sdp`], from a fixed
-//! codec list ([`CodecFormat`]) and a fixed header-extension list ([`Extension`]). The syntax below is `rtc-sdp`'s;
-//! its types stay in `description.rs`.
+//! codec list ([`CodecFormat`]) and a fixed header-extension list ([`Extension`]).
 //!
-//! Every session is one transport: all m-lines bundled (RFC 9143), RTCP multiplexed (RFC 5761).
+//! ```text
+//! lines        the text as lines: `rtc-sdp`, whose types stay there
+//! remote       ICE and DTLS of the other side, wherever in a bundle they stand
+//! section      one m-line
+//! description  all of them, and what they have to agree on
+//! publish, play, client   answers and offers; write: their lines
+//! ```
+//! Every session is one transport: all m-lines bundled (RFC 9143), RTCP multiplexed (RFC 5761). What clients may write
+//! otherwise, they may: see the table of offers in `offers_tests.rs`.
 //!
 //! References: RFC 8866 (SDP), RFC 8829 (JSEP), RFC 8839 (ICE), RFC 8122 and 8842 (DTLS), RFC 8285 (header
 //! extensions), RFC 8851 and 8853 (rid, simulcast), RFC 5576 (ssrc), RFC 4588 (rtx), RFC 4796 (content).
@@ -14,24 +21,31 @@ mod client;
 mod codec;
 mod description;
 mod extension;
+mod lines;
 mod play;
 mod publish;
+mod remote;
+mod section;
 mod trickle;
 mod types;
 mod write;
 
+#[cfg(test)]
+mod offers_tests;
 #[cfg(test)]
 mod tests;
 
 pub use client::{ClientMedia, ClientOffer, Negotiated, NegotiatedMedia};
 pub use codec::{Codec, CodecFormat, Feedback, H264Profile};
 pub use contract::destination::Source;
-pub use description::{Answer, Description, MediaSection, Offer, Remote};
+pub use description::{Answer, Description, Offer};
 pub use extension::{Extension, ExtensionMap};
 pub use play::{
     PLAY_EXTENSIONS, PlayAnswer, PlayMedia, PlayTrack, Undecodable, UndecodableReason, answer_play,
 };
 pub use publish::{PublishAnswer, PublishMedia, PublishOptions, answer_publish};
+pub use remote::Remote;
+pub use section::MediaSection;
 pub use trickle::{Fragment, FragmentMedia};
 pub use types::{
     Candidate, CandidateKind, Direction, Local, MediaKind, Mid, Msid, Rid, Setup, SsrcPair, TcpType,
@@ -84,10 +98,10 @@ pub enum SdpError {
     },
     /// Two m-lines have the same mid.
     #[error("two media sections have the mid `{0}`")]
-    DuplicateMid(Mid),
+    DuplicateMid(String),
     /// An m-line outside the BUNDLE group.
     #[error("media section `{0}` is not in the BUNDLE group; a session has one transport")]
-    NotBundled(Mid),
+    NotBundled(String),
     /// Two m-lines of the bundle use one header-extension id for different extensions (RFC 9143, 7.2).
     #[error("header extension id {0} has two meanings in one bundle")]
     ExtensionConflict(u8),
@@ -99,6 +113,20 @@ pub enum SdpError {
         "no media section can be used: offer Opus, and H.264 (packetization-mode 1), VP9 (profile 0), VP8 or AV1"
     )]
     NoUsableMedia,
+    /// All that the offer sends (or, of a viewer, receives) of a kind is in codecs that we do not carry. It is refused as
+    /// a whole: whoever offers a picture is not served by an answer of sound.
+    #[error("the offer has {kind} as {offered} only, which this server does not carry: offer {carried}")]
+    NotCarried {
+        /// `audio` or `video`.
+        kind: &'static str,
+        /// Names of what is offered, with commas between.
+        offered: String,
+        /// Names of what is carried.
+        carried: &'static str,
+    },
+    /// Both sides are ICE-lite: nobody would send a connectivity check.
+    #[error("the offer says `a=ice-lite`, as this server does: one side has to be a full ICE agent")]
+    BothLite,
     /// The answer does not fit the offer that it answers.
     #[error("the answer does not match the offer: {0}")]
     Mismatch(&'static str),

@@ -2,11 +2,10 @@
 
 use crate::DataParameters;
 
-use super::description::Remote;
-use super::write::Writer;
+use super::write::{Line, Writer};
 use super::{
     Codec, CodecFormat, Direction, Extension, ExtensionMap, Feedback, Local, MediaKind, MediaSection, Mid,
-    Offer, SdpError, Setup, Source,
+    Offer, Remote, SdpError, Setup, Source,
 };
 
 /// Header extensions that a viewer gets: those of simulcast stay behind, it receives one encoding.
@@ -48,6 +47,8 @@ pub struct PlayAnswer {
     pub media: Vec<PlayMedia>,
     /// Header extension ids that hold on every m-line.
     pub extensions: ExtensionMap,
+    /// The viewer takes RTCP of reduced size on every m-line.
+    pub reduced_size: bool,
     /// Tracks that found no m-line.
     pub undecodable: Vec<Undecodable>,
     /// What the viewer says about data channels, if it offers them.
@@ -98,7 +99,7 @@ pub struct Undecodable {
 pub enum UndecodableReason {
     /// The viewer offers too few receiving m-lines of the kind.
     NoMediaSection,
-    /// The viewer has such m-lines, none with the codec.
+    /// The viewer has such m-lines, none with the codec: not even one that could be given another track.
     NoCodec,
 }
 
@@ -121,17 +122,25 @@ impl PlayAnswer {
 /// idle tracks (a screen not yet shared) are assigned like the others, so that they start without renegotiation.
 ///
 /// # Errors
-/// [`SdpError::NoUsableMedia`] if the offer has no m-line that receives a codec we carry.
+/// [`SdpError::NotCarried`] or [`SdpError::NoUsableMedia`] if the offer has no m-line that receives a codec we carry,
+/// [`SdpError::BothLite`].
 pub fn answer_play(offer: &Offer, local: &Local, tracks: &[PlayTrack]) -> Result<PlayAnswer, SdpError> {
+    offer.require_full_agent()?;
     let usable: Vec<(usize, &MediaSection)> =
         offer.media.iter().enumerate().filter(|(_, section)| usable(section)).collect();
-    let first = usable.first().ok_or(SdpError::NoUsableMedia)?;
-    let remote = first.1.remote.clone().ok_or(SdpError::NoUsableMedia)?;
+    if usable.is_empty() {
+        offer.require_carried(|section| section.direction.receives())?;
+        return Err(SdpError::NoUsableMedia);
+    }
     let mut media: Vec<PlayMedia> = Vec::new();
     let mut undecodable = Vec::new();
     for (number, track) in tracks.iter().enumerate() {
         match assign(track, &usable, &media) {
             Ok((index, section)) => media.push(agree(offer, index, section, number, track)),
+            Err(UndecodableReason::NoMediaSection) if cannot_decode(offer, track) => {
+                let reason = UndecodableReason::NoCodec;
+                undecodable.push(Undecodable { track: number, format: track.format, reason });
+            }
             Err(reason) => undecodable.push(Undecodable { track: number, format: track.format, reason }),
         }
     }
@@ -142,9 +151,14 @@ pub fn answer_play(offer: &Offer, local: &Local, tracks: &[PlayTrack]) -> Result
             return Err(SdpError::ExtensionConflict(id));
         }
     }
-    let text = write(offer, local, remote.setup.answer(), tracks, &media);
-    let data = offer.data_section().and_then(|section| section.data);
-    Ok(PlayAnswer { text, remote, media, extensions, undecodable, data })
+    let data = offer.data_section().map(|(index, _)| index);
+    let accepted =
+        offer.bundle(|index| data == Some(index) || usable.iter().any(|(usable, _)| *usable == index));
+    let remote = offer.remote(&accepted)?;
+    let text = write(offer, local, remote.setup.answer(), tracks, &media, &accepted);
+    let reduced_size = usable.iter().all(|(_, section)| section.reduced_size);
+    let data = offer.data_section().and_then(|(_, section)| section.data);
+    Ok(PlayAnswer { text, remote, media, extensions, reduced_size, undecodable, data })
 }
 
 fn kind_of(source: Source) -> MediaKind {
@@ -156,6 +170,14 @@ fn kind_of(source: Source) -> MediaKind {
 
 fn usable(section: &MediaSection) -> bool {
     section.remote.is_some() && section.direction.receives() && !section.codecs.is_empty()
+}
+
+/// Whether the viewer would watch a track of this kind, but not on any m-line with a codec that we carry.
+fn cannot_decode(offer: &Offer, track: &PlayTrack) -> bool {
+    let mut receiving = offer.media.iter().filter(|section| {
+        section.remote.is_some() && section.direction.receives() && section.kind == kind_of(track.source)
+    });
+    receiving.any(|section| section.codecs.is_empty())
 }
 
 fn best(codecs: &[Codec], format: CodecFormat) -> Option<&Codec> {
@@ -221,47 +243,41 @@ fn agree(offer: &Offer, index: usize, section: &MediaSection, number: usize, tra
     }
 }
 
-fn write(offer: &Offer, local: &Local, setup: Setup, tracks: &[PlayTrack], media: &[PlayMedia]) -> String {
-    let data = offer.data_section().map(|section| &section.mid);
-    let kept = |section: &&MediaSection| usable(section) || data == Some(&section.mid);
-    let mids: Vec<&Mid> = offer.media.iter().filter(kept).map(|section| &section.mid).collect();
+fn write(
+    offer: &Offer,
+    local: &Local,
+    setup: Setup,
+    tracks: &[PlayTrack],
+    media: &[PlayMedia],
+    accepted: &[usize],
+) -> String {
     let mut out = Writer::default();
-    out.session(local, &mids, true);
+    out.session(local, &offer.bundle_mids(accepted), true);
     out.extmap_mixed(offer);
-    let mut first = true;
     for (index, section) in offer.media.iter().enumerate() {
-        if data == Some(&section.mid) {
-            out.data_channels(&section.mid, local, setup);
-            if std::mem::take(&mut first) {
-                out.candidates(local);
-            }
-            continue;
-        }
-        if !usable(section) {
-            out.rejected(section);
-            continue;
-        }
+        let line = Line::answer(section);
         let agreed = media.iter().find(|media| media.index == index);
         let with_track = agreed.and_then(|media| Some((media, tracks.get(media.track)?)));
-        match with_track {
-            Some((agreed, track)) => {
-                out.media(section.kind, &agreed.codecs, &section.mid, local, setup);
-                out.line(format_args!("a={}", Direction::SendOnly.as_str()));
-                out.answer_extensions(&agreed.extensions, section);
-                out.rtcp();
-                out.codecs(&agreed.codecs);
-                out.content(track.source);
-                out.sender(&track.owner, &track.id, &track.owner, agreed.ssrc, agreed.rtx_ssrc);
-            }
-            None => {
-                let codecs = section.codecs.get(..1).unwrap_or_default();
-                out.media(section.kind, codecs, &section.mid, local, setup);
-                out.line(format_args!("a={}", Direction::Inactive.as_str()));
-                out.rtcp();
-                out.codecs(codecs);
-            }
+        if !accepted.contains(&index) {
+            out.rejected(section);
+        } else if section.data.is_some() {
+            out.data_channels(line, local, setup);
+        } else if let Some((agreed, track)) = with_track {
+            out.media(line, &agreed.codecs, local, setup);
+            out.line(format_args!("a={}", Direction::SendOnly.as_str()));
+            out.answer_extensions(&agreed.extensions, section);
+            out.rtcp(section.reduced_size);
+            out.codecs(&agreed.codecs);
+            out.content(track.source);
+            out.sender(&track.owner, &track.id, &track.owner, agreed.ssrc, agreed.rtx_ssrc);
+        } else {
+            let codecs = section.codecs.get(..1).unwrap_or_default();
+            out.media(line, codecs, local, setup);
+            out.line(format_args!("a={}", Direction::Inactive.as_str()));
+            out.rtcp(section.reduced_size);
+            out.codecs(codecs);
         }
-        if std::mem::take(&mut first) {
+        if accepted.first() == Some(&index) {
             out.candidates(local);
         }
     }

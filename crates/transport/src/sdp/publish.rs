@@ -3,11 +3,10 @@
 use crate::DataParameters;
 
 use super::codec::parameter;
-use super::description::Remote;
-use super::write::Writer;
+use super::write::{Line, Writer};
 use super::{
     Codec, CodecFormat, Direction, Extension, ExtensionMap, Feedback, Local, MediaKind, MediaSection, Mid,
-    Msid, Offer, Rid, SdpError, Setup, Source, SsrcPair,
+    Msid, Offer, Remote, Rid, SdpError, Setup, Source, SsrcPair,
 };
 
 /// What a publish answer is free to choose.
@@ -37,6 +36,8 @@ pub struct PublishAnswer {
     pub media: Vec<PublishMedia>,
     /// Header extension ids that hold on every m-line (an id means one thing in a bundle).
     pub extensions: ExtensionMap,
+    /// It takes RTCP of reduced size on every m-line.
+    pub reduced_size: bool,
     /// What the publisher says about data channels, if it offers them.
     pub data: Option<DataParameters>,
 }
@@ -69,19 +70,23 @@ pub struct PublishMedia {
 ///
 /// Each sending m-line gets exactly one codec: the first in the publisher's own order that we carry. Its pages (or
 /// `setCodecPreferences` in them) thus decide, and a viewer can be told before media flows whether it will be able to
-/// decode. M-lines that do not send, or have no codec that we carry, are rejected.
+/// decode. M-lines that do not send are rejected, and so are those without a codec that we carry, if there is another
+/// m-line of their kind.
 ///
 /// # Errors
-/// [`SdpError::NoUsableMedia`] when nothing is left.
+/// [`SdpError::NotCarried`] when all pictures or all sound that are offered are in codecs that we do not carry,
+/// [`SdpError::NoUsableMedia`] when nothing is offered, [`SdpError::BothLite`].
 pub fn answer_publish(
     offer: &Offer,
     local: &Local,
     options: &PublishOptions,
 ) -> Result<PublishAnswer, SdpError> {
+    offer.require_full_agent()?;
+    offer.require_carried(|section| section.direction.sends())?;
     let sources = sources(&offer.media);
-    let mut media = Vec::new();
+    let mut media: Vec<PublishMedia> = Vec::new();
     let mut bundle = ExtensionMap::default();
-    let mut remote = None;
+    let mut reduced_size = true;
     for ((index, section), source) in offer.media.iter().enumerate().zip(sources) {
         let (Some(source), Some(codec)) = (source, section.codecs.first()) else { continue };
         let mut codec = publish_codec(codec, source, options);
@@ -98,7 +103,7 @@ pub fn answer_publish(
                 return Err(SdpError::ExtensionConflict(id));
             }
         }
-        remote = remote.or(section.remote.as_ref());
+        reduced_size &= section.reduced_size;
         media.push(PublishMedia {
             index,
             mid: section.mid.clone(),
@@ -111,10 +116,16 @@ pub fn answer_publish(
             msid: section.msid.clone(),
         });
     }
-    let remote = remote.cloned().ok_or(SdpError::NoUsableMedia)?;
-    let text = write(offer, local, remote.setup.answer(), &media);
-    let data = offer.data_section().and_then(|section| section.data);
-    Ok(PublishAnswer { text, remote, media, extensions: bundle, data })
+    if media.is_empty() {
+        return Err(SdpError::NoUsableMedia);
+    }
+    let data = offer.data_section().map(|(index, _)| index);
+    let accepted =
+        offer.bundle(|index| data == Some(index) || media.iter().any(|media| media.index == index));
+    let remote = offer.remote(&accepted)?;
+    let text = write(offer, local, remote.setup.answer(), &media, &accepted);
+    let data = offer.data_section().and_then(|(_, section)| section.data);
+    Ok(PublishAnswer { text, remote, media, extensions: bundle, reduced_size, data })
 }
 
 /// Leaves out what a sender changes when it repeats a packet. Sound has no retransmission stream in browsers: the
@@ -177,46 +188,44 @@ fn publish_codec(offered: &Codec, source: Source, options: &PublishOptions) -> C
     Codec { fmtp, feedback, ..offered.clone() }
 }
 
-fn write(offer: &Offer, local: &Local, setup: Setup, media: &[PublishMedia]) -> String {
-    let agreed = |index| media.iter().find(|media: &&PublishMedia| media.index == index);
-    let data = offer.data_section().map(|section| &section.mid);
-    let used =
-        |(index, section): &(usize, &MediaSection)| agreed(*index).is_some() || data == Some(&section.mid);
-    let mids: Vec<&Mid> =
-        offer.media.iter().enumerate().filter(used).map(|(_, section)| &section.mid).collect();
+fn write(offer: &Offer, local: &Local, setup: Setup, media: &[PublishMedia], accepted: &[usize]) -> String {
     let mut out = Writer::default();
-    out.session(local, &mids, true);
+    out.session(local, &offer.bundle_mids(accepted), true);
     out.extmap_mixed(offer);
-    let mut first = true;
     for (index, section) in offer.media.iter().enumerate() {
-        let Some(agreed) = agreed(index) else {
-            if data == Some(&section.mid) {
-                out.data_channels(&section.mid, local, setup);
-                if std::mem::take(&mut first) {
-                    out.candidates(local);
-                }
-            } else {
-                out.rejected(section);
-            }
-            continue;
-        };
-        let codecs = std::slice::from_ref(&agreed.codec);
-        out.media(agreed.kind, codecs, &agreed.mid, local, setup);
-        out.line(format_args!("a={}", Direction::RecvOnly.as_str()));
-        out.answer_extensions(&agreed.extensions, section);
-        out.rtcp();
-        out.codecs(codecs);
-        out.content(agreed.source);
-        if !agreed.rids.is_empty() {
-            for rid in &agreed.rids {
-                out.line(format_args!("a=rid:{rid} recv"));
-            }
-            let list: Vec<&str> = agreed.rids.iter().map(Rid::as_str).collect();
-            out.line(format_args!("a=simulcast:recv {}", list.join(";")));
+        let line = Line::answer(section);
+        match media.iter().find(|media| media.index == index) {
+            Some(agreed) => write_media(&mut out, line, section, agreed, local, setup),
+            None if accepted.contains(&index) => out.data_channels(line, local, setup),
+            None => out.rejected(section),
         }
-        if std::mem::take(&mut first) {
+        if accepted.first() == Some(&index) {
             out.candidates(local);
         }
     }
     out.finish()
+}
+
+fn write_media(
+    out: &mut Writer,
+    line: Line<'_>,
+    section: &MediaSection,
+    agreed: &PublishMedia,
+    local: &Local,
+    setup: Setup,
+) {
+    let codecs = std::slice::from_ref(&agreed.codec);
+    out.media(line, codecs, local, setup);
+    out.line(format_args!("a={}", Direction::RecvOnly.as_str()));
+    out.answer_extensions(&agreed.extensions, section);
+    out.rtcp(section.reduced_size);
+    out.codecs(codecs);
+    out.content(agreed.source);
+    if !agreed.rids.is_empty() {
+        for rid in &agreed.rids {
+            out.line(format_args!("a=rid:{rid} recv"));
+        }
+        let list: Vec<&str> = agreed.rids.iter().map(Rid::as_str).collect();
+        out.line(format_args!("a=simulcast:recv {}", list.join(";")));
+    }
 }

@@ -29,7 +29,7 @@ const ALL: [&str; 10] = [
     FIREFOX_DATA,
 ];
 
-fn local() -> Local {
+pub(super) fn local() -> Local {
     Local {
         session_id: 4_611_686_018_427_387_904,
         version: 1,
@@ -48,7 +48,7 @@ fn track(id: &str, source: Source, format: CodecFormat, ssrc: u32) -> PlayTrack 
     PlayTrack { id: id.into(), owner: "par_1".into(), source, format, ssrc, rtx_ssrc: ssrc + 1 }
 }
 
-fn four_tracks(video: CodecFormat) -> Vec<PlayTrack> {
+pub(super) fn four_tracks(video: CodecFormat) -> Vec<PlayTrack> {
     vec![
         track("trk_mic", Source::Microphone, CodecFormat::Opus, 10),
         track("trk_cam", Source::Camera, video, 20),
@@ -61,7 +61,7 @@ fn play(text: &str, tracks: &[PlayTrack]) -> PlayAnswer {
     answer_play(&Offer::parse(text).unwrap(), &local(), tracks).unwrap()
 }
 
-fn lines<'a>(text: &'a str, prefix: &str) -> Vec<&'a str> {
+pub(super) fn lines<'a>(text: &'a str, prefix: &str) -> Vec<&'a str> {
     text.lines().filter(|line| line.starts_with(prefix)).collect()
 }
 
@@ -379,12 +379,12 @@ fn data_channels_are_answered_with_ours() {
         );
         assert_eq!(answer.data, Some(crate::DataParameters::default()));
         let offer = Offer::parse(text).unwrap();
-        let mid = &offer.data_section().unwrap().mid;
+        let mid = &offer.data_section().unwrap().1.mid;
         assert!(lines(&answer.text, "a=group")[0].split(' ').any(|word| word == mid.as_str()));
         assert_eq!(lines(&answer.text, "a=sctp-port"), ["a=sctp-port:5000"]);
         assert_eq!(lines(&answer.text, "a=max-message-size"), ["a=max-message-size:16384"]);
         let parsed = Answer::parse(&answer.text).unwrap();
-        assert_eq!(parsed.data_section().unwrap().data, answer.data);
+        assert_eq!(parsed.data_section().unwrap().1.data, answer.data);
     }
     // What is no data channel of RFC 8841, or is not in use, is rejected as before.
     for (from, to) in [
@@ -626,7 +626,8 @@ fn limits_hold() {
 fn an_offer_without_a_codec_of_ours_has_no_answer() {
     let offer = Offer::parse(&CHROMIUM_PUBLISH.replace("a=rtpmap", "a=other")).unwrap();
     let answer = answer_publish(&offer, &local(), &PublishOptions::default());
-    assert_eq!(answer, Err(SdpError::NoUsableMedia));
+    let offered = "G722, PCMU, PCMA".to_owned();
+    assert_eq!(answer, Err(SdpError::NotCarried { kind: "audio", offered, carried: "Opus" }));
     let viewer = Offer::parse(CHROMIUM_PLAY).unwrap();
     assert_eq!(answer_publish(&viewer, &local(), &PublishOptions::default()), Err(SdpError::NoUsableMedia));
     let publisher = Offer::parse(CHROMIUM_PUBLISH).unwrap();

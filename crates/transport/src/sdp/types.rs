@@ -22,6 +22,17 @@ pub enum MediaKind {
 }
 
 impl MediaKind {
+    /// From the word in an m-line.
+    pub(super) fn parse(word: &str) -> Self {
+        if word.eq_ignore_ascii_case("audio") {
+            Self::Audio
+        } else if word.eq_ignore_ascii_case("video") {
+            Self::Video
+        } else {
+            Self::Application
+        }
+    }
+
     /// The word in the m-line.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -74,7 +85,7 @@ impl Direction {
     pub(super) fn parse(text: &str) -> Option<Self> {
         [Self::SendRecv, Self::SendOnly, Self::RecvOnly, Self::Inactive]
             .into_iter()
-            .find(|d| d.as_str() == text)
+            .find(|direction| direction.as_str().eq_ignore_ascii_case(text))
     }
 }
 
@@ -111,7 +122,9 @@ impl Setup {
     }
 
     pub(super) fn parse(text: &str) -> Option<Self> {
-        [Self::ActPass, Self::Active, Self::Passive].into_iter().find(|s| s.as_str() == text)
+        [Self::ActPass, Self::Active, Self::Passive]
+            .into_iter()
+            .find(|setup| setup.as_str().eq_ignore_ascii_case(text))
     }
 }
 
@@ -167,6 +180,21 @@ short_id!(
     }
 );
 
+impl Mid {
+    /// From `a=mid`: `None` if it is too long for a header extension, and so for a name of ours.
+    pub(super) fn of_line(text: &str) -> Result<Option<Self>, SdpError> {
+        if !is_token(text) {
+            return Err(SdpError::Invalid { attribute: "mid" });
+        }
+        Ok(text.parse().ok())
+    }
+
+    /// A number as name.
+    pub(super) fn number(number: usize) -> Self {
+        Self(number.to_string().into())
+    }
+}
+
 /// Checks lengths and alphabet of ICE credentials (RFC 8839, 5.4).
 pub(super) fn ice_credentials(ufrag: &str, pwd: &str) -> Result<IceCredentials, SdpError> {
     // Some clients put `-` and `_` (base64url) into them; no known one anything else outside `ice-char`.
@@ -194,6 +222,8 @@ pub enum CandidateKind {
 }
 
 impl CandidateKind {
+    const ALL: [Self; 4] = [Self::Host, Self::ServerReflexive, Self::PeerReflexive, Self::Relay];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Host => "host",
@@ -315,22 +345,17 @@ impl Candidate {
         let priority = fields.next()?.parse().ok()?;
         let host = fields.next().filter(|host| host.len() <= 253 && is_host(host))?;
         let port = fields.next()?.parse().ok()?;
-        fields.next().filter(|word| *word == "typ")?;
-        let kind = match fields.next()? {
-            "host" => CandidateKind::Host,
-            "srflx" => CandidateKind::ServerReflexive,
-            "prflx" => CandidateKind::PeerReflexive,
-            "relay" => CandidateKind::Relay,
-            _ => return None,
-        };
+        fields.next().filter(|word| word.eq_ignore_ascii_case("typ"))?;
+        let word = fields.next()?;
+        let kind = CandidateKind::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(word))?;
         if !foundation.bytes().all(|b| b.is_ascii_graphic()) {
             return None;
         }
         // The extension attributes are pairs of words.
         let mut tcp_type = None;
         while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
-            if name == "tcptype" {
-                tcp_type = TcpType::ALL.into_iter().find(|kind| kind.as_str() == value);
+            if name.eq_ignore_ascii_case("tcptype") {
+                tcp_type = TcpType::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(value));
             }
         }
         let (foundation, host) = (foundation.into(), host.into());

@@ -8,6 +8,30 @@ use super::{
     Candidate, Codec, Direction, ExtensionMap, Local, MediaKind, MediaSection, Mid, Offer, Setup, Source,
 };
 
+/// How an m-line begins, and its name if it has one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line<'a> {
+    kind: &'a str,
+    protocol: &'a str,
+    mid: Option<&'a str>,
+}
+
+impl<'a> Line<'a> {
+    /// An m-line of an offer of ours.
+    pub(super) fn offer(kind: MediaKind, mid: &'a Mid) -> Self {
+        let protocol = match kind {
+            MediaKind::Application => "UDP/DTLS/SCTP",
+            MediaKind::Audio | MediaKind::Video => "UDP/TLS/RTP/SAVPF",
+        };
+        Self { kind: kind.as_str(), protocol, mid: Some(mid.as_str()) }
+    }
+
+    /// The answer to an m-line, which repeats what was offered (RFC 3264, 6; RFC 8829, 5.1.2).
+    pub(super) fn answer(section: &'a MediaSection) -> Self {
+        Self { kind: section.kind.as_str(), protocol: &section.protocol, mid: section.written_mid.as_deref() }
+    }
+}
+
 /// A text that grows by lines.
 #[derive(Debug, Default)]
 pub(super) struct Writer(String);
@@ -18,15 +42,16 @@ impl Writer {
         self.0.write_fmt(line).and_then(|()| self.0.write_str("\r\n")).expect("a String takes every write");
     }
 
-    /// `v=` to the BUNDLE group.
-    pub(super) fn session(&mut self, local: &Local, bundle: &[&Mid], lite: bool) {
+    /// `v=` to the BUNDLE group, if there is one.
+    pub(super) fn session(&mut self, local: &Local, bundle: &[&str], lite: bool) {
         self.line(format_args!("v=0"));
         // The address says nothing in WebRTC (RFC 8829, 5.2.1).
         self.line(format_args!("o=- {} {} IN IP4 127.0.0.1", local.session_id, local.version));
         self.line(format_args!("s=-"));
         self.line(format_args!("t=0 0"));
-        let mids: String = bundle.iter().fold(String::new(), |list, mid| format!("{list} {mid}"));
-        self.line(format_args!("a=group:BUNDLE{mids}"));
+        if !bundle.is_empty() {
+            self.line(format_args!("a=group:BUNDLE {}", bundle.join(" ")));
+        }
         self.line(format_args!("a=msid-semantic: WMS *"));
         if lite {
             self.line(format_args!("a=ice-lite"));
@@ -42,42 +67,45 @@ impl Writer {
     }
 
     /// The m-line of RTP media and its transport. `payload_types` as [`payload_types`] gives them.
-    pub(super) fn media(
-        &mut self,
-        kind: MediaKind,
-        codecs: &[Codec],
-        mid: &Mid,
-        local: &Local,
-        setup: Setup,
-    ) {
+    pub(super) fn media(&mut self, line: Line<'_>, codecs: &[Codec], local: &Local, setup: Setup) {
+        let Line { kind, protocol, mid } = line;
         let formats = payload_types(codecs).fold(String::new(), |list, number| format!("{list} {number}"));
-        self.line(format_args!("m={} 9 UDP/TLS/RTP/SAVPF{formats}", kind.as_str()));
+        self.line(format_args!("m={kind} 9 {protocol}{formats}"));
         self.line(format_args!("c=IN IP4 0.0.0.0"));
         self.line(format_args!("a=rtcp:9 IN IP4 0.0.0.0"));
         self.transport(mid, local, setup);
     }
 
     /// The m-line of data channels (RFC 8841).
-    pub(super) fn data_channels(&mut self, mid: &Mid, local: &Local, setup: Setup) {
-        self.line(format_args!("m=application 9 UDP/DTLS/SCTP webrtc-datachannel"));
+    pub(super) fn data_channels(&mut self, line: Line<'_>, local: &Local, setup: Setup) {
+        let Line { kind, protocol, mid } = line;
+        self.line(format_args!("m={kind} 9 {protocol} webrtc-datachannel"));
         self.line(format_args!("c=IN IP4 0.0.0.0"));
         self.transport(mid, local, setup);
         self.line(format_args!("a=sctp-port:{SCTP_PORT}"));
         self.line(format_args!("a=max-message-size:{MAX_MESSAGE_LEN}"));
     }
 
-    fn transport(&mut self, mid: &Mid, local: &Local, setup: Setup) {
+    fn transport(&mut self, mid: Option<&str>, local: &Local, setup: Setup) {
         self.line(format_args!("a=ice-ufrag:{}", local.ice.ufrag));
         self.line(format_args!("a=ice-pwd:{}", local.ice.pwd));
         self.line(format_args!("a=fingerprint:{}", local.fingerprint));
         self.line(format_args!("a=setup:{}", setup.as_str()));
-        self.line(format_args!("a=mid:{mid}"));
+        self.mid(mid);
     }
 
-    /// The end of an m-line's transport: multiplexing and, on the first m-line, candidates.
-    pub(super) fn rtcp(&mut self) {
+    fn mid(&mut self, mid: Option<&str>) {
+        if let Some(mid) = mid {
+            self.line(format_args!("a=mid:{mid}"));
+        }
+    }
+
+    /// RTCP on the port of RTP, and of reduced size if both sides take that.
+    pub(super) fn rtcp(&mut self, reduced_size: bool) {
         self.line(format_args!("a=rtcp-mux"));
-        self.line(format_args!("a=rtcp-rsize"));
+        if reduced_size {
+            self.line(format_args!("a=rtcp-rsize"));
+        }
     }
 
     /// All our addresses; there will be no more.
@@ -96,7 +124,7 @@ impl Writer {
         let formats = section.formats.iter().fold(String::new(), |list, format| format!("{list} {format}"));
         self.line(format_args!("m={} 0 {}{formats}", section.media_word, section.protocol));
         self.line(format_args!("c=IN IP4 0.0.0.0"));
-        self.line(format_args!("a=mid:{}", section.mid));
+        self.mid(section.written_mid.as_deref());
         self.line(format_args!("a=inactive"));
     }
 
