@@ -60,6 +60,10 @@ async fn a_publisher_is_refused_in_words() {
         assert!(!words.is_empty());
     }
     problem(sfu.post("/whip/1", Some(KEY), &offer("recvonly")).await, StatusCode::NOT_ACCEPTABLE).await;
+    // Half of it could be carried; a publisher is not left to find out which half.
+    let hevc = good.replace("a=rtpmap:96 VP8", "a=rtpmap:96 H265");
+    let words = problem(sfu.post("/whip/1", Some(KEY), &hevc).await, StatusCode::NOT_ACCEPTABLE).await;
+    assert!(words.contains("H265") && words.contains("H.264"), "{words}");
     let long = format!("{good}a=x:{}\r\n", "y".repeat(64 * 1024));
     problem(sfu.post("/whip/1", Some(KEY), &long).await, StatusCode::PAYLOAD_TOO_LARGE).await;
 

@@ -57,6 +57,20 @@ async fn packets_reach_every_viewer_in_sequence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_that_cannot_decode_the_picture_is_told_in_words() {
+    let sfu = Sfu::start().await;
+    let (_publisher, _camera) = live(&sfu).await;
+    let recvonly = common::offer("recvonly");
+    for name in ["H265", "H264"] {
+        let offer = recvonly.replace("a=rtpmap:96 VP8", &format!("a=rtpmap:96 {name}"));
+        let response = sfu.post("/whep/1", None, &offer).await;
+        assert_eq!(response.status(), reqwest::StatusCode::NOT_ACCEPTABLE, "{name}");
+        let problem: contract::problem::Problem = response.json().await.unwrap();
+        assert!(problem.detail.unwrap().contains("VP8"), "what it is sent as: {name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_publisher_who_comes_back_goes_on_for_the_viewers() {
     let sfu = Sfu::start().await;
     let (publisher, camera) = live(&sfu).await;

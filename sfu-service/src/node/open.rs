@@ -76,6 +76,7 @@ impl Node {
             tracks: shard::tracks(&answer.media),
             formats: formats(&answer.media),
             remb: answer.media.iter().any(|media| media.codec.feedback.remb),
+            reduced_size: answer.reduced_size,
         });
         let (session, etag) = (SessionId::random(&mut rand::rng()), new_etag());
         let new = NewSession {
@@ -140,6 +141,7 @@ impl Node {
             home: placed.home,
             published: playable.published,
             extensions: shard::extensions(&answer.extensions),
+            reduced_size: answer.reduced_size,
             sections: sections(&answer, &tracks),
         };
         self.join(&placed, broadcast, &local, &answer.remote, answer.data, role).await?;

@@ -25,6 +25,7 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, HttpProblem> {
 
 pub(super) fn sdp_problem(error: SdpError) -> HttpProblem {
     match error {
+        SdpError::NotCarried { .. } => codec_problem(error.to_string()),
         SdpError::NoUsableMedia => {
             HttpProblem::new(StatusCode::NOT_ACCEPTABLE, "not-acceptable", "Not acceptable")
                 .detail(error.to_string())
@@ -33,11 +34,16 @@ pub(super) fn sdp_problem(error: SdpError) -> HttpProblem {
     }
 }
 
+/// The broadcast comes in a codec that the viewer's offer does not have.
 pub(super) fn undecodable(format: CodecFormat) -> HttpProblem {
-    HttpProblem::new(StatusCode::NOT_ACCEPTABLE, "codec", "Codec not supported").detail(format!(
+    codec_problem(format!(
         "the broadcast is sent as {}, which this client does not decode: try another browser",
         format.name()
     ))
+}
+
+fn codec_problem(detail: String) -> HttpProblem {
+    HttpProblem::new(StatusCode::NOT_ACCEPTABLE, "codec", "Codec not supported").detail(detail)
 }
 
 pub(super) fn meta_problem(error: MetaError) -> HttpProblem {

@@ -21,7 +21,13 @@ struct Fixture {
 
 fn published(video: CodecFormat) -> Arc<Published> {
     let formats = [Some(CodecFormat::Opus), Some(video), None, None];
-    Arc::new(Published { extensions: Extensions::new(), tracks: Vec::new(), formats, remb: false })
+    Arc::new(Published {
+        extensions: Extensions::new(),
+        tracks: Vec::new(),
+        formats,
+        remb: false,
+        reduced_size: true,
+    })
 }
 
 fn at(seconds: i64) -> DateTime<Utc> {

@@ -62,6 +62,8 @@ pub(crate) enum JoinRole {
         published: Arc<Published>,
         /// Header extension ids.
         extensions: Extensions,
+        /// It takes RTCP of reduced size.
+        reduced_size: bool,
         /// What it gets.
         sections: Vec<MediaSection>,
     },
@@ -78,6 +80,8 @@ pub(crate) struct Published {
     pub(crate) formats: Formats,
     /// It listens to `goog-remb`.
     pub(crate) remb: bool,
+    /// It takes RTCP of reduced size.
+    pub(crate) reduced_size: bool,
 }
 
 impl Published {

@@ -72,6 +72,8 @@ pub(super) enum Role {
     Viewer {
         /// Header extension ids.
         extensions: Extensions,
+        /// It takes RTCP of reduced size.
+        reduced_size: bool,
         /// What it was promised.
         sections: Vec<MediaSection>,
         /// Its id once it is connected.

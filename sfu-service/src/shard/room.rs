@@ -126,13 +126,15 @@ impl ShardThread {
 
     pub(super) fn attach_viewer(&mut self, slot: usize, now: Instant) {
         let Some(participant) = self.io.participants.get_mut(slot) else { return };
-        let Role::Viewer { extensions, sections, subscriber } = &mut participant.role else { return };
+        let Role::Viewer { extensions, reduced_size, sections, subscriber } = &mut participant.role else {
+            return;
+        };
         let room = participant.room;
         let config = SubscriberConfig {
             peer: Peer(slot as u32),
             room: core_room(room),
             extensions: *extensions,
-            reduced_size: true,
+            reduced_size: *reduced_size,
         };
         let id = match self.core.add_subscriber(config, now) {
             Ok(id) => id,
@@ -200,7 +202,7 @@ fn publisher_config(room: BroadcastId, origin: Origin, published: &Published) ->
         origin,
         extensions: published.extensions,
         tracks: published.tracks.clone(),
-        reduced_size: true,
+        reduced_size: published.reduced_size,
         remb: published.remb,
     }
 }

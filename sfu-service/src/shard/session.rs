@@ -162,7 +162,7 @@ impl ShardThread {
                 slot_of_room.publishers += 1;
                 Role::Publisher { published, current: false }
             }
-            JoinRole::Viewer { home, published, extensions, sections } => {
+            JoinRole::Viewer { home, published, extensions, reduced_size, sections } => {
                 slot_of_room.viewers += 1;
                 if home != self.settings.index && slot_of_room.home.is_none() {
                     slot_of_room.home = Some(home);
@@ -171,7 +171,7 @@ impl ShardThread {
                     self.send_to(home, relay);
                     self.add_remote(room, now);
                 }
-                Role::Viewer { extensions, sections, subscriber: None }
+                Role::Viewer { extensions, reduced_size, sections, subscriber: None }
             }
         };
         let ufrag = local.ufrag;

@@ -33,7 +33,13 @@ fn join(shard: &mut ShardThread, room: i64, now: Instant) -> usize {
         |name: &str| IceCredentials { ufrag: format!("{name}{room}"), pwd: "0123456789012345678901".into() };
     let key = SessionKey(room.unsigned_abs());
     let formats = [None; 4];
-    let published = Published { extensions: Extensions::new(), tracks: tracks(&[]), formats, remb: false };
+    let published = Published {
+        extensions: Extensions::new(),
+        tracks: tracks(&[]),
+        formats,
+        remb: false,
+        reduced_size: true,
+    };
     let join = Join {
         key,
         room: BroadcastId(room),
