@@ -65,7 +65,12 @@ impl Publisher {
             subscriptions.iter_mut().filter(|(_, subscription)| !subscription.is_silent())
         {
             let before = subscription.map.source();
-            let length = if several { subscription.length(batch.iter().flatten()) } else { 0 };
+            // Of what it gets: packets of other encodings would only make its own longer.
+            let gets = |media: &&Media<'_>| {
+                let layers = subscription.map.layers();
+                before == Some(media.source) && layers.is_some_and(|layers| media.info.mask.contains(layers))
+            };
+            let length = if several { subscription.length(batch.iter().flatten().filter(gets)) } else { 0 };
             for media in batch.iter().flatten() {
                 let source = media.source;
                 let Some(encoding) = encodings.get(usize::from(source.encoding)) else { continue };
@@ -95,7 +100,7 @@ impl Publisher {
         }
         for (encoding, index) in encodings.iter_mut().zip(0u8..) {
             if unstarted & (1 << index) != 0 {
-                encoding.keyframes.want();
+                encoding.keyframes.want(cx.now);
             }
         }
     }
@@ -114,8 +119,14 @@ impl<'a> Feed<'a> {
     /// Reads a packet of the ring; `None` if it never came or is no longer kept.
     pub(crate) fn read(&self, seq: Seq) -> Option<Media<'a>> {
         let packet = RtpPacket::parse(self.encoding.ring.get(seq)?).ok()?;
-        let format = self.formats.iter().find(|format| format.payload_type == packet.payload_type)?;
-        Some(Media::new(packet, seq, self.source, *format, self.encoding, self.ids, self.clock_offset))
+        let format = self.formats.iter().find(|format| format.payload_type == packet.payload_type);
+        match format.filter(|_| !packet.payload().is_empty()) {
+            Some(&format) => {
+                let Self { encoding, source, ids, clock_offset, .. } = *self;
+                Some(Media::new(packet, seq, source, format, encoding, ids, clock_offset))
+            }
+            None => Some(Media::nothing(packet, seq, self.source, self.encoding.format?)),
+        }
     }
 
     /// Sends a packet that has just come, unless the line is full: then it waits, and what follows with it. Sound never

@@ -1,5 +1,5 @@
-//! Keyframe requests to a publisher: merged over all who ask, repeated until one comes. Whoever encodes before it
-//! sends (OBS, ffmpeg) answers none: such a publisher is found out.
+//! Keyframe requests to a publisher: merged over all who ask, repeated until one comes or nobody asks any more. A
+//! publisher that encodes before it sends (OBS, ffmpeg) answers none: it is recognised by that.
 
 use std::time::{Duration, Instant};
 
@@ -7,14 +7,22 @@ use std::time::{Duration, Instant};
 /// one is repeated.
 pub const REQUEST_INTERVAL: Duration = Duration::from_millis(500);
 
+/// A wish ends after this time unless it is repeated: whoever still waits repeats it with each packet that does not
+/// help, so that the requests end with those who wanted them.
+const WISH_LASTS: Duration = Duration::from_millis(1_100);
+
 /// Requests in a row that must be answered before a publisher that left one unanswered counts as one that answers.
 const DEAF: u8 = 4;
 
 /// The requests of one encoding.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct KeyframeRequests {
-    wanted: bool,
+    /// When somebody last said that a keyframe is needed.
+    wanted: Option<Instant>,
     sent: Option<Instant>,
+    /// A request was sent while nothing flowed: one may wake the publisher up (a screen that does not change), more
+    /// would only be ignored (a camera that is off).
+    asked_in_silence: bool,
     /// Requests since the last keyframe.
     asked: u8,
     /// Set by a request that was not answered in time, taken down by each that was: a keyframe that comes by itself
@@ -26,8 +34,13 @@ pub(crate) struct KeyframeRequests {
 
 impl KeyframeRequests {
     /// Somebody needs a keyframe.
-    pub(crate) fn want(&mut self) {
-        self.wanted = true;
+    pub(crate) fn want(&mut self, now: Instant) {
+        self.wanted = Some(now);
+    }
+
+    /// Media came.
+    pub(crate) fn media_came(&mut self) {
+        self.asked_in_silence = false;
     }
 
     /// A keyframe came.
@@ -43,7 +56,7 @@ impl KeyframeRequests {
 
     /// Nobody needs a keyframe any more.
     pub(crate) fn satisfied(&mut self) {
-        (self.wanted, self.asked) = (false, 0);
+        (self.wanted, self.asked) = (None, 0);
     }
 
     /// Whether the publisher sends keyframes when it likes, not when it is asked.
@@ -53,26 +66,35 @@ impl KeyframeRequests {
 
     /// The publisher is a new one: the first request need not wait.
     pub(crate) fn restart(&mut self) {
-        (self.sent, self.asked, self.deaf) = (None, 0, 0);
+        (self.sent, self.asked, self.deaf, self.asked_in_silence) = (None, 0, 0, false);
     }
 
-    /// When a request is due, while one is wanted.
-    pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
-        self.wanted.then(|| self.sent.map_or(now, |sent| sent + REQUEST_INTERVAL))
+    /// When [`KeyframeRequests::poll`] has something to do. `flows` is whether media comes.
+    pub(crate) fn due(&self, flows: bool, now: Instant) -> Option<Instant> {
+        self.wanted.filter(|_| flows || !self.asked_in_silence)?;
+        Some(self.sent.map_or(now, |sent| sent + REQUEST_INTERVAL))
     }
 
     /// Whether to send a request now; it counts as sent.
-    pub(crate) fn poll(&mut self, now: Instant) -> bool {
-        let due = self.due(now).is_some_and(|due| due <= now);
-        if due {
+    pub(crate) fn poll(&mut self, flows: bool, now: Instant) -> bool {
+        if self.due(flows, now).is_none_or(|due| due > now) {
+            return false;
+        }
+        if self.wanted.is_some_and(|at| now.saturating_duration_since(at) >= WISH_LASTS) {
+            self.wanted = None;
+            return false;
+        }
+        if flows {
             if self.asked > 0 {
                 self.deaf = DEAF;
             }
             self.asked = self.asked.saturating_add(1);
-            self.sent = Some(now);
-            self.count += 1;
         }
-        due
+        // Silence is no proof that a publisher ignores requests: it may have nothing to encode.
+        self.asked_in_silence = !flows;
+        self.sent = Some(now);
+        self.count += 1;
+        true
     }
 }
 
@@ -84,23 +106,55 @@ mod tests {
     fn who_answers_no_request_in_time_is_deaf_until_it_answers_some() {
         let start = Instant::now();
         let mut requests = KeyframeRequests::default();
-        requests.want();
-        assert!(requests.poll(start) && !requests.is_deaf());
-        assert!(requests.poll(start + REQUEST_INTERVAL) && requests.is_deaf());
+        requests.want(start);
+        assert!(requests.poll(true, start) && !requests.is_deaf());
+        assert!(requests.poll(true, start + REQUEST_INTERVAL) && requests.is_deaf());
         requests.came(start + REQUEST_INTERVAL);
         requests.came(start + 2 * REQUEST_INTERVAL);
         assert!(requests.is_deaf(), "a keyframe that came by itself");
         for answered in 1..=u32::from(DEAF) {
             assert!(requests.is_deaf());
-            requests.want();
             let at = start + 4 * answered * REQUEST_INTERVAL;
-            assert!(requests.poll(at));
+            requests.want(at);
+            assert!(requests.poll(true, at));
             requests.came(at + REQUEST_INTERVAL / 2);
         }
         assert!(!requests.is_deaf());
-        requests.want();
-        assert!(requests.poll(start + 40 * REQUEST_INTERVAL));
-        requests.came(start + 42 * REQUEST_INTERVAL);
+        let at = start + 40 * REQUEST_INTERVAL;
+        requests.want(at);
+        assert!(requests.poll(true, at));
+        requests.came(at + 2 * REQUEST_INTERVAL);
         assert!(requests.is_deaf(), "nobody asked again, and it came late");
+    }
+
+    /// When requests go out, each ms looked at.
+    fn sent(requests: &mut KeyframeRequests, flows: bool, from: Instant, ms: u64) -> Vec<u64> {
+        (0..ms).filter(|&at| requests.poll(flows, from + Duration::from_millis(at))).collect()
+    }
+
+    #[test]
+    fn requests_end_with_those_who_wanted_them() {
+        let start = Instant::now();
+        let mut requests = KeyframeRequests::default();
+        requests.want(start);
+        assert_eq!(sent(&mut requests, true, start, 60_000), [0, 500, 1_000]);
+        assert_eq!(requests.due(true, start + Duration::from_secs(60)), None);
+    }
+
+    #[test]
+    fn silence_is_asked_once_until_media_comes() {
+        let start = Instant::now();
+        let mut requests = KeyframeRequests::default();
+        for second in 0..10 {
+            let now = start + Duration::from_secs(second);
+            requests.want(now);
+            let expected: &[u64] = if second == 0 { &[0] } else { &[] };
+            assert_eq!(sent(&mut requests, false, now, 1_000), expected);
+            assert_eq!(requests.due(false, now), None, "nothing is due that will not be done");
+        }
+        assert!(!requests.is_deaf());
+        requests.media_came();
+        requests.want(start + Duration::from_secs(10));
+        assert!(requests.poll(true, start + Duration::from_secs(10)));
     }
 }

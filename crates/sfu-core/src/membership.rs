@@ -59,7 +59,7 @@ impl Membership {
 
     /// How many numbers of `range` are counted.
     fn count(&self, range: std::ops::Range<u64>, layers: Layers) -> u64 {
-        if self.masks.is_empty() || layers == Layers::ALL {
+        if self.masks.is_empty() {
             return range.end.saturating_sub(range.start);
         }
         range.filter(|&number| self.contains(number, layers)).count() as u64

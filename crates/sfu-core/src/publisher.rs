@@ -23,8 +23,8 @@ use crate::subscriber::Subscriber;
 use crate::timers::{Deadline, Timers};
 use crate::track::{Repair, Track, learn};
 
-/// SSRCs that one publisher may bind: media and retransmissions of every encoding, and as many again for
-/// streams that changed theirs.
+/// SSRCs that one publisher has: media and retransmissions of every encoding. A new one takes the place of the one that
+/// its encoding had, so that there are never more.
 const MAX_BINDINGS: usize = MAX_TRACKS * MAX_ENCODINGS * 2;
 /// An SSRC that was silent for this long gives way to another one of the same encoding.
 const REBIND_AFTER: Duration = Duration::from_millis(500);
@@ -184,23 +184,32 @@ impl Publisher {
     ) {
         let (id, local, now) = (self.id, self.is_local(), cx.now);
         let Some(track) = self.tracks.get_mut(usize::from(track_index)) else { return };
-        let Some(format) = track.format(packet.payload_type) else { return };
+        let format = track.media_format(packet);
         let Some(encoding) = track.encodings.get_mut(usize::from(encoding_index)) else { return };
         let was_active = encoding.active(now);
         // Browsers repeat sound only if that was negotiated, and do not offer it by themselves. Video is asked
         // for in any case: it cannot go on without.
         let repair = match track.config.kind {
             _ if !local => Repair::Trust,
-            MediaKind::Audio if !format.nack => Repair::None,
+            MediaKind::Audio if !encoding.is_repeated(format.as_ref()) => Repair::None,
             MediaKind::Audio | MediaKind::Video => Repair::Ask,
         };
-        let Some(accepted) = encoding.accept(packet, bytes, &format, recovered, repair, now) else {
+        let Some(accepted) = encoding.accept(packet, bytes, format.as_ref(), recovered, repair, now) else {
             cx.totals.refused += 1;
             return;
         };
         cx.totals.recovered += u64::from(recovered);
         learn(&mut self.round_trip, &accepted);
         let source = Source { encoding: encoding_index, run: encoding.run };
+        let fresh = Fresh { publisher: id.key(), track: track_index, source, seq: accepted.seq };
+        let Some(format) = format else {
+            if accepted.late {
+                // Viewers were kept a place for it, which is filled.
+                cx.fresh.push(fresh);
+            }
+            self.hand_on(track_index, encoding_index, bytes, cx);
+            return;
+        };
         let top = encoding.top();
         let info = encoding.inspect(packet, accepted.seq, &format, &self.ids);
         track.unsettled |= encoding.top() != top;
@@ -217,11 +226,21 @@ impl Publisher {
             self.first_media.get_or_insert(now);
             cx.sink.event(Event::TrackActive { publisher: id, track: track_name, first });
         }
-        if self.relayed && local {
-            cx.sink
-                .relayed(id, Relayed::Packet { track: track_name, encoding: encoding_name, packet: bytes });
+        for (sibling, index) in track.encodings.iter_mut().zip(0u8..) {
+            if index != encoding_index {
+                sibling.sibling_flowed(now);
+            }
         }
-        cx.fresh.push(Fresh { publisher: id.key(), track: track_index, source, seq: accepted.seq });
+        self.hand_on(track_index, encoding_index, bytes, cx);
+        cx.fresh.push(fresh);
+    }
+
+    /// Gives a packet to the other shards that want this publisher.
+    fn hand_on<S: Sink>(&self, track: u8, encoding: u8, packet: &[u8], cx: &mut Context<'_, S>) {
+        if self.relayed && self.is_local() {
+            let (track, encoding) = (TrackIndex(track), EncodingIndex(encoding));
+            cx.sink.relayed(self.id, Relayed::Packet { track, encoding, packet });
+        }
     }
 
     /// Takes a sender report: the publisher's clock, and how its timestamps lie on it.
@@ -323,7 +342,7 @@ impl Publisher {
             let Some(encoding) = encodings.get_mut(usize::from(subscription.target)) else { continue };
             if !subscription.waits(encoding.run) {
                 if !subscription.is_silent() && subscription.needs_keyframe_to_rise(encoding, cx.now) {
-                    encoding.keyframes.want();
+                    encoding.keyframes.want(cx.now);
                 }
                 continue;
             }
@@ -335,7 +354,7 @@ impl Publisher {
             match start(&feed, subscription, cx) {
                 Start::Done => {}
                 Start::Later => *unsettled = true,
-                Start::NeedsKeyframe => encoding.keyframes.want(),
+                Start::NeedsKeyframe => encoding.keyframes.want(cx.now),
             }
         }
         self.tell_interest(track_index, interest, cx);
@@ -387,20 +406,22 @@ impl Publisher {
         let track = self.tracks.get_mut(usize::from(binding.track))?;
         let encoding = track.encodings.get_mut(usize::from(binding.encoding))?;
         let recent = |last: Instant| now.saturating_duration_since(last) < REBIND_AFTER;
-        if !binding.retransmission {
-            if encoding.ssrc.is_some() && encoding.last_media.is_some_and(recent) {
-                // Two streams claim one encoding: the one that flows keeps it.
-                return None;
-            }
-            if let Some(old) = encoding.ssrc.replace(packet.ssrc) {
+        if !binding.retransmission && encoding.ssrc.is_some() && encoding.last_media.is_some_and(recent) {
+            // Two streams claim one encoding: the one that flows keeps it.
+            return None;
+        }
+        let place = if binding.retransmission { &mut encoding.rtx_ssrc } else { &mut encoding.ssrc };
+        if let Some(old) = place.replace(packet.ssrc) {
+            // An SDP may name one SSRC twice: the place that it was not bound to does not take it away.
+            if self.bindings.get(&old) == Some(&binding) {
                 self.bindings.remove(&old);
+            }
+            if !binding.retransmission {
                 encoding.restart();
             }
         }
-        if self.bindings.len() >= MAX_BINDINGS {
-            return None;
-        }
         self.bindings.insert(packet.ssrc, binding);
+        debug_assert!(self.bindings.len() <= MAX_BINDINGS, "an encoding has two SSRCs");
         Some(binding)
     }
 

@@ -9,7 +9,7 @@ use rtp::{Extension, Extensions, FIXED_HEADER, Header, HeaderWriter, Mid, RtpPac
 use crate::clock::WallClock;
 use crate::codec::{self, FrameInfo};
 use crate::config::Format;
-use crate::layers::Layers;
+use crate::layers::{Layers, Mask};
 use crate::splice::{Mapped, Source};
 use crate::track::Encoding;
 
@@ -66,6 +66,13 @@ impl<'a> Media<'a> {
         let info = codec::inspect(format.codec, packet.payload(), descriptor, encoding.structure());
         let picture = info.picture.id.map(|(_, id)| encoding.numbers.picture(id));
         Self { packet, seq, source, format, info, picture, passed, capture, long }
+    }
+
+    /// A packet that carries nothing for viewers, but has a number of the stream, whose format this is.
+    pub(crate) fn nothing(packet: RtpPacket<'a>, seq: Seq, source: Source, format: Format) -> Self {
+        let info = FrameInfo { mask: Mask::NONE, ..FrameInfo::default() };
+        let passed = [None; PASSED.len()];
+        Self { packet, seq, source, format, info, picture: None, passed, capture: None, long: false }
     }
 
     /// How long the packet is in the one-byte form of header extensions when `own` bytes of elements are of this hop.

@@ -3,8 +3,9 @@
 //!
 //! Packets lie one after another in a byte ring, in the order of their arrival; a table finds them by number.
 //! Nothing is ever freed: writing over a packet invalidates it, since positions only grow. Both grow by
-//! doubling while packets younger than what is to be kept would be written over, up to their caps; beyond the caps the
-//! oldest packets are lost first.
+//! doubling while packets that are to be kept would be written over, up to their caps; beyond the caps the oldest
+//! packets are lost first. To be kept are packets that are young enough, and those from a held one on
+//! ([`PacketRing::hold`]): the group that a viewer of a still picture starts from, however old it is.
 
 use std::time::{Duration, Instant};
 
@@ -40,18 +41,27 @@ pub(crate) struct PacketRing {
     /// When the ring last began to write over old packets.
     turned: Option<Instant>,
     keep: Duration,
+    /// Packets from this one on are kept whatever their age: its number and position.
+    held: Option<(Seq, u64)>,
     slots: Box<[Option<Slot>]>,
 }
 
 impl PacketRing {
     /// An empty ring that grows to `max_bytes`. It takes no memory before the first packet.
     pub(crate) fn new(max_bytes: usize) -> Self {
-        Self { bytes: Box::default(), max_bytes, head: 0, turned: None, keep: KEEP, slots: Box::default() }
+        let (bytes, slots) = (Box::default(), Box::default());
+        Self { bytes, max_bytes, head: 0, turned: None, keep: KEEP, held: None, slots }
     }
 
     /// Keeps packets for this long from now on, as far as the caps allow.
     pub(crate) fn keep(&mut self, keep: Duration) {
         self.keep = keep;
+    }
+
+    /// Keeps the packet `from` and all that came after it whatever their age, as far as the caps allow; `None` ends
+    /// that. The caller bounds how much that is.
+    pub(crate) fn hold(&mut self, from: Option<Seq>) {
+        self.held = from.and_then(|seq| Some((seq, self.slot(seq)?.at)));
     }
 
     /// Keeps a copy of `packet`; one that is longer than the whole ring is not kept.
@@ -112,6 +122,9 @@ impl PacketRing {
         while self.bytes.len() < len {
             self.grow_bytes(now);
         }
+        while self.covers_held(len) && self.bytes.len() < self.max_bytes {
+            self.grow_bytes(now);
+        }
         if self.turns(len) {
             // A turn that took less than the time to keep: the next would write over what is still wanted.
             let short = now.saturating_duration_since(self.turned.unwrap_or(now)) < self.keep;
@@ -126,6 +139,12 @@ impl PacketRing {
         }
     }
 
+    /// Whether `len` more bytes would be written over what is held.
+    fn covers_held(&self, len: usize) -> bool {
+        let end = self.place(len) + len as u64;
+        self.held.is_some_and(|(_, at)| end.saturating_sub(at) > self.bytes.len() as u64)
+    }
+
     /// Whether `len` more bytes begin a new turn of the ring.
     fn turns(&self, len: usize) -> bool {
         let size = self.bytes.len() as u64;
@@ -136,7 +155,9 @@ impl PacketRing {
         let Some(slot) = self.slots.get(self.index(seq)) else { return true };
         // Numbers further apart than the cap meet in any table: growing would not part them.
         let parted = |slot: Slot| (1..MAX_PACKETS as u64).contains(&slot.seq.abs_diff(seq));
-        slot.is_some_and(|slot| parted(slot) && now.saturating_duration_since(slot.arrival) < self.keep)
+        let held = |slot: Slot| self.held.is_some_and(|(from, _)| slot.seq >= from);
+        let young = |slot: Slot| now.saturating_duration_since(slot.arrival) < self.keep;
+        slot.is_some_and(|slot| parted(slot) && (young(slot) || held(slot)))
     }
 
     /// Doubles the bytes and lays the packets out anew, oldest first.
@@ -160,6 +181,9 @@ impl PacketRing {
         }
         self.bytes = bytes;
         self.head = at as u64;
+        self.held = self
+            .held
+            .and_then(|(seq, _)| kept.iter().find(|slot| slot.seq == seq).map(|slot| (seq, slot.at)));
         self.slots.fill(None);
         for slot in kept {
             let index = self.index(slot.seq);
@@ -212,6 +236,40 @@ mod tests {
             let (bytes, slots) = ring.capacity();
             assert!(bytes <= MAX_VIDEO_BYTES && slots <= MAX_PACKETS);
         }
+    }
+
+    #[test]
+    fn what_is_held_stays_whatever_its_age() {
+        let start = Instant::now();
+        let at = |seq: Seq| start + Duration::from_secs(seq);
+        for hold in [true, false] {
+            let mut ring = PacketRing::new(MAX_VIDEO_BYTES);
+            for seq in 0..300 {
+                ring.insert(seq, &packet(seq, 1100), at(seq));
+                if seq == 10 {
+                    ring.hold(hold.then_some(10));
+                }
+            }
+            assert_eq!((10..300).all(|seq| holds(&ring, seq, 1100)), hold);
+            let (bytes, slots) = ring.capacity();
+            assert_eq!((bytes > FIRST_BYTES, slots > FIRST_PACKETS), (hold, hold));
+            ring.hold(None);
+            (300..2_000).for_each(|seq| ring.insert(seq, &packet(seq, 1100), at(seq)));
+            assert_eq!(ring.capacity(), (bytes, slots), "it ends");
+            assert!(!ring.contains(10) && ring.contains(1_999));
+        }
+    }
+
+    #[test]
+    fn what_is_held_does_not_pass_the_cap() {
+        let now = Instant::now();
+        let mut ring = PacketRing::new(64 << 10);
+        for seq in 0..500 {
+            ring.insert(seq, &packet(seq, 1000), now + Duration::from_secs(seq));
+            ring.hold(Some(0));
+        }
+        assert_eq!(ring.capacity().0, 64 << 10);
+        assert!(holds(&ring, 499, 1000) && !ring.contains(0));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rtp::rtcp::{Compound, RtcpPacket};
-use rtp::{HeaderWriter, RtpPacket};
+use rtp::{HeaderWriter, MediaKind, RtpPacket};
 
 use crate::clock::{WallClock, compact};
 use crate::config::{
@@ -309,7 +309,8 @@ impl Shard {
                     }
                 }
                 RtcpPacket::Nack { media_ssrc, missing } => {
-                    let Some(place) = subscriber.by_ssrc(media_ssrc) else { continue };
+                    // Retransmissions have numbers of their own, and are never sent again themselves.
+                    let Some(place) = subscriber.by_media_ssrc(media_ssrc) else { continue };
                     let key = (place.publisher.index, place.publisher.generation);
                     if let Some(publisher) = self.publishers.get_mut(key) {
                         let mut cx = context!(self, now, &mut *sink);
@@ -386,8 +387,9 @@ impl Shard {
     ) {
         let publisher = self.publishers.get_mut((id.index, id.generation));
         let track = publisher.and_then(|publisher| publisher.tracks.get_mut(usize::from(track.0)));
+        let track = track.filter(|track| track.config.kind == MediaKind::Video);
         if let Some(encoding) = track.and_then(|track| track.encodings.get_mut(usize::from(encoding.0))) {
-            encoding.keyframes.want();
+            encoding.keyframes.want(now);
             self.arm_publisher(id, now);
         }
     }
@@ -494,16 +496,16 @@ impl Shard {
     /// A subscriber asks for a keyframe of one of its streams.
     fn keyframe_asked(&mut self, id: SubscriberId, ssrc: u32, now: Instant) {
         let subscriber = self.subscribers.get((id.index, id.generation));
-        let Some(place) = subscriber.and_then(|subscriber| subscriber.by_ssrc(ssrc)) else { return };
+        let Some(place) = subscriber.and_then(|subscriber| subscriber.by_media_ssrc(ssrc)) else { return };
         let publisher = self.publishers.get_mut((place.publisher.index, place.publisher.generation));
         let track = publisher.and_then(|publisher| publisher.tracks.get_mut(usize::from(place.track)));
-        let Some(track) = track else { return };
+        let Some(track) = track.filter(|track| track.config.kind == MediaKind::Video) else { return };
         let Some(subscription) = track.subscriptions.get_mut(place.key) else { return };
         subscription.stats.keyframe_requests += 1;
         self.totals.keyframe_requests_received += 1;
         let source = subscription.map.source().map_or(subscription.target, |source| source.encoding);
         if let Some(encoding) = track.encodings.get_mut(usize::from(source)) {
-            encoding.keyframes.want();
+            encoding.keyframes.want(now);
             self.arm_publisher(place.publisher, now);
         }
     }

@@ -18,8 +18,13 @@ use crate::rewrite::Media;
 
 /// Pieces remembered for retransmissions: a NACK comes within a second, a source or its layers change less often.
 const HISTORY: usize = 6;
-/// How much time is squeezed when a piece begins with packets of the ring: 16 ms of stream become 1 ms.
+/// How much time is squeezed when a piece begins with packets of the ring: 16 ms of stream become 1 ms, more where they
+/// span so much time (a still picture) that what follows would be shown late. Not so much that two frames of 60 a second
+/// get one timestamp.
 const SQUEEZE_SHIFT: u32 = 4;
+const MAX_SQUEEZE_SHIFT: u32 = 10;
+/// What is squeezed takes a tenth of a second at most, where that is possible.
+const SQUEEZED_PARTS: u32 = 10;
 /// Pictures and frames begin to be counted here, so that nothing is ever below zero.
 const FIRST: u64 = 1 << 16;
 
@@ -82,6 +87,7 @@ struct Splice {
     /// Timestamps before this one are squeezed against it, so that a backlog plays at once instead of
     /// delaying everything after it.
     live: u32,
+    squeeze: u8,
     tl0_offset: u8,
     frame_offset: u16,
     template_offset: u8,
@@ -91,7 +97,7 @@ impl Splice {
     fn timestamp(&self, timestamp: u32) -> u32 {
         let moved = |timestamp: u32| timestamp.wrapping_add(self.timestamp_offset);
         if timestamp_before(timestamp, self.live) {
-            moved(self.live).wrapping_sub(self.live.wrapping_sub(timestamp) >> SQUEEZE_SHIFT)
+            moved(self.live).wrapping_sub(self.live.wrapping_sub(timestamp) >> self.squeeze)
         } else {
             moved(timestamp)
         }
@@ -151,6 +157,13 @@ impl Entry {
     pub(crate) fn age(&self) -> Duration {
         let ticks = u64::from(self.live.wrapping_sub(self.timestamp));
         Duration::from_micros(ticks * 1_000_000 / u64::from(self.clock_rate.max(1)))
+    }
+
+    /// By how many bits the time before what is there now is squeezed.
+    fn squeeze(&self) -> u32 {
+        let span = self.live.wrapping_sub(self.timestamp);
+        let fits = |&shift: &u32| span >> shift <= self.clock_rate / SQUEEZED_PARTS;
+        (SQUEEZE_SHIFT..MAX_SQUEEZE_SHIFT).find(fits).unwrap_or(MAX_SQUEEZE_SHIFT)
     }
 
     /// A piece that begins with this packet, not before it.
@@ -247,7 +260,8 @@ impl SpliceMap {
 
     /// Begins a piece at `entry`.
     pub(crate) fn begin(&mut self, source: Source, layers: Layers, entry: &Entry, now: Instant) {
-        let squeezed = entry.live.wrapping_sub(entry.timestamp) >> SQUEEZE_SHIFT;
+        let squeeze = entry.squeeze();
+        let squeezed = entry.live.wrapping_sub(entry.timestamp) >> squeeze;
         let live = match self.last_at {
             None => self.last_timestamp.wrapping_add(squeezed),
             Some(at) => {
@@ -283,6 +297,7 @@ impl SpliceMap {
             pictures: Count::new(layers, picture, self.next_picture),
             timestamp_offset: live.wrapping_sub(entry.live),
             live: entry.live,
+            squeeze: squeeze as u8,
             tl0_offset,
             frame_offset,
             template_offset,

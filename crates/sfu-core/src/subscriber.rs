@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rtp::rtcp::{self, NackList, ReportBlock, SenderInfo};
-use rtp::{Extension, Extensions, RtpPacket};
+use rtp::{Extension, Extensions};
 
 use crate::cc::{Controller, START_BITRATE};
 use crate::clock::{ClockMapping, WallClock, compact, compact_duration};
@@ -12,10 +12,8 @@ use crate::forward::{Feed, STEP};
 use crate::ids::{Peer, PublisherId, Room, SubscriberId, SubscriptionId};
 use crate::link::Link;
 use crate::publisher::{Context, Publisher};
-use crate::rewrite::Media;
 use crate::sink::Sink;
 use crate::slots::Slots;
-use crate::splice::Original;
 use crate::stats::{SubscriberStats, SubscriptionStats};
 use crate::subscription::{Outlet, Subscription};
 use crate::timers::{Deadline, Owner, Timers};
@@ -157,6 +155,11 @@ impl Subscriber {
     /// The subscription that an SSRC of this subscriber is.
     pub(crate) fn by_ssrc(&self, ssrc: u32) -> Option<Place> {
         self.places().find(|place| place.ssrc == ssrc || place.rtx_ssrc == Some(ssrc))
+    }
+
+    /// The subscription whose media, not its retransmissions, has this SSRC.
+    pub(crate) fn by_media_ssrc(&self, ssrc: u32) -> Option<Place> {
+        self.places().find(|place| place.ssrc == ssrc)
     }
 
     pub(crate) fn due(&self) -> Option<Instant> {
@@ -393,16 +396,12 @@ pub(crate) fn answer_nack<S: Sink>(
             continue;
         };
         let Some(encoding) = encodings.get(usize::from(original.source.encoding)) else { continue };
-        let kept = encoding.ring.get(original.seq).and_then(|bytes| RtpPacket::parse(bytes).ok());
-        let format =
-            kept.and_then(|packet| config.formats.iter().find(|f| f.payload_type == packet.payload_type));
-        let (Some(packet), Some(format)) = (kept, format) else {
+        let (source, formats, ids) = (original.source, &config.formats, &publisher.ids);
+        let Some(media) = (Feed { encoding, source, formats, ids, clock_offset }).read(original.seq) else {
             // Not here yet: the publisher was asked for it, and it goes out when it comes.
             subscription.stats.unanswered += 1;
             continue;
         };
-        let Original { source, seq: from, .. } = original;
-        let media = Media::new(packet, from, source, *format, encoding, &publisher.ids, clock_offset);
         let mapped = original.mapped(seq, &media, &encoding.numbers);
         subscription.repeat(&media, &mapped, round_trip, &mut subscriber.link, &mut out);
     }

@@ -12,29 +12,26 @@ use crate::allocate::{Demand, Ladder, Priority, Step};
 use crate::clock::ClockMapping;
 use crate::codec::{self, FrameInfo};
 use crate::config::{EncodingConfig, Format, MAX_ENCODINGS, TrackConfig};
+use crate::group::{Group, Patience};
 use crate::interest::Interest;
 use crate::keyframe::KeyframeRequests;
 use crate::layers::{self, Candidate, Flow, Layers};
 use crate::meter::Meter;
 use crate::nack::{NackTracker, RoundTrip};
+use crate::pace::{self, Pace};
 use crate::receive::{Arrival, ReceiveStats};
 use crate::ring::{KEEP, MAX_AUDIO_BYTES, MAX_VIDEO_BYTES, PacketRing};
 use crate::splice::{Entry, Numbers};
 use crate::stats::{EncodingStats, TrackStats};
 use crate::subscription::Subscription;
 
-/// A track with no media for this long is inactive.
-pub const ACTIVE: Duration = Duration::from_secs(1);
-/// An encoding that is silent for this long while another one of its track flows was stopped.
+/// An encoding whose siblings have gone on without it for this long was stopped.
 const STOPPED: Duration = Duration::from_millis(400);
-/// A subscriber who joins starts with a keyframe of the ring if it is at most this old: what came since is
-/// sent at once, so it must not be much.
-const MAX_BACKLOG_AGE: Duration = Duration::from_secs(1);
-/// The same where the publisher does not answer requests, so that the next keyframe may be as far away: the usual
-/// distance is 2 s.
-const MAX_DEAF_BACKLOG_AGE: Duration = Duration::from_secs(3);
-/// The same in packets.
-const MAX_BACKLOG_PACKETS: u64 = 900;
+/// The layers that there are, are those that were seen in a window of this length or the one before.
+const LAYERS_WINDOW: Duration = Duration::from_secs(1);
+/// Packets of a publisher that does not answer keyframe requests are kept this long: the usual distance of its
+/// keyframes is 2 s.
+const KEEP_DEAF: Duration = Duration::from_secs(3);
 
 /// Where the last keyframe begins.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +42,6 @@ struct Keyframe {
     tl0: Option<u8>,
     frame: Option<u16>,
     template: Option<u8>,
-    at: Instant,
 }
 
 /// One encoding of a track.
@@ -54,6 +50,8 @@ pub(crate) struct Encoding {
     pub(crate) config: EncodingConfig,
     /// The SSRC that is bound to it.
     pub(crate) ssrc: Option<u32>,
+    /// The SSRC that its retransmissions are bound to.
+    pub(crate) rtx_ssrc: Option<u32>,
     pub(crate) receive: ReceiveStats,
     /// Counts the times that the stream started over: a new connection, SSRC or codec, or a jump.
     pub(crate) run: u32,
@@ -61,6 +59,8 @@ pub(crate) struct Encoding {
     pub(crate) ring: PacketRing,
     pub(crate) keyframes: KeyframeRequests,
     keyframe: Option<Keyframe>,
+    /// What has come since the keyframe.
+    group: Group,
     newest: Option<(Seq, u32)>,
     /// Which numbers belong to which layers.
     pub(crate) numbers: Numbers,
@@ -77,6 +77,10 @@ pub(crate) struct Encoding {
     pub(crate) clock: Option<ClockMapping>,
     pub(crate) format: Option<Format>,
     pub(crate) last_media: Option<Instant>,
+    /// How far apart its frames are, and so after what time it counts as silent.
+    pace: Pace,
+    /// Since when other encodings of the track have gone on without it.
+    overtaken: Option<Instant>,
     stats: EncodingStats,
     /// When the window of the layers that were seen began.
     seen_since: Option<Instant>,
@@ -97,6 +101,8 @@ pub(crate) enum Repair {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Accepted {
     pub(crate) seq: Seq,
+    /// Whether newer packets came before it.
+    pub(crate) late: bool,
     /// How long after the request that it answers it came, if that is known.
     pub(crate) round_trip: Option<Duration>,
 }
@@ -107,12 +113,14 @@ impl Encoding {
         Self {
             config,
             ssrc: config.ssrc,
+            rtx_ssrc: config.rtx_ssrc,
             receive: ReceiveStats::default(),
             run: 0,
             nack: NackTracker::default(),
             ring: PacketRing::new(max_bytes),
             keyframes: KeyframeRequests::default(),
             keyframe: None,
+            group: Group::default(),
             newest: None,
             numbers: Numbers::default(),
             structure: None,
@@ -124,6 +132,8 @@ impl Encoding {
             clock: None,
             format: None,
             last_media: None,
+            pace: Pace::new(kind),
+            overtaken: None,
             stats: EncodingStats::default(),
             seen_since: None,
         }
@@ -139,18 +149,22 @@ impl Encoding {
     fn next_run(&mut self) {
         self.run = self.run.wrapping_add(1);
         self.keyframe = None;
+        self.group = Group::default();
+        self.ring.hold(None);
         self.newest = None;
         self.numbers.restart();
         self.separate = false;
         self.nack.clear();
     }
 
-    /// Takes a packet: `None` if it is a duplicate, or far from the stream.
+    /// Takes a packet: `None` if it is a duplicate, or far from the stream. Without a `format` it carries nothing for
+    /// viewers (padding, forward error correction, comfort noise), but it has a number of the stream, which therefore
+    /// is not missing.
     pub(crate) fn accept(
         &mut self,
         packet: &RtpPacket<'_>,
         bytes: &[u8],
-        format: &Format,
+        format: Option<&Format>,
         recovered: bool,
         repair: Repair,
         now: Instant,
@@ -169,7 +183,7 @@ impl Encoding {
                 if let Some(expected) = expected.filter(|&expected| asks && expected < seq)
                     && !self.nack.gap(expected, seq, now)
                 {
-                    self.keyframes.want();
+                    self.keyframes.want(now);
                 }
                 seq
             }
@@ -198,6 +212,13 @@ impl Encoding {
                 seq
             }
         };
+        let late = matches!(arrival, Arrival::Older(_));
+        self.ring.keep(if self.keyframes.is_deaf() { KEEP_DEAF } else { KEEP });
+        self.ring.insert(seq, bytes, now);
+        let Some(format) = format else {
+            self.numbers.packets.note(seq, layers::Mask::NONE);
+            return Some(Accepted { seq, late, round_trip });
+        };
         if self.format.is_some_and(|old| old.codec != format.codec || old.profile != format.profile) {
             self.next_run();
         }
@@ -205,22 +226,52 @@ impl Encoding {
         if !repeated {
             self.receive.transit(packet.timestamp, format.clock_rate, now);
         }
-        self.ring.keep(self.max_backlog_age().max(KEEP));
-        self.ring.insert(seq, bytes, now);
-        self.count(bytes.len(), recovered, now);
+        self.stats.packets += 1;
+        self.stats.bytes += bytes.len() as u64;
+        self.stats.recovered += u64::from(recovered);
+        let mut begins = false;
         if self.newest.is_none_or(|(newest, _)| newest < seq) {
-            let begins = self.newest.is_none_or(|(_, timestamp)| timestamp != packet.timestamp);
+            begins = self.newest.is_none_or(|(_, timestamp)| timestamp != packet.timestamp);
             self.stats.frames += u64::from(begins);
             self.newest = Some((seq, packet.timestamp));
         }
-        Some(Accepted { seq, round_trip })
+        self.flowed(begins, bytes.len(), now);
+        Some(Accepted { seq, late, round_trip })
     }
 
-    fn count(&mut self, bytes: usize, recovered: bool, now: Instant) {
-        self.stats.packets += 1;
-        self.stats.bytes += bytes as u64;
-        self.stats.recovered += u64::from(recovered);
+    /// Media of `bytes` came, perhaps the first of its frame.
+    fn flowed(&mut self, begins: bool, bytes: usize, now: Instant) {
+        if begins {
+            self.pace.frame(self.last_media, now);
+        }
         self.last_media = Some(now);
+        self.overtaken = None;
+        self.keyframes.media_came();
+        if self.keyframe.is_some() {
+            self.group.add(begins, bytes);
+            if !self.group.is_worth_holding(&self.pace) {
+                self.ring.hold(None);
+            }
+        }
+    }
+
+    /// Whether the publisher repeats what is lost, given the format of a packet, or of what flowed before it.
+    pub(crate) fn is_repeated(&self, format: Option<&Format>) -> bool {
+        format.or(self.format.as_ref()).is_some_and(|format| format.nack)
+    }
+
+    /// Another encoding of the track goes on.
+    pub(crate) fn sibling_flowed(&mut self, now: Instant) {
+        self.overtaken.get_or_insert(now);
+    }
+
+    /// How long other encodings of the track, the last of which came at `newest`, have gone on without this one; `None`
+    /// if it never flowed. Silence of all of them is no lag: a still picture has a frame now and then in each.
+    fn lag(&self, newest: Option<Instant>) -> Option<Duration> {
+        self.last_media?;
+        let since =
+            |at: Instant| newest.map_or(Duration::ZERO, |newest| newest.saturating_duration_since(at));
+        Some(self.overtaken.map_or(Duration::ZERO, since))
     }
 
     /// The last structure of the dependency descriptor.
@@ -323,19 +374,21 @@ impl Encoding {
             tl0: info.picture.tl0.map(|(_, tl0)| tl0),
             frame: info.described.map(|described| described.number),
             template: info.described.and_then(|described| described.templates).map(|(first, _)| first),
-            at: now,
         };
         match &mut self.keyframe {
             // Parameter sets and slices of one picture, or the packets of its spatial layers.
             Some(last) if last.timestamp == timestamp => {
                 if seq < last.seq {
-                    *last = Keyframe { at: last.at, ..begins };
+                    *last = begins;
+                    self.ring.hold(Some(seq));
                 }
                 false
             }
             Some(last) if seq < last.seq => false,
             _ => {
                 self.keyframe = Some(begins);
+                self.group = Group::default();
+                self.ring.hold(Some(seq));
                 self.keyframes.came(now);
                 self.stats.keyframes += 1;
                 true
@@ -343,28 +396,50 @@ impl Encoding {
         }
     }
 
-    /// Whether media came within the last second.
+    /// Whether media came lately, by its own pace.
     pub(crate) fn active(&self, now: Instant) -> bool {
-        self.last_media.is_some_and(|last| now.saturating_duration_since(last) < ACTIVE)
+        self.silent_at().is_some_and(|at| now < at)
     }
 
-    /// Where a subscription can start now: the last keyframe, if it and what followed is still kept.
+    /// When it counts as silent unless media comes; `None` if none ever came.
+    pub(crate) fn silent_at(&self) -> Option<Instant> {
+        self.last_media.map(|last| last + self.pace.silent_after())
+    }
+
+    /// Whether media comes right now, so that a keyframe request finds somebody who encodes.
+    pub(crate) fn flows(&self, now: Instant) -> bool {
+        self.last_media.is_some_and(|last| now.saturating_duration_since(last) < pace::FLOWS)
+    }
+
+    /// When its next keyframe request is due. Before the first packet there is nobody to ask.
+    pub(crate) fn request_due(&self, now: Instant) -> Option<Instant> {
+        self.keyframes.due(self.flows(now), now).filter(|_| self.last_media.is_some())
+    }
+
+    /// Whether to send a keyframe request now; it counts as sent.
+    pub(crate) fn poll_request(&mut self, now: Instant) -> bool {
+        let flows = self.flows(now);
+        self.last_media.is_some() && self.keyframes.poll(flows, now)
+    }
+
+    /// Where a subscription can start now: the last keyframe, if it and what followed is still kept and costs less than
+    /// to wait for the next one.
     pub(crate) fn entry(&self, now: Instant) -> Option<Entry> {
         let keyframe = self.keyframe?;
-        let (newest, live) = self.newest?;
-        let recent = now.saturating_duration_since(keyframe.at) <= self.max_backlog_age();
-        let short = newest.saturating_sub(keyframe.seq) <= MAX_BACKLOG_PACKETS;
-        if !recent || !short || !self.ring.contains(keyframe.seq) {
-            return None;
-        }
+        let (_, live) = self.newest?;
         let live = if timestamp_before(live, keyframe.timestamp) { keyframe.timestamp } else { live };
         let clock_rate = self.format?.clock_rate;
+        let slow = self.pace.is_slow() || !self.pace.is_on_time(self.last_media, now);
+        let span = live.wrapping_sub(keyframe.timestamp) / clock_rate.max(1);
+        let worth = |patience| self.group.is_worth_sending(patience, span);
+        let worth = worth(Patience::Usual)
+            || (slow && worth(Patience::Slow))
+            || (self.keyframes.is_deaf() && worth(Patience::Deaf));
+        if !worth || !self.ring.contains(keyframe.seq) {
+            return None;
+        }
         let Keyframe { seq, timestamp, picture, tl0, frame, template, .. } = keyframe;
         Some(Entry { seq, timestamp, live, picture, tl0, frame, template, clock_rate })
-    }
-
-    fn max_backlog_age(&self) -> Duration {
-        if self.keyframes.is_deaf() { MAX_DEAF_BACKLOG_AGE } else { MAX_BACKLOG_AGE }
     }
 
     /// The packets that a subscription would start with now.
@@ -382,7 +457,7 @@ impl Encoding {
     pub(crate) fn measure(&mut self, now: Instant) {
         self.meter.close(now);
         let since = *self.seen_since.get_or_insert(now);
-        if now.saturating_duration_since(since) >= ACTIVE && self.active(now) {
+        if now.saturating_duration_since(since) >= LAYERS_WINDOW && self.flows(now) {
             let [current, _] = self.layers_seen;
             self.layers_seen = [(0, 0), current];
             self.seen_since = Some(now);
@@ -394,9 +469,10 @@ impl Encoding {
         if self.active(now) { self.meter.rate(Layers::ALL) } else { 0 }
     }
 
-    pub(crate) fn stats(&self, now: Instant) -> EncodingStats {
+    /// `newest` is when the last packet of the whole track came.
+    pub(crate) fn stats(&self, newest: Option<Instant>, now: Instant) -> EncodingStats {
         EncodingStats {
-            active: self.active(now),
+            active: self.active(now) && self.lag(newest).is_some_and(|lag| lag < STOPPED),
             wanted: !self.interest.is_off(),
             width: self.size.map(|(width, _)| width),
             height: self.size.map(|(_, height)| height),
@@ -466,6 +542,7 @@ impl Track {
                     encoding.interest.restart();
                     encoding.config = negotiated;
                     encoding.ssrc = negotiated.ssrc;
+                    encoding.rtx_ssrc = negotiated.rtx_ssrc;
                 }
                 None => self.encodings.push(Encoding::new(negotiated, config.kind)),
             }
@@ -477,6 +554,12 @@ impl Track {
     /// The format under a payload type of the publisher.
     pub(crate) fn format(&self, payload_type: u8) -> Option<Format> {
         self.config.formats.iter().find(|format| format.payload_type == payload_type).copied()
+    }
+
+    /// The format of a packet that carries something for viewers. Others have a number of the stream and no more: of a
+    /// payload type that was not negotiated (forward error correction, comfort noise, tones), or nothing but padding.
+    pub(crate) fn media_format(&self, packet: &RtpPacket<'_>) -> Option<Format> {
+        self.format(packet.payload_type).filter(|_| !packet.payload().is_empty())
     }
 
     /// The format whose retransmissions have this payload type.
@@ -494,14 +577,18 @@ impl Track {
         self.encodings.iter().filter_map(|encoding| encoding.last_media).max()
     }
 
-    /// The encodings as candidates. One flows if it does not lag behind its siblings: a still screen has a
-    /// frame now and then in all of them, an encoding that the browser stopped has none while others go on.
+    /// When the track counts as silent unless media comes; `None` if none ever came.
+    pub(crate) fn silent_at(&self) -> Option<Instant> {
+        self.encodings.iter().filter_map(Encoding::silent_at).max()
+    }
+
+    /// The encodings as candidates. One flows if its siblings do not go on without it: a still screen has a frame now
+    /// and then in all of them, an encoding that the browser stopped has none while others go on.
     pub(crate) fn candidates(&self, now: Instant) -> Candidates {
         let newest = self.last_media();
         let mut list = Candidates { candidates: [Candidate::NONE; MAX_ENCODINGS], len: 0 };
         for (slot, encoding) in list.candidates.iter_mut().zip(&self.encodings) {
-            let lag =
-                encoding.last_media.zip(newest).map(|(last, newest)| newest.saturating_duration_since(last));
+            let lag = encoding.lag(newest);
             // Of one that never flowed nobody knows what it would be.
             let off = lag.is_some() && (encoding.interest.is_off() || encoding.interest.is_coming(now));
             let flow = match lag {
@@ -543,12 +630,9 @@ impl Track {
 
     /// The first time after `now` that something is due for this track.
     pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
-        let encodings = self.encodings.iter().flat_map(|encoding| {
-            // Nobody answers a request while nothing flows; the next packet brings it up again.
-            let keyframe = encoding.keyframes.due(now).filter(|_| encoding.active(now));
-            [encoding.nack.due(), keyframe]
-        });
-        let silence = self.last_media().filter(|_| self.active).map(|last| last + ACTIVE);
+        let encodings =
+            self.encodings.iter().flat_map(|encoding| [encoding.nack.due(), encoding.request_due(now)]);
+        let silence = self.silent_at().filter(|_| self.active);
         let settle = self.unsettled.then_some(now);
         encodings.chain([silence, settle]).flatten().min()
     }
@@ -556,7 +640,7 @@ impl Track {
     pub(crate) fn stats(&self, now: Instant) -> TrackStats {
         TrackStats {
             active: self.encodings.iter().any(|encoding| encoding.active(now)),
-            encodings: self.encodings.iter().map(|encoding| encoding.stats(now)).collect(),
+            encodings: self.encodings.iter().map(|encoding| encoding.stats(self.last_media(), now)).collect(),
         }
     }
 }

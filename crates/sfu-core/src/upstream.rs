@@ -11,7 +11,7 @@ use crate::ids::{EncodingIndex, Peer, TrackIndex};
 use crate::nack::MAX_PER_REQUEST;
 use crate::publisher::{Context, Publisher};
 use crate::sink::{Event, Sink};
-use crate::track::{ACTIVE, Track};
+use crate::track::Track;
 
 /// Receiver reports go out this often.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -80,7 +80,7 @@ impl Publisher {
     fn watch_activity<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
         for (track, index) in self.tracks.iter_mut().zip(0u8..) {
             let Some(last_media) = track.last_media().filter(|_| track.active) else { continue };
-            if cx.now.saturating_duration_since(last_media) >= ACTIVE {
+            if track.silent_at().is_none_or(|at| at <= cx.now) {
                 track.active = false;
                 let track = TrackIndex(index);
                 cx.sink.event(Event::TrackInactive { publisher: self.id, track, last_media });
@@ -168,9 +168,9 @@ impl Publisher {
                 cx.totals.given_up += polled.given_up as u64;
                 cx.totals.nacks_sent += polled.count as u64;
                 if polled.given_up > 0 && kind == MediaKind::Video {
-                    encoding.keyframes.want();
+                    encoding.keyframes.want(cx.now);
                 }
-                let keyframe = encoding.active(cx.now) && encoding.keyframes.poll(cx.now);
+                let keyframe = encoding.poll_request(cx.now);
                 if polled.count > 0 {
                     self.open(peer, cx);
                     rtcp::write::nack(cx.rtcp, cx.ssrc, ssrc, list.get(..polled.count).unwrap_or_default());
@@ -188,7 +188,7 @@ impl Publisher {
     fn ask_origin<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
         for (track, index) in self.tracks.iter_mut().zip(0u8..) {
             for (encoding, number) in track.encodings.iter_mut().zip(0u8..) {
-                if encoding.active(cx.now) && encoding.keyframes.poll(cx.now) {
+                if encoding.poll_request(cx.now) {
                     let (track, encoding) = (TrackIndex(index), EncodingIndex(number));
                     cx.sink.event(Event::KeyframeNeeded { publisher: self.id, track, encoding });
                 }

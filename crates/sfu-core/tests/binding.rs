@@ -114,3 +114,28 @@ fn retransmissions_are_bound_by_repaired_rid() {
     let stats = world.shard.publisher_stats(id, world.now).unwrap().tracks[0].encodings[1];
     assert_eq!((stats.packets, stats.recovered, stats.lost), (3, 1, 0));
 }
+
+#[test]
+fn however_often_ssrcs_change_the_last_ones_are_bound() {
+    let (mut world, id) = two_videos();
+    let named = |extension, sequence: u16, ssrc, pt, payload: &[u8]| {
+        let mut bytes = packet(ssrc, pt, &[(Extension::Mid, b"cam"), (extension, b"h")], payload);
+        bytes[2..4].copy_from_slice(&sequence.to_be_bytes());
+        bytes
+    };
+    world.rtp(id, &named(Extension::Rid, 1, 10, VIDEO_PT, FRAME));
+    for ssrc in 1_000..4_000 {
+        world.rtp(id, &named(Extension::RepairedRid, 9, ssrc, RTX_PT, &[&[0, 1], FRAME].concat()));
+    }
+    // A retransmission in the last of them counts, and so does another encoding that begins now.
+    world.rtp(id, &named(Extension::Rid, 3, 10, VIDEO_PT, FRAME));
+    world.rtp(id, &named(Extension::RepairedRid, 10, 3_999, RTX_PT, &[&[0, 2], FRAME].concat()));
+    let encoding = |world: &World| world.shard.publisher_stats(id, world.now).unwrap().tracks[0].encodings[1];
+    assert_eq!((encoding(&world).packets, encoding(&world).recovered), (3, 1));
+    world.rtp(id, &packet(20, VIDEO_PT, &[(Extension::Mid, b"scr")], FRAME));
+    assert_eq!(bound(&world, id)[1], [Some(20)]);
+    // The encoding changes its own SSRC.
+    world.advance(ms(600));
+    world.rtp(id, &named(Extension::Rid, 700, 5_000, VIDEO_PT, FRAME));
+    assert_eq!((bound(&world, id)[0][1], encoding(&world).packets), (Some(5_000), 4));
+}

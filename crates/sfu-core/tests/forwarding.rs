@@ -172,3 +172,29 @@ fn packets_of_a_frame_are_made_equal_where_that_is_of_use() {
     let padded = sent.iter().filter(|sent| rtp::RtpPacket::parse(sent).unwrap().padded).count();
     assert_eq!(padded, 2);
 }
+
+#[test]
+fn packets_are_not_made_as_long_as_those_of_an_encoding_that_goes_to_others() {
+    let mut world = World::new();
+    let tracks = vec![video_track("0", vec![rid("a"), rid("b")])];
+    let id = world.shard.add_publisher(publisher(1, 1, tracks), world.now).unwrap();
+    let viewer = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
+    let subscription = world.shard.subscribe(viewer, video_subscription(id, 5000), world.now).unwrap();
+    world.shard.set_wanted(subscription, only("a"), world.now);
+    let mut sources = [Source::new(10, "0").with_rid("a"), Source::new(20, "0").with_rid("b")];
+    // Twelve bytes less: near enough to be made equal.
+    (sources[0].payload_len, sources[1].payload_len) = (888, 900);
+    let mut out = Joining(Out::default());
+    for _ in 0..3 {
+        let batch: Vec<_> = sources.iter_mut().flat_map(|source| source.frame(world.now)).collect();
+        for packet in &batch {
+            world.shard.handle_rtp(id, packet, world.now, &mut out);
+        }
+        world.shard.forward(world.now, &mut out);
+        world.advance(ms(33));
+    }
+    let sent = out.0.take_rtp(Peer(2));
+    assert!(sent.len() >= 9);
+    let padded = sent.iter().filter(|sent| rtp::RtpPacket::parse(&sent.bytes).unwrap().padded).count();
+    assert_eq!(padded, 0);
+}

@@ -80,15 +80,53 @@ fn a_request_is_repeated_until_the_keyframe_comes_and_not_after() {
 }
 
 #[test]
-fn nothing_is_asked_while_the_camera_is_off() {
+fn a_camera_that_is_off_is_asked_once() {
     let mut scene = Scene::new();
     scene.play(100, true);
     scene.world.advance(ms(5000));
     scene.join(2);
     scene.world.advance(ms(5000));
-    assert_eq!(plis(&scene.world.out.take_rtcp(Peer(1))), 0);
-    assert_eq!(scene.play(1, true), 1, "with the first frame it is");
+    scene.join(3);
+    scene.world.advance(ms(5000));
+    assert_eq!(plis(&scene.world.out.take_rtcp(Peer(1))), 1, "it may be a picture that does not change");
+    assert_eq!(scene.play(1, true), 1, "again with the first frame");
     assert_eq!(scene.play(25, true), 0);
+}
+
+#[test]
+fn requests_end_with_the_viewer_who_wanted_them() {
+    let mut scene = Scene::new();
+    scene.play(100, true);
+    let viewer = scene.join(2);
+    assert_eq!(scene.play(13, false), 2, "at 0 and 500 ms");
+    scene.world.shard.remove_subscriber(viewer);
+    assert!(scene.play(25, false) <= 2, "what was wanted lasts a moment");
+    assert_eq!(scene.play(250, false), 0, "nobody is there");
+}
+
+#[test]
+fn sound_has_no_keyframes() {
+    let mut scene = Scene::new();
+    let tracks = vec![audio_track("0")];
+    let speaker = scene.world.shard.add_publisher(publisher(1, 9, tracks), scene.world.now).unwrap();
+    let now = scene.world.now;
+    let viewer = scene.world.shard.add_subscriber(subscriber(1, 2), now).unwrap();
+    scene.world.shard.subscribe(viewer, audio_subscription(speaker, 0, 7000), now).unwrap();
+    let mut fir = vec![0x84, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0];
+    fir.extend(7000u32.to_be_bytes());
+    fir.extend([1, 0, 0, 0]);
+    for number in 0..100 {
+        scene.world.rtp(speaker, &sound_packet("0", number));
+        if number == 10 {
+            scene.world.viewer_rtcp(viewer, &pli(7000));
+            scene.world.viewer_rtcp(viewer, &fir);
+            let (track, encoding) = (TrackIndex(0), EncodingIndex(0));
+            scene.world.shard.request_keyframe(speaker, track, encoding, scene.world.now);
+        }
+        scene.world.advance(ms(20));
+    }
+    assert_eq!(plis(&scene.world.out.take_rtcp(Peer(9))), 0);
+    assert_eq!(scene.world.shard.totals().keyframe_requests_sent, 0);
 }
 
 #[test]
