@@ -30,8 +30,8 @@ pub fn picture_size(payload: &[u8]) -> Option<(u16, u16)> {
     let (&aggregation, mut rest) = payload.split_first()?;
     let count = (aggregation >> 4) & 3;
     // With a count of elements the last has no length; without one all have.
-    for index in 1.. {
-        let unit = if index == count {
+    for index in 1usize.. {
+        let unit = if index == usize::from(count) {
             std::mem::take(&mut rest)
         } else {
             let (len, after) = leb128(rest)?;
@@ -132,6 +132,16 @@ mod tests {
             assert_eq!(picture_size(&both[..cut]), None);
         }
         assert_eq!(picture_size(&[0x08, 1, 0x30]), None, "no sequence header");
+    }
+
+    #[test]
+    fn any_number_of_units_may_stand_before_a_sequence_header() {
+        let header = [0x08, 0x00, 0x00, 0x00, 0x2D, 0x4C, 0xFF, 0xB3, 0xC0];
+        for count in [254, 255, 256, 500] {
+            let delimiters = [1, 0x10].repeat(count);
+            let payload = [&[0x08], &delimiters[..], &[header.len() as u8], &header].concat();
+            assert_eq!(picture_size(&payload), Some((1280, 720)), "after {count} delimiters");
+        }
     }
 
     #[test]
