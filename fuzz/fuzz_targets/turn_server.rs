@@ -34,8 +34,9 @@ impl World {
     fn new() -> Self {
         let now = Instant::now();
         let limits = Limits {
-            allocations_per_credential: MAX_ALLOCATIONS,
+            allocations_per_user: MAX_ALLOCATIONS,
             challenges_per_second: u16::MAX,
+            challenges_per_source: u16::MAX,
             ..Limits::default()
         };
         let config = Config {

@@ -256,22 +256,24 @@ pub fn effective(config: &Config) -> String {
 
 fn limits_table(limits: &Limits) -> Table {
     let Limits {
-        allocations_per_credential,
+        allocations_per_user,
         allocations_per_source,
         relay_sockets,
         permissions,
         channels,
         challenges_per_second,
+        challenges_per_source,
         connections,
         connections_per_source,
     } = *limits;
     let entries = [
-        ("allocations_per_credential", allocations_per_credential),
+        ("allocations_per_user", allocations_per_user),
         ("allocations_per_source", allocations_per_source),
         ("relay_sockets", relay_sockets),
         ("permissions", permissions),
         ("channels", channels),
         ("challenges_per_second", challenges_per_second.into()),
+        ("challenges_per_source", challenges_per_source.into()),
         ("connections", connections),
         ("connections_per_source", connections_per_source),
     ];

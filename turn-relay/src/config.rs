@@ -123,8 +123,8 @@ pub struct User {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Allocations of one credential.
-    pub allocations_per_credential: usize,
+    /// Allocations of one user, whatever the expiry in front of the name.
+    pub allocations_per_user: usize,
     /// Allocations of one source address (an IPv6 /64 is one).
     pub allocations_per_source: usize,
     /// Relay sockets in all; each is a file descriptor.
@@ -133,8 +133,10 @@ pub struct Limits {
     pub permissions: usize,
     /// Channels of one allocation.
     pub channels: usize,
-    /// 401 and 438 answers per source address and second.
+    /// 401 and 438 answers over UDP per second, address and port.
     pub challenges_per_second: u16,
+    /// The same per second and source address (an IPv6 /64 is one), behind which may be many people.
+    pub challenges_per_source: u16,
     /// Connections (TCP, TLS, DTLS) in all; one more is closed at once.
     pub connections: usize,
     /// Connections of one source address (an IPv6 /64 is one).
@@ -144,20 +146,22 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let turn_proto::Limits {
-            allocations_per_credential,
+            allocations_per_user,
             allocations_per_source,
             relay_sockets,
             permissions,
             channels,
             challenges_per_second,
+            challenges_per_source,
         } = turn_proto::Limits::default();
         Self {
-            allocations_per_credential,
+            allocations_per_user,
             allocations_per_source,
             relay_sockets,
             permissions,
             channels,
             challenges_per_second,
+            challenges_per_source,
             connections: 16_384,
             connections_per_source: 1_024,
         }
@@ -316,12 +320,13 @@ impl Config {
             alternates_tls: self.alternate_servers_tls.clone(),
             alternate_domain: self.alternate_domain.clone(),
             limits: turn_proto::Limits {
-                allocations_per_credential: self.limits.allocations_per_credential,
+                allocations_per_user: self.limits.allocations_per_user,
                 allocations_per_source: self.limits.allocations_per_source,
                 relay_sockets: self.limits.relay_sockets,
                 permissions: self.limits.permissions,
                 channels: self.limits.channels,
                 challenges_per_second: self.limits.challenges_per_second,
+                challenges_per_source: self.limits.challenges_per_source,
             },
         }
     }

@@ -83,9 +83,10 @@ pub(crate) fn run(peer: SocketAddr) -> anyhow::Result<()> {
             ..Config::default()
         };
         // One user at one address makes all the load here.
-        config.limits.allocations_per_credential = 1 << 20;
+        config.limits.allocations_per_user = 1 << 20;
         config.limits.allocations_per_source = 1 << 20;
         config.limits.challenges_per_second = u16::MAX;
+        config.limits.challenges_per_source = u16::MAX;
         let relay = TurnRelay::start(config, &mut Registry::default()).await?;
         println!("{}", relay.listen_addrs().first().context("it listens")?);
         tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;

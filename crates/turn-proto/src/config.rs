@@ -61,8 +61,8 @@ impl fmt::Debug for StaticUser {
 /// Upper bounds. What would exceed one is refused with the error code named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Allocations and reservations per user name: 486.
-    pub allocations_per_credential: usize,
+    /// Allocations and reservations per user, whatever the expiry in front of the name: 486.
+    pub allocations_per_user: usize,
     /// Allocations per source address (an IPv6 /64 is one): 486. Credentials are free for guests, so without this
     /// one client could take every relay port.
     pub allocations_per_source: usize,
@@ -72,19 +72,22 @@ pub struct Limits {
     pub permissions: usize,
     /// Channels per allocation: 508.
     pub channels: usize,
-    /// 401, 438, and 420 to Binding, per source address and second over UDP: silence.
+    /// 401, 438, and 420 to Binding, per second, address and port over UDP: silence.
     pub challenges_per_second: u16,
+    /// The same per second and source address (an IPv6 /64 is one), behind which may be many people: silence.
+    pub challenges_per_source: u16,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            allocations_per_credential: 12,
+            allocations_per_user: 12,
             allocations_per_source: 1_024,
             relay_sockets: 16_384,
             permissions: 1_024,
             channels: 64,
             challenges_per_second: 10,
+            challenges_per_source: 200,
         }
     }
 }

@@ -16,7 +16,7 @@
 //! |---|---|
 //! | No state before a valid nonce came back from the same address | `authentication::a_first_request_is_challenged_and_leaves_no_state`, `relaying::noise_changes_nothing` |
 //! | Nonces are bound to address, port and an hour | `authentication::a_nonce_belongs_to_one_address_and_one_hour`, `every_changed_byte_of_a_nonce_makes_it_stale` |
-//! | 401, 438, and 420 to Binding: 10 a second and source | `authentication::challenges_are_limited_to_ten_a_second_and_source`, `stale_nonces_are_limited_too`, `hostile::of_a_thousand_unknown_attributes_some_are_named_and_strangers_get_ten_such_answers_a_second` |
+//! | 401, 438, and 420 to Binding: 10 a second, address and port; 200 a second and address | `authentication::challenges_are_limited_by_client_and_by_address`, `stale_nonces_are_limited_too`, `hostile::of_a_thousand_unknown_attributes_some_are_named_and_strangers_get_ten_such_answers_a_second` |
 //! | No allocation: 437 to requests, silence to data | `relaying::without_an_allocation_requests_get_437_and_data_gets_silence` |
 //! | Another user name: 441 | `relaying::another_user_gets_441_and_changes_nothing` |
 //! | A retransmitted Allocate: the same answer | `allocate::a_retransmitted_allocate_gets_the_same_bytes_and_another_one_437`, `while_ports_are_opened_a_retransmission_is_ignored` |

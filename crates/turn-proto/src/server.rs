@@ -414,7 +414,7 @@ impl<R: Rng> Server<R> {
     /// Whether an error that is longer than its question may go to an address that has proved nothing.
     fn may_answer(&mut self, to: &FiveTuple, now: Instant) -> bool {
         let second = self.auth.second(now);
-        let may = to.transport != Transport::Udp || self.shared.challenges().allow(to.client.0.ip(), second);
+        let may = to.transport != Transport::Udp || self.shared.challenges().allow(to.client.0, second);
         self.stats.suppressed_challenges += u64::from(!may);
         may
     }

@@ -45,7 +45,11 @@ impl Shared {
         Ok(Self(Arc::new(Inner {
             epoch: now,
             nonce_key,
-            challenges: ChallengeLimit::new(config.limits.challenges_per_second, rng),
+            challenges: ChallengeLimit::new(
+                config.limits.challenges_per_second,
+                config.limits.challenges_per_source,
+                rng,
+            ),
             live: LiveRelays::new(&config.relay_addresses),
             books: Mutex::new(Books {
                 pools: config.relay_addresses.iter().map(pool).collect(),
@@ -92,12 +96,18 @@ struct Reservation {
     until: Instant,
 }
 
+/// Whose quota a user name counts for. A time-limited name is `expiry:user`, and each second makes a new one of it: the
+/// user is what stays the same.
+fn user(username: &str) -> &str {
+    username.split_once(':').map_or(username, |(_, user)| user)
+}
+
 /// Ports, quotas and reservations. Every count here is bounded by the limits of [`Config`].
 pub(crate) struct Books {
     pools: Vec<(IpAddr, PortPool)>,
     /// Ports that are taken, each by a socket that is open or about to be.
     taken: usize,
-    /// Allocations, pending ones and reservations by user name.
+    /// Allocations, pending ones and reservations by user: see [`user`].
     used: HashMap<Arc<str>, usize>,
     /// Allocations and pending ones by source address.
     sources: HashMap<Source, usize>,
@@ -114,8 +124,8 @@ impl Books {
         sockets: usize,
         limits: &Limits,
     ) -> Result<(), (ErrorCode, Reason)> {
-        let limit = limits.allocations_per_credential;
-        if self.used.get(username).copied().unwrap_or(0) + places > limit {
+        let limit = limits.allocations_per_user;
+        if self.used.get(user(username)).copied().unwrap_or(0) + places > limit {
             return Err((ErrorCode::AllocationQuotaReached, Reason::Quota(limit)));
         }
         let limit = limits.allocations_per_source;
@@ -126,17 +136,20 @@ impl Books {
         if self.taken + sockets > total {
             return Err((ErrorCode::InsufficientCapacity, Reason::Total(total)));
         }
-        *self.used.entry(username.clone()).or_default() += places;
+        match self.used.get_mut(user(username)) {
+            Some(used) => *used += places,
+            None => drop(self.used.insert(user(username).into(), places)),
+        }
         *self.sources.entry(source).or_default() += 1;
         Ok(())
     }
 
     /// Gives places in the quota of a user back.
     pub(crate) fn release_user(&mut self, username: &Arc<str>, places: usize) {
-        if let Some(count) = self.used.get_mut(username) {
+        if let Some(count) = self.used.get_mut(user(username)) {
             *count = count.saturating_sub(places);
             if *count == 0 {
-                self.used.remove(username);
+                self.used.remove(user(username));
             }
         }
     }

@@ -222,12 +222,30 @@ fn a_pair_whose_second_port_is_taken_is_tried_elsewhere_and_nothing_leaks() {
 
 #[test]
 fn a_reservation_counts_in_the_quota() {
-    let limits = Limits { allocations_per_credential: 2, ..Limits::default() };
+    let limits = Limits { allocations_per_user: 2, ..Limits::default() };
     let mut world = World::with(Config { limits, ..config() });
     assert_eq!(code(&world.exchange(&mut client(4000), ALLOCATE, &[udp(), even(true)])), 0);
     assert_eq!(code(&world.exchange(&mut client(4001), ALLOCATE, &[udp()])), 486);
     world.pass(30);
     assert_eq!(code(&world.exchange(&mut client(4001), ALLOCATE, &[udp()])), 0);
+}
+
+#[test]
+fn a_new_second_is_no_new_quota() {
+    let limits = Limits { allocations_per_user: 2, ..Limits::default() };
+    let mut world = World::with(Config { limits, ..config() });
+    let at =
+        |port: u16, user: &str, expiry| Client::new(&format!("198.51.100.1:{port}"), user, START + expiry);
+    let allocate =
+        |world: &mut World, mut client: Client| code(&world.exchange(&mut client, ALLOCATE, &[udp()]));
+    assert_eq!(allocate(&mut world, at(4000, "alice", 60)), 0);
+    assert_eq!(allocate(&mut world, at(4001, "alice", 61)), 0);
+    assert_eq!(allocate(&mut world, at(4002, "alice", 62)), 486, "the same user with another expiry");
+    assert_eq!(allocate(&mut world, at(4003, "bob", 60)), 0);
+    // What ends gives its place back, under whichever name it was taken.
+    let mut first = at(4000, "alice", 60);
+    assert_eq!(code(&world.exchange(&mut first, REFRESH, &[lifetime(0)])), 0);
+    assert_eq!(allocate(&mut world, at(4002, "alice", 62)), 0);
 }
 
 #[test]
@@ -357,7 +375,7 @@ fn a_reservation_is_good_at_another_thread_and_only_once() {
 
 #[test]
 fn quotas_and_ports_are_those_of_all_threads() {
-    let limits = Limits { allocations_per_credential: 3, ..Limits::default() };
+    let limits = Limits { allocations_per_user: 3, ..Limits::default() };
     let mut worlds = World::pair(Config { limits, relay_ports: 50_000..=50_004, ..config() });
     let mut ports = std::collections::HashSet::new();
     let mut codes = Vec::new();

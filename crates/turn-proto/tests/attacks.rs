@@ -89,7 +89,8 @@ fn config_of_both_families() -> Config {
     let mut config = config();
     config.relay_addresses.push(ip("2400::9"));
     // What is tried here is not how often.
-    config.limits = Limits { challenges_per_second: u16::MAX, ..Limits::default() };
+    config.limits =
+        Limits { challenges_per_second: u16::MAX, challenges_per_source: u16::MAX, ..Limits::default() };
     config.policy = PeerPolicy { deny: vec!["9.9.9.9/32".parse().expect("a net")], ..PeerPolicy::default() };
     config
 }
@@ -234,7 +235,7 @@ proptest! {
             0x001D, 0x001E, 0x0022, 0x8000, 0x8002, 0x8023, 0x7001,
         ];
         let mut config = config_of_both_families();
-        config.limits.allocations_per_credential = 3;
+        config.limits.allocations_per_user = 3;
         let mut world = World::with(config);
         let mut client = Client::new("198.51.100.77:4000", "mallory", START + 3600);
         world.challenge(&mut client);

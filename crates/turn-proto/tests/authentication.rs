@@ -59,7 +59,7 @@ fn a_first_request_is_challenged_and_leaves_no_state() {
 }
 
 #[test]
-fn challenges_are_limited_to_ten_a_second_and_source() {
+fn challenges_are_limited_by_client_and_by_address() {
     let mut world = World::new();
     let answers = |address: &str, world: &mut World| {
         let mut client = Client::new(address, "alice", START + 60);
@@ -67,11 +67,15 @@ fn challenges_are_limited_to_ten_a_second_and_source() {
         (0..50).map(|_| world.input(client.tuple, &request.raw).len()).sum::<usize>()
     };
     assert_eq!(answers("198.51.100.1:4000", &mut world), 10);
-    assert_eq!(answers("198.51.100.1:4001", &mut world), 0, "another port is the same source");
+    assert_eq!(answers("198.51.100.1:4000", &mut world), 0);
+    assert_eq!(answers("198.51.100.1:4001", &mut world), 10, "somebody else behind the same NAT");
     assert_eq!(answers("198.51.100.2:4000", &mut world), 10);
     world.pass(1);
     assert_eq!(answers("198.51.100.1:4000", &mut world), 10);
-    assert_eq!(world.server.stats().suppressed_challenges, 50 + 3 * 40);
+    assert_eq!(world.server.stats().suppressed_challenges, 50 + 4 * 40);
+    world.pass(1);
+    let all: usize = (0..30).map(|n| answers(&format!("198.51.100.1:{}", 5000 + n), &mut world)).sum();
+    assert_eq!(all, 200, "the address has its limit, too");
 }
 
 #[test]

@@ -416,7 +416,7 @@ proptest! {
     #[test]
     fn lifetimes_follow_the_model(steps in proptest::collection::vec(step(), 1..40)) {
         const PEERS: [&str; 3] = ["1.1.1.1:1000", "1.1.1.2:1000", "1.1.1.3:1000"];
-        let limits = Limits { challenges_per_second: 1000, ..Limits::default() };
+        let limits = Limits { challenges_per_second: 1000, challenges_per_source: 1000, ..Limits::default() };
         let mut world = World::with(Config { limits, ..config() });
         let mut client = Client::new("198.51.100.1:4000", "alice", START + 1_000_000);
         let answer = world.exchange(&mut client, ALLOCATE, &[udp()]);

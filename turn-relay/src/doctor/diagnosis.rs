@@ -238,7 +238,7 @@ fn refusal(failure: &Failure, one: &Observation, seen: &Observations) -> &'stati
         Some(441) => "the allocation of this address belongs to another user",
         Some(442) => "the server does not relay UDP",
         Some(486) => {
-            "the quota of this user, or of this source address, is used up (limits.allocations_per_credential and \
+            "the quota of this user, or of this source address, is used up (limits.allocations_per_user and \
              allocations_per_source; coturn: user-quota)"
         }
         Some(508) => {
