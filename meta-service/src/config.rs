@@ -2,7 +2,6 @@
 
 use contract::token::{MIN_SECRET_LEN, TokenKeys};
 use contract::turn::TurnSecret;
-use ipnet::IpNet;
 use serde::Deserialize;
 use service_kit::config::{ConfigError, Secret, list};
 use url::Url;
@@ -38,9 +37,6 @@ pub struct Config {
     pub signaling_public_url: String,
     /// Base URL at which signaling takes announcements, for example `http://127.0.0.1:8080`; empty: none are made.
     pub signaling_url: String,
-    /// Proxies whose `X-Forwarded-For`, `-Proto` and `-Host` are believed.
-    #[serde(deserialize_with = "list")]
-    pub trusted_proxies: Vec<IpNet>,
     /// Broadcasts and groups that one address may create in a minute.
     pub create_per_minute: u32,
     /// Origins whose pages may call, outside the development mode.
@@ -63,7 +59,6 @@ impl Default for Config {
             sfu_public_url: String::new(),
             signaling_public_url: String::new(),
             signaling_url: String::new(),
-            trusted_proxies: Vec::new(),
             create_per_minute: 10,
             allowed_origins: Vec::new(),
         }

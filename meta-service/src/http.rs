@@ -20,10 +20,10 @@ use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, HttpRequest, HttpResponse, Resource, Route, web};
 use contract::id::BroadcastId;
+use service_kit::client::{self, Origin};
 use service_kit::{HttpProblem, Routes};
 
 use crate::auth::Caller;
-use crate::origin::{Origin, client_address};
 use crate::service::Shared;
 use crate::store::one_request;
 
@@ -123,12 +123,12 @@ impl Shared {
 
     /// The address of the client.
     fn client_address(&self, request: &HttpRequest) -> IpAddr {
-        client_address(request, &self.config.trusted_proxies)
+        client::address(request)
     }
 
     /// The origin that the client used.
     fn origin(&self, request: &HttpRequest) -> Origin {
-        Origin::of(request, &self.config.trusted_proxies)
+        Origin::of(request)
     }
 }
 

@@ -12,7 +12,6 @@ pub mod counts;
 mod http;
 pub mod lifecycle;
 mod metrics;
-mod origin;
 mod rate;
 mod service;
 pub mod store;

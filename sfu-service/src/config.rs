@@ -63,9 +63,9 @@ pub struct Config {
 pub struct Limits {
     /// WHIP and WHEP sessions together; 503 beyond.
     pub max_sessions: usize,
-    /// Sessions of one source that are opened and not connected yet; 429 beyond. The source is the address that the
-    /// HTTP connection comes from (with IPv6 its /64): behind a proxy that is the proxy, for everybody. Each gives
-    /// its place back when it connects, and after 15 s without a check.
+    /// Sessions of one source that are opened and not connected yet; 429 beyond. The source is the address of the
+    /// client (with IPv6 its /64), which trusted proxies name. Each gives its place back when it connects, and after
+    /// 15 s without a check.
     pub max_half_open_per_source: usize,
     /// CPU time of a data-plane thread, in percent of a core, from which it gets no new sessions (503); 0 is no
     /// limit.

@@ -8,7 +8,7 @@ use contract::rest::BroadcastChanged;
 use contract::room::Room;
 use contract::token::{Role, TokenError};
 use serde::Serialize;
-use service_kit::problem::json_config;
+use service_kit::body::json_config;
 use service_kit::{Cors, HttpProblem, Routes};
 use stomp_proto::{Limits, SUBPROTOCOLS};
 

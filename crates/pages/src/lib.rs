@@ -1,17 +1,15 @@
 //! The built web pages (`web/dist`), embedded in release builds and read from the folder in debug builds,
 //! as routes that any HTTP server of ours can mount last.
 
+mod files;
+
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpRequest, HttpResponse, web};
-use rust_embed::{EmbeddedFile, RustEmbed};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use serde::Serialize;
-use service_kit::{HttpProblem, Routes};
+use service_kit::{HttpProblem, Routes, compress};
 
-#[derive(RustEmbed)]
-#[folder = "../../web/dist"]
-#[allow_missing = true]
-struct Dist;
+use crate::files::File;
 
 /// What the pages have to know before their first request; served as `/config.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -53,9 +51,9 @@ async fn page(request: HttpRequest, policy: HeaderValue) -> Result<HttpResponse,
     }
     let path = request.path().trim_start_matches('/');
     if path != "index.html"
-        && let Some(file) = Dist::get(path)
+        && let Some(file) = files::get(path)
     {
-        return Ok(file_response(&request, path, &file));
+        return Ok(file_response(&request, path, file));
     }
     let wants_page = request
         .headers()
@@ -66,7 +64,7 @@ async fn page(request: HttpRequest, policy: HeaderValue) -> Result<HttpResponse,
     if !wants_page && !known {
         return Err(HttpProblem::not_found("there is nothing at this path"));
     }
-    let Some(index) = Dist::get("index.html") else {
+    let Some(index) = files::get("index.html") else {
         return Err(HttpProblem::new(StatusCode::NOT_FOUND, "no-pages", "Pages not built")
             .detail("the web pages were not built: run `make web`"));
     };
@@ -76,7 +74,7 @@ async fn page(request: HttpRequest, policy: HeaderValue) -> Result<HttpResponse,
         .insert_header((header::CACHE_CONTROL, "no-cache"))
         .insert_header((header::CONTENT_SECURITY_POLICY, policy))
         .insert_header((header::X_FRAME_OPTIONS, "DENY"));
-    Ok(response.body(index.data.into_owned()))
+    Ok(with_body(response, &request, index))
 }
 
 /// The paths that the router of the pages knows; anything else is shown as "not found" with that status.
@@ -87,22 +85,29 @@ fn is_page(path: &str) -> bool {
     )
 }
 
-fn file_response(request: &HttpRequest, path: &str, file: &EmbeddedFile) -> HttpResponse {
-    let etag = format!("\"{}\"", hex(&file.metadata.sha256_hash()[..16]));
+fn file_response(request: &HttpRequest, path: &str, file: File) -> HttpResponse {
     // Built assets carry a hash of their content in their name.
     let cache = if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
-    let same =
-        request.headers().get(header::IF_NONE_MATCH).is_some_and(|tag| tag.as_bytes() == etag.as_bytes());
+    let sent = request.headers().get(header::IF_NONE_MATCH);
+    let same = sent.is_some_and(|tag| tag.as_bytes() == file.etag.as_bytes());
     let mut response = HttpResponse::build(if same { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
-    response.insert_header((header::ETAG, etag)).insert_header((header::CACHE_CONTROL, cache));
+    response.insert_header((header::ETAG, file.etag.as_str())).insert_header((header::CACHE_CONTROL, cache));
     if same {
         return response.finish();
     }
-    response.content_type(file.metadata.mimetype()).body(file.data.clone().into_owned())
+    response.content_type(file.kind.as_str());
+    with_body(response, request, file)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// The file, in gzip for whoever takes it.
+fn with_body(mut response: HttpResponseBuilder, request: &HttpRequest, file: File) -> HttpResponse {
+    let Some(compressed) = file.gzip else { return response.body(file.plain) };
+    response.insert_header((header::VARY, "accept-encoding"));
+    if !compress::accepts_gzip(request) {
+        // Said, so that nobody compresses it for this request alone.
+        return response.insert_header((header::CONTENT_ENCODING, "identity")).body(file.plain);
+    }
+    response.insert_header((header::CONTENT_ENCODING, "gzip")).body(compressed)
 }
 
 fn content_security_policy(connect: &[String]) -> HeaderValue {
@@ -138,6 +143,15 @@ mod tests {
             let request = test::TestRequest::default().method(method).uri(path).to_request();
             assert_eq!(test::call_service(&app, request).await.status(), StatusCode::NOT_FOUND, "{path}");
         }
+    }
+
+    #[::core::prelude::v1::test]
+    fn everybody_gets_the_same_bytes() {
+        // Only where the pages are built: without them there is no file.
+        let Some(first) = files::get("index.html") else { return };
+        let second = files::get("index.html").unwrap();
+        assert!(first.plain.as_ptr() == second.plain.as_ptr() && first.etag == second.etag);
+        assert_eq!(first.gzip.map(|bytes| bytes.as_ptr()), second.gzip.map(|bytes| bytes.as_ptr()));
     }
 
     #[::core::prelude::v1::test]

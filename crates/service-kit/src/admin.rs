@@ -1,4 +1,4 @@
-//! The admin port: `/livez`, `/readyz`, `/metrics`.
+//! The admin port: `/livez`, `/readyz`, `/metrics`, and a list of them at `/`.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -8,6 +8,12 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use prometheus_client::registry::Registry;
 
 use crate::shutdown::CancellationToken;
+
+/// What is listed at `/`.
+const INDEX: &str = "<!doctype html><title>Admin port</title><ul>\
+    <li><a href=\"/livez\">/livez</a>: the process answers\
+    <li><a href=\"/readyz\">/readyz</a>: traffic is welcome, or why not\
+    <li><a href=\"/metrics\">/metrics</a>: for Prometheus (OpenMetrics)</ul>\n";
 
 /// What must be well before traffic is welcome: named conditions, each ready or with a reason. Cheap to clone;
 /// all clones share the same conditions.
@@ -80,9 +86,14 @@ fn configure(config: &mut web::ServiceConfig, readiness: Readiness, registry: Ar
     config
         .app_data(web::Data::new(readiness))
         .app_data(web::Data::from(registry))
+        .route("/", web::get().to(index))
         .route("/livez", web::get().to(|| async { "ok\n" }))
         .route("/readyz", web::get().to(readyz))
         .route("/metrics", web::get().to(metrics));
+}
+
+async fn index() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/html; charset=utf-8").body(INDEX)
 }
 
 async fn readyz(readiness: web::Data<Readiness>) -> HttpResponse {

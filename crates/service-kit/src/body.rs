@@ -1,4 +1,5 @@
-//! Request bodies: bounded in time for every route, and in size where they are read.
+//! Bodies. A request's is bounded in time for every route, and in size where it is read; an answer's is shared with
+//! whoever else gets it, and sent in slices.
 
 use std::cell::RefCell;
 use std::io::ErrorKind;
@@ -7,20 +8,23 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix_web::body::{BodySize, BoxBody, EitherBody, MessageBody};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{self, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::Next;
-use actix_web::web::{Bytes, Payload};
+use actix_web::web::{self, Bytes, Payload};
 use actix_web::{Error, HttpMessage as _, HttpRequest};
 use futures_util::{Stream, StreamExt as _};
 use tokio::time::{Sleep, sleep};
 
 use crate::problem::HttpProblem;
+use crate::seats::{Requests, UnderWay};
 
 /// A body has to be there within this time.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a connection copies at a time of an answer.
+const SLICE: usize = 16 * 1024;
 
 /// The whole body, of at most `limit` bytes.
 ///
@@ -38,14 +42,34 @@ pub async fn read(request: &HttpRequest, payload: Payload, limit: usize) -> Resu
     })
 }
 
+/// A JSON extractor configuration for the routes of a service: bodies of at most `limit` bytes, errors as
+/// problems (400, 408, 413, 415).
+#[must_use]
+pub fn json_config(limit: usize) -> web::JsonConfig {
+    use actix_web::error::JsonPayloadError as E;
+    web::JsonConfig::default().limit(limit).content_type_required(true).error_handler(|error, _| {
+        let problem = match &error {
+            E::Overflow { limit } | E::OverflowKnownLength { limit, .. } => too_large(*limit),
+            E::ContentType => {
+                HttpProblem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported media type")
+                    .detail("send application/json")
+            }
+            E::Deserialize(why) => HttpProblem::bad_request(why.to_string()),
+            E::Payload(error) => unreadable(error),
+            _ => HttpProblem::bad_request("the body cannot be read"),
+        };
+        problem.into()
+    })
+}
+
 /// 413.
-pub(crate) fn too_large(limit: usize) -> HttpProblem {
+fn too_large(limit: usize) -> HttpProblem {
     HttpProblem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Body too large")
         .detail(format!("the body may have at most {limit} bytes"))
 }
 
 /// 408 or 400.
-pub(crate) fn unreadable(error: &PayloadError) -> HttpProblem {
+fn unreadable(error: &PayloadError) -> HttpProblem {
     match error {
         PayloadError::Io(error) if error.kind() == ErrorKind::TimedOut => {
             let seconds = BODY_TIMEOUT.as_secs();
@@ -64,18 +88,26 @@ pub(crate) fn unreadable(error: &PayloadError) -> HttpProblem {
 pub(crate) async fn bounded(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<EitherBody<impl MessageBody + 'static, Holding>>, Error> {
-    let payload = request.take_payload();
-    if matches!(payload, dev::Payload::None) {
-        return Ok(next.call(request).await?.map_into_left_body());
+) -> Result<ServiceResponse<Answer>, Error> {
+    let under_way = request.conn_data::<Requests>().map(Requests::begin);
+    let body = match request.take_payload() {
+        dev::Payload::None => None,
+        payload => {
+            // What follows the upgrade to a WebSocket is no body but another protocol, with limits of its own.
+            let is_tunnel = request.method() == Method::GET && request.head().upgrade();
+            let deadline = (!is_tunnel).then(|| Box::pin(sleep(BODY_TIMEOUT)));
+            Some(Rc::new(RefCell::new(Body { payload, deadline })))
+        }
+    };
+    if let Some(body) = &body {
+        request.set_payload(dev::Payload::Stream { payload: Box::pin(Reader(Rc::clone(body))) });
     }
-    // What follows the upgrade to a WebSocket is no body but another protocol, with limits of its own.
-    let is_tunnel = request.method() == Method::GET && request.head().upgrade();
-    let deadline = (!is_tunnel).then(|| Box::pin(sleep(BODY_TIMEOUT)));
-    let body = Rc::new(RefCell::new(Body { payload, deadline }));
-    request.set_payload(dev::Payload::Stream { payload: Box::pin(Reader(Rc::clone(&body))) });
     let response = next.call(request).await?;
-    Ok(response.map_body(|_, answer| EitherBody::right(Holding { answer: answer.boxed(), _request: body })))
+    Ok(response.map_body(|_, answer| Answer {
+        content: Content::of(answer.boxed()),
+        _request: body,
+        _under_way: under_way,
+    }))
 }
 
 /// A request's body and when it has to be there.
@@ -100,21 +132,51 @@ impl Stream for Reader {
     }
 }
 
-/// An answer that keeps what was not read of the request until it is sent: the server closes a connection whose
+/// An answer's body. It keeps what was not read of the request until it is sent: the server closes a connection whose
 /// request body is held, unread, at the end of the answer, and drains one that was dropped.
-pub(crate) struct Holding {
-    answer: BoxBody,
-    _request: Rc<RefCell<Body>>,
+pub(crate) struct Answer {
+    content: Content,
+    _request: Option<Rc<RefCell<Body>>>,
+    _under_way: Option<UnderWay>,
 }
 
-impl MessageBody for Holding {
+enum Content {
+    /// In memory, shared: what a connection copies of it is one slice at a time.
+    Whole(Bytes),
+    Stream(BoxBody),
+}
+
+impl Content {
+    fn of(body: BoxBody) -> Self {
+        // No body is not an empty one: 204 and 304 announce no length.
+        if matches!(body.size(), BodySize::None) {
+            return Self::Stream(body);
+        }
+        match body.try_into_bytes() {
+            Ok(bytes) => Self::Whole(bytes),
+            Err(stream) => Self::Stream(stream),
+        }
+    }
+}
+
+impl MessageBody for Answer {
     type Error = <BoxBody as MessageBody>::Error;
 
     fn size(&self) -> BodySize {
-        self.answer.size()
+        match &self.content {
+            Content::Whole(bytes) => BodySize::Sized(bytes.len() as u64),
+            Content::Stream(body) => body.size(),
+        }
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        Pin::new(&mut self.answer).poll_next(cx)
+        match &mut self.content {
+            Content::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Content::Whole(bytes) => {
+                let slice = bytes.split_to(bytes.len().min(SLICE));
+                Poll::Ready(Some(Ok(slice)))
+            }
+            Content::Stream(body) => Pin::new(body).poll_next(cx),
+        }
     }
 }

@@ -1,18 +1,21 @@
 //! One HTTP server that mounts the routes of one or several services, and the admin port beside it.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::{Method, header};
-use actix_web::middleware::{Compress, DefaultHeaders, ErrorHandlers, from_fn};
-use actix_web::{App, HttpServer, web};
+use actix_web::web;
+use ipnet::IpNet;
 use prometheus_client::registry::Registry;
-use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::accept::{self, Site};
 use crate::admin::{self, Readiness};
-use crate::body;
-use crate::problem::rewrite_plain_errors;
+use crate::client::TrustedProxies;
+use crate::listen::{self, BindError};
+use crate::metrics;
+use crate::observe::{Observer, REQUEST_ID};
+use crate::seats::{ConnectionLimits, Seats};
 use crate::shutdown::CancellationToken;
 
 /// The HTTP routes of a service: what its library offers and a binary mounts. Cheap to clone.
@@ -64,7 +67,7 @@ impl Cors {
 
     /// The middleware. It exposes what WHIP, WHEP and the REST clients read, and leaves a plain OPTIONS
     /// (no preflight) to the handlers.
-    fn middleware(&self) -> actix_cors::Cors {
+    pub(crate) fn middleware(&self) -> actix_cors::Cors {
         let cors = match self {
             Self::Any => actix_cors::Cors::default().allow_any_origin(),
             Self::Only(origins) => {
@@ -88,6 +91,7 @@ impl Cors {
             header::RETRY_AFTER,
             header::WWW_AUTHENTICATE,
             header::ACCESS_CONTROL_ALLOW_METHODS,
+            REQUEST_ID,
             header::HeaderName::from_static("accept-post"),
             header::HeaderName::from_static("accept-patch"),
         ])
@@ -107,16 +111,32 @@ pub struct Listen {
     pub admin: SocketAddr,
 }
 
-/// A port cannot be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} (setting `{setting}`): {source}")]
-pub struct BindError {
-    /// The setting to change.
-    pub setting: &'static str,
-    /// The address.
-    pub address: SocketAddr,
-    /// Why.
-    pub source: std::io::Error,
+/// The settings that a bind error names.
+#[derive(Debug, Clone, Copy)]
+pub struct SettingNames {
+    /// Of plain HTTP.
+    pub http: &'static str,
+    /// Of HTTPS.
+    pub https: &'static str,
+    /// Of the admin port.
+    pub admin: &'static str,
+}
+
+impl Default for SettingNames {
+    fn default() -> Self {
+        Self { http: "http_port", https: "https_port", admin: "admin_port" }
+    }
+}
+
+/// How a server treats those who connect.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// How many may be connected.
+    pub connections: ConnectionLimits,
+    /// Proxies whose word about the client counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Tell browsers that came over HTTPS to do so from now on (RFC 6797).
+    pub hsts: bool,
 }
 
 /// Listening sockets that know their addresses before anything is served.
@@ -124,11 +144,10 @@ pub struct BindError {
 pub struct Server {
     http: TcpListener,
     https: Option<(TcpListener, rustls::ServerConfig)>,
+    internal: Option<TcpListener>,
     admin: TcpListener,
+    options: Options,
 }
-
-/// Connections waiting to be accepted.
-const BACKLOG: i32 = 1024;
 
 impl Server {
     /// Opens the sockets; port 0 takes a free one.
@@ -136,29 +155,62 @@ impl Server {
     /// # Errors
     /// [`BindError`] names the setting.
     pub fn bind(listen: Listen) -> Result<Self, BindError> {
+        Self::bind_named(listen, SettingNames::default())
+    }
+
+    /// The same, where the settings have other names.
+    ///
+    /// # Errors
+    /// [`BindError`] names the setting.
+    pub fn bind_named(listen: Listen, names: SettingNames) -> Result<Self, BindError> {
         let https = match listen.https {
-            Some((address, config)) => Some((bind("https_port", address)?, config)),
+            Some((address, config)) => Some((listen::tcp(names.https, address)?, config)),
             None => None,
         };
-        Ok(Self { http: bind("http_port", listen.http)?, https, admin: bind("admin_port", listen.admin)? })
+        Ok(Self {
+            http: listen::tcp(names.http, listen.http)?,
+            https,
+            internal: None,
+            admin: listen::tcp(names.admin, listen.admin)?,
+            options: Options::default(),
+        })
+    }
+
+    /// Treats those who connect like this.
+    #[must_use]
+    pub fn with(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Serves the same routes on a free port of loopback as well, for services in one process: strangers who fill the
+    /// public ports do not come between them.
+    ///
+    /// # Errors
+    /// [`BindError`] when there is no free port.
+    pub fn with_internal(mut self) -> Result<(Self, SocketAddr), BindError> {
+        let listener = listen::tcp("a free port", (Ipv4Addr::LOCALHOST, 0).into())?;
+        let address = listen::local_addr(&listener);
+        self.internal = Some(listener);
+        Ok((self, address))
     }
 
     /// Where HTTP listens.
     #[must_use]
     pub fn http_addr(&self) -> SocketAddr {
-        local_addr(&self.http)
+        listen::local_addr(&self.http)
     }
 
     /// Where HTTPS listens.
     #[must_use]
     pub fn https_addr(&self) -> Option<SocketAddr> {
-        self.https.as_ref().map(|(listener, _)| local_addr(listener))
+        self.https.as_ref().map(|(listener, _)| listen::local_addr(listener))
     }
 
     /// Where the admin port listens.
     #[must_use]
     pub fn admin_addr(&self) -> SocketAddr {
-        local_addr(&self.admin)
+        listen::local_addr(&self.admin)
     }
 
     /// Serves until `shutdown`; then accepts no more, finishes the requests under way for at most `grace`, and
@@ -171,40 +223,28 @@ impl Server {
         routes: Vec<Routes>,
         cors: Cors,
         readiness: Readiness,
-        registry: Registry,
+        mut registry: Registry,
         shutdown: CancellationToken,
         grace: Duration,
     ) -> std::io::Result<()> {
+        let Options { connections, trusted_proxies, hsts } = self.options;
+        let trusted = TrustedProxies::new(trusted_proxies);
+        let seats = Seats::new(connections, trusted.clone(), &mut registry);
+        metrics::register(&mut registry);
+        let site = Site { routes, cors, trusted, observer: Observer::new(hsts, &mut registry) };
         let stop_admin = CancellationToken::new();
         let admin = tokio::spawn(admin::serve(self.admin, readiness, registry, stop_admin.clone()));
 
-        let server = HttpServer::new(move || {
-            let routes = routes.clone();
-            App::new()
-                .wrap(
-                    ErrorHandlers::new()
-                        .default_handler_client(rewrite_plain_errors)
-                        .default_handler_server(rewrite_plain_errors),
-                )
-                .wrap(cors.middleware())
-                .wrap(Compress::default())
-                .wrap(
-                    DefaultHeaders::new()
-                        .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-                        .add((header::REFERRER_POLICY, "same-origin")),
-                )
-                // Outermost: it holds on to a request until all of the answer is sent.
-                .wrap(from_fn(body::bounded))
-                .configure(move |config| routes.iter().for_each(|routes| routes.configure(config)))
-        })
-        .disable_signals()
-        .shutdown_timeout(grace.as_secs())
-        .listen(self.http)?;
-        let server = match self.https {
-            Some((listener, config)) => server.listen_rustls_0_23(listener, config)?,
-            None => server,
+        let mut server = accept::Acceptor::new(site, grace).plain(self.http, &seats)?;
+        if let Some((listener, config)) = self.https {
+            server = server.tls(listener, config, &seats)?;
         }
-        .run();
+        if let Some(listener) = self.internal {
+            let whole = ConnectionLimits { per_address: connections.total, ..connections };
+            let own = Seats::new(whole, TrustedProxies::default(), &mut Registry::default());
+            server = server.plain(listener, &own)?;
+        }
+        let server = server.run();
         let handle = server.handle();
         let mut server = tokio::spawn(server);
         let ended = tokio::select! {
@@ -219,20 +259,4 @@ impl Server {
         admin.await.map_err(std::io::Error::other)??;
         ended.map_err(std::io::Error::other)?
     }
-}
-
-fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
-    let open = || -> std::io::Result<TcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        socket.set_nonblocking(true)?;
-        Ok(socket.into())
-    };
-    open().map_err(|source| BindError { setting, address, source })
-}
-
-fn local_addr(listener: &TcpListener) -> SocketAddr {
-    listener.local_addr().expect("a bound listener has an address")
 }

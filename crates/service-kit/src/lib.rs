@@ -7,19 +7,30 @@
 //! config::load(file, env, flags) -> Server::bind(&listen) -> services start -> server.serve(routes, shutdown)
 //! ```
 
+mod accept;
 pub mod admin;
 pub mod body;
+pub mod client;
+pub mod compress;
 pub mod config;
+mod connection;
 mod http;
+mod listen;
+mod metrics;
+mod observe;
 pub mod problem;
 pub mod process;
+mod seats;
 pub mod shutdown;
 pub mod telemetry;
 pub mod tls;
 
 pub use admin::Readiness;
-pub use http::{BindError, Cors, Listen, Routes, Server};
+pub use http::{Cors, Listen, Options, Routes, Server, SettingNames};
+pub use listen::BindError;
+pub use observe::RequestId;
 pub use problem::HttpProblem;
+pub use seats::ConnectionLimits;
 
 /// Seconds since the Unix epoch, for tokens and credentials. Only shells call this.
 #[must_use]

@@ -8,10 +8,8 @@ use actix_web::dev::ServiceResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::ErrorHandlerResponse;
-use actix_web::{HttpResponse, ResponseError, web};
+use actix_web::{HttpResponse, ResponseError};
 use contract::problem::{CONTENT_TYPE, Problem};
-
-use crate::body;
 
 /// An error answer: a problem body and headers that belong to it.
 #[derive(Debug, Clone)]
@@ -126,26 +124,6 @@ impl ResponseError for HttpProblem {
         }
         response.content_type(CONTENT_TYPE).body(serde_json::to_string(&self.problem).unwrap_or_default())
     }
-}
-
-/// A JSON extractor configuration for the routes of a service: bodies of at most `limit` bytes, errors as
-/// problems (400, 408, 413, 415).
-#[must_use]
-pub fn json_config(limit: usize) -> web::JsonConfig {
-    use actix_web::error::JsonPayloadError as E;
-    web::JsonConfig::default().limit(limit).content_type_required(true).error_handler(|error, _| {
-        let problem = match &error {
-            E::Overflow { limit } | E::OverflowKnownLength { limit, .. } => body::too_large(*limit),
-            E::ContentType => {
-                HttpProblem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported media type")
-                    .detail("send application/json")
-            }
-            E::Deserialize(why) => HttpProblem::bad_request(why.to_string()),
-            E::Payload(error) => body::unreadable(error),
-            _ => HttpProblem::bad_request("the body cannot be read"),
-        };
-        problem.into()
-    })
 }
 
 /// Error answers that no handler wrote (an unmatched path, a wrong method, an extractor of actix) become

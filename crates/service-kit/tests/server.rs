@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 use prometheus_client::registry::Registry;
 use service_kit::shutdown::CancellationToken;
-use service_kit::{Cors, Listen, Readiness, Routes, Server};
+use service_kit::{Cors, Listen, Options, Readiness, Routes, Server, client};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -26,7 +26,7 @@ fn start(cors: Cors) -> Running {
     let server = Server::bind(Listen { http: LOCAL, https: None, admin: LOCAL }).unwrap();
     let (http, admin) = (server.http_addr(), server.admin_addr());
     let routes = Routes::new(|config| {
-        config.app_data(service_kit::problem::json_config(64)).service(
+        config.app_data(service_kit::body::json_config(64)).service(
             web::resource("/things")
                 .route(web::get().to(|| async { "all" }))
                 .route(web::post().to(|_: web::Json<Vec<u8>>| async { HttpResponse::Created().finish() }))
@@ -134,9 +134,100 @@ async fn the_admin_port_tells_liveness_readiness_and_metrics() {
     assert_eq!(text("/readyz").await, (503, "database: not reachable\n".into()));
     running.readiness.ready("database");
     assert_eq!(text("/readyz").await, (200, "database: ok\n".into()));
-    assert_eq!(text("/metrics").await, (200, "# EOF\n".into()));
+    let (status, index) = text("/").await;
+    assert!(
+        status == 200 && ["/livez", "/readyz", "/metrics"].iter().all(|path| index.contains(path)),
+        "{index}"
+    );
+    let (status, metrics) = text("/metrics").await;
+    assert_eq!(status, 200);
+    for name in [
+        "build_info{version=",
+        "process_cpu_seconds_total ",
+        "process_resident_memory_bytes ",
+        "process_open_fds ",
+        "process_max_fds ",
+        "process_start_time_seconds ",
+        "http_connections ",
+    ] {
+        assert!(metrics.lines().any(|line| line.starts_with(name)), "{name}: {metrics}");
+    }
+    assert!(metrics.ends_with("# EOF\n"));
     running.shutdown.cancel();
     running.served.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_route_and_carry_an_id() {
+    let running = start(Cors::Any);
+    let client = reqwest::Client::new();
+    for (path, sent) in [("/things", Some("abc-1.2_3")), ("/things", Some("two words")), ("/nothing/7", None)]
+    {
+        let request = client.get(format!("{}{path}", running.http));
+        let request = sent.iter().fold(request, |request, id| request.header("x-request-id", *id));
+        let answer = request.send().await.unwrap();
+        let id = answer.headers()["x-request-id"].to_str().unwrap();
+        assert_eq!(Some(id) == sent, sent == Some("abc-1.2_3"), "{id}");
+        assert!(!id.is_empty() && !id.contains(' '), "{id}");
+    }
+    let metrics = reqwest::get(format!("{}/metrics", running.admin)).await.unwrap().text().await.unwrap();
+    for line in [
+        "http_request_duration_seconds_count{method=\"GET\",route=\"/things\",status=\"200\"} 2",
+        "http_request_duration_seconds_count{method=\"GET\",route=\"none\",status=\"404\"} 1",
+    ] {
+        assert!(metrics.lines().any(|have| have == line), "{line}: {metrics}");
+    }
+    running.shutdown.cancel();
+    running.served.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_is_long_and_text_is_compressed_for_whoever_takes_it() {
+    let server = Server::bind(Listen { http: LOCAL, https: None, admin: LOCAL }).unwrap();
+    let base = format!("http://{}", server.http_addr());
+    let answer = |kind: &'static str, length: usize| {
+        move || async move { HttpResponse::Ok().content_type(kind).body("x".repeat(length)) }
+    };
+    let routes = Routes::new(move |config| {
+        config
+            .route("/long", web::get().to(answer("application/problem+json", 100_000)))
+            .route("/short", web::get().to(answer("text/plain", 10)))
+            .route("/picture", web::get().to(answer("image/jpeg", 100_000)))
+            .route("/none", web::get().to(|| async { HttpResponse::NoContent().finish() }));
+    });
+    let shutdown = CancellationToken::new();
+    let served = tokio::spawn(server.serve(
+        vec![routes],
+        Cors::Any,
+        Readiness::default(),
+        Registry::default(),
+        shutdown.clone(),
+        Duration::from_secs(1),
+    ));
+    let client = reqwest::Client::new();
+    for (path, accept, encoded, length) in [
+        ("/long", "gzip, br", true, None),
+        ("/long", "identity", false, Some("100000")),
+        ("/long", "gzip;q=0", false, Some("100000")),
+        ("/short", "gzip", false, Some("10")),
+        ("/picture", "gzip", false, Some("100000")),
+        ("/none", "gzip", false, None),
+    ] {
+        let answer =
+            client.get(format!("{base}{path}")).header("accept-encoding", accept).send().await.unwrap();
+        let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(header("content-encoding").is_some(), encoded, "{path} {accept}");
+        if let Some(length) = length {
+            assert_eq!(header("content-length").as_deref(), Some(length), "{path} {accept}");
+        }
+        if path == "/none" {
+            assert_eq!(header("content-length"), None);
+        } else if encoded {
+            assert!(answer.bytes().await.unwrap().len() < 1_000, "{path} {accept}");
+        }
+    }
+    shutdown.cancel();
+    served.await.unwrap().unwrap();
 }
 
 #[test]
@@ -166,6 +257,45 @@ async fn an_error_page_that_a_handler_wrote_stays() {
     ));
     let response = reqwest::get(url).await.unwrap();
     assert_eq!((response.status().as_u16(), response.text().await.unwrap().as_str()), (404, "<p>no"));
+    shutdown.cancel();
+    served.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_the_origin_is_the_clients_and_https_stays() {
+    let options =
+        Options { trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()], hsts: true, ..Options::default() };
+    let server = Server::bind(Listen { http: LOCAL, https: None, admin: LOCAL }).unwrap().with(options);
+    let url = format!("http://{}/who", server.http_addr());
+    let routes = Routes::new(|config| {
+        let who = |request: actix_web::HttpRequest| async move {
+            format!("{} {}", client::address(&request), client::Origin::of(&request).http())
+        };
+        config.route("/who", web::get().to(who));
+    });
+    let shutdown = CancellationToken::new();
+    let served = tokio::spawn(server.serve(
+        vec![routes],
+        Cors::Any,
+        Readiness::default(),
+        Registry::default(),
+        shutdown.clone(),
+        Duration::from_secs(1),
+    ));
+    for (scheme, sent) in [("http", None), ("https", Some("max-age=31536000"))] {
+        let answer = reqwest::Client::new()
+            .get(&url)
+            .header("x-forwarded-for", "192.0.2.7")
+            .header("x-forwarded-proto", scheme)
+            .header("x-forwarded-host", "live.example")
+            .send()
+            .await
+            .unwrap();
+        let hsts =
+            answer.headers().get("strict-transport-security").map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(hsts.as_deref(), sent);
+        assert_eq!(answer.text().await.unwrap(), format!("192.0.2.7 {scheme}://live.example"));
+    }
     shutdown.cancel();
     served.await.unwrap().unwrap();
 }

@@ -9,7 +9,7 @@ use service_kit::HttpProblem;
 use super::{Answer, State};
 use crate::auth::Caller;
 use crate::http::openapi::IceProblems;
-use crate::origin::Origin;
+use service_kit::client::Origin;
 
 /// Get ICE servers
 ///

@@ -5,9 +5,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use contract::id::BroadcastId;
 use contract::layer::{ENCODINGS_EVENT, EVENTS_REL, LAYER_REL};
 use service_kit::HttpProblem;
+use service_kit::client::Origin;
 
 use super::FRAGMENT;
-use super::request::{SDP, host};
+use super::request::SDP;
 use crate::node::{Node, Opened, Resource};
 
 /// The broadcast of a path. A name that cannot be one is a broadcast that is not there.
@@ -34,7 +35,7 @@ pub(super) fn created(node: &Node, request: &HttpRequest, opened: Opened) -> Htt
         .insert_header((header::HeaderName::from_static("accept-patch"), FRAGMENT))
         // The session's URL is a secret of its own.
         .insert_header((header::CACHE_CONTROL, "no-store"));
-    for link in node.ice_links(Some(opened.session.as_str()), host(request)) {
+    for link in node.ice_links(Some(opened.session.as_str()), Some(Origin::of(request).host())) {
         response.append_header((header::LINK, link));
     }
     response.append_header((header::LINK, extension));
@@ -51,7 +52,7 @@ pub(super) fn endpoint_options(node: &Node, request: &HttpRequest) -> HttpRespon
         // candidates are gathered.
         .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "POST, PATCH, DELETE, OPTIONS"))
         .insert_header((header::HeaderName::from_static("accept-post"), SDP));
-    for link in node.ice_links(None, host(request)) {
+    for link in node.ice_links(None, Some(Origin::of(request).host())) {
         response.append_header((header::LINK, link));
     }
     response.finish()

@@ -1,7 +1,5 @@
 //! What WHIP and WHEP requests have in common: bearer, content type, body, entity tags.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
@@ -10,8 +8,6 @@ use service_kit::{HttpProblem, body};
 
 /// Largest body: an SDP document or fragment.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
-/// Longest host name (RFC 1035).
-const MAX_HOST: usize = 255;
 /// Media type of offers and answers.
 pub(crate) const SDP: &str = "application/sdp";
 
@@ -21,28 +17,6 @@ pub(crate) fn bearer(request: &HttpRequest) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
-}
-
-/// The host that the client used, without its port. `Link` repeats it, so nothing but a name or an address gets
-/// through.
-pub(crate) fn host(request: &HttpRequest) -> Option<&str> {
-    let from_header = || request.headers().get(header::HOST)?.to_str().ok();
-    let authority = request.uri().authority().map(|authority| authority.as_str()).or_else(from_header)?;
-    let host = match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
-        _ => authority,
-    };
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']');
-    (!host.is_empty() && host.len() <= MAX_HOST && host.bytes().all(plain)).then_some(host)
-}
-
-/// Whom a request counts for: the address of its connection, with IPv6 the /64 that one customer has.
-pub(crate) fn source(request: &HttpRequest) -> IpAddr {
-    match request.peer_addr().map(|peer| peer.ip().to_canonical()) {
-        Some(IpAddr::V6(ip)) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into(),
-        Some(ip) => ip,
-        None => Ipv4Addr::UNSPECIFIED.into(),
-    }
 }
 
 /// Refuses any content type but `wanted`; parameters do not matter.
@@ -102,30 +76,6 @@ mod tests {
         for other in ["Basic abc", "Bearer", "Bearer ", "abc"] {
             assert_eq!(bearer(&request(header::AUTHORIZATION, other)), None, "{other}");
         }
-    }
-
-    #[test]
-    fn the_host_is_what_the_client_used_and_nothing_else() {
-        for (sent, expected) in [
-            ("live.example:8443", Some("live.example")),
-            ("192.0.2.1", Some("192.0.2.1")),
-            ("[2001:db8::1]:80", Some("[2001:db8::1]")),
-            ("[2001:db8::1]", Some("[2001:db8::1]")),
-            (":80", None),
-            ("a>; rel=\"x\", <b", None),
-        ] {
-            assert_eq!(host(&request(header::HOST, sent)), expected, "{sent}");
-        }
-    }
-
-    #[test]
-    fn a_source_is_an_address_or_an_ipv6_network() {
-        let source_of = |peer: &str| {
-            source(&TestRequest::default().peer_addr(peer.parse().unwrap()).to_http_request()).to_string()
-        };
-        assert_eq!(source_of("192.0.2.1:5"), "192.0.2.1");
-        assert_eq!(source_of("[::ffff:192.0.2.1]:5"), "192.0.2.1");
-        assert_eq!(source_of("[2001:db8::1:2:3:4]:5"), "2001:db8::");
     }
 
     #[test]

@@ -6,10 +6,10 @@ use contract::id::BroadcastId;
 use contract::room::Room;
 use contract::token::Grant;
 use serde::Deserialize;
-use service_kit::HttpProblem;
+use service_kit::{HttpProblem, client};
 
 use super::offer::{broadcast_id, created, endpoint_options};
-use super::request::{SDP, bearer, require_type, source, text_body};
+use super::request::{SDP, bearer, require_type, text_body};
 use crate::node::{Node, Resource, Viewer};
 
 /// The query of `POST /whep/{broadcast}`: an extension of ours.
@@ -31,7 +31,7 @@ pub(super) async fn post(
         let broadcast = broadcast_id(&path)?;
         let subject = authorise(&node, &request, broadcast)?;
         require_type(&request, SDP)?;
-        let source = source(&request);
+        let source = client::source(&request);
         node.require_capacity(Resource::Whep, broadcast, source)?;
         let offer = text_body(&request, payload).await?;
         let preview = query.preview.as_deref() == Some("1");

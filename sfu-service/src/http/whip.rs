@@ -3,10 +3,10 @@
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use contract::key::SecretKey;
-use service_kit::HttpProblem;
+use service_kit::{HttpProblem, client};
 
 use super::offer::{broadcast_id, created, endpoint_options};
-use super::request::{SDP, bearer, require_type, source, text_body};
+use super::request::{SDP, bearer, require_type, text_body};
 use crate::node::{Node, Resource};
 
 /// `POST /whip/{broadcast}`: offer in, answer out.
@@ -23,7 +23,7 @@ pub(super) async fn post(
             .parse()
             .map_err(|_| HttpProblem::unauthorized("the bearer is not a stream key"))?;
         require_type(&request, SDP)?;
-        let source = source(&request);
+        let source = client::source(&request);
         node.require_capacity(Resource::Whip, broadcast, source)?;
         let offer = text_body(&request, payload).await?;
         let answer = node.publish(broadcast, source, &key, &offer).await?;

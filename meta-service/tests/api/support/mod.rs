@@ -14,7 +14,7 @@ use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use service_kit::config::Secret;
 use service_kit::shutdown::CancellationToken;
-use service_kit::{Cors, Listen, Readiness, Server};
+use service_kit::{Cors, Listen, Options, Readiness, Server};
 
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const TURN_SECRET: &str = "north";
@@ -127,7 +127,11 @@ impl Api {
     /// With these settings, on this database.
     pub(crate) async fn with(database: Database, config: Config) -> Self {
         let loopback = "127.0.0.1:0".parse().unwrap();
-        let server = Server::bind(Listen { http: loopback, https: None, admin: loopback }).unwrap();
+        // Tests speak for other addresses as a proxy does.
+        let options =
+            Options { trusted_proxies: vec!["127.0.0.1/32".parse().unwrap()], ..Options::default() };
+        let server =
+            Server::bind(Listen { http: loopback, https: None, admin: loopback }).unwrap().with(options);
         let base = format!("http://{}", server.http_addr());
         let admin = format!("http://{}", server.admin_addr());
         let clock = HandClock::new();
