@@ -69,7 +69,7 @@ pub struct TrackConfig {
 pub enum Origin {
     /// On this shard, under this handle.
     Local(Peer),
-    /// On another shard or node: packets come through [`crate::Shard::handle_relayed`], requests go out as
+    /// On another shard or node: packets come through [`crate::Shard::handle_from_origin`], requests go out as
     /// [`crate::Event::KeyframeNeeded`].
     Remote,
 }

@@ -17,25 +17,26 @@ pub(crate) struct Interest {
     /// When it was asked for again.
     asked: Option<Instant>,
     /// The other shards that want it, a bit each, once one has said anything. Until then all do.
-    relays: Option<u64>,
+    edges: Option<u64>,
 }
 
 impl Interest {
-    /// The publisher has a new connection, and sends everything until it hears otherwise.
+    /// The publisher has a new connection, and sends everything until it hears otherwise; the edges say anew what they
+    /// want.
     pub(crate) fn restart(&mut self) {
-        *self = Self { relays: self.relays, ..Self::default() };
+        *self = Self::default();
     }
 
     /// Notes what another shard wants, by its number; there are 64, and what others say is left out.
-    pub(crate) fn relay(&mut self, shard: u8, wanted: bool) {
+    pub(crate) fn at_edge(&mut self, shard: u8, wanted: bool) {
         let bit = 1u64.checked_shl(u32::from(shard)).unwrap_or(0);
-        let relays = self.relays.get_or_insert(0);
-        *relays = if wanted { *relays | bit } else { *relays & !bit };
+        let edges = self.edges.get_or_insert(0);
+        *edges = if wanted { *edges | bit } else { *edges & !bit };
     }
 
     /// Whether another shard wants it, given that others get this publisher's packets at all.
-    pub(crate) fn is_relayed(&self) -> bool {
-        self.relays.is_none_or(|relays| relays != 0)
+    pub(crate) fn is_wanted_elsewhere(&self) -> bool {
+        self.edges.is_none_or(|edges| edges != 0)
     }
 
     /// Whether the publisher was told that nobody wants it.
@@ -96,13 +97,13 @@ mod tests {
         let mut interest = Interest::default();
         assert_eq!(interest.update(true, true, Instant::now()), Some(true));
         assert_eq!(interest.update(true, true, Instant::now()), None);
-        assert!(interest.is_relayed(), "who has said nothing wants everything");
-        interest.relay(3, false);
-        assert!(!interest.is_relayed());
-        interest.relay(5, true);
-        interest.relay(200, true);
-        assert!(interest.is_relayed());
-        interest.relay(5, false);
-        assert!(!interest.is_relayed());
+        assert!(interest.is_wanted_elsewhere(), "who has said nothing wants everything");
+        interest.at_edge(3, false);
+        assert!(!interest.is_wanted_elsewhere());
+        interest.at_edge(5, true);
+        interest.at_edge(200, true);
+        assert!(interest.is_wanted_elsewhere());
+        interest.at_edge(5, false);
+        assert!(!interest.is_wanted_elsewhere());
     }
 }

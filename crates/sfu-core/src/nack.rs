@@ -132,6 +132,11 @@ impl NackTracker {
         Some(Repaired { round_trip, asked: missing.tries > 0 })
     }
 
+    /// Whether this packet is missing and has not been given up.
+    pub(crate) fn awaits(&self, seq: Seq) -> bool {
+        self.missing.iter().any(|missing| missing.seq == seq)
+    }
+
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
         self.missing.clear();

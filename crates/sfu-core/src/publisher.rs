@@ -15,13 +15,13 @@ use crate::ids::{EncodingIndex, PublisherId, Room, TrackIndex};
 use crate::layers::{self, Share};
 use crate::nack::RoundTrip;
 use crate::remb::RembEstimate;
-use crate::sink::{Event, Relayed, RelayedReport, Sink};
+use crate::sink::{ClockReport, Event, Sink, ToEdge};
 use crate::slots::Slots;
 use crate::splice::Source;
 use crate::stats::{PublisherStats, Totals};
 use crate::subscriber::Subscriber;
 use crate::timers::{Deadline, Timers};
-use crate::track::{Repair, Track, learn};
+use crate::track::{Repair, Track, Way, learn};
 
 /// SSRCs that one publisher has: media and retransmissions of every encoding. A new one takes the place of the one that
 /// its encoding had, so that there are never more.
@@ -75,7 +75,7 @@ pub(crate) struct Publisher {
     pub(crate) remb: RembEstimate,
     pub(crate) round_trip: RoundTrip,
     pub(crate) clock_offset: ClockOffset,
-    pub(crate) relayed: bool,
+    pub(crate) pulled: bool,
     pub(crate) first_media: Option<Instant>,
     pub(crate) deadline: Deadline,
 }
@@ -99,7 +99,7 @@ impl Publisher {
             remb: RembEstimate::default(),
             round_trip: RoundTrip::default(),
             clock_offset: ClockOffset::default(),
-            relayed: false,
+            pulled: false,
             first_media: None,
             deadline: Deadline::default(),
         };
@@ -155,7 +155,7 @@ impl Publisher {
         }
         let binding = self.bind(&packet, cx.now)?;
         if !binding.retransmission {
-            self.take_media(binding.track, binding.encoding, bytes, &packet, false, cx);
+            self.take_media(binding.track, binding.encoding, bytes, &packet, Way::Direct, cx);
             return Some(binding.track);
         }
         let track = self.tracks.get(usize::from(binding.track))?;
@@ -166,7 +166,7 @@ impl Publisher {
             .and_then(|len| scratch.get(..len))
             .and_then(|bytes| Some((bytes, RtpPacket::parse(bytes).ok()?)))
         {
-            self.take_media(binding.track, binding.encoding, original.0, &original.1, true, cx);
+            self.take_media(binding.track, binding.encoding, original.0, &original.1, Way::Recovered, cx);
         }
         cx.scratch = scratch;
         Some(binding.track)
@@ -179,7 +179,7 @@ impl Publisher {
         encoding_index: u8,
         bytes: &[u8],
         packet: &RtpPacket<'_>,
-        recovered: bool,
+        way: Way,
         cx: &mut Context<'_, S>,
     ) {
         let (id, local, now) = (self.id, self.is_local(), cx.now);
@@ -188,26 +188,27 @@ impl Publisher {
         let Some(encoding) = track.encodings.get_mut(usize::from(encoding_index)) else { return };
         let was_active = encoding.active(now);
         // Browsers repeat sound only if that was negotiated, and do not offer it by themselves. Video is asked
-        // for in any case: it cannot go on without.
+        // for in any case: it cannot go on without. Another shard repeats whatever it has.
         let repair = match track.config.kind {
-            _ if !local => Repair::Trust,
-            MediaKind::Audio if !encoding.is_repeated(format.as_ref()) => Repair::None,
+            MediaKind::Audio if local && !encoding.is_repeated(format.as_ref()) => Repair::None,
             MediaKind::Audio | MediaKind::Video => Repair::Ask,
         };
-        let Some(accepted) = encoding.accept(packet, bytes, format.as_ref(), recovered, repair, now) else {
+        let Some(accepted) = encoding.accept(packet, bytes, format.as_ref(), way, repair, now) else {
             cx.totals.refused += 1;
             return;
         };
-        cx.totals.recovered += u64::from(recovered);
+        cx.totals.recovered += u64::from(way == Way::Recovered);
+        cx.totals.crossing_repaired += u64::from(accepted.repaired && !local);
         learn(&mut self.round_trip, &accepted);
         let source = Source { encoding: encoding_index, run: encoding.run };
+        let began = encoding.began.unwrap_or(accepted.seq);
         let fresh = Fresh { publisher: id.key(), track: track_index, source, seq: accepted.seq };
         let Some(format) = format else {
             if accepted.late {
                 // Viewers were kept a place for it, which is filled.
                 cx.fresh.push(fresh);
             }
-            self.hand_on(track_index, encoding_index, bytes, cx);
+            self.hand_on(&fresh, began, bytes, cx);
             return;
         };
         let top = encoding.top();
@@ -231,15 +232,16 @@ impl Publisher {
                 sibling.sibling_flowed(now);
             }
         }
-        self.hand_on(track_index, encoding_index, bytes, cx);
+        self.hand_on(&fresh, began, bytes, cx);
         cx.fresh.push(fresh);
     }
 
     /// Gives a packet to the other shards that want this publisher.
-    fn hand_on<S: Sink>(&self, track: u8, encoding: u8, packet: &[u8], cx: &mut Context<'_, S>) {
-        if self.relayed && self.is_local() {
+    fn hand_on<S: Sink>(&self, fresh: &Fresh, began: u64, packet: &[u8], cx: &mut Context<'_, S>) {
+        if self.pulled && self.is_local() {
+            let &Fresh { track, source: Source { encoding, run }, seq: number, .. } = fresh;
             let (track, encoding) = (TrackIndex(track), EncodingIndex(encoding));
-            cx.sink.relayed(self.id, Relayed::Packet { track, encoding, packet });
+            cx.sink.to_edges(self.id, ToEdge::Packet { track, encoding, run, began, number, packet });
         }
     }
 
@@ -259,31 +261,14 @@ impl Publisher {
         let offset = self.clock_offset.update(cx.now, cx.clock.ntp(cx.now), info.ntp);
         let clock = ClockMapping { ntp: info.ntp, rtp: info.rtp, offset };
         encoding.clock = Some(clock);
-        if self.relayed {
+        if self.pulled {
             let (track, encoding) = (TrackIndex(binding.track), EncodingIndex(binding.encoding));
-            cx.sink.relayed(self.id, Relayed::Report(RelayedReport { track, encoding, clock }));
-        }
-    }
-
-    /// What a shard that gets this publisher's packets from now on has missed, as far as its viewers can use it.
-    pub(crate) fn backlog(&self, now: Instant, mut take: impl FnMut(Relayed<'_>)) {
-        let tracks = self.tracks.iter().zip(0u8..).filter(|(track, _)| track.config.kind == MediaKind::Video);
-        let encodings = tracks.flat_map(|(track, index)| {
-            track.encodings.iter().zip(0u8..).map(move |(encoding, number)| (index, encoding, number))
-        });
-        for (track, encoding, number) in encodings {
-            let (track, number) = (TrackIndex(track), EncodingIndex(number));
-            if let Some(clock) = encoding.clock {
-                take(Relayed::Report(RelayedReport { track, encoding: number, clock }));
-            }
-            for packet in encoding.backlog(now) {
-                take(Relayed::Packet { track, encoding: number, packet });
-            }
+            cx.sink.to_edges(self.id, ToEdge::Report(ClockReport { track, encoding, clock }));
         }
     }
 
     /// Takes the clock of a remote publisher.
-    pub(crate) fn take_clock(&mut self, report: &RelayedReport, now: Instant) {
+    pub(crate) fn take_clock(&mut self, report: &ClockReport, now: Instant) {
         let track = self.tracks.get_mut(usize::from(report.track.0));
         if let Some(encoding) =
             track.and_then(|track| track.encodings.get_mut(usize::from(report.encoding.0)))
@@ -367,12 +352,12 @@ impl Publisher {
         interest: [bool; MAX_ENCODINGS],
         cx: &mut Context<'_, S>,
     ) {
-        let (publisher, relayed) = (self.id, self.relayed);
+        let (publisher, pulled) = (self.id, self.pulled);
         let Some(origin) = self.origin else { return };
         let Some(track) = self.tracks.get_mut(track_index).filter(|t| t.encodings.len() > 1) else { return };
         let name = TrackIndex(track_index as u8);
         for ((encoding, index), wanted) in track.encodings.iter_mut().zip(0u8..).zip(interest) {
-            let wanted = wanted || (relayed && encoding.interest.is_relayed());
+            let wanted = wanted || (pulled && encoding.interest.is_wanted_elsewhere());
             let news = encoding.interest.update(wanted, origin == Origin::Remote, cx.now);
             if let Some(wanted) = news {
                 let encoding = EncodingIndex(index);

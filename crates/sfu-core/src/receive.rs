@@ -87,7 +87,19 @@ impl ReceiveStats {
         }
     }
 
-    fn begin(&mut self, wire: u16) -> Seq {
+    /// Places a packet of a stream that is known to be the same, by its number without the wrap.
+    pub(crate) fn place(&mut self, seq: Seq) -> Arrival {
+        self.received += 1;
+        if seq > self.highest {
+            self.highest = seq;
+            Arrival::Newer(seq)
+        } else {
+            Arrival::Older(seq)
+        }
+    }
+
+    /// Begins a stream, or begins it anew, with this packet.
+    pub(crate) fn begin(&mut self, wire: u16) -> Seq {
         // Two cycles up: apart from what was before by more than any reordering.
         let seq = (((self.highest >> 16) + 2) << 16) | Seq::from(wire);
         *self = Self {

@@ -18,7 +18,7 @@ pub(crate) const MAX_VIDEO_BYTES: usize = 2 << 20;
 /// Cap of an audio ring in bytes.
 pub(crate) const MAX_AUDIO_BYTES: usize = 64 << 10;
 /// Cap in packets.
-const MAX_PACKETS: usize = 4096;
+pub(crate) const MAX_PACKETS: usize = 4096;
 const FIRST_BYTES: usize = 32 << 10;
 const FIRST_PACKETS: usize = 64;
 
@@ -87,6 +87,11 @@ impl PacketRing {
         let slot = self.slot(seq)?;
         let start = self.offset(slot.at);
         self.bytes.get(start..start + slot.len as usize)
+    }
+
+    /// When the packet with this number came, if it is still kept.
+    pub(crate) fn arrival(&self, seq: Seq) -> Option<Instant> {
+        self.slot(seq).map(|slot| slot.arrival)
     }
 
     /// Whether the packet with this number is still kept.

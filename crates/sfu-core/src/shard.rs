@@ -9,16 +9,18 @@ use crate::clock::{WallClock, compact};
 use crate::config::{
     MAX_ENCODINGS, MAX_TRACKS, PublisherConfig, ShardConfig, SubscriberConfig, SubscriptionConfig, Wanted,
 };
+use crate::cursor::{Cursor, Read, ReadFrom};
 use crate::forward::{Fresh, MAX_FRESH};
 use crate::ids::{EncodingIndex, PublisherId, SubscriberId, SubscriptionId, TrackIndex};
 use crate::publisher::{Context, Publisher};
 use crate::share::Shares;
-use crate::sink::{Relayed, Sink};
+use crate::sink::{ClockReport, Missing, Sink, ToEdge};
 use crate::slots::Slots;
 use crate::stats::{PublisherStats, SubscriberStats, SubscriptionStats, Totals};
 use crate::subscriber::{Place, Reports, Subscriber, answer_nack, subscription_stats};
 use crate::subscription::{Outlet, Subscription};
 use crate::timers::{Owner, Timers};
+use crate::track::{Encoding, Way};
 
 /// Most publishers of one shard.
 pub const MAX_PUBLISHERS: usize = 8_192;
@@ -159,19 +161,66 @@ impl Shard {
         }
     }
 
-    /// Whether other shards want this publisher: its packets then also go to [`Sink::relayed`].
-    pub fn set_relayed(&mut self, id: PublisherId, relayed: bool) {
+    /// Whether other shards want this publisher: its packets then also go to [`Sink::to_edges`].
+    pub fn set_pulled(&mut self, id: PublisherId, pulled: bool) {
         if let Some(publisher) = self.publishers.get_mut((id.index, id.generation)) {
-            publisher.relayed = relayed;
+            publisher.pulled = pulled;
         }
     }
 
-    /// What another shard that begins to get this publisher's packets has missed and its viewers can use: per
-    /// encoding the clock and what came since the last keyframe, if that is recent.
-    pub fn backlog(&self, id: PublisherId, now: Instant, take: impl FnMut(Relayed<'_>)) {
-        if let Some(publisher) = self.publishers.get((id.index, id.generation)) {
-            publisher.backlog(now, take);
+    /// A cursor to read an encoding with, or none if there is no such encoding. A hole is waited for `patience` long at
+    /// most: [`crate::TAP_PATIENCE`], or nothing where whoever reads repairs it.
+    #[must_use]
+    pub fn open_cursor(
+        &self,
+        id: PublisherId,
+        track: TrackIndex,
+        encoding: EncodingIndex,
+        from: ReadFrom,
+        patience: Duration,
+        now: Instant,
+    ) -> Option<Cursor> {
+        let of = self.encoding(id, track, encoding)?;
+        Some(Cursor::open(id, (track, encoding), of, from, patience, now))
+    }
+
+    /// What `cursor` meets next. Read until it says [`Read::Wait`], or as much as there is room for: it goes on from
+    /// there. Nothing is kept for it but what the ring keeps for everybody: about a second.
+    pub fn read(&self, cursor: &mut Cursor, now: Instant) -> Read<'_> {
+        match self.encoding(cursor.publisher, cursor.track, cursor.encoding) {
+            Some(encoding) => cursor.read(encoding, now),
+            None => Read::Gone,
         }
+    }
+
+    /// The clocks of a publisher's encodings as far as they are known, for a shard that begins to pull it.
+    pub fn clocks(&self, id: PublisherId, mut take: impl FnMut(ToEdge<'_>)) {
+        let Some(publisher) = self.publishers.get(id.key()) else { return };
+        for (track, index) in publisher.tracks.iter().zip(0u8..) {
+            for (encoding, number) in track.encodings.iter().zip(0u8..) {
+                if let Some(clock) = encoding.clock {
+                    let (track, encoding) = (TrackIndex(index), EncodingIndex(number));
+                    take(ToEdge::Report(ClockReport { track, encoding, clock }));
+                }
+            }
+        }
+    }
+
+    /// Hands out again what did not reach an edge ([`crate::Event::Missing`] there), as far as the ring has it.
+    pub fn repeat(&self, id: PublisherId, missing: Missing, mut take: impl FnMut(ToEdge<'_>)) {
+        let Missing { track, encoding, run, .. } = missing;
+        let Some(of) = self.encoding(id, track, encoding).filter(|of| of.run == run) else { return };
+        for number in missing.numbers() {
+            if let Some(packet) = of.ring.get(number) {
+                let began = of.began.unwrap_or(number);
+                take(ToEdge::Packet { track, encoding, run, began, number, packet });
+            }
+        }
+    }
+
+    fn encoding(&self, id: PublisherId, track: TrackIndex, encoding: EncodingIndex) -> Option<&Encoding> {
+        let track = self.publishers.get(id.key())?.tracks.get(usize::from(track.0))?;
+        track.encodings.get(usize::from(encoding.0))
     }
 
     /// Adds a connection that receives.
@@ -333,21 +382,38 @@ impl Shard {
         self.arm_subscriber(id);
     }
 
-    /// Takes in what the shard of a remote publisher handed to [`Sink::relayed`]. Viewers get a packet with the
+    /// Takes in what the shard of a remote publisher handed to [`Sink::to_edges`]. Viewers get a packet with the
     /// next [`Shard::forward`].
-    pub fn handle_relayed(&mut self, id: PublisherId, what: Relayed<'_>, now: Instant, sink: &mut impl Sink) {
+    pub fn handle_from_origin(
+        &mut self,
+        id: PublisherId,
+        what: ToEdge<'_>,
+        now: Instant,
+        sink: &mut impl Sink,
+    ) {
         self.make_room(now, sink);
         let Some(publisher) = self.publishers.get_mut((id.index, id.generation)) else { return };
         match what {
-            Relayed::Packet { track, encoding, packet } => {
+            ToEdge::Packet { track, encoding, run, began, number, packet } => {
+                // The connection may have come to this shard meanwhile.
                 let Ok(view) = RtpPacket::parse(packet) else { return };
+                if publisher.is_local() {
+                    return;
+                }
                 let mut cx = context!(self, now, sink);
-                publisher.take_media(track.0, encoding.0, packet, &view, false, &mut cx);
+                publisher.take_media(
+                    track.0,
+                    encoding.0,
+                    packet,
+                    &view,
+                    Way::Crossed { run, began, number },
+                    &mut cx,
+                );
                 let due = publisher.due_after(track.0, now);
                 let owner = Owner::Publisher((id.index, id.generation));
                 self.timers.arm(owner, &mut publisher.deadline, due);
             }
-            Relayed::Report(report) => publisher.take_clock(&report, now),
+            ToEdge::Report(report) => publisher.take_clock(&report, now),
         }
     }
 
@@ -370,9 +436,16 @@ impl Shard {
         self.fresh = fresh;
     }
 
+    /// Whether as many packets wait for [`Shard::forward`] as may: the next one would be forwarded with the call that
+    /// brings it. A shell that gives each session a boundary of its own calls `forward` before, outside of it.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.fresh.len() >= MAX_FRESH
+    }
+
     /// Forwards what waits if nothing more may wait.
     fn make_room(&mut self, now: Instant, sink: &mut impl Sink) {
-        if self.fresh.len() >= MAX_FRESH {
+        if self.is_full() {
             self.forward(now, sink);
         }
     }
@@ -394,7 +467,7 @@ impl Shard {
         }
     }
 
-    /// Another shard, which gets this publisher's packets through [`Sink::relayed`], wants an encoding or does not
+    /// Another shard, which gets this publisher's packets through [`Sink::to_edges`], wants an encoding or does not
     /// want it any more ([`crate::Event::EncodingWanted`] there). `shard` is its number, below 64. Until the first
     /// such call every encoding counts as wanted by whoever gets the packets.
     pub fn set_encoding_wanted(
@@ -410,7 +483,7 @@ impl Shard {
         let track = publisher.and_then(|publisher| publisher.tracks.get_mut(usize::from(track.0)));
         let Some(track) = track else { return };
         if let Some(encoding) = track.encodings.get_mut(usize::from(encoding.0)) {
-            encoding.interest.relay(shard, wanted);
+            encoding.interest.at_edge(shard, wanted);
             track.unsettled = true;
             self.arm_publisher(id, now);
         }

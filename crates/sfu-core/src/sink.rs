@@ -14,8 +14,8 @@ pub trait Sink {
     fn rtcp(&mut self, peer: Peer, packet: &[u8]);
 
     /// Something for the other shards that have this publisher as a remote one. Only called for publishers
-    /// that [`crate::Shard::set_relayed`] marked.
-    fn relayed(&mut self, publisher: PublisherId, what: Relayed<'_>);
+    /// that [`crate::Shard::set_pulled`] marked.
+    fn to_edges(&mut self, publisher: PublisherId, what: ToEdge<'_>);
 
     /// Something the shell or its reports want to know.
     fn event(&mut self, event: Event);
@@ -79,26 +79,63 @@ impl Outgoing<'_> {
     }
 }
 
-/// What one shard tells the others of a publisher that it has. The shell copies it into a message by value;
-/// the other shard takes it with [`crate::Shard::handle_relayed`].
+/// What the origin of a publisher, the shard that its connection is on, tells the edges: the shards that pull it for
+/// their viewers. The shell copies it into a message by value; the edge takes it with
+/// [`crate::Shard::handle_from_origin`].
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Relayed<'a> {
+pub enum ToEdge<'a> {
     /// A media packet: bound to its encoding, no duplicate, retransmissions unwrapped.
     Packet {
         /// Its track.
         track: TrackIndex,
         /// Its encoding.
         encoding: EncodingIndex,
+        /// Counts how often the stream of the encoding has started over at its origin: the edge is told, and need not
+        /// guess by jumps of the numbers. Goes up, and wraps.
+        run: u32,
+        /// The first number of the run.
+        began: u64,
+        /// Its sequence number at the origin without the wrap; the low 16 bits are those of the packet.
+        number: u64,
         /// The packet with the publisher's header extensions.
         packet: &'a [u8],
     },
     /// The publisher's clock, after each of its sender reports.
-    Report(RelayedReport),
+    Report(ClockReport),
+}
+
+/// Packets of one run of an encoding that did not reach an edge. The numbers are the origin's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Missing {
+    /// The track.
+    pub track: TrackIndex,
+    /// The encoding.
+    pub encoding: EncodingIndex,
+    /// The run, as in [`ToEdge::Packet`].
+    pub run: u32,
+    /// The first number that is missing.
+    pub first: u64,
+    /// Bit n is set if `first + 1 + n` is missing as well.
+    pub more: u64,
+}
+
+impl Missing {
+    /// The missing numbers, ascending.
+    pub fn numbers(self) -> impl Iterator<Item = u64> {
+        let more = (0..64u64).filter(move |bit| self.more >> bit & 1 == 1);
+        std::iter::once(self.first).chain(more.map(move |bit| self.first.saturating_add(bit + 1)))
+    }
+
+    /// How many they are.
+    #[must_use]
+    pub fn count(self) -> u32 {
+        self.more.count_ones() + 1
+    }
 }
 
 /// The clock of one encoding as its publisher reported it, on the clock of this node.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RelayedReport {
+pub struct ClockReport {
     pub(crate) track: TrackIndex,
     pub(crate) encoding: EncodingIndex,
     pub(crate) clock: crate::clock::ClockMapping,
@@ -145,7 +182,15 @@ pub enum Event {
         /// Which encoding.
         encoding: EncodingIndex,
     },
-    /// Nobody on this shard, or on those that it relays to, has wanted an encoding for two seconds; or somebody
+    /// Packets of a remote publisher did not cross: tell its shard, which hands out again what it has with
+    /// [`crate::Shard::repeat`]. Asked again as by a NACK, at most [`crate::MAX_TRIES`] times.
+    Missing {
+        /// Whose.
+        publisher: PublisherId,
+        /// Which.
+        missing: Missing,
+    },
+    /// Nobody on this shard, or on those that pull from it, has wanted an encoding for two seconds; or somebody
     /// wants it again. The worst encoding of a track is always wanted. For a remote publisher, tell its shard,
     /// which calls [`crate::Shard::set_encoding_wanted`].
     EncodingWanted {

@@ -127,6 +127,12 @@ pub struct Totals {
     pub given_up: u64,
     /// Sequence numbers that publishers were asked for by NACK, repetitions counted.
     pub nacks_sent: u64,
+    /// Packets that other shards were asked for again because they did not cross, repetitions counted.
+    pub crossing_asked: u64,
+    /// Of those, the ones that came.
+    pub crossing_repaired: u64,
+    /// Packets that other shards were asked for in vain: mostly what their publishers had lost.
+    pub crossing_given_up: u64,
     /// Keyframe requests sent to publishers.
     pub keyframe_requests_sent: u64,
     /// Sequence numbers that subscribers asked for by NACK.

@@ -12,6 +12,7 @@ use crate::allocate::{Demand, Ladder, Priority, Step};
 use crate::clock::ClockMapping;
 use crate::codec::{self, FrameInfo};
 use crate::config::{EncodingConfig, Format, MAX_ENCODINGS, TrackConfig};
+use crate::edge::Crossing;
 use crate::group::{Group, Patience};
 use crate::interest::Interest;
 use crate::keyframe::KeyframeRequests;
@@ -55,6 +56,12 @@ pub(crate) struct Encoding {
     pub(crate) receive: ReceiveStats,
     /// Counts the times that the stream started over: a new connection, SSRC or codec, or a jump.
     pub(crate) run: u32,
+    /// The first number of this run, once a packet of it has come.
+    pub(crate) began: Option<Seq>,
+    /// The run before, and its newest number: what a reader may still have to get.
+    pub(crate) ended: Option<(u32, Seq)>,
+    /// Of a remote publisher: the run that flows, and what its numbers become here.
+    pub(crate) crossing: Option<Crossing>,
     pub(crate) nack: NackTracker,
     pub(crate) ring: PacketRing,
     pub(crate) keyframes: KeyframeRequests,
@@ -93,8 +100,17 @@ pub(crate) enum Repair {
     Ask,
     /// Nothing: what was just overtaken is taken late.
     None,
-    /// The publisher's own shard asks and drops duplicates: everything is taken.
-    Trust,
+}
+
+/// The way that a packet came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// On the publisher's connection, as it was sent first.
+    Direct,
+    /// In a retransmission.
+    Recovered,
+    /// From the shard that has the publisher, with its run and its number there.
+    Crossed { run: u32, began: u64, number: u64 },
 }
 
 /// What a packet means for its encoding.
@@ -105,6 +121,8 @@ pub(crate) struct Accepted {
     pub(crate) late: bool,
     /// How long after the request that it answers it came, if that is known.
     pub(crate) round_trip: Option<Duration>,
+    /// It had been missed.
+    pub(crate) repaired: bool,
 }
 
 impl Encoding {
@@ -116,6 +134,9 @@ impl Encoding {
             rtx_ssrc: config.rtx_ssrc,
             receive: ReceiveStats::default(),
             run: 0,
+            began: None,
+            ended: None,
+            crossing: None,
             nack: NackTracker::default(),
             ring: PacketRing::new(max_bytes),
             keyframes: KeyframeRequests::default(),
@@ -143,11 +164,16 @@ impl Encoding {
     pub(crate) fn restart(&mut self) {
         self.receive.restart();
         self.next_run();
+        self.crossing = None;
         self.clock = None;
     }
 
     fn next_run(&mut self) {
+        if let Some((newest, _)) = self.newest {
+            self.ended = Some((self.run, newest));
+        }
         self.run = self.run.wrapping_add(1);
+        self.began = None;
         self.keyframe = None;
         self.group = Group::default();
         self.ring.hold(None);
@@ -165,17 +191,26 @@ impl Encoding {
         packet: &RtpPacket<'_>,
         bytes: &[u8],
         format: Option<&Format>,
-        recovered: bool,
+        way: Way,
         repair: Repair,
         now: Instant,
     ) -> Option<Accepted> {
         let expected = self.receive.highest().map(|highest| highest + 1);
-        let arrival = self.receive.arrive(packet.sequence, recovered);
-        let (mut round_trip, mut repeated) = (None, recovered);
+        let recovered = way == Way::Recovered;
+        let arrival = match way {
+            Way::Direct | Way::Recovered => self.receive.arrive(packet.sequence, recovered),
+            Way::Crossed { run, began, number } => self.cross(run, began, number, packet.sequence),
+        };
+        let (mut round_trip, mut repeated, mut was_missing) = (None, recovered, false);
         let seq = match arrival {
             Arrival::Stray => return None,
             Arrival::First(seq) => {
                 self.next_run();
+                if let Some(missed) = self.crossing.as_mut().and_then(|crossing| crossing.missed.take())
+                    && !self.nack.gap(missed, seq, now)
+                {
+                    self.keyframes.want(now);
+                }
                 seq
             }
             Arrival::Newer(seq) => {
@@ -195,12 +230,12 @@ impl Encoding {
                 }
                 let repaired = self.nack.arrived(seq, now);
                 round_trip = repaired.and_then(|repaired| repaired.round_trip);
+                was_missing = repaired.is_some_and(|repaired| repaired.asked);
                 // Without a retransmission stream it comes as it was, at another time than it was sent first.
                 repeated |= repaired.is_some_and(|repaired| repaired.asked);
                 let expected = match repair {
                     Repair::Ask => repaired.is_some() || self.receive.just_before_start(seq),
                     Repair::None => self.receive.just_overtaken(seq),
-                    Repair::Trust => true,
                 };
                 if !expected {
                     return None;
@@ -217,7 +252,8 @@ impl Encoding {
         self.ring.insert(seq, bytes, now);
         let Some(format) = format else {
             self.numbers.packets.note(seq, layers::Mask::NONE);
-            return Some(Accepted { seq, late, round_trip });
+            self.begins_at(seq);
+            return Some(Accepted { seq, late, round_trip, repaired: was_missing });
         };
         if self.format.is_some_and(|old| old.codec != format.codec || old.profile != format.profile) {
             self.next_run();
@@ -226,6 +262,7 @@ impl Encoding {
         if !repeated {
             self.receive.transit(packet.timestamp, format.clock_rate, now);
         }
+        self.begins_at(seq);
         self.stats.packets += 1;
         self.stats.bytes += bytes.len() as u64;
         self.stats.recovered += u64::from(recovered);
@@ -236,7 +273,12 @@ impl Encoding {
             self.newest = Some((seq, packet.timestamp));
         }
         self.flowed(begins, bytes.len(), now);
-        Some(Accepted { seq, late, round_trip })
+        Some(Accepted { seq, late, round_trip, repaired: was_missing })
+    }
+
+    /// A packet of this run has come.
+    fn begins_at(&mut self, seq: Seq) {
+        self.began = Some(self.began.map_or(seq, |began| began.min(seq)));
     }
 
     /// Media of `bytes` came, perhaps the first of its frame.
@@ -440,12 +482,6 @@ impl Encoding {
         }
         let Keyframe { seq, timestamp, picture, tl0, frame, template, .. } = keyframe;
         Some(Entry { seq, timestamp, live, picture, tl0, frame, template, clock_rate })
-    }
-
-    /// The packets that a subscription would start with now.
-    pub(crate) fn backlog(&self, now: Instant) -> impl Iterator<Item = &[u8]> {
-        let all = self.entry(now).zip(self.newest).map(|(entry, (newest, _))| entry.seq..=newest);
-        all.into_iter().flatten().filter_map(|seq| self.ring.get(seq))
     }
 
     /// The number of the newest packet.

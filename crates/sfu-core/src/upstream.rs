@@ -7,7 +7,7 @@ use rtp::rtcp::write::MAX_BLOCKS;
 use rtp::rtcp::{self, ReportBlock};
 
 use crate::config::Origin;
-use crate::ids::{EncodingIndex, Peer, TrackIndex};
+use crate::ids::{Peer, TrackIndex};
 use crate::nack::MAX_PER_REQUEST;
 use crate::publisher::{Context, Publisher};
 use crate::sink::{Event, Sink};
@@ -179,18 +179,6 @@ impl Publisher {
                     cx.totals.keyframe_requests_sent += 1;
                     self.open(peer, cx);
                     rtcp::write::pli(cx.rtcp, cx.ssrc, ssrc);
-                }
-            }
-        }
-    }
-
-    /// Passes keyframe requests on to the shard that has the publisher.
-    fn ask_origin<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
-        for (track, index) in self.tracks.iter_mut().zip(0u8..) {
-            for (encoding, number) in track.encodings.iter_mut().zip(0u8..) {
-                if encoding.poll_request(cx.now) {
-                    let (track, encoding) = (TrackIndex(index), EncodingIndex(number));
-                    cx.sink.event(Event::KeyframeNeeded { publisher: self.id, track, encoding });
                 }
             }
         }

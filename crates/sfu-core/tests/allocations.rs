@@ -23,7 +23,7 @@ impl Sink for Wire {
 
     fn rtcp(&mut self, _: Peer, _: &[u8]) {}
 
-    fn relayed(&mut self, _: PublisherId, _: Relayed<'_>) {}
+    fn to_edges(&mut self, _: PublisherId, _: ToEdge<'_>) {}
 
     fn event(&mut self, _: Event) {}
 }
@@ -46,7 +46,7 @@ fn play(world: &mut World, publisher: PublisherId, frames: &[(Instant, Vec<Vec<u
 fn forwarding_does_not_allocate() {
     let mut world = World::new();
     let publisher = world.shard.add_publisher(video_publisher(1, 1), world.now).unwrap();
-    world.shard.set_relayed(publisher, true);
+    world.shard.set_pulled(publisher, true);
     for peer in 2..102 {
         let viewer = world.shard.add_subscriber(subscriber(1, peer), world.now).unwrap();
         world.shard.subscribe(viewer, video_subscription(publisher, 1000 * peer), world.now).unwrap();

@@ -131,8 +131,8 @@ impl Sink for Joining {
         self.0.rtcp(peer, packet);
     }
 
-    fn relayed(&mut self, publisher: PublisherId, what: Relayed<'_>) {
-        self.0.relayed(publisher, what);
+    fn to_edges(&mut self, publisher: PublisherId, what: ToEdge<'_>) {
+        self.0.to_edges(publisher, what);
     }
 
     fn event(&mut self, event: Event) {

@@ -389,7 +389,7 @@ fn who_joins_while_the_best_is_off_begins_with_what_there_is() {
 #[test]
 fn another_shard_says_what_it_wants() {
     let mut scene = Scene::new(MODES[0], 3, 1);
-    scene.world.shard.set_relayed(scene.publisher, true);
+    scene.world.shard.set_pulled(scene.publisher, true);
     scene.pause(true);
     scene.play(120);
     let wanted =

@@ -27,8 +27,10 @@ proptest! {
                     let at = usize::from(bytes.first().copied().unwrap_or(0)) % packet.len();
                     packet.iter_mut().skip(at).zip(&bytes).for_each(|(to, from)| *to = *from);
                     world.rtp(publisher, &packet);
-                    let what = Relayed::Packet { track: TrackIndex(0), encoding: EncodingIndex(0), packet: &packet };
-                    world.shard.handle_relayed(publisher, what, world.now, &mut world.out);
+                    let (track, encoding) = (TrackIndex(0), EncodingIndex(0));
+                    let (run, number) = (u32::from(packet.len() as u16 / 64), u64::MAX - 3);
+                    let what = ToEdge::Packet { track, encoding, run, began: number, number, packet: &packet };
+                    world.shard.handle_from_origin(publisher, what, world.now, &mut world.out);
                     world.shard.forward(world.now, &mut world.out);
                 }
             }

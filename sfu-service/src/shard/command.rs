@@ -12,7 +12,7 @@ use contract::layer::{
 };
 use mio::Waker;
 use rtp::Extensions;
-use sfu_core::{EncodingIndex, RelayedReport, SubscriptionId, TrackConfig, TrackIndex};
+use sfu_core::{ClockReport, EncodingIndex, Missing, SubscriptionId, TrackConfig, TrackIndex};
 use tokio::sync::oneshot;
 use transport::{DataParameters, Fingerprint, IceCredentials};
 
@@ -235,13 +235,23 @@ pub(crate) struct Relayed {
 #[allow(clippy::large_enum_variant)]
 pub(crate) enum RelayedKind {
     /// A packet of a publisher.
-    Packet { track: TrackIndex, encoding: EncodingIndex, len: u16, bytes: [u8; MAX_PACKET] },
+    Packet {
+        track: TrackIndex,
+        encoding: EncodingIndex,
+        run: u32,
+        began: u64,
+        number: u64,
+        len: u16,
+        bytes: [u8; MAX_PACKET],
+    },
     /// A publisher's clock.
-    Report(RelayedReport),
+    Report(ClockReport),
     /// A message on a data channel. It is rare: shared rather than copied.
     Data(Arc<RoomMessage>),
     /// To the home: an encoding needs a keyframe.
     KeyframeNeeded { track: TrackIndex, encoding: EncodingIndex },
+    /// To the home: these did not come.
+    Missing(Missing),
 }
 
 /// The sending side of a shard's inbox. Cheap to clone.

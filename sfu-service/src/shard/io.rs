@@ -100,17 +100,17 @@ impl Io {
     }
 
     /// Hands a publisher's packet or report to a shard.
-    pub(super) fn relay_media(&mut self, shard: usize, room: BroadcastId, what: sfu_core::Relayed<'_>) {
+    pub(super) fn relay_media(&mut self, shard: usize, room: BroadcastId, what: sfu_core::ToEdge<'_>) {
         let what = match what {
-            sfu_core::Relayed::Packet { track, encoding, packet } => {
+            sfu_core::ToEdge::Packet { track, encoding, run, began, number, packet } => {
                 let mut bytes = [0; MAX_PACKET];
                 let Some(place) = bytes.get_mut(..packet.len()) else {
                     return ShardCounters::add(&self.counters.forward_drops, 1);
                 };
                 place.copy_from_slice(packet);
-                RelayedKind::Packet { track, encoding, len: packet.len() as u16, bytes }
+                RelayedKind::Packet { track, encoding, run, began, number, len: packet.len() as u16, bytes }
             }
-            sfu_core::Relayed::Report(report) => RelayedKind::Report(report),
+            sfu_core::ToEdge::Report(report) => RelayedKind::Report(report),
         };
         self.relay(shard, Relayed { room, what });
     }
@@ -150,7 +150,7 @@ impl Sink for Io {
         });
     }
 
-    fn relayed(&mut self, publisher: PublisherId, what: sfu_core::Relayed<'_>) {
+    fn to_edges(&mut self, publisher: PublisherId, what: sfu_core::ToEdge<'_>) {
         let Some(&room) = self.room_of.get(&publisher) else { return };
         let count = self.rooms.get(&room).map_or(0, |slot| slot.relays.len());
         for index in 0..count {

@@ -42,16 +42,23 @@ impl ShardThread {
         }
         let Some(id) = self.io.rooms.get(room).and_then(|entry| entry.publisher) else { return };
         match what {
-            RelayedKind::Packet { track, encoding, len, bytes } => {
-                let Some(packet) = bytes.get(..usize::from(*len)) else { return };
-                let what = sfu_core::Relayed::Packet { track: *track, encoding: *encoding, packet };
-                self.core.handle_relayed(id, what, now, &mut self.io);
+            &RelayedKind::Packet { track, encoding, run, began, number, len, ref bytes } => {
+                let Some(packet) = bytes.get(..usize::from(len)) else { return };
+                let what = sfu_core::ToEdge::Packet { track, encoding, run, began, number, packet };
+                self.core.handle_from_origin(id, what, now, &mut self.io);
             }
             RelayedKind::Report(report) => {
-                self.core.handle_relayed(id, sfu_core::Relayed::Report(*report), now, &mut self.io);
+                self.core.handle_from_origin(id, sfu_core::ToEdge::Report(*report), now, &mut self.io);
             }
             RelayedKind::KeyframeNeeded { track, encoding } => {
                 self.core.request_keyframe(id, *track, *encoding, now);
+            }
+            RelayedKind::Missing(missing) => {
+                // Who asks is not named yet: every shard that pulls gets it, and drops what it has.
+                let shards = self.io.rooms.get(room).map(|entry| entry.relays.clone()).unwrap_or_default();
+                for shard in shards {
+                    self.core.repeat(id, *missing, |what| self.io.relay_media(shard, *room, what));
+                }
             }
             RelayedKind::Data(_) => {}
         }
@@ -82,6 +89,13 @@ impl ShardThread {
                 Event::TrackActive { publisher, .. } | Event::TrackInactive { publisher, .. } => {
                     if let Some(room) = self.io.room_of.get(&publisher).copied() {
                         self.report_media(room, now);
+                    }
+                }
+                Event::Missing { publisher, missing } => {
+                    let room = self.io.room_of.get(&publisher).copied();
+                    let home = room.and_then(|room| self.io.rooms.get(&room)?.home);
+                    if let (Some(room), Some(home)) = (room, home) {
+                        self.io.relay(home, Relayed { room, what: RelayedKind::Missing(missing) });
                     }
                 }
                 _ => {}

@@ -1,11 +1,15 @@
 //! Rooms as one shard sees them: the publisher and the viewers in its core, and the shards that have more of them.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use contract::destination::Source;
 use contract::id::BroadcastId;
-use sfu_core::{Origin, Peer, PublisherConfig, PublisherId, SubscriberConfig, SubscriptionConfig};
+use rtp::MediaKind;
+use sfu_core::{
+    EncodingIndex, Origin, Peer, PublisherConfig, PublisherId, Read, ReadFrom, SubscriberConfig,
+    SubscriptionConfig, ToEdge, TrackIndex,
+};
 
 use super::command::{Command, Published, ShardEvent};
 use super::convert::track_index;
@@ -73,7 +77,7 @@ impl ShardThread {
                 entry.publisher = Some(id);
                 self.io.room_of.insert(id, room);
                 self.core.set_screen(id, track_index(Source::Screen), true);
-                self.core.set_relayed(id, !entry.relays.is_empty());
+                self.core.set_pulled(id, !entry.relays.is_empty());
             }),
         };
         if let Err(error) = result {
@@ -114,14 +118,34 @@ impl ShardThread {
             self.send_to(shard, Command::Published(room, published));
         }
         if let Some(id) = publisher {
-            self.core.set_relayed(id, relayed);
+            self.core.set_pulled(id, relayed);
             if wanted {
                 // Its viewers start at once like those here, not with the next keyframe.
-                self.core.backlog(id, now, |what| self.io.relay_media(shard, room, what));
+                self.hand_backlog(room, id, shard, now);
             }
         }
         self.drop_idle_room(room);
         self.handle_core_events(now);
+    }
+
+    fn hand_backlog(&mut self, room: BroadcastId, id: PublisherId, shard: usize, now: Instant) {
+        self.core.clocks(id, |what| self.io.relay_media(shard, room, what));
+        let published = self.io.rooms.get(&room).and_then(|entry| entry.published.clone());
+        let tracks = published.iter().flat_map(|published| &published.tracks).zip((0..).map(TrackIndex));
+        for (config, track) in tracks.filter(|(config, _)| config.kind == MediaKind::Video) {
+            for encoding in (0..).map(EncodingIndex).take(config.encodings.len()) {
+                let from = ReadFrom::Keyframe;
+                let Some(mut cursor) = self.core.open_cursor(id, track, encoding, from, Duration::ZERO, now)
+                else {
+                    continue;
+                };
+                while let Read::Packet { run, number, packet, .. } = self.core.read(&mut cursor, now) {
+                    let began = number;
+                    let what = ToEdge::Packet { track, encoding, run, began, number, packet };
+                    self.io.relay_media(shard, room, what);
+                }
+            }
+        }
     }
 
     pub(super) fn attach_viewer(&mut self, slot: usize, now: Instant) {

@@ -43,7 +43,7 @@ pub struct Out {
     pub rtp: Vec<Sent>,
     pub rtcp: Vec<(Peer, Vec<u8>)>,
     pub events: Vec<Event>,
-    pub relayed: Vec<(PublisherId, RelayedOwned)>,
+    pub to_edges: Vec<(PublisherId, ToEdgeOwned)>,
 }
 
 #[derive(Debug, Clone)]
@@ -56,18 +56,29 @@ pub struct Sent {
 }
 
 #[derive(Debug, Clone)]
-pub enum RelayedOwned {
-    Packet(TrackIndex, EncodingIndex, Vec<u8>),
-    Report(RelayedReport),
+pub enum ToEdgeOwned {
+    Packet { track: TrackIndex, encoding: EncodingIndex, run: u32, began: u64, number: u64, packet: Vec<u8> },
+    Report(ClockReport),
 }
 
-impl RelayedOwned {
-    pub fn borrow(&self) -> Relayed<'_> {
+impl ToEdgeOwned {
+    pub fn borrow(&self) -> ToEdge<'_> {
         match self {
-            Self::Packet(track, encoding, packet) => {
-                Relayed::Packet { track: *track, encoding: *encoding, packet }
+            &Self::Packet { track, encoding, run, began, number, ref packet } => {
+                ToEdge::Packet { track, encoding, run, began, number, packet }
             }
-            Self::Report(report) => Relayed::Report(*report),
+            Self::Report(report) => ToEdge::Report(*report),
+        }
+    }
+}
+
+impl From<ToEdge<'_>> for ToEdgeOwned {
+    fn from(what: ToEdge<'_>) -> Self {
+        match what {
+            ToEdge::Packet { track, encoding, run, began, number, packet } => {
+                Self::Packet { track, encoding, run, began, number, packet: packet.to_vec() }
+            }
+            ToEdge::Report(report) => Self::Report(report),
         }
     }
 }
@@ -87,14 +98,8 @@ impl Sink for Out {
         self.rtcp.push((peer, packet.to_vec()));
     }
 
-    fn relayed(&mut self, publisher: PublisherId, what: Relayed<'_>) {
-        let what = match what {
-            Relayed::Packet { track, encoding, packet } => {
-                RelayedOwned::Packet(track, encoding, packet.to_vec())
-            }
-            Relayed::Report(report) => RelayedOwned::Report(report),
-        };
-        self.relayed.push((publisher, what));
+    fn to_edges(&mut self, publisher: PublisherId, what: ToEdge<'_>) {
+        self.to_edges.push((publisher, what.into()));
     }
 
     fn event(&mut self, event: Event) {
