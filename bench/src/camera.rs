@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rtp::{Header, HeaderWriter};
+
 /// Frames a second, packets a frame, bytes of payload a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pattern {
@@ -62,11 +64,22 @@ pub(crate) struct Camera {
     pub(crate) timestamp: u32,
     picture: u16,
     keyframe: bool,
+    writer: Box<HeaderWriter>,
 }
 
 impl Camera {
     pub(crate) fn new(ssrc: u32, payload_type: u8, mid: Option<(u8, u8)>, transport_cc: Option<u8>) -> Self {
-        Self { ssrc, payload_type, mid, transport_cc, sequence: 0, timestamp: 0, picture: 0, keyframe: true }
+        Self {
+            ssrc,
+            payload_type,
+            mid,
+            transport_cc,
+            sequence: 0,
+            timestamp: 0,
+            picture: 0,
+            keyframe: true,
+            writer: Box::default(),
+        }
     }
 
     /// The next frame is one that a decoder can start with.
@@ -77,28 +90,24 @@ impl Camera {
     /// Writes packet `index` of the current frame.
     pub(crate) fn packet(&mut self, pattern: &Pattern, index: u32, out: &mut Vec<u8>) {
         self.sequence = self.sequence.wrapping_add(1);
-        let marker = u8::from(index + 1 == pattern.packets) << 7;
-        out.clear();
-        out.extend([0x90, marker | self.payload_type]);
-        out.extend(self.sequence.to_be_bytes());
-        out.extend(self.timestamp.to_be_bytes());
-        out.extend(self.ssrc.to_be_bytes());
-        let elements = out.len();
-        out.extend([0xbe, 0xde, 0, 0]);
+        let header = Header {
+            marker: index + 1 == pattern.packets,
+            payload_type: self.payload_type,
+            sequence: self.sequence,
+            timestamp: self.timestamp,
+            ssrc: self.ssrc,
+            padded: false,
+        };
+        self.writer.start(&header, false);
         if let Some((id, mid)) = self.mid {
-            out.extend([id << 4, mid]);
+            self.writer.element(id, &[mid]);
         }
         if let Some(id) = self.transport_cc {
-            out.push((id << 4) | 1);
-            out.extend(self.sequence.to_be_bytes());
+            self.writer.element(id, &self.sequence.to_be_bytes());
         }
-        while !out.len().is_multiple_of(4) {
-            out.push(0);
-        }
-        let words = (out.len() - elements - 4) / 4;
-        if let Some(place) = out.get_mut(elements + 3) {
-            *place = words as u8;
-        }
+        self.writer.finish();
+        out.clear();
+        out.extend_from_slice(self.writer.bytes());
         let payload = out.len();
         let [p0, p1] = (self.picture | 0x8000).to_be_bytes();
         out.extend([if index == 0 { 0x90 } else { 0x80 }, 0x80, p0, p1]);
@@ -123,26 +132,6 @@ pub(crate) fn number(payload: &[u8]) -> Option<u16> {
     payload.get(NUMBER_AT..NUMBER_AT + 2)?.try_into().ok().map(u16::from_be_bytes)
 }
 
-/// The clear part of a protected packet: sequence number, SSRC, and the value of the one-byte header extension `id`.
-pub(crate) fn clear(packet: &[u8], id: u8) -> Option<(u16, u32, Option<u16>)> {
-    let fixed: &[u8; 12] = packet.first_chunk()?;
-    let sequence = u16::from_be_bytes([fixed[2], fixed[3]]);
-    let ssrc = u32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]);
-    let mut found = None;
-    if fixed[0] & 0x1f == 0x10 && packet.get(12..14) == Some(&[0xbe, 0xde]) {
-        let words = usize::from(*packet.get(15)?);
-        let mut rest = packet.get(16..16 + words * 4)?;
-        while let Some((&first, after)) = rest.split_first() {
-            let len = if first == 0 { 0 } else { usize::from(first & 0x0f) + 1 };
-            if first >> 4 == id && first != 0 {
-                found = after.first_chunk::<2>().map(|value| u16::from_be_bytes(*value));
-            }
-            rest = after.get(len..).unwrap_or_default();
-        }
-    }
-    Some((sequence, ssrc, found))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,8 +141,8 @@ mod tests {
         let mut camera = Camera::new(7, 96, Some((1, b'0')), Some(3));
         let mut packet = Vec::new();
         camera.packet(&Pattern::FRAMES, 4, &mut packet);
-        assert_eq!(clear(&packet, 3), Some((1, 7, Some(1))));
         let parsed = rtp::RtpPacket::parse(&packet).unwrap();
+        assert_eq!((parsed.sequence, parsed.ssrc, parsed.element(3)), (1, 7, Some(&[0, 1][..])));
         assert!(parsed.marker);
         assert_eq!((parsed.payload().len(), number(parsed.payload())), (1_080, Some(1)));
         assert_eq!(Pattern::from_line(Pattern::FRAMES.to_line().trim()), Some(Pattern::FRAMES));

@@ -15,6 +15,7 @@ use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 use rtp::rtcp::{self, Compound, ReportBlock, RtcpPacket};
 use rtp::twcc::Recorder;
+use rtp::{ClearHeader, RtpPacket};
 use transport::{DatagramKind, Event, Received, Transport, classify};
 
 use crate::camera;
@@ -394,18 +395,19 @@ impl Viewer {
         now: Instant,
         rtcp: &mut Vec<u8>,
     ) {
-        let Some((sequence, ssrc, transport_wide)) = camera::clear(datagram, TRANSPORT_CC) else { return };
+        let Ok(header) = ClearHeader::parse(datagram) else { return };
+        let ClearHeader { sequence, ssrc, .. } = header;
         if group.feedback.is_some()
-            && let Some(number) = transport_wide
+            && let Some(number) = header.element(TRANSPORT_CC).and_then(|value| value.first_chunk())
         {
-            self.recorder.record(number, now);
+            self.recorder.record(u16::from_be_bytes(*number), now);
         }
         let Some(stream) = &mut self.stream else {
             let Some(transport) = &mut self.transport else { return };
             let Received::Rtp(packet) = transport.handle_datagram(from, self.local, datagram, now) else {
                 return;
             };
-            let packet = rtp::RtpPacket::parse(packet).ok();
+            let packet = RtpPacket::parse(packet).ok();
             let Some(number) = packet.and_then(|packet| camera::number(packet.payload())) else { return };
             let first = (1 << 16) + u64::from(sequence);
             let offset = number.wrapping_sub(sequence);

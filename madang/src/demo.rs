@@ -6,7 +6,6 @@
 
 mod api;
 mod clip;
-mod rtp;
 mod session;
 mod stream;
 

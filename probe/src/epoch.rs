@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// Seconds from the NTP epoch (1900) to the Unix epoch.
-const NTP_UNIX_OFFSET: u64 = 2_208_988_800;
+use rtp::ntp::{self, Ntp};
 
 /// A ms in NTP units.
 const ROUNDING: i64 = (1 << 32) / 1_000;
@@ -36,15 +35,13 @@ impl Epoch {
         Self::new(Instant::now(), unix)
     }
 
-    /// The time of day as an NTP timestamp, 32.32 fixed point.
-    pub(crate) fn ntp(&self, now: Instant) -> u64 {
-        let since = self.unix + now.saturating_duration_since(self.start);
-        let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
-        (since.as_secs().wrapping_add(NTP_UNIX_OFFSET) << 32) | fraction
+    /// The time of day.
+    pub(crate) fn ntp(&self, now: Instant) -> Ntp {
+        ntp::from_unix(self.unix + now.saturating_duration_since(self.start))
     }
 
     /// Time from `ntp` until `now`, if it is plausible.
-    pub(crate) fn since_ntp(&self, ntp: u64, now: Instant) -> Option<Duration> {
+    pub(crate) fn since_ntp(&self, ntp: Ntp, now: Instant) -> Option<Duration> {
         let units = self.ntp(now).wrapping_sub(ntp) as i64;
         // A receive that was stamped before the send is another clock, but for what rounding does.
         let units = u64::try_from(if units >= -ROUNDING { units.max(0) } else { units }).ok()?;
@@ -79,7 +76,7 @@ mod tests {
         let start = Instant::now();
         let epoch = Epoch::new(start, Duration::from_millis(1_500));
         let (sent, received) = (start + Duration::from_secs(7), start + Duration::from_millis(7_012));
-        assert_eq!(epoch.ntp(start), ((NTP_UNIX_OFFSET + 1) << 32) | 1 << 31);
+        assert_eq!(epoch.ntp(start), (2_208_988_801 << 32) | 1 << 31);
         let delay = epoch.since_ntp(epoch.ntp(sent), received).unwrap();
         assert!((11_999..=12_001).contains(&delay.as_micros()), "{delay:?}");
         assert_eq!(epoch.since_ntp(0, received), None, "another clock");

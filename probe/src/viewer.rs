@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use media::{VideoCodec, starts_keyframe};
 use rtp::rtcp::{self, Compound, ReportBlock, RtcpPacket};
-use rtp::twcc;
-use rtp::{RtpPacket, unwrap_rtx};
+use rtp::{RtpPacket, ntp, twcc, unwrap_rtx};
 use transport::sdp::CodecFormat;
 
 use crate::epoch::Epoch;
@@ -245,7 +244,7 @@ impl Viewer {
             if let RtcpPacket::SenderReport { ssrc, info, .. } = packet
                 && let Some(stream) = self.streams.iter_mut().find(|stream| stream.ssrc == Some(ssrc))
             {
-                stream.last_sender_report = Some(((info.ntp >> 16) as u32, now));
+                stream.last_sender_report = Some((ntp::compact(info.ntp), now));
             }
         }
     }

@@ -9,6 +9,17 @@ pub enum MediaKind {
     Video,
 }
 
+impl MediaKind {
+    /// The word in an m-line of SDP (RFC 8866, section 5.14).
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Audio => "audio",
+            Self::Video => "video",
+        }
+    }
+}
+
 /// A codec as far as forwarding cares: how a keyframe looks, and what must be kept continuous.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Codec {

@@ -1,4 +1,4 @@
-//! RTP header extensions that this SFU knows, and the ids that a connection negotiated for them.
+//! RTP header extensions that Madang knows, and the ids that a connection negotiated for them (RFC 8285).
 
 /// A header extension by its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -10,15 +10,15 @@ pub enum Extension {
     Rid,
     /// `urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id` (RFC 8852).
     RepairedRid,
-    /// `http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time`: stamped by this SFU.
+    /// `http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time`: 24 bits, 6 of them whole seconds.
     AbsSendTime,
-    /// `http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time`: passed on, its clock offset corrected.
+    /// `http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time`: an NTP time, and the offset of its clock.
     AbsCaptureTime,
     /// `urn:ietf:params:rtp-hdrext:ssrc-audio-level` (RFC 6464).
     AudioLevel,
     /// `urn:3gpp:video-orientation`.
     VideoOrientation,
-    /// `http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01`: a number of our own.
+    /// `http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01`.
     TransportCc,
     /// `http://www.webrtc.org/experiments/rtp-hdrext/playout-delay`.
     PlayoutDelay,
@@ -75,26 +75,52 @@ impl Extension {
     }
 }
 
-/// The ids (1 to 255, 15 excepted) that one connection negotiated, by extension.
+/// The ids that one connection negotiated, by extension: 1 to 14, or 16 to 255 where the two-byte form is understood
+/// (RFC 8285, sections 4.2 and 4.3).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extensions {
+    /// 0 is "not negotiated".
     ids: [u8; Extension::ALL.len()],
 }
 
 impl Extensions {
+    /// Highest id of the one-byte form.
+    pub const MAX_ONE_BYTE_ID: u8 = 14;
+    /// Has no meaning in the one-byte form, and so is not used at all.
+    const RESERVED_ID: u8 = 15;
+
     /// None negotiated.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Also `extension` under `id`. Ids that RFC 8285 reserves (0, 15) leave it out.
+    /// `extensions` with the ids 1, 2, 3 and so on, without the one that is reserved.
+    #[must_use]
+    pub fn numbered(extensions: &[Extension]) -> Self {
+        let ids = (1..=u8::MAX).filter(|&id| id != Self::RESERVED_ID);
+        ids.zip(extensions).fold(Self::default(), |map, (id, &extension)| map.with(extension, id))
+    }
+
+    /// Also `extension` under `id`. Ids that are reserved (0, 15) leave it out.
     #[must_use]
     pub fn with(mut self, extension: Extension, id: u8) -> Self {
         if let Some(slot) = self.ids.get_mut(extension as usize) {
-            *slot = if id == 15 { 0 } else { id };
+            *slot = if id == Self::RESERVED_ID { 0 } else { id };
         }
         self
+    }
+
+    /// Gives `extension` an id. Returns whether that is possible: the id is not reserved, no other extension has it,
+    /// and `extension` has no other id yet.
+    pub fn insert(&mut self, extension: Extension, id: u8) -> bool {
+        let free = self.extension(id).is_none_or(|other| other == extension);
+        let same = self.id(extension).is_none_or(|other| other == id);
+        let fits = id != 0 && id != Self::RESERVED_ID && free && same;
+        if fits {
+            *self = self.with(extension, id);
+        }
+        fits
     }
 
     /// The id of `extension`, if negotiated.
@@ -109,5 +135,64 @@ impl Extensions {
     #[inline]
     pub fn extension(&self, id: u8) -> Option<Extension> {
         Extension::ALL.into_iter().find(|&extension| id != 0 && self.id(extension) == Some(id))
+    }
+
+    /// The negotiated extensions with their ids, in the order of [`Extension::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = (Extension, u8)> + '_ {
+        Extension::ALL.into_iter().filter_map(|extension| Some((extension, self.id(extension)?)))
+    }
+
+    /// Whether none is negotiated.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// All but one.
+    #[must_use]
+    pub fn without(self, extension: Extension) -> Self {
+        self.with(extension, 0)
+    }
+
+    /// Only those that `keep` wants.
+    #[must_use]
+    pub fn only(&self, keep: impl Fn(Extension, u8) -> bool) -> Self {
+        let kept = self.iter().filter(|&(extension, id)| keep(extension, id));
+        kept.fold(Self::default(), |map, (extension, id)| map.with(extension, id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_extension_has_a_place_and_a_uri_of_its_own() {
+        for (index, extension) in Extension::ALL.into_iter().enumerate() {
+            assert_eq!(extension as usize, index);
+            assert_eq!(Extension::from_uri(extension.uri()), Some(extension));
+        }
+        assert_eq!(Extension::from_uri("urn:ietf:params:rtp-hdrext:toffset"), None);
+    }
+
+    #[test]
+    fn extensions_are_numbered_in_their_order() {
+        let map = Extensions::numbered(&[Extension::Rid, Extension::Mid]);
+        assert_eq!((map.id(Extension::Rid), map.id(Extension::Mid)), (Some(1), Some(2)));
+        assert_eq!(map.iter().count(), 2);
+    }
+
+    #[test]
+    fn an_id_means_one_thing_and_an_extension_has_one_id() {
+        let mut map = Extensions::new();
+        assert!(map.insert(Extension::Mid, 3) && map.insert(Extension::Mid, 3));
+        assert!(!map.insert(Extension::Mid, 4), "another id");
+        assert!(!map.insert(Extension::Rid, 3), "another meaning");
+        assert!(!map.insert(Extension::Rid, 0) && !map.insert(Extension::Rid, 15), "reserved");
+        assert!(map.insert(Extension::Rid, 16) && map.insert(Extension::ColorSpace, 255));
+        assert_eq!(map.extension(16), Some(Extension::Rid));
+        let low = map.only(|_, id| id <= Extensions::MAX_ONE_BYTE_ID);
+        assert_eq!(low.iter().collect::<Vec<_>>(), [(Extension::Mid, 3)]);
+        assert!(low.without(Extension::Mid).is_empty());
     }
 }

@@ -3,10 +3,12 @@
 //! | What | Where |
 //! |---|---|
 //! | a packet: header, extensions, payload, padding (RFC 3550, RFC 8285) | [`RtpPacket`] reads, [`HeaderWriter`] writes |
-//! | retransmissions (RFC 4588) | [`unwrap_rtx`] |
+//! | the header of a packet that is encrypted | [`ClearHeader`] |
+//! | retransmissions (RFC 4588) | [`wrap_rtx`], [`unwrap_rtx`] |
 //! | RTCP (RFC 3550, 4585, 5104, 3611) | [`rtcp`] reads, [`rtcp::write`] writes |
 //! | transport-wide feedback | [`twcc`] |
 //! | sequence numbers and timestamps over their wrap | [`seq`] |
+//! | times of day in reports | [`ntp`] |
 //! | which header extension has which URI and id | [`Extension`], [`Extensions`] |
 //!
 //! Every parser takes any bytes: what is malformed is an error, `None` or the end of a list, never a panic.
@@ -17,6 +19,7 @@ mod bytes;
 mod codec;
 mod extension;
 mod header;
+pub mod ntp;
 mod packet;
 pub mod rtcp;
 mod rtx;
@@ -27,6 +30,6 @@ pub mod twcc;
 pub use codec::{Codec, MediaKind};
 pub use extension::{Extension, Extensions};
 pub use header::{Header, HeaderWriter, MAX_HEADER};
-pub use packet::{Elements, FIXED_HEADER, ParseError, RtpPacket};
-pub use rtx::unwrap_rtx;
+pub use packet::{ClearHeader, Elements, FIXED_HEADER, ParseError, RtpPacket};
+pub use rtx::{unwrap_rtx, wrap_rtx};
 pub use tag::{Mid, Rid, TagError};

@@ -9,6 +9,8 @@
 //! |   profile 0xBEDE or 0x100n    |  length in words  | elements  |
 //! ```
 
+use std::ops::Deref;
+
 use crate::bytes::u16_at;
 use crate::extension::{Extension, Extensions};
 
@@ -33,9 +35,10 @@ pub enum ParseError {
     Padding,
 }
 
-/// A parsed view of an RTP packet.
+/// The header of a packet: all that is readable while the packet is encrypted, since SRTP leaves it in the clear (RFC
+/// 3711, section 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RtpPacket<'a> {
+pub struct ClearHeader<'a> {
     /// The marker bit: for video, the last packet of a frame.
     pub marker: bool,
     /// The payload type.
@@ -48,10 +51,89 @@ pub struct RtpPacket<'a> {
     pub ssrc: u32,
     /// Whether the payload ends with padding.
     pub padded: bool,
+    /// Length of the header in bytes, CSRCs and extensions included: the payload begins here.
+    pub len: usize,
     profile: u16,
     elements: &'a [u8],
+}
+
+impl<'a> ClearHeader<'a> {
+    /// Reads the header of `packet`, encrypted or not.
+    ///
+    /// # Errors
+    /// [`ParseError::Version`] or [`ParseError::Truncated`]; any bytes may be given.
+    #[inline]
+    pub fn parse(packet: &'a [u8]) -> Result<Self, ParseError> {
+        let fixed: &[u8; FIXED_HEADER] = packet.first_chunk().ok_or(ParseError::Truncated)?;
+        let [first, second, rest @ ..] = *fixed;
+        if first >> 6 != 2 {
+            return Err(ParseError::Version);
+        }
+        let [s0, s1, t0, t1, t2, t3, r0, r1, r2, r3] = rest;
+        let mut len = FIXED_HEADER + usize::from(first & 0x0f) * 4;
+        let (mut profile, mut elements) = (0, &[][..]);
+        if first & 0x10 != 0 {
+            profile = u16_at(packet, len).ok_or(ParseError::Truncated)?;
+            let words = u16_at(packet, len + 2).ok_or(ParseError::Truncated)?;
+            let end = len + 4 + usize::from(words) * 4;
+            elements = packet.get(len + 4..end).ok_or(ParseError::Truncated)?;
+            len = end;
+        }
+        if packet.len() < len {
+            return Err(ParseError::Truncated);
+        }
+        Ok(Self {
+            marker: second & 0x80 != 0,
+            payload_type: second & 0x7f,
+            sequence: u16::from_be_bytes([s0, s1]),
+            timestamp: u32::from_be_bytes([t0, t1, t2, t3]),
+            ssrc: u32::from_be_bytes([r0, r1, r2, r3]),
+            padded: first & 0x20 != 0,
+            len,
+            profile,
+            elements,
+        })
+    }
+
+    /// The header extension elements, by id. Stops at the first that is malformed.
+    #[must_use]
+    #[inline]
+    pub fn elements(&self) -> Elements<'a> {
+        let two_byte = self.profile & 0xfff0 == TWO_BYTE_PROFILE;
+        let known = two_byte || self.profile == ONE_BYTE_PROFILE;
+        Elements { rest: if known { self.elements } else { &[] }, two_byte }
+    }
+
+    /// The value of the element with this id.
+    #[must_use]
+    #[inline]
+    pub fn element(&self, id: u8) -> Option<&'a [u8]> {
+        self.elements().find(|&(found, _)| found == id).map(|(_, value)| value)
+    }
+
+    /// The value of `extension` under the negotiated `ids`.
+    #[must_use]
+    #[inline]
+    pub fn extension(&self, ids: &Extensions, extension: Extension) -> Option<&'a [u8]> {
+        self.element(ids.id(extension)?)
+    }
+}
+
+/// A parsed view of an RTP packet that is not encrypted. The fields of its header are its own, by `Deref`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RtpPacket<'a> {
+    header: ClearHeader<'a>,
     payload: &'a [u8],
     padding: u8,
+}
+
+impl<'a> Deref for RtpPacket<'a> {
+    type Target = ClearHeader<'a>;
+
+    #[inline]
+    fn deref(&self) -> &ClearHeader<'a> {
+        &self.header
+    }
 }
 
 impl<'a> RtpPacket<'a> {
@@ -61,39 +143,13 @@ impl<'a> RtpPacket<'a> {
     /// [`ParseError`]; any bytes may be given.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
-        let fixed: &[u8; FIXED_HEADER] = bytes.first_chunk().ok_or(ParseError::Truncated)?;
-        let [first, second, rest @ ..] = *fixed;
-        if first >> 6 != 2 {
-            return Err(ParseError::Version);
-        }
-        let [s0, s1, t0, t1, t2, t3, r0, r1, r2, r3] = rest;
-        let mut at = FIXED_HEADER + usize::from(first & 0x0f) * 4;
-        let (mut profile, mut elements) = (0, &[][..]);
-        if first & 0x10 != 0 {
-            profile = u16_at(bytes, at).ok_or(ParseError::Truncated)?;
-            let words = u16_at(bytes, at + 2).ok_or(ParseError::Truncated)?;
-            let end = at + 4 + usize::from(words) * 4;
-            elements = bytes.get(at + 4..end).ok_or(ParseError::Truncated)?;
-            at = end;
-        }
-        let payload = bytes.get(at..).ok_or(ParseError::Truncated)?;
-        let padded = first & 0x20 != 0;
-        let padding = if padded { *payload.last().ok_or(ParseError::Padding)? } else { 0 };
-        if padded && (padding == 0 || usize::from(padding) > payload.len()) {
+        let header = ClearHeader::parse(bytes)?;
+        let payload = bytes.get(header.len..).ok_or(ParseError::Truncated)?;
+        let padding = if header.padded { *payload.last().ok_or(ParseError::Padding)? } else { 0 };
+        if header.padded && (padding == 0 || usize::from(padding) > payload.len()) {
             return Err(ParseError::Padding);
         }
-        Ok(Self {
-            marker: second & 0x80 != 0,
-            payload_type: second & 0x7f,
-            sequence: u16::from_be_bytes([s0, s1]),
-            timestamp: u32::from_be_bytes([t0, t1, t2, t3]),
-            ssrc: u32::from_be_bytes([r0, r1, r2, r3]),
-            padded,
-            profile,
-            elements,
-            payload,
-            padding,
-        })
+        Ok(Self { header, payload, padding })
     }
 
     /// Everything after the header, padding included.
@@ -108,23 +164,6 @@ impl<'a> RtpPacket<'a> {
     #[inline]
     pub fn payload(&self) -> &'a [u8] {
         self.payload.get(..self.payload.len() - usize::from(self.padding)).unwrap_or_default()
-    }
-
-    /// The header extension elements, by id. Stops at the first that is malformed.
-    #[must_use]
-    #[inline]
-    pub fn elements(&self) -> Elements<'a> {
-        let two_byte = self.profile & 0xfff0 == TWO_BYTE_PROFILE;
-        let known = two_byte || self.profile == ONE_BYTE_PROFILE;
-        Elements { rest: if known { self.elements } else { &[] }, two_byte }
-    }
-
-    /// The value of `extension` under the negotiated `ids`.
-    #[must_use]
-    #[inline]
-    pub fn extension(&self, ids: &Extensions, extension: Extension) -> Option<&'a [u8]> {
-        let wanted = ids.id(extension)?;
-        self.elements().find(|&(id, _)| id == wanted).map(|(_, value)| value)
     }
 }
 

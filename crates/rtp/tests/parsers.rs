@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use rtp::rtcp::{self, Compound, ReportBlock, RtcpPacket, SenderInfo};
-use rtp::{Header, HeaderWriter, MAX_HEADER, ParseError, RtpPacket, unwrap_rtx};
+use rtp::{ClearHeader, Header, HeaderWriter, MAX_HEADER, ParseError, RtpPacket, unwrap_rtx, wrap_rtx};
 
 fn header() -> impl Strategy<Value = Header> {
     (any::<bool>(), 0u8..128, any::<u16>(), any::<u32>(), any::<u32>()).prop_map(
@@ -34,6 +34,53 @@ proptest! {
                 prop_assert_eq!((original.ssrc, original.payload_type), (7, 100));
             }
         }
+    }
+
+    #[test]
+    fn a_header_is_readable_whatever_the_payload_is(
+        header in header(),
+        elements in prop::collection::vec((1u8..15, prop::collection::vec(any::<u8>(), 1..=16)), 0..4),
+        payload in prop::collection::vec(any::<u8>(), 0..50),
+    ) {
+        let mut writer = HeaderWriter::new();
+        writer.start(&Header { padded: true, ..header }, false);
+        elements.iter().for_each(|(id, value)| writer.element(*id, value));
+        writer.finish();
+        let bytes = [writer.bytes(), &payload].concat();
+        // Encrypted, the last byte is no length of padding.
+        let read = ClearHeader::parse(&bytes).expect("well formed");
+        prop_assert_eq!((read.sequence, read.ssrc, read.padded), (header.sequence, header.ssrc, true));
+        prop_assert_eq!(read.len, writer.bytes().len());
+        for (id, _) in &elements {
+            let first = elements.iter().find(|(other, _)| other == id).map(|(_, value)| value.as_slice());
+            prop_assert_eq!(read.element(*id), first);
+        }
+        for cut in 0..read.len {
+            prop_assert_eq!(ClearHeader::parse(&bytes[..cut]), Err(ParseError::Truncated));
+        }
+    }
+
+    #[test]
+    fn a_retransmission_holds_the_packet_that_was_lost(
+        header in header(),
+        mid in prop::collection::vec(any::<u8>(), 1..=16),
+        payload in prop::collection::vec(any::<u8>(), 1..50),
+        repeated in any::<(u32, u16)>(),
+    ) {
+        let mut writer = HeaderWriter::new();
+        writer.start(&header, false);
+        writer.element(4, &mid);
+        writer.finish();
+        let packet = [writer.bytes(), &payload].concat();
+        let mut wrapped = Vec::new();
+        let (ssrc, sequence) = repeated;
+        prop_assert!(wrap_rtx(&packet, ssrc, 97, sequence, &mut wrapped));
+        let outer = ClearHeader::parse(&wrapped).expect("well formed");
+        prop_assert_eq!((outer.ssrc, outer.payload_type, outer.sequence), (ssrc, 97, sequence));
+        prop_assert_eq!((outer.marker, outer.timestamp), (header.marker, header.timestamp));
+        let mut unwrapped = [0; 200];
+        let len = unwrap_rtx(&wrapped, header.ssrc, header.payload_type, &mut unwrapped);
+        prop_assert_eq!(len.map(|len| unwrapped[..len].to_vec()), Some(packet));
     }
 
     #[test]
@@ -110,6 +157,7 @@ proptest! {
         rtcp::write::receiver_report(&mut out, 6, &[block, block]);
         let read: Vec<_> = Compound::new(&out).collect();
         prop_assert_eq!(read.len(), 3);
+        prop_assert_eq!(rtcp::sender_ssrc(&out), Some(5));
         let RtcpPacket::SenderReport { ssrc: 5, info: read_info, .. } = read[0] else { panic!("{:?}", read[0]) };
         prop_assert_eq!(read_info, info);
         prop_assert_eq!(read[1], RtcpPacket::SourceDescription);
@@ -124,6 +172,14 @@ proptest! {
         let Some(RtcpPacket::Remb { bitrate: read }) = Compound::new(&out).next() else { panic!("a REMB") };
         prop_assert!(read <= bitrate && bitrate - read <= bitrate >> 17);
     }
+}
+
+#[test]
+fn what_is_no_packet_is_not_wrapped() {
+    let mut out = Vec::new();
+    assert!(!wrap_rtx(&[0x80; 11], 1, 97, 2, &mut out) && out.is_empty());
+    assert_eq!(rtcp::sender_ssrc(&[0x80, 201, 0, 1, 0, 0, 0]), None, "cut off");
+    assert_eq!(rtcp::sender_ssrc(&[0x40, 201, 0, 1, 0, 0, 0, 1]), None, "another version");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use rand::Rng as _;
+use rtp::{Mid, ntp};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant as TokioInstant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,6 @@ use transport::sdp::{
 use transport::{CloseReason, Event, Identity, Received, SRTP_OVERHEAD, Transport};
 
 use super::clip::Clip;
-use super::rtp::Ntp;
 use super::stream::{Outgoing, Params, Stream, Track};
 
 /// Largest datagram that is read.
@@ -104,7 +104,7 @@ impl Proposal {
                 ssrc: ssrc.media,
                 payload_type: codec.payload_type,
                 rtx: codec.rtx.zip(ssrc.rtx),
-                mid: mid.map(|id| (id, ours.mid.to_string())),
+                mid: mid.zip(Mid::new(ours.mid.as_str().as_bytes()).ok()),
                 capture_time: theirs.extensions.id(Extension::AbsCaptureTime),
                 // Below 2^15, so that an early loss cannot be taken for a wrap (RFC 3711, 3.3.1).
                 first_sequence: (rng.next_u32() & 0x7FFF) as u16,
@@ -244,7 +244,7 @@ impl Pump {
         let Some(params) = self.params.take() else { return };
         let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let now = Instant::now();
-        let mut stream = Stream::new(Arc::clone(&self.clip), params, now, Ntp::from_unix(unix));
+        let mut stream = Stream::new(Arc::clone(&self.clip), params, now, ntp::from_unix(unix));
         stream.handle_timeout(now);
         self.stream = Some(stream);
     }

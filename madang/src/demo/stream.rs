@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use media::vp9;
+use rtp::ntp::{self, Ntp};
+use rtp::rtcp::{self, Compound, RtcpPacket, SenderInfo};
+use rtp::{Header, HeaderWriter, Mid, wrap_rtx};
 
 use super::clip::{AUDIO_TICK, Clip, VIDEO_TICK};
-use super::rtp::{Extensions, Header, Ntp, Packet, Request, SenderReport, requests, sender_reports};
 
 /// Largest RTP payload: with header, extensions, SRTP and IPv6 it stays below the 1,280 bytes that every path carries.
 const MAX_PAYLOAD: usize = 1_120;
@@ -25,6 +27,8 @@ const MAX_QUEUE: usize = 256;
 const RING: usize = 512;
 /// Times that one packet is sent again.
 const MAX_RESENDS: u8 = 4;
+/// Packets looked up for one compound of requests; more are ignored.
+const MAX_REQUESTS: usize = 128;
 
 /// A keyframe on request comes at most this often.
 const KEYFRAME_INTERVAL: Duration = Duration::from_secs(1);
@@ -45,7 +49,7 @@ pub(super) struct Track {
     /// Payload type and SSRC of retransmissions.
     pub(super) rtx: Option<(u8, u32)>,
     /// Extension id and value of the mid.
-    pub(super) mid: Option<(u8, String)>,
+    pub(super) mid: Option<(u8, Mid)>,
     /// Extension id of the capture time.
     pub(super) capture_time: Option<u8>,
     pub(super) first_sequence: u16,
@@ -89,12 +93,13 @@ pub(super) struct Stream {
     ring: Vec<Option<Sent>>,
     rtx_sequence: u16,
     next_report: Instant,
+    writer: Box<HeaderWriter>,
 }
 
 /// A video packet that may be asked for again.
 struct Sent {
     sequence: u16,
-    packet: Packet,
+    packet: Vec<u8>,
     resends: u8,
 }
 
@@ -129,20 +134,29 @@ impl Sender {
         self.track.first_timestamp.wrapping_add((ticks & u128::from(u32::MAX)) as u32)
     }
 
-    fn packet(&mut self, payload_type: u8, marker: bool, captured: Duration, ntp: Ntp) -> Packet {
+    /// Header and extensions of the next packet; the payload is appended by the caller.
+    fn packet(&mut self, writer: &mut HeaderWriter, marker: bool, captured: Duration, ntp: Ntp) -> Vec<u8> {
+        let Track { ssrc, payload_type, mid, capture_time, .. } = &self.track;
         let header = Header {
-            payload_type,
+            payload_type: *payload_type,
             marker,
             sequence: self.sequence,
             timestamp: self.timestamp(captured),
-            ssrc: self.track.ssrc,
+            ssrc: *ssrc,
+            padded: false,
         };
+        writer.start(&header, false);
+        if let Some((id, mid)) = mid {
+            writer.element(*id, mid.as_bytes());
+        }
+        if let Some(id) = capture_time {
+            writer.element(*id, &ntp.to_be_bytes());
+        }
+        writer.finish();
         self.sequence = self.sequence.wrapping_add(1);
-        let extensions = Extensions {
-            mid: self.track.mid.clone(),
-            capture_time: self.track.capture_time.map(|id| (id, ntp)),
-        };
-        Packet::begin(header, &extensions)
+        let mut packet = Vec::with_capacity(writer.bytes().len() + MAX_PAYLOAD);
+        packet.extend_from_slice(writer.bytes());
+        packet
     }
 
     fn count(&mut self, payload: usize) {
@@ -150,14 +164,12 @@ impl Sender {
         self.octets = self.octets.wrapping_add(u32::try_from(payload).unwrap_or_default());
     }
 
-    fn report(&self, elapsed: Duration, ntp: Ntp) -> SenderReport {
-        SenderReport {
-            ssrc: self.track.ssrc,
-            ntp,
-            timestamp: self.timestamp(elapsed),
-            packets: self.packets,
-            octets: self.octets,
-        }
+    /// Appends a sender report, and the name that binds the streams of one clock together.
+    fn report(&self, elapsed: Duration, ntp: Ntp, cname: &str, out: &mut Vec<u8>) {
+        let (packets, octets) = (self.packets, self.octets);
+        let info = SenderInfo { ntp, rtp: self.timestamp(elapsed), packets, octets };
+        rtcp::write::sender_report(out, self.track.ssrc, &info);
+        rtcp::write::cname(out, self.track.ssrc, cname.as_bytes());
     }
 
     /// Leaves out what was due before `elapsed`. Returns whether there was anything.
@@ -194,6 +206,7 @@ impl Stream {
             ring: (0..RING).map(|_| None).collect(),
             rtx_sequence: params.seed,
             next_report: start,
+            writer: Box::default(),
         }
     }
 
@@ -225,9 +238,12 @@ impl Stream {
         }
         if self.next_report <= now {
             self.next_report = now + REPORT_INTERVAL;
-            let ntp = self.start_ntp.plus(elapsed);
-            let reports = [self.video.report(elapsed, ntp), self.audio.report(elapsed, ntp)];
-            self.ready.push_back(Outgoing::Rtcp(sender_reports(&reports, &self.cname)));
+            let ntp = self.ntp(elapsed);
+            let mut reports = Vec::new();
+            for sender in [&self.video, &self.audio] {
+                sender.report(elapsed, ntp, &self.cname, &mut reports);
+            }
+            self.ready.push_back(Outgoing::Rtcp(reports));
         }
     }
 
@@ -238,15 +254,30 @@ impl Stream {
 
     /// Takes what the server asks for.
     pub(super) fn handle_rtcp(&mut self, compound: &[u8]) {
-        for request in requests(compound) {
-            match request {
-                Request::Keyframe(ssrc) if ssrc == self.video.track.ssrc => {
-                    self.keyframe_wanted |= self.frames_since_key > KEYFRAME_FRESH;
+        let ours = self.video.track.ssrc;
+        let mut left = MAX_REQUESTS;
+        for packet in Compound::new(compound) {
+            match packet {
+                RtcpPacket::Pli { media_ssrc } if media_ssrc == ours => self.want_keyframe(),
+                RtcpPacket::Fir(list) if list.iter().any(|ssrc| ssrc == ours) => self.want_keyframe(),
+                RtcpPacket::Nack { media_ssrc, missing } if media_ssrc == ours => {
+                    for sequence in missing.iter().take(left) {
+                        left -= 1;
+                        self.resend(sequence);
+                    }
                 }
-                Request::Resend(ssrc, sequence) if ssrc == self.video.track.ssrc => self.resend(sequence),
-                Request::Keyframe(_) | Request::Resend(..) => {}
+                _ => {}
             }
         }
+    }
+
+    fn want_keyframe(&mut self) {
+        self.keyframe_wanted |= self.frames_since_key > KEYFRAME_FRESH;
+    }
+
+    /// The wall clock `elapsed` after the start.
+    fn ntp(&self, elapsed: Duration) -> Ntp {
+        self.start_ntp.wrapping_add(ntp::interval(elapsed))
     }
 
     fn send_audio(&mut self) {
@@ -254,11 +285,11 @@ impl Stream {
         let index = usize::try_from(self.audio.ticks).unwrap_or_default() % self.clip.audio.len().max(1);
         self.audio.ticks += 1;
         let Some(data) = self.clip.audio.get(index) else { return };
-        let mut packet =
-            self.audio.packet(self.audio.track.payload_type, false, due, self.start_ntp.plus(due));
-        packet.bytes.extend_from_slice(data);
+        let ntp = self.start_ntp.wrapping_add(ntp::interval(due));
+        let mut packet = self.audio.packet(&mut self.writer, false, due, ntp);
+        packet.extend_from_slice(data);
         self.audio.count(data.len());
-        self.ready.push_back(Outgoing::Rtp(packet.bytes));
+        self.ready.push_back(Outgoing::Rtp(packet));
     }
 
     fn queue_frame(&mut self, now: Instant) {
@@ -280,12 +311,13 @@ impl Stream {
         } else {
             self.frames_since_key += 1;
         }
-        let ntp = self.start_ntp.plus(due);
+        let ntp = self.start_ntp.wrapping_add(ntp::interval(due));
         for payload in self.packetizer.frame(frame.data) {
-            let mut packet = self.video.packet(self.video.track.payload_type, payload.last, due, ntp);
-            payload.write(&mut packet.bytes);
-            self.video.count(packet.payload().len());
-            self.queue.push_back(packet.bytes.clone());
+            let mut packet = self.video.packet(&mut self.writer, payload.last, due, ntp);
+            let header = packet.len();
+            payload.write(&mut packet);
+            self.video.count(packet.len() - header);
+            self.queue.push_back(packet.clone());
             let sequence = self.video.sequence.wrapping_sub(1);
             if let Some(slot) = self.ring.get_mut(usize::from(sequence) % RING) {
                 *slot = Some(Sent { sequence, packet, resends: 0 });
@@ -304,7 +336,8 @@ impl Stream {
             return;
         }
         sent.resends += 1;
-        let bytes = sent.packet.retransmission(payload_type, ssrc, self.rtx_sequence);
+        let mut bytes = Vec::with_capacity(sent.packet.len() + 2);
+        wrap_rtx(&sent.packet, ssrc, payload_type, self.rtx_sequence, &mut bytes);
         self.rtx_sequence = self.rtx_sequence.wrapping_add(1);
         self.ready.push_back(Outgoing::Rtp(bytes));
     }

@@ -1,3 +1,5 @@
+use rtp::RtpPacket;
+
 use super::*;
 
 const VIDEO: u32 = 0x1111;
@@ -9,7 +11,7 @@ fn track(ssrc: u32, payload_type: u8, rtx: Option<(u8, u32)>) -> Track {
         ssrc,
         payload_type,
         rtx,
-        mid: Some((1, "0".into())),
+        mid: Some((1, "0".parse().unwrap())),
         capture_time: Some(2),
         first_sequence: 0xFFF0,
         first_timestamp: 0xFFFF_FF00,
@@ -42,7 +44,7 @@ impl Run {
             seed: 7,
         };
         let start = Instant::now();
-        let stream = Stream::new(Arc::new(Clip::load().unwrap()), params, start, Ntp(1 << 40));
+        let stream = Stream::new(Arc::new(Clip::load().unwrap()), params, start, 1 << 40);
         Self { stream, start, now: start }
     }
 
@@ -67,20 +69,17 @@ impl Run {
     }
 }
 
-fn word(bytes: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap())
-}
-
 fn seen(at: Duration, bytes: &[u8]) -> Seen {
-    assert_eq!(&bytes[12..14], [0xBE, 0xDE]);
-    let words = usize::from(u16::from_be_bytes([bytes[14], bytes[15]]));
+    let packet = RtpPacket::parse(bytes).unwrap();
+    assert_eq!(packet.element(1), Some(&b"0"[..]), "the mid");
+    assert_eq!(packet.element(2).map(<[u8]>::len), Some(8), "the capture time");
     Seen {
         at,
-        ssrc: word(bytes, 8),
-        sequence: u16::from_be_bytes([bytes[2], bytes[3]]),
-        timestamp: word(bytes, 4),
-        marker: bytes[1] & 0x80 != 0,
-        payload: bytes[16 + 4 * words..].to_vec(),
+        ssrc: packet.ssrc,
+        sequence: packet.sequence,
+        timestamp: packet.timestamp,
+        marker: packet.marker,
+        payload: packet.payload().to_vec(),
     }
 }
 
@@ -93,10 +92,16 @@ fn keyframes(packets: &[Seen]) -> Vec<Duration> {
     of(packets, VIDEO).iter().filter(key).map(|packet| packet.at).collect()
 }
 
-const PLI: [u8; 12] = [0x81, 206, 0, 2, 0, 0, 0, 1, 0, 0, 0x11, 0x11];
+fn pli(ssrc: u32) -> Vec<u8> {
+    let mut out = Vec::new();
+    rtcp::write::pli(&mut out, 1, ssrc);
+    out
+}
 
-fn nack(sequence: u16) -> Vec<u8> {
-    [&[0x81, 205, 0, 3, 0, 0, 0, 1, 0, 0, 0x11, 0x11][..], &sequence.to_be_bytes(), &[0, 0]].concat()
+fn nack(missing: &[u16]) -> Vec<u8> {
+    let mut out = Vec::new();
+    rtcp::write::nack(&mut out, 1, VIDEO, missing);
+    out
 }
 
 #[test]
@@ -134,35 +139,36 @@ fn reports_lie_on_the_line_of_the_packets() {
     let mut run = Run::new();
     let (packets, reports) = run.until(Duration::from_secs(5));
     assert_eq!(reports.len(), 5);
-    let last = &reports[4];
-    assert_eq!((last[1], word(last, 4)), (200, VIDEO));
-    let ntp = (u64::from(word(last, 8)) << 32) | u64::from(word(last, 12));
-    let elapsed = ntp - (1 << 40);
-    assert_eq!(elapsed, 4 << 32);
-    assert_eq!(word(last, 16), 0xFFFF_FF00u32.wrapping_add(4 * 90_000));
-    assert_eq!((last[29], word(last, 32)), (200, AUDIO));
-    assert_eq!(word(last, 44), 0xFFFF_FF00u32.wrapping_add(4 * 48_000));
+    let mut senders = Vec::new();
+    for packet in Compound::new(&reports[4]) {
+        match packet {
+            RtcpPacket::SenderReport { ssrc, info, .. } => senders.push((ssrc, info)),
+            other => assert_eq!(other, RtcpPacket::SourceDescription),
+        }
+    }
+    let [(VIDEO, video), (AUDIO, audio)] = senders[..] else { panic!("{senders:?}") };
+    assert_eq!((video.ntp, audio.ntp), ((1 << 40) + (4 << 32), video.ntp));
+    assert_eq!(video.rtp, 0xFFFF_FF00u32.wrapping_add(4 * 90_000));
+    assert_eq!(audio.rtp, 0xFFFF_FF00u32.wrapping_add(4 * 48_000));
     // Counts: what was produced up to the report.
     let frame = of(&packets, AUDIO).iter().filter(|packet| packet.at <= Duration::from_secs(4)).count();
-    assert_eq!(word(last, 48), u32::try_from(frame).unwrap());
+    assert_eq!(audio.packets, u32::try_from(frame).unwrap());
 }
 
 #[test]
 fn a_keyframe_comes_at_once_and_not_more_often_than_once_a_second() {
     let mut run = Run::new();
     run.until(Duration::from_millis(810));
-    run.stream.handle_rtcp(&PLI);
+    run.stream.handle_rtcp(&pli(VIDEO));
     let (packets, _) = run.until(Duration::from_millis(1_200));
     assert_eq!(keyframes(&packets), [Duration::from_millis(840)]);
     for _ in 0..10 {
-        run.stream.handle_rtcp(&PLI);
+        run.stream.handle_rtcp(&pli(VIDEO));
     }
     let (packets, _) = run.until(Duration::from_millis(2_500));
     assert_eq!(keyframes(&packets), [Duration::from_millis(1_840)]);
     // Requests of other streams do nothing.
-    let mut other = PLI;
-    other[11] = 9;
-    run.stream.handle_rtcp(&other);
+    run.stream.handle_rtcp(&pli(9));
     assert!(keyframes(&run.until(Duration::from_millis(3_000)).0).is_empty());
 }
 
@@ -170,7 +176,7 @@ fn a_keyframe_comes_at_once_and_not_more_often_than_once_a_second() {
 fn a_request_right_after_a_keyframe_is_answered_by_it() {
     let mut run = Run::new();
     run.until(Duration::from_millis(100));
-    run.stream.handle_rtcp(&PLI);
+    run.stream.handle_rtcp(&pli(VIDEO));
     assert!(keyframes(&run.until(Duration::from_millis(1_000)).0).is_empty());
 }
 
@@ -180,7 +186,7 @@ fn a_lost_packet_is_sent_again_a_few_times() {
     let (packets, _) = run.until(Duration::from_secs(1));
     let lost = of(&packets, VIDEO)[20].clone();
     for _ in 0..10 {
-        run.stream.handle_rtcp(&nack(lost.sequence));
+        run.stream.handle_rtcp(&nack(&[lost.sequence]));
     }
     let (packets, _) = run.until(Duration::from_millis(1_100));
     let again = of(&packets, RTX);
@@ -190,8 +196,33 @@ fn a_lost_packet_is_sent_again_a_few_times() {
     assert_eq!((again[0].timestamp, again[0].marker), (lost.timestamp, lost.marker));
     assert_eq!(again.iter().map(|packet| packet.sequence).collect::<Vec<_>>(), [7, 8, 9, 10]);
 
-    run.stream.handle_rtcp(&nack(lost.sequence.wrapping_sub(5_000)));
+    run.stream.handle_rtcp(&nack(&[lost.sequence.wrapping_sub(5_000)]));
     assert!(of(&run.until(Duration::from_millis(1_200)).0, RTX).is_empty(), "never sent");
+}
+
+#[test]
+fn a_full_intra_request_is_a_request_for_a_keyframe() {
+    let mut run = Run::new();
+    run.until(Duration::from_millis(810));
+    let fir = |ssrc: u32| {
+        [&[0x84, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0][..], &ssrc.to_be_bytes(), &[9, 0, 0, 0]].concat()
+    };
+    run.stream.handle_rtcp(&fir(9));
+    assert!(keyframes(&run.until(Duration::from_millis(900)).0).is_empty(), "another stream's");
+    run.stream.handle_rtcp(&fir(VIDEO));
+    assert_eq!(keyframes(&run.until(Duration::from_millis(1_200)).0), [Duration::from_millis(920)]);
+}
+
+#[test]
+fn one_compound_asks_for_so_many_packets_and_no_more() {
+    let mut run = Run::new();
+    let (packets, _) = run.until(Duration::from_secs(5));
+    let video: Vec<u16> = of(&packets, VIDEO).iter().map(|packet| packet.sequence).collect();
+    assert!(video.len() > MAX_REQUESTS, "{}", video.len());
+    let both = [nack(&video[..100]), nack(&video[100..])].concat();
+    run.stream.handle_rtcp(&both);
+    let (packets, _) = run.until(Duration::from_millis(5_010));
+    assert_eq!(of(&packets, RTX).len(), MAX_REQUESTS);
 }
 
 #[test]

@@ -172,6 +172,13 @@ fn parse_block(b: &[u8]) -> Option<ReportBlock> {
     })
 }
 
+/// The SSRC that a compound begins with: that of its first packet's sender. SRTCP leaves it in the clear.
+#[must_use]
+pub fn sender_ssrc(compound: &[u8]) -> Option<u32> {
+    let &first = compound.first()?;
+    u32_at(compound, 4).filter(|_| first >> 6 == 2)
+}
+
 /// Iterates over the packets of a compound. Stops at the first malformed length; a packet whose content is
 /// malformed is [`RtcpPacket::Other`].
 #[derive(Debug, Clone)]

@@ -11,7 +11,6 @@
 //! ```
 
 mod cipher;
-mod header;
 mod receiver;
 mod sender;
 mod streams;
@@ -24,6 +23,9 @@ use cipher::{MasterKey, SessionCiphers};
 
 /// Bytes that protecting a packet may add: the room to keep free behind it.
 pub const SRTP_OVERHEAD: usize = 20;
+
+/// Bytes of RTCP that stay in the clear: first word and SSRC of the sender.
+const RTCP_CLEAR_LEN: usize = 8;
 
 /// Why a packet is neither protected nor unprotected. None of these ends a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +55,12 @@ pub enum SrtpError {
     /// More streams than a session may have.
     #[error("too many streams")]
     TooManyStreams,
+}
+
+impl From<rtp::ParseError> for SrtpError {
+    fn from(_: rtp::ParseError) -> Self {
+        Self::Malformed
+    }
 }
 
 /// Both directions from what DTLS exports (RFC 5764 section 4.2): client key, server key, client salt,

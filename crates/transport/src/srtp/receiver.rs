@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use super::SrtpError;
+use rtp::{ClearHeader, rtcp};
+
 use super::cipher::{Profile, SessionCiphers};
-use super::header::{self, RTCP_CLEAR_LEN};
 use super::streams::Streams;
+use super::{RTCP_CLEAR_LEN, SrtpError};
 
 /// Unprotects the packets of one transport.
 pub struct Receiver {
@@ -31,9 +32,9 @@ impl Receiver {
     /// # Errors
     /// When it is malformed, not authentic or replayed.
     pub fn unprotect_rtp<'a>(&mut self, packet: &'a mut [u8]) -> Result<&'a mut [u8], SrtpError> {
-        let header = header::rtp(packet)?;
-        let place = self.streams.place_sequence(header.ssrc, header.sequence)?;
-        let len = self.ciphers.rtp.open_rtp(packet, header.len, header.ssrc, place.index)?;
+        let ClearHeader { ssrc, sequence, len: clear, .. } = ClearHeader::parse(packet)?;
+        let place = self.streams.place_sequence(ssrc, sequence)?;
+        let len = self.ciphers.rtp.open_rtp(packet, clear, ssrc, place.index)?;
         self.streams.accept(place);
         packet.get_mut(..len).ok_or(SrtpError::Malformed)
     }
@@ -44,7 +45,7 @@ impl Receiver {
     /// # Errors
     /// When it is malformed, not authentic, replayed or not encrypted.
     pub fn unprotect_rtcp<'a>(&mut self, packet: &'a mut [u8]) -> Result<&'a mut [u8], SrtpError> {
-        let ssrc = header::rtcp_ssrc(packet)?;
+        let ssrc = rtcp::sender_ssrc(packet).ok_or(SrtpError::Malformed)?;
         let index = self.ciphers.rtcp.rtcp_index(packet)?;
         let place = self.reports.place_index(ssrc, u64::from(index))?;
         let len = self.ciphers.rtcp.open_rtcp(packet, RTCP_CLEAR_LEN, ssrc, index)?;

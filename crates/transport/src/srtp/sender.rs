@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use rtp::{ClearHeader, rtcp};
+
 use super::cipher::{PacketCipher, Profile, RTCP_ENCRYPTED, SessionCiphers};
-use super::header::{self, RTCP_CLEAR_LEN};
 use super::streams::Streams;
-use super::{SRTP_OVERHEAD, SrtpError};
+use super::{RTCP_CLEAR_LEN, SRTP_OVERHEAD, SrtpError};
 
 /// Packets of a repeatable stream that may be repeated: more than two seconds of sound.
 pub const MAX_REPEATABLE: usize = 128;
@@ -44,12 +45,12 @@ impl Sender {
     /// When the bytes are no RTP packet, there are not [`SRTP_OVERHEAD`] bytes of room behind it, or
     /// the sequence number was used before. The packet is unchanged then.
     pub fn protect_rtp(&mut self, packet: &mut [u8], len: usize) -> Result<usize, SrtpError> {
-        let header = header::rtp(checked(packet, len)?)?;
+        let ClearHeader { ssrc, sequence, len: clear, .. } = ClearHeader::parse(checked(packet, len)?)?;
         let place = self
             .streams
-            .place_sequence(header.ssrc, header.sequence)
+            .place_sequence(ssrc, sequence)
             .map_err(|error| if error == SrtpError::Replayed { SrtpError::Reused } else { error })?;
-        let end = self.ciphers.rtp.seal_rtp(packet, header.len, len, header.ssrc, place.index)?;
+        let end = self.ciphers.rtp.seal_rtp(packet, clear, len, ssrc, place.index)?;
         self.streams.accept(place);
         Ok(end)
     }
@@ -62,8 +63,7 @@ impl Sender {
     /// As [`Sender::protect_rtp`]; [`SrtpError::Reused`] also when the packet is not one of the last
     /// [`MAX_REPEATABLE`]. What is in `packet` after that error must not be sent.
     pub fn protect_rtp_repeatable(&mut self, packet: &mut [u8], len: usize) -> Result<usize, SrtpError> {
-        let header = header::rtp(checked(packet, len)?)?;
-        let (ssrc, sequence) = (header.ssrc, header.sequence);
+        let ClearHeader { ssrc, sequence, len: clear, .. } = ClearHeader::parse(checked(packet, len)?)?;
         let slot = usize::from(sequence) % MAX_REPEATABLE;
         let known = self.sent.iter().position(|(known, _)| *known == ssrc);
         let first = self.protect_rtp(packet, len);
@@ -81,7 +81,7 @@ impl Sender {
         let sent = known.and_then(|known| *self.sent.get(known)?.1.get(slot)?);
         let (_, expected) = sent.filter(|(last, _)| *last == sequence).ok_or(SrtpError::Reused)?;
         let index = self.streams.index(ssrc, sequence)?;
-        let end = self.ciphers.rtp.seal_rtp(packet, header.len, len, ssrc, index)?;
+        let end = self.ciphers.rtp.seal_rtp(packet, clear, len, ssrc, index)?;
         if tag(packet, end) == Some(expected) { Ok(end) } else { Err(SrtpError::Reused) }
     }
 
@@ -90,7 +90,7 @@ impl Sender {
     /// # Errors
     /// When the bytes are no RTCP packet or there are not [`SRTP_OVERHEAD`] bytes of room behind it.
     pub fn protect_rtcp(&mut self, packet: &mut [u8], len: usize) -> Result<usize, SrtpError> {
-        let ssrc = header::rtcp_ssrc(checked(packet, len)?)?;
+        let ssrc = rtcp::sender_ssrc(checked(packet, len)?).ok_or(SrtpError::Malformed)?;
         let index = self.next_report;
         if index >= RTCP_ENCRYPTED {
             return Err(SrtpError::KeysUsedUp);

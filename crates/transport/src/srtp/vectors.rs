@@ -1,8 +1,8 @@
 //! Known answers: RFC 3711 appendix B, RFC 7714 sections 16 and 17, and a pair of whole packets of
 //! AES_CM_128_HMAC_SHA1_80 that the common implementations test themselves with.
 
+use super::RTCP_CLEAR_LEN;
 use super::cipher::{MasterKey, PacketCipher, Profile, SessionCiphers};
-use super::header::RTCP_CLEAR_LEN;
 use super::{SRTP_OVERHEAD, contexts};
 
 pub(super) fn hex(text: &str) -> Vec<u8> {
