@@ -9,6 +9,7 @@
 //! /topic/-/broadcast/{id}             state of one broadcast; the latest first
 //! /queue/sfu/{node}                   requests to one SFU node
 //! /queue/participant/{id}             answers to one participant
+//! /user/queue/replies                 answers to what this connection sent
 //! ```
 //! SEND goes to the same path under `/app`; the peer-to-peer ones also directly to `/topic` (L8).
 //! Nodes send `/app/-/sfu/{node}/viewers` and `/app/-/sfu/{node}/tracks`.
@@ -27,6 +28,24 @@ use crate::room::{Room, valid_name};
 pub const MAX_CHAT_CHARS: usize = 500;
 /// Messages that a late joiner gets.
 pub const CHAT_HISTORY: usize = 100;
+
+/// Header of a SEND that asks for a [`Reply`] and names it: at most [`MAX_REQUEST_ID_LEN`] bytes, the client's choice.
+pub const REQUEST_ID: &str = "request-id";
+/// Longest request id in bytes; a longer one is cut.
+pub const MAX_REQUEST_ID_LEN: usize = 64;
+/// Header of a relayed MESSAGE, written by signaling: the sender's token subject, or the name that its connection got.
+pub const SENDER: &str = "sender";
+/// Header of a relayed MESSAGE, written by signaling: `guest` without a token, else `join`, `creator`, `admin` or
+/// `service`.
+pub const SENDER_ROLE: &str = "sender-role";
+/// Header of a relayed MESSAGE, written by signaling: the room that the sender's join token admits to.
+pub const SENDER_ROOM: &str = "sender-room";
+
+/// Whether only signaling may write a header of this name: one that a client sends is dropped, however it is spelt.
+#[must_use]
+pub fn is_stamp(header: &str) -> bool {
+    [SENDER, SENDER_ROLE, SENDER_ROOM].iter().any(|own| header.eq_ignore_ascii_case(own))
+}
 
 /// What follows `/topic`, `/app` or `/queue` in a destination.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -58,6 +77,8 @@ pub enum Destination {
     SfuQueue(NodeId),
     /// `/participant/{id}` under `/queue`.
     ParticipantQueue(ParticipantId),
+    /// `/queue/replies` under `/user`: what is answered to this connection alone.
+    Replies,
 }
 
 /// The peer-to-peer messages of one viewer.
@@ -82,6 +103,8 @@ pub enum Prefix {
     App,
     /// `/queue`: one reader.
     Queue,
+    /// `/user`: the connection itself, whoever else reads the same name.
+    User,
 }
 
 /// A parsed destination: prefix and path.
@@ -91,6 +114,15 @@ pub struct Address {
     pub prefix: Prefix,
     /// The rest.
     pub path: Destination,
+}
+
+impl Address {
+    /// Whether this is a command: a destination under `/app/-/`. A command that is refused is answered, and the
+    /// connection goes on.
+    #[must_use]
+    pub fn is_command(&self) -> bool {
+        self.prefix == Prefix::App && !matches!(self.path, Destination::Room(_) | Destination::Peer { .. })
+    }
 }
 
 /// The string is no destination of this grammar.
@@ -108,12 +140,15 @@ impl FromStr for Address {
             (Prefix::App, rest)
         } else if let Some(rest) = text.strip_prefix("/queue/") {
             (Prefix::Queue, rest)
+        } else if let Some(rest) = text.strip_prefix("/user/") {
+            (Prefix::User, rest)
         } else {
             return Err(UnknownDestination);
         };
         let segments: Vec<&str> = rest.splitn(6, '/').collect();
         let path = match prefix {
             Prefix::Queue => parse_queue(&segments),
+            Prefix::User => (segments == ["queue", "replies"]).then_some(Destination::Replies),
             Prefix::Topic | Prefix::App => parse_path(&segments),
         };
         path.map(|path| Self { prefix, path }).ok_or(UnknownDestination)
@@ -158,6 +193,7 @@ impl fmt::Display for Address {
             Prefix::Topic => "/topic",
             Prefix::App => "/app",
             Prefix::Queue => "/queue",
+            Prefix::User => "/user",
         })?;
         match &self.path {
             Destination::Room(room) => write!(f, "/{room}"),
@@ -178,6 +214,7 @@ impl fmt::Display for Address {
             Destination::NodeTracks(node) => write!(f, "/-/sfu/{node}/tracks"),
             Destination::SfuQueue(node) => write!(f, "/sfu/{node}"),
             Destination::ParticipantQueue(id) => write!(f, "/participant/{id}"),
+            Destination::Replies => f.write_str("/queue/replies"),
         }
     }
 }
@@ -218,6 +255,51 @@ pub enum ChatEvent {
     },
 }
 
+/// What `/user/queue/replies` carries: what became of a message that this connection sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Reply {
+    /// It was done. Only for messages with a [`REQUEST_ID`].
+    Done {
+        /// The request id.
+        request: String,
+        /// The number that a chat message got in its room.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seq: Option<u64>,
+    },
+    /// It was not done, and nothing of the transaction that it belonged to.
+    Refused {
+        /// The request id, if there was one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<String>,
+        /// Where the message was to go.
+        destination: String,
+        /// What kind of reason.
+        reason: Reason,
+        /// The reason in words, for people.
+        message: String,
+        /// After this many milliseconds the same message may be within the rate.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
+    },
+}
+
+/// Why a message was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The token gives no right to it.
+    Right,
+    /// Too much at once from this person or address.
+    Rate,
+    /// Not as things are now: the broadcast is over, the node does not serve the room.
+    State,
+    /// The body is not what belongs there.
+    Body,
+    /// The reader does not keep up with what is sent to it.
+    Full,
+}
+
 /// What `/topic/-/presence/{room}` carries: a new subscriber gets it at once, then every change, at most one a
 /// second.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -255,6 +337,9 @@ pub struct BroadcastState {
     /// Last change of what an owner edits or of the status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified_at: Option<DateTime<Utc>>,
+    /// It is no longer in the catalogue.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
     /// Viewers now.
     pub viewer_count: i64,
     /// Whether the publisher's media arrives, if an SFU says so.
@@ -351,6 +436,7 @@ mod tests {
             "/app/-/sfu/nod_1/tracks",
             "/queue/sfu/nod_1",
             "/queue/participant/par_1",
+            "/user/queue/replies",
         ] {
             let address: Address = text.parse().unwrap_or_else(|_| panic!("{text}"));
             assert_eq!(address.to_string(), text);
@@ -376,8 +462,46 @@ mod tests {
             "/other/12",
             "/topic/a\n",
             "/topic/-/broadcast/x",
+            "/topic/-/broadcast/01",
+            "/topic/01",
+            "/app/-/chat/01",
+            "/user/queue/other",
+            "/user/queue/replies/x",
         ] {
             assert_eq!(text.parse::<Address>(), Err(UnknownDestination), "{text:?}");
         }
+    }
+
+    #[test]
+    fn commands_are_below_the_reserved_room() {
+        for (text, command) in [
+            ("/app/-/chat/12", true),
+            ("/app/-/sfu/nod_1/tracks", true),
+            ("/app/12", false),
+            ("/app/12/k/offer", false),
+            ("/topic/-/chat/12", false),
+            ("/queue/sfu/nod_1", false),
+        ] {
+            assert_eq!(text.parse::<Address>().map(|address| address.is_command()), Ok(command), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_its_request_and_reason() {
+        let reply = Reply::Refused {
+            request: Some("r1".into()),
+            destination: "/app/-/chat/7".into(),
+            reason: Reason::Rate,
+            message: "too fast".into(),
+            retry_after_ms: Some(900),
+        };
+        let json = serde_json::json!({
+            "outcome": "refused", "request": "r1", "destination": "/app/-/chat/7", "reason": "rate",
+            "message": "too fast", "retry_after_ms": 900,
+        });
+        assert_eq!(serde_json::to_value(&reply).unwrap(), json);
+        let done = Reply::Done { request: "r1".into(), seq: Some(3) };
+        let json = serde_json::json!({"outcome": "done", "request": "r1", "seq": 3});
+        assert_eq!(serde_json::from_value::<Reply>(json).unwrap(), done);
     }
 }
