@@ -108,7 +108,7 @@ pub(crate) async fn run(
 
 async fn connect(settings: &Settings) -> Result<Socket, Lost> {
     let mut request = settings.url.as_str().into_client_request().map_err(Box::new)?;
-    let token = settings.keys.mint_service("sfu", service_kit::unix_now());
+    let token = settings.keys.mint_service(settings.node.as_str(), service_kit::unix_now());
     let headers = request.headers_mut();
     headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(stomp_proto::SUBPROTOCOLS[0]));
     // A JWT has no character that a header refuses.
@@ -131,7 +131,7 @@ async fn serve(
     metrics: &Metrics,
     stop: &CancellationToken,
 ) -> Result<(), Lost> {
-    let token = Some(settings.keys.mint_service("sfu", service_kit::unix_now()));
+    let token = Some(settings.keys.mint_service(settings.node.as_str(), service_kit::unix_now()));
     let mut client = Client::new(Config { token, ..Config::default() }, Instant::now());
     let destination = |path| Address { prefix: Prefix::App, path }.to_string();
     let viewers_at = destination(Destination::NodeViewers(settings.node.clone()));

@@ -1,21 +1,17 @@
-//! Chat: the last messages of each room, and how fast one connection may talk. Pure.
+//! Chat: the last messages of each room, and what of a text and a name is shown. Pure.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::Instant;
 
 use contract::destination::{CHAT_HISTORY, MAX_CHAT_CHARS};
 use contract::room::Room;
+use contract::text;
 
 /// Rooms whose history is kept. Beyond, the one that was silent for longest is forgotten.
 pub(crate) const MAX_LOGS: usize = 2_000;
 /// Bytes of all histories together. Beyond, as with [`MAX_LOGS`].
 pub(crate) const MAX_BYTES: usize = 64 * 1024 * 1024;
-/// Longest display name of a guest, in characters.
+/// Longest display name, in characters.
 pub(crate) const MAX_NAME_CHARS: usize = 64;
-/// Messages that a connection may send at once.
-pub(crate) const BURST: f64 = 10.0;
-/// Messages a second that it may send for long.
-pub(crate) const RATE: f64 = 1.0;
 
 /// The histories. `M` is a message as it goes out.
 #[derive(Debug)]
@@ -80,31 +76,6 @@ impl<M: Clone> Logs<M> {
     }
 }
 
-/// A token bucket for one connection.
-#[derive(Debug)]
-pub(crate) struct Pace {
-    tokens: f64,
-    at: Instant,
-}
-
-impl Pace {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self { tokens: BURST, at: now }
-    }
-
-    /// Whether one more message is within the rate.
-    pub(crate) fn take(&mut self, now: Instant) -> bool {
-        let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
-        self.tokens = (self.tokens + elapsed * RATE).min(BURST);
-        self.at = now;
-        let within = self.tokens >= 1.0;
-        if within {
-            self.tokens -= 1.0;
-        }
-        within
-    }
-}
-
 /// Why a text is no chat message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadText {
@@ -114,24 +85,26 @@ pub(crate) enum BadText {
     TooLong,
 }
 
-pub(crate) fn check_text(text: &str) -> Result<(), BadText> {
-    if text.trim().is_empty() {
+/// A text as it is shown: without what nobody sees.
+///
+/// # Errors
+/// [`BadText`] if nothing is left of it, or too much.
+pub(crate) fn shown_text(text: &str) -> Result<String, BadText> {
+    let shown = text::lines(text);
+    if shown.is_empty() {
         return Err(BadText::Empty);
     }
-    if text.chars().count() > MAX_CHAT_CHARS { Err(BadText::TooLong) } else { Ok(()) }
+    if shown.chars().count() > MAX_CHAT_CHARS { Err(BadText::TooLong) } else { Ok(shown) }
 }
 
-/// A guest's name as it is shown: without control characters, cut to its limit, or `guest`.
-pub(crate) fn guest_name(wanted: Option<&str>) -> String {
-    let name: String =
-        wanted.unwrap_or_default().trim().chars().filter(|c| !c.is_control()).take(MAX_NAME_CHARS).collect();
+/// A name as it is shown: one line, cut to its limit, or `guest`.
+pub(crate) fn shown_name(name: Option<&str>) -> String {
+    let name: String = text::one_line(name.unwrap_or_default()).chars().take(MAX_NAME_CHARS).collect();
     if name.is_empty() { "guest".into() } else { name }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -148,7 +121,7 @@ mod tests {
     #[test]
     fn the_silent_rooms_are_forgotten_first() {
         let mut logs = Logs::new(|_: &u64| 1, usize::MAX);
-        let room = |n: usize| n.to_string().parse::<Room>().unwrap();
+        let room = |n: usize| (n + 1).to_string().parse::<Room>().unwrap();
         for n in 0..MAX_LOGS {
             logs.add(&room(n), |seq| seq);
         }
@@ -161,7 +134,7 @@ mod tests {
     #[test]
     fn all_histories_together_are_bounded_in_bytes() {
         let mut logs = Logs::new(|_: &u64| 10, 100);
-        let rooms: Vec<Room> = (0..3).map(|n| n.to_string().parse().unwrap()).collect();
+        let rooms: Vec<Room> = (1..4).map(|n| n.to_string().parse().unwrap()).collect();
         for n in 0..12 {
             logs.add(&rooms[n / 4], |seq| seq);
         }
@@ -170,20 +143,14 @@ mod tests {
     }
 
     #[test]
-    fn the_pace_is_bounded() {
-        let now = Instant::now();
-        let mut pace = Pace::new(now);
-        assert_eq!((0..20).filter(|_| pace.take(now)).count(), 10);
-        assert_eq!((0..20).filter(|_| pace.take(now + Duration::from_secs(3))).count(), 3);
-    }
-
-    #[test]
-    fn texts_and_names_have_limits() {
-        assert_eq!(check_text(&"한".repeat(500)), Ok(()));
-        assert_eq!(check_text(&"한".repeat(501)), Err(BadText::TooLong));
-        assert_eq!(check_text(" \n"), Err(BadText::Empty));
-        assert_eq!(guest_name(Some(" a\u{7}b ")), "ab");
-        assert_eq!(guest_name(Some("  ")), "guest");
-        assert_eq!(guest_name(Some(&"x".repeat(100))).len(), 64);
+    fn texts_and_names_have_limits_and_hide_nothing() {
+        assert_eq!(shown_text(&"한".repeat(500)), Ok("한".repeat(500)));
+        assert_eq!(shown_text(&"한".repeat(501)), Err(BadText::TooLong));
+        assert_eq!(shown_text(" \u{202e}\n\u{200b}"), Err(BadText::Empty));
+        assert_eq!(shown_text("a\u{202e}b\u{7}\n c"), Ok("ab\n c".into()));
+        assert_eq!(shown_name(Some(" a\u{7}\u{2066}b\nc ")), "ab c");
+        assert_eq!(shown_name(Some(" \u{feff} ")), "guest");
+        assert_eq!(shown_name(None), "guest");
+        assert_eq!(shown_name(Some(&"x".repeat(100))).len(), 64);
     }
 }

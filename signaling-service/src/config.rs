@@ -23,6 +23,8 @@ pub struct Config {
     pub replica: String,
     /// Connections at once; more get 503.
     pub max_connections: usize,
+    /// Connections at once from one client address (IPv6: from one /64); more get 503.
+    pub max_connections_per_address: usize,
 }
 
 impl Default for Config {
@@ -35,6 +37,7 @@ impl Default for Config {
             meta_url: String::new(),
             replica: String::new(),
             max_connections: 50_000,
+            max_connections_per_address: 2_000,
         }
     }
 }
@@ -64,6 +67,9 @@ impl Config {
         }
         if self.max_connections == 0 {
             return Err(ConfigError::value("max_connections", "must be at least 1"));
+        }
+        if self.max_connections_per_address == 0 {
+            return Err(ConfigError::value("max_connections_per_address", "must be at least 1"));
         }
         Ok(())
     }

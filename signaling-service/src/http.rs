@@ -13,7 +13,8 @@ use service_kit::{Cors, HttpProblem, Routes};
 use stomp_proto::{Limits, SUBPROTOCOLS};
 
 use crate::guard::{FrameLimit, Guarded};
-use crate::socket::{self, FRAME_OVERHEAD, Seat, Shared};
+use crate::seats::Seats;
+use crate::socket::{self, FRAME_OVERHEAD, Shared};
 
 /// Largest body of an announcement.
 const MAX_BODY: usize = 64 * 1024;
@@ -23,7 +24,7 @@ const MAX_BODY: usize = 64 * 1024;
 pub(crate) struct Site {
     pub(crate) shared: Shared,
     pub(crate) cors: Cors,
-    pub(crate) max_connections: usize,
+    pub(crate) seats: Arc<Seats>,
 }
 
 /// Answer to `GET /room/{id}/count` (L9).
@@ -70,15 +71,17 @@ async fn streaming(
     let payload = web::Payload::from_request(&request, &mut payload).await?;
     let best = best_subprotocol(&request);
     let (response, session, stream) = actix_ws::handle_with_protocols(&request, payload, best.as_slice())?;
-    let Some(seat) = Seat::take(hub, site.max_connections) else {
-        return Err(HttpProblem::unavailable("too many connections", 5).into());
-    };
+    let address = service_kit::client::source(&request);
+    // A service shows its token here already: all of them may come from one address.
+    let is_service = authorize(&request).is_ok();
+    let seat = site.seats.take((!is_service).then_some(address));
+    let seat = seat.map_err(|full| HttpProblem::unavailable(full.to_string(), 5))?;
     // The guard has the real limit, which rises for services; the library's own only must not be lower.
     let stream = stream.max_frame_size(Limits::SERVICE.body + FRAME_OVERHEAD);
     let shared = site.shared.clone();
     actix_web::rt::spawn(async move {
         let _seat = seat;
-        socket::run(shared, limit, session, stream).await;
+        socket::run(shared, address, limit, session, stream).await;
     });
     Ok(response)
 }
@@ -138,6 +141,6 @@ async fn events(
 ) -> actix_web::Result<HttpResponse> {
     let mut payload = payload.into_inner();
     let event = web::Json::<BroadcastChanged>::from_request(&request, &mut payload).await?;
-    site.shared.hub.broadcast_changed(event.into_inner().broadcast);
+    site.shared.hub.broadcast_changed(event.into_inner());
     Ok(HttpResponse::NoContent().finish())
 }

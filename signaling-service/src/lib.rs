@@ -3,22 +3,29 @@
 
 #![forbid(unsafe_code)]
 
-mod access;
 mod broadcasts;
 pub mod bus;
 mod chat;
 mod config;
+#[cfg(test)]
+mod docs_tests;
 mod guard;
 mod http;
 mod hub;
+mod limits;
+mod mailbox;
+mod member;
 mod metrics;
+mod refusal;
+mod replica;
 mod report;
+mod rights;
+mod seats;
 mod socket;
 mod utf8;
 mod viewers;
 mod work;
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,12 +38,13 @@ use tokio::task::JoinHandle;
 
 pub use config::Config;
 
-use crate::access::Access;
 use crate::bus::{Bus, Heard};
 use crate::http::Site;
 use crate::hub::{Hub, TICK};
 use crate::metrics::Metrics;
 use crate::report::Reporter;
+use crate::rights::Rights;
+use crate::seats::Seats;
 use crate::socket::Shared;
 
 /// Why the service does not start.
@@ -54,6 +62,7 @@ pub enum StartError {
 /// [`Signaling::routes`].
 pub struct Signaling {
     hub: Arc<Hub>,
+    seats: Arc<Seats>,
     keys: TokenKeys,
     config: Config,
     stop: CancellationToken,
@@ -76,7 +85,9 @@ impl Signaling {
             "" => format!("sig_{:016x}", rand::random::<u64>()),
             name => name.to_owned(),
         };
-        let hub = Hub::new(&replica, bus.clone(), Metrics::register(registry));
+        let metrics = Metrics::register(registry);
+        let seats = Seats::new(config.max_connections, config.max_connections_per_address, metrics.clone());
+        let hub = Hub::new(&replica, bus.clone(), metrics);
         let stop = CancellationToken::new();
         let mut tasks = vec![
             tokio::spawn(tick(hub.clone(), stop.clone())),
@@ -92,17 +103,17 @@ impl Signaling {
             };
             tasks.push(tokio::spawn(reporter.run(stop.clone())));
         }
-        Ok(Self { hub, keys, config, stop, tasks: Mutex::new(tasks) })
+        Ok(Self { hub, seats, keys, config, stop, tasks: Mutex::new(tasks) })
     }
 
     /// `/streaming`, `/room/{id}/count`, `/internal/events`.
     #[must_use]
     pub fn routes(&self) -> Routes {
-        let access = Access { dev: self.config.dev };
+        let rights = Rights { dev: self.config.dev };
         http::routes(Site {
-            shared: Shared { hub: self.hub.clone(), keys: self.keys.clone(), access },
+            shared: Shared { hub: self.hub.clone(), keys: self.keys.clone(), rights },
             cors: Cors::new(self.config.dev, &self.config.allowed_origins),
-            max_connections: self.config.max_connections,
+            seats: self.seats.clone(),
         })
     }
 
@@ -110,7 +121,7 @@ impl Signaling {
     /// until `deadline`, and ends the tasks. New connections get 503 from the beginning on.
     pub async fn drain(&self, deadline: Instant) {
         self.hub.draining.cancel();
-        while self.hub.open.load(Ordering::Acquire) > 0 && Instant::now() < deadline {
+        while self.seats.taken() > 0 && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         self.stop.cancel();

@@ -20,6 +20,8 @@ pub(crate) struct Metrics {
     pub(crate) received: Counter,
     pub(crate) delivered: Counter,
     pub(crate) bus_missed: Counter,
+    pub(crate) held: Counter,
+    refused: Family<Reason, Counter>,
     dropped: Family<Reason, Counter>,
     closed: Family<Reason, Counter>,
     reports: Family<Reason, Counter>,
@@ -40,9 +42,15 @@ impl Metrics {
         );
         registry.register(
             "messages_dropped",
-            "Messages dropped for slow connections",
+            "Messages that readers had no room for",
             metrics.dropped.clone(),
         );
+        registry.register(
+            "messages_held",
+            "Messages and transactions held back to the pace of their sender",
+            metrics.held.clone(),
+        );
+        registry.register("messages_refused", "Messages refused with a reply", metrics.refused.clone());
         registry.register("connections_closed", "Connections that ended", metrics.closed.clone());
         registry.register("meta_reports", "Reports to meta", metrics.reports.clone());
         registry.register(
@@ -55,6 +63,10 @@ impl Metrics {
 
     pub(crate) fn dropped(&self, reason: &'static str, count: usize) {
         self.dropped.get_or_create(&Reason { reason }).inc_by(count as u64);
+    }
+
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&Reason { reason }).inc();
     }
 
     pub(crate) fn closed(&self, reason: &'static str) {

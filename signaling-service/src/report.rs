@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contract::id::BroadcastId;
-use contract::rest::{Broadcast, RoomReport, RoomsReport, Subjects};
+use contract::rest::{Broadcast, BroadcastChanged, RoomReport, RoomsReport, Subjects};
 use contract::room::Room;
 use contract::token::TokenKeys;
 use service_kit::shutdown::CancellationToken;
@@ -117,7 +117,9 @@ impl Reporter {
         }
         for id in self.hub.take_unknown(ASKED_AT_ONCE) {
             match self.ask(id).await {
-                Ok(Some(broadcast)) => self.hub.broadcast_changed(broadcast),
+                Ok(Some(broadcast)) => {
+                    self.hub.broadcast_changed(BroadcastChanged { broadcast, version: 0, deleted: false })
+                }
                 Ok(None) => {}
                 Err(error) => {
                     self.hub.ask_again(id);

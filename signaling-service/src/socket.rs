@@ -1,33 +1,31 @@
 //! One WebSocket: bytes between the socket and its STOMP session, and messages from its queue.
 
-use std::collections::HashMap;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use actix_ws::{CloseCode, CloseReason, Item, Message as Ws, MessageStream, ProtocolError};
 use bytes::Bytes;
-use contract::destination::ChatEvent;
 use contract::token::TokenKeys;
 use futures_util::Sink;
-use stomp_proto::outbox::Next;
-use stomp_proto::session::{Close, Config, Connect, Event, Outgoing, Session, SubscriptionKey};
+use stomp_proto::session::{Close, Config, Connect, Event, Session};
 use stomp_proto::{HeartBeat, Limits};
 
-use crate::access::{Access, Identity};
-use crate::chat::Pace;
 use crate::guard::FrameLimit;
-use crate::hub::{Hub, Mailbox, Message};
+use crate::hub::Hub;
+use crate::mailbox::Mailbox;
+use crate::member::Member;
+use crate::rights::{Identity, Rights};
 use crate::utf8::Utf8Check;
-use crate::viewers::ConnId;
-use crate::work;
 
 /// A connection that agreed on no STOMP heart-beat is asked for a sign of life (WebSocket ping) this often, and is
 /// lost after two without any.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 /// After the end, this long for the last frames to leave; then the socket is dropped with them.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// A reader that takes nothing for this long, although something waits for it, is closed.
+const READER_PATIENCE: Duration = Duration::from_secs(10);
 /// What a WebSocket frame needs beside its STOMP body: command and headers.
 pub(crate) const FRAME_OVERHEAD: usize = 64 * 1024;
 
@@ -36,20 +34,13 @@ pub(crate) const FRAME_OVERHEAD: usize = 64 * 1024;
 pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     pub(crate) keys: TokenKeys,
-    pub(crate) access: Access,
-}
-
-/// A connection that has said who it is.
-struct Member {
-    id: ConnId,
-    who: Identity,
-    mailbox: Arc<Mailbox>,
-    pace: Pace,
-    destinations: HashMap<SubscriptionKey, String>,
+    pub(crate) rights: Rights,
 }
 
 struct Socket {
     shared: Shared,
+    /// Where the client is, for limits.
+    address: IpAddr,
     limit: Arc<FrameLimit>,
     session: Session,
     member: Option<Member>,
@@ -61,6 +52,7 @@ struct Socket {
     ping: bool,
     heard: Instant,
     pinged: Instant,
+    reader: Reader,
     over: Option<(Instant, CloseReason)>,
 }
 
@@ -75,17 +67,16 @@ enum End {
 /// Runs a connection to its end.
 pub(crate) async fn run(
     shared: Shared,
+    address: IpAddr,
     limit: Arc<FrameLimit>,
     mut ws: actix_ws::Session,
     mut stream: MessageStream,
 ) {
     let hub = shared.hub.clone();
-    let mut socket = Socket::new(shared, limit);
+    let mut socket = Socket::new(shared, address, limit);
     let end = socket.drive(&mut ws, &mut stream).await;
-    if let Some(member) = &socket.member {
-        hub.leave(member.id);
-    }
     let label = match (&end, socket.session.closed()) {
+        _ if socket.reader.is_lost => "slow",
         (_, Some(Close::Goodbye)) => "goodbye",
         (_, Some(Close::Policy)) => "policy",
         (_, Some(Close::Protocol | Close::TooLarge)) => "protocol",
@@ -94,6 +85,8 @@ pub(crate) async fn run(
         (End::Close(_), None) => "closed",
     };
     hub.metrics.closed(label);
+    // What it read and joined is free at once, however long the last words take.
+    drop(socket);
     if let End::Close(reason) = end {
         let closing = async {
             if ws.close(Some(reason)).await.is_ok() {
@@ -112,7 +105,7 @@ pub(crate) async fn run(
 }
 
 impl Socket {
-    fn new(shared: Shared, limit: Arc<FrameLimit>) -> Self {
+    fn new(shared: Shared, address: IpAddr, limit: Arc<FrameLimit>) -> Self {
         let now = Instant::now();
         let config = Config {
             heart_beat: HeartBeat::DEFAULT,
@@ -121,6 +114,7 @@ impl Socket {
         };
         Self {
             shared,
+            address,
             limit,
             session: Session::new(config, now),
             member: None,
@@ -130,6 +124,7 @@ impl Socket {
             ping: false,
             heard: now,
             pinged: now,
+            reader: Reader::new(),
             over: None,
         }
     }
@@ -140,6 +135,7 @@ impl Socket {
             self.handle_timeout(now);
             self.handle_events(now);
             let has_output = self.has_output();
+            self.reader.waits(has_output, now);
             if let Some((since, reason)) = &self.over
                 && (!has_output || now >= *since + LAST_WORDS)
             {
@@ -148,19 +144,21 @@ impl Socket {
             let open = self.over.is_none();
             let deadline = self.deadline();
             let draining = &self.shared.hub.draining;
-            let mailbox = self.member.as_ref().map(|member| member.mailbox.clone());
+            let mailbox = self.member.as_ref().map(|member| member.mailbox().clone());
             tokio::select! {
                 ready = poll_fn(|cx| Pin::new(&mut *ws).poll_ready(cx)), if has_output => {
                     if ready.is_err() {
                         return End::Gone;
                     }
-                    if let Some(message) = self.next_output(Instant::now())
+                    let now = Instant::now();
+                    self.reader.took(now);
+                    if let Some(message) = self.next_output(now)
                         && Pin::new(&mut *ws).start_send(message).is_err()
                     {
                         return End::Gone;
                     }
                 }
-                message = stream.recv(), if open && self.session.wants_bytes() => match message {
+                message = stream.recv(), if open && self.wants_bytes() => match message {
                     None => return End::Gone,
                     Some(Ok(message)) => {
                         if let Some(end) = self.handle_message(message) {
@@ -232,31 +230,40 @@ impl Socket {
         }
     }
 
-    /// Handles all frames that have come in.
+    /// Handles the frames that have come in, until one has to be held back.
     fn handle_events(&mut self, now: Instant) {
-        while let Some(event) = self.session.poll_event() {
-            let outcome = match event {
-                Event::Connect(connect) => self.connect(&connect, now),
-                Event::Subscribe { key, destination } => self.subscribe(key, destination),
-                Event::Unsubscribe { key, .. } => {
-                    if let Some(member) = &mut self.member {
-                        member.destinations.remove(&key);
-                        self.shared.hub.unsubscribe(member.id, key);
-                    }
-                    Ok(())
+        loop {
+            if let Some(member) = &mut self.member {
+                member.release(&mut self.session, now);
+                if member.held_until().is_some() {
+                    break;
                 }
-                Event::Send(messages) => self.send(messages, now),
-            };
-            if let Err(message) = outcome {
-                self.session.fail(Close::Policy, message);
             }
-        }
-        if self.member.as_ref().is_some_and(|member| member.mailbox.is_too_slow()) {
-            self.session.fail(Close::Policy, "too slow: more messages wait than the limit");
+            let Some(event) = self.session.poll_event() else { break };
+            if let Err(reason) = self.handle_event(event, now) {
+                self.session.fail(Close::Policy, reason);
+            }
         }
         if let Some(closed) = self.session.closed() {
             self.finish(closed.code().into(), "");
         }
+    }
+
+    /// An error ends the connection with its text.
+    fn handle_event(&mut self, event: Event, now: Instant) -> Result<(), String> {
+        let member = self.member.as_mut();
+        match (event, member) {
+            (Event::Connect(connect), _) => return self.connect(&connect, now),
+            (Event::Subscribe { key, destination }, Some(member)) => member.subscribe(key, destination),
+            (Event::Unsubscribe { key, .. }, Some(member)) => {
+                member.unsubscribe(key);
+                Ok(())
+            }
+            (Event::Send(messages), Some(member)) => member.send(&mut self.session, messages, now),
+            // The session lets nothing through before CONNECT is accepted.
+            (_, None) => Ok(()),
+        }
+        .map_err(|refusal| refusal.to_string())
     }
 
     fn connect(&mut self, connect: &Connect, now: Instant) -> Result<(), String> {
@@ -268,12 +275,11 @@ impl Socket {
         };
         let name = contract::id::ParticipantId::random(&mut rand::rng()).to_string();
         let who = Identity::new(claims, name.clone());
+        let membership = self.shared.hub.enter(&who, self.address).map_err(|error| error.to_string())?;
         let limits = if who.is_service() { Limits::SERVICE } else { Limits::CLIENT };
         self.limit.set(limits.body + FRAME_OVERHEAD);
-        let (id, mailbox) = self.shared.hub.enter(&who);
         self.session.accept(&name, limits, now);
-        let destinations = HashMap::new();
-        self.member = Some(Member { id, who, mailbox, pace: Pace::new(now), destinations });
+        self.member = Some(Member::new(membership, who, self.shared.rights));
         Ok(())
     }
 
@@ -281,35 +287,24 @@ impl Socket {
     /// clients send by habit (`guest`), and means a guest.
     fn token<'a>(&self, connect: &'a Connect) -> Option<&'a str> {
         let passcode = connect.passcode.as_deref().filter(|passcode| {
-            let habit = self.shared.access.dev && !passcode.contains('.');
+            let habit = self.shared.rights.dev && !passcode.contains('.');
             !passcode.is_empty() && !habit
         });
         connect.token.as_deref().filter(|token| !token.is_empty()).or(passcode)
     }
 
-    fn subscribe(&mut self, key: SubscriptionKey, destination: String) -> Result<(), String> {
-        let Some(member) = &mut self.member else { return Ok(()) };
-        let address = work::readable(self.shared.access, &member.who, &destination)
-            .map_err(|refused| refused.to_string())?;
-        member.destinations.insert(key, destination);
-        self.shared.hub.subscribe(member.id, key, &address);
-        Ok(())
+    /// Whether the socket should be read.
+    fn wants_bytes(&self) -> bool {
+        self.held_until().is_none() && self.session.wants_bytes()
     }
 
-    fn send(&mut self, messages: Vec<Outgoing>, now: Instant) -> Result<(), String> {
-        let Some(member) = &mut self.member else { return Ok(()) };
-        let Shared { hub, access, .. } = &self.shared;
-        let checked = messages.into_iter().map(|message| work::check(*access, &member.who, message));
-        let works: Vec<_> = checked.collect::<Result<_, _>>().map_err(|refused| refused.to_string())?;
-        work::within_limits(hub, member.id, &mut member.pace, &works, now)
-            .map_err(|refused| refused.to_string())?;
-        works.into_iter().for_each(|work| work::perform(hub, member.id, &member.who, work, now));
-        Ok(())
+    fn held_until(&self) -> Option<Instant> {
+        self.member.as_ref().and_then(Member::held_until)
     }
 
     fn has_output(&self) -> bool {
         let messages =
-            self.over.is_none() && self.member.as_ref().is_some_and(|member| !member.mailbox.is_empty());
+            self.over.is_none() && self.member.as_ref().is_some_and(|member| !member.mailbox().is_empty());
         messages || self.session.has_transmit() || self.pong.is_some() || self.ping
     }
 
@@ -325,28 +320,19 @@ impl Socket {
             return Some(Ws::Ping(Bytes::new()));
         }
         let member = self.member.as_ref().filter(|_| self.over.is_none())?;
-        // Those of ended subscriptions are skipped.
-        while let Some(next) = member.mailbox.pop() {
-            let bytes = match next {
-                Next::Message { subscription, message } => {
-                    let Message { destination, headers, body } = &*message;
-                    self.session.message(subscription, destination, headers, body, now)
-                }
-                Next::Gap { subscription, dropped } => {
-                    let Some(destination) = member.destinations.get(&subscription) else { continue };
-                    let gap = Message::json(destination.clone(), &ChatEvent::Gap { dropped });
-                    self.session.message(subscription, destination, &gap.headers, &gap.body, now)
-                }
-            };
-            if let Some(bytes) = bytes {
-                return Some(message(bytes));
-            }
-        }
-        None
+        member.next_frame(&mut self.session, now).map(message)
     }
 
     fn handle_timeout(&mut self, now: Instant) {
+        if self.held_until().is_some() {
+            // It is not read, so it cannot be heard.
+            self.session.excuse_silence(now);
+            self.heard = now;
+        }
         self.session.handle_timeout(now);
+        if self.over.is_none() && self.reader.is_lost(now) {
+            self.session.fail(Close::Policy, "too slow: you took nothing for 10 s");
+        }
         if self.over.is_none() && now >= self.ping_at() {
             if now.saturating_duration_since(self.heard) >= 2 * PING_INTERVAL {
                 self.session.fail(Close::Silent, "no sign of life");
@@ -362,9 +348,10 @@ impl Socket {
 
     fn deadline(&self) -> Instant {
         let over = self.over.as_ref().map(|(since, _)| *since + LAST_WORDS);
-        let live = if over.is_none() { Some(self.ping_at()) } else { None };
-        let all = [over, live, self.session.poll_timeout()];
-        all.into_iter().flatten().min().unwrap_or_else(|| Instant::now() + PING_INTERVAL)
+        let live = over.is_none().then(|| [Some(self.ping_at()), self.held_until(), self.reader.deadline()]);
+        let live = live.into_iter().flatten().flatten();
+        let all = live.map(Some).chain([over, self.session.poll_timeout()]);
+        all.flatten().min().unwrap_or_else(|| Instant::now() + PING_INTERVAL)
     }
 
     fn finish(&mut self, code: CloseCode, description: &str) {
@@ -395,23 +382,61 @@ async fn ring(mailbox: Option<&Mailbox>) {
     }
 }
 
-/// Counts a connection for as long as it lives.
-pub(crate) struct Seat(Arc<Hub>);
+/// Whether the peer takes what is sent to it.
+#[derive(Debug)]
+struct Reader {
+    /// Since when something has waited and nothing was taken.
+    waiting_since: Option<Instant>,
+    is_lost: bool,
+}
 
-impl Seat {
-    /// A seat, if one of `most` is free.
-    pub(crate) fn take(hub: &Arc<Hub>, most: usize) -> Option<Self> {
-        let before = hub.open.fetch_add(1, Ordering::AcqRel);
-        let seat = Self(hub.clone());
-        hub.metrics.connections.inc();
-        // Dropping it on the way out gives it back.
-        (before < most as u64).then_some(seat)
+impl Reader {
+    fn new() -> Self {
+        Self { waiting_since: None, is_lost: false }
+    }
+
+    /// Whether something waits for the peer now.
+    fn waits(&mut self, something: bool, now: Instant) {
+        if something {
+            self.waiting_since.get_or_insert(now);
+        } else {
+            self.waiting_since = None;
+        }
+    }
+
+    /// The peer has room for one more message.
+    fn took(&mut self, now: Instant) {
+        self.waiting_since = Some(now);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.waiting_since.map(|since| since + READER_PATIENCE)
+    }
+
+    fn is_lost(&mut self, now: Instant) -> bool {
+        self.is_lost |= self.deadline().is_some_and(|deadline| now >= deadline);
+        self.is_lost
     }
 }
 
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::AcqRel);
-        self.0.metrics.connections.dec();
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_is_lost_when_it_takes_nothing_and_not_when_it_is_slow() {
+        let second = Duration::from_secs(1);
+        let now = Instant::now();
+        let mut reader = Reader::new();
+        assert!(!reader.is_lost(now + 60 * second), "nothing waits for it");
+        for n in 0..10 {
+            reader.waits(true, now + n * 9 * second);
+            assert!(!reader.is_lost(now + n * 9 * second));
+            reader.took(now + n * 9 * second);
+        }
+        reader.waits(true, now + 85 * second);
+        assert_eq!(reader.deadline(), Some(now + 91 * second));
+        assert!(!reader.is_lost(now + 90 * second));
+        assert!(reader.is_lost(now + 91 * second));
     }
 }

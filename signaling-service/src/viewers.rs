@@ -1,29 +1,39 @@
 //! Who watches which room (L9): peer-to-peer viewers and the viewers that SFU nodes report, a subject once.
 //! Pure.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use contract::destination::{NodeViewers, RoomViewers};
 use contract::id::NodeId;
-use contract::rest::Subjects;
+use contract::rest::{RoomReport, Subjects};
 use contract::room::Room;
+
+use crate::limits::{ConnId, MAX_VIEWERS_PER_ADDRESS};
 
 /// A node's part that was not renewed for this long is dropped.
 pub(crate) const PART_LIFETIME: Duration = Duration::from_secs(4);
 
-/// A connection.
-pub(crate) type ConnId = u64;
+/// A connection that sent to `/app/{room}`.
+#[derive(Debug)]
+struct Peer {
+    /// The subject of its token.
+    subject: Option<String>,
+    address: IpAddr,
+}
 
 #[derive(Debug, Default)]
 struct Watched {
-    /// Connections that sent to `/app/{room}`, with the subject of their token.
-    peers: HashMap<ConnId, Option<String>>,
+    /// In the order of connecting.
+    peers: BTreeMap<ConnId, Peer>,
     /// What nodes report.
     nodes: HashMap<NodeId, RoomViewers>,
     /// Subscriptions to `/topic/{room}` of each connection: peer-to-peer streamers.
     streamers: HashMap<ConnId, u32>,
-    count: i64,
+    /// What [`Watched::count`] and [`Watched::subjects`] found, until someone comes or goes.
+    count: Option<i64>,
+    subjects: Option<Subjects>,
 }
 
 impl Watched {
@@ -31,18 +41,45 @@ impl Watched {
         self.peers.is_empty() && self.nodes.is_empty() && self.streamers.is_empty()
     }
 
-    /// The subjects that watch, each once.
-    fn subjects(&self) -> HashSet<&str> {
-        let peers = self.peers.values().filter_map(Option::as_deref);
-        let nodes = self.nodes.values().flat_map(|part| part.subjects.iter().map(String::as_str));
-        peers.chain(nodes).collect()
+    /// The viewers: subjects, each once, and how many have no token. Of the peers behind one address at most a set
+    /// number count.
+    fn viewers(&self) -> (HashSet<&str>, u64) {
+        let of_nodes = self.nodes.values().flat_map(|part| &part.subjects);
+        let mut subjects: HashSet<&str> = of_nodes.map(String::as_str).collect();
+        let mut nameless: u64 = self.nodes.values().map(|part| u64::from(part.anonymous)).sum();
+        let mut behind: HashMap<IpAddr, usize> = HashMap::new();
+        for Peer { subject, address } in self.peers.values() {
+            let own = behind.entry(*address).or_default();
+            let known = subject.as_deref().is_some_and(|subject| subjects.contains(subject));
+            if known || *own >= MAX_VIEWERS_PER_ADDRESS {
+                continue;
+            }
+            *own += 1;
+            match subject {
+                Some(subject) => drop(subjects.insert(subject)),
+                None => nameless += 1,
+            }
+        }
+        (subjects, nameless)
     }
 
-    fn recount(&mut self) {
-        let peers = self.peers.values().filter(|subject| subject.is_none()).count() as u64;
-        let nameless = self.nodes.values().fold(peers, |sum, part| sum + u64::from(part.anonymous));
-        let subjects = self.subjects().len() as u64;
-        self.count = i64::try_from(nameless.saturating_add(subjects)).unwrap_or(i64::MAX);
+    fn count(&mut self) -> i64 {
+        let count = self.count.unwrap_or_else(|| {
+            let (subjects, nameless) = self.viewers();
+            i64::try_from(nameless.saturating_add(subjects.len() as u64)).unwrap_or(i64::MAX)
+        });
+        self.count = Some(count);
+        count
+    }
+
+    /// Those of them who have a token.
+    fn subjects(&mut self) -> &Subjects {
+        let subjects = self.subjects.take().unwrap_or_else(|| self.viewers().0.into_iter().collect());
+        self.subjects.insert(subjects)
+    }
+
+    fn someone_came_or_went(&mut self) {
+        (self.count, self.subjects) = (None, None);
     }
 }
 
@@ -58,9 +95,10 @@ pub(crate) struct Viewers {
 
 impl Viewers {
     /// A connection sent to `/app/{room}`.
-    pub(crate) fn join(&mut self, room: &Room, connection: ConnId, subject: Option<&str>) {
+    pub(crate) fn join(&mut self, room: &Room, connection: ConnId, subject: Option<&str>, address: IpAddr) {
         let watched = self.rooms.entry(room.clone()).or_default();
-        if watched.peers.insert(connection, subject.map(str::to_owned)).is_none() {
+        let peer = Peer { subject: subject.map(str::to_owned), address };
+        if watched.peers.insert(connection, peer).is_none() {
             self.touch(room);
         }
     }
@@ -125,20 +163,31 @@ impl Viewers {
     }
 
     /// Viewers of `room` now.
-    pub(crate) fn count(&self, room: &Room) -> i64 {
-        self.rooms.get(room).map_or(0, |watched| watched.count)
+    pub(crate) fn count(&mut self, room: &Room) -> i64 {
+        self.rooms.get_mut(room).map_or(0, Watched::count)
     }
 
-    /// Viewers of `room` who have a token.
-    pub(crate) fn subjects(&self, room: &Room) -> Subjects {
-        self.rooms
-            .get(room)
-            .map_or_else(Subjects::default, |watched| watched.subjects().into_iter().collect())
+    /// Whether `node` has said that it serves viewers of `room`.
+    pub(crate) fn is_served(&self, room: &Room, node: &NodeId) -> bool {
+        self.rooms.get(room).is_some_and(|watched| watched.nodes.contains_key(node))
     }
 
-    /// The rooms that have anyone, with their count and whether they have a peer-to-peer streamer.
-    pub(crate) fn rooms(&self) -> impl Iterator<Item = (&Room, i64, bool)> {
-        self.rooms.iter().map(|(room, watched)| (room, watched.count, !watched.streamers.is_empty()))
+    /// The numbers of every broadcast's room that has anyone.
+    pub(crate) fn numbers(&mut self) -> Vec<RoomReport> {
+        let broadcasts = self.rooms.iter_mut().filter(|(room, _)| room.broadcast().is_some());
+        broadcasts
+            .map(|(room, watched)| RoomReport {
+                room: room.clone(),
+                viewer_count: watched.count(),
+                subjects: watched.subjects().clone(),
+                p2p_streamer: !watched.streamers.is_empty(),
+            })
+            .collect()
+    }
+
+    /// How many rooms have anyone.
+    pub(crate) fn len(&self) -> usize {
+        self.rooms.len()
     }
 
     /// Something else about `room` changed that goes out with its count.
@@ -172,7 +221,7 @@ impl Viewers {
         if watched.is_empty() {
             self.rooms.remove(room);
         } else {
-            watched.recount();
+            watched.someone_came_or_went();
         }
     }
 }
@@ -189,6 +238,10 @@ mod tests {
         format!("nod_{n}").parse().unwrap()
     }
 
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
     fn part(subjects: &[&str], anonymous: u32) -> NodeViewers {
         let subjects = subjects.iter().map(|subject| (*subject).to_owned()).collect();
         NodeViewers { rooms: vec![RoomViewers { room: room(), subjects, anonymous }] }
@@ -198,15 +251,15 @@ mod tests {
     fn a_subject_counts_once_wherever_it_watches() {
         let now = Instant::now();
         let mut viewers = Viewers::default();
-        viewers.join(&room(), 1, None);
-        viewers.join(&room(), 1, None);
-        viewers.join(&room(), 2, Some("a"));
-        viewers.join(&room(), 3, Some("a"));
+        viewers.join(&room(), 1, None, address(1));
+        viewers.join(&room(), 1, None, address(1));
+        viewers.join(&room(), 2, Some("a"), address(1));
+        viewers.join(&room(), 3, Some("a"), address(2));
         assert_eq!(viewers.count(&room()), 2);
         viewers.report(&node(1), part(&["a", "b"], 2), now);
         viewers.report(&node(2), part(&["b", "c"], 0), now);
         assert_eq!(viewers.count(&room()), 1 + 3 + 2);
-        assert_eq!(viewers.subjects(&room()), ["a", "b", "c"].into_iter().collect());
+        assert_eq!(viewers.numbers()[0].subjects, ["a", "b", "c"].into_iter().collect());
         viewers.leave(2, [&room()]);
         viewers.leave(3, [&room()]);
         assert_eq!(viewers.count(&room()), 1 + 3 + 2);
@@ -234,7 +287,8 @@ mod tests {
         viewers.stream(&room(), 1);
         viewers.stream(&room(), 1);
         viewers.unstream(&room(), 1);
-        assert_eq!(viewers.rooms().next(), Some((&room(), 0, true)));
+        let [only] = viewers.numbers().try_into().unwrap();
+        assert!(only.p2p_streamer && only.viewer_count == 0 && only.room == room());
         assert_eq!(viewers.count(&room()), 0);
         viewers.leave(1, [&room()]);
         assert!(viewers.rooms.is_empty());
@@ -249,5 +303,26 @@ mod tests {
         viewers.take_changed();
         viewers.report(&node(1), part(&["a"], 0), Instant::now());
         assert!(viewers.take_changed().is_empty());
+    }
+
+    #[test]
+    fn sockets_of_one_address_do_not_make_an_audience() {
+        let mut viewers = Viewers::default();
+        for connection in 0..300 {
+            viewers.join(&room(), connection, None, address(1));
+        }
+        assert_eq!(viewers.count(&room()), 50);
+        for connection in 300..600 {
+            viewers.join(&room(), connection, Some(&connection.to_string()), address(1));
+        }
+        assert_eq!(viewers.count(&room()), 50, "nor do tokens that cost nothing");
+        assert!(viewers.numbers()[0].subjects.is_empty(), "what meta is told adds up");
+        viewers.join(&room(), 600, None, address(2));
+        viewers.report(&node(1), part(&["a"], 2), Instant::now());
+        assert_eq!(viewers.count(&room()), 50 + 1 + 3);
+        for connection in 0..299 {
+            viewers.leave(connection, [&room()]);
+        }
+        assert_eq!(viewers.count(&room()), 50 + 1 + 3, "those who stay are counted instead");
     }
 }

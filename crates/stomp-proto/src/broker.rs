@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 
-use crate::session::SubscriptionKey;
+use crate::subscriptions::SubscriptionKey;
 
 /// The index of all subscriptions of all connections, by destination. `C` names a connection.
 ///
@@ -66,12 +66,6 @@ impl<C: Copy + Eq + Hash + Ord> Broker<C> {
             .count()
     }
 
-    /// Whether anyone reads `destination`.
-    #[must_use]
-    pub fn is_read(&self, destination: &str) -> bool {
-        self.by_destination.contains_key(destination)
-    }
-
     /// How many subscriptions there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -116,7 +110,7 @@ mod tests {
         gone.sort();
         assert_eq!(gone, ["/topic/x", "/topic/y"]);
         assert_eq!(broker.subscribers("/topic/x").collect::<Vec<_>>(), [(1, B)]);
-        assert!(!broker.is_read("/topic/y"));
+        assert_eq!(broker.subscribers("/topic/y").count(), 0);
     }
 
     #[test]

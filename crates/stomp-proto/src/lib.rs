@@ -17,6 +17,7 @@
 pub mod broker;
 pub mod client;
 mod decode;
+mod ending;
 mod frame;
 mod heart_beat;
 pub mod outbox;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::session::SubscriptionKey;
+use crate::subscriptions::SubscriptionKey;
 
 /// What a message is for, and so what a full queue does with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,9 +14,14 @@ pub enum Class {
     State(Arc<str>),
     /// Chat: over the limit the oldest is dropped, and the reader is told how many are missing.
     Chat,
-    /// Signaling, where each message matters: over the limit it is refused, and the connection should end.
-    Signal,
+    /// Signaling, where each message matters: over the limit of its sender, or of all, it is refused and what waits
+    /// stays. The sender is told; the reader of the queue is never to blame for what others send.
+    Signal(SenderKey),
 }
+
+/// Whose share of the queue a signaling message takes. The caller chooses what a sender is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SenderKey(pub u64);
 
 /// A limit on messages that wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +30,13 @@ pub struct Cap {
     pub count: usize,
     /// Of how many bytes in all.
     pub bytes: usize,
+}
+
+impl Cap {
+    /// Whether `more` bytes fit in one message beside `count` messages of `bytes`.
+    fn fits(self, count: usize, bytes: usize, more: usize) -> bool {
+        count < self.count && bytes.saturating_add(more) <= self.bytes
+    }
 }
 
 /// The limits of each class.
@@ -36,6 +48,8 @@ pub struct Caps {
     pub chat: Cap,
     /// Of [`Class::Signal`].
     pub signal: Cap,
+    /// Of [`Class::Signal`] from one sender, so that one alone cannot fill the queue.
+    pub signal_per_sender: Cap,
 }
 
 impl Caps {
@@ -44,6 +58,7 @@ impl Caps {
         state: Cap { count: 1_024, bytes: 1024 * 1024 },
         chat: Cap { count: 256, bytes: 512 * 1024 },
         signal: Cap { count: 1_024, bytes: 1024 * 1024 },
+        signal_per_sender: Cap { count: 512, bytes: 512 * 1024 },
     };
     /// For connections of services.
     pub const SERVICE: Self = Self { signal: Cap { count: 16_384, bytes: 16 * 1024 * 1024 }, ..Self::CLIENT };
@@ -58,7 +73,7 @@ pub enum Pushed {
     Replaced,
     /// It waits, and this many older ones were dropped for it.
     Dropped(usize),
-    /// It was not taken: the connection is too slow.
+    /// It was not taken: the queue, or the sender's share of it, is full.
     Full,
 }
 
@@ -89,6 +104,13 @@ struct Entry<M> {
     message: M,
 }
 
+/// What of one sender waits.
+#[derive(Debug, Default)]
+struct Share {
+    count: usize,
+    bytes: usize,
+}
+
 #[derive(Debug, Default)]
 struct Line {
     /// Numbers of the waiting entries of one class, oldest first.
@@ -105,6 +127,7 @@ pub struct Outbox<M> {
     state: Line,
     chat: Line,
     signal: Line,
+    shares: HashMap<SenderKey, Share>,
     latest: HashMap<(SubscriptionKey, Arc<str>), u64>,
     gaps: BTreeMap<SubscriptionKey, u64>,
 }
@@ -120,14 +143,10 @@ impl<M> Outbox<M> {
             state: Line::default(),
             chat: Line::default(),
             signal: Line::default(),
+            shares: HashMap::new(),
             latest: HashMap::new(),
             gaps: BTreeMap::new(),
         }
-    }
-
-    /// Sets other limits for what is pushed from now on.
-    pub fn set_caps(&mut self, caps: Caps) {
-        self.caps = caps;
     }
 
     /// Whether nothing waits.
@@ -154,11 +173,10 @@ impl<M> Outbox<M> {
             return Pushed::Replaced;
         }
         let cap = self.cap(class);
-        if *class == Class::Signal {
-            let line = &self.signal;
-            if line.order.len() >= cap.count || line.bytes.saturating_add(bytes) > cap.bytes {
-                return Pushed::Full;
-            }
+        if let Class::Signal(sender) = class
+            && !self.take_share(*sender, bytes)
+        {
+            return Pushed::Full;
         }
         let dropped = self.make_room(class, cap, bytes);
         let number = self.next;
@@ -191,13 +209,26 @@ impl<M> Outbox<M> {
         Some(Next::Message { subscription, message: entry.message })
     }
 
+    /// Counts a signaling message that is about to wait, unless it does not fit.
+    fn take_share(&mut self, sender: SenderKey, bytes: usize) -> bool {
+        let Caps { signal, signal_per_sender: own, .. } = self.caps;
+        let share = self.shares.get(&sender).map_or((0, 0), |share| (share.count, share.bytes));
+        let fits = signal.fits(self.signal.order.len(), self.signal.bytes, bytes)
+            && own.fits(share.0, share.1, bytes);
+        if fits {
+            let share = self.shares.entry(sender).or_default();
+            share.count += 1;
+            share.bytes = share.bytes.saturating_add(bytes);
+        }
+        fits
+    }
+
     /// Drops the oldest of a class until `bytes` more fit, and counts them.
     fn make_room(&mut self, class: &Class, cap: Cap, bytes: usize) -> usize {
         let mut dropped = 0;
         loop {
             let line = self.line(class);
-            let fits = line.order.len() < cap.count && line.bytes.saturating_add(bytes) <= cap.bytes;
-            if fits || *class == Class::Signal {
+            if cap.fits(line.order.len(), line.bytes, bytes) || matches!(class, Class::Signal(_)) {
                 return dropped;
             }
             let Some(oldest) = line.order.pop_front() else { return dropped };
@@ -214,8 +245,17 @@ impl<M> Outbox<M> {
     fn forget(&mut self, entry: &Entry<M>) {
         let line = self.line(&entry.class);
         line.bytes = line.bytes.saturating_sub(entry.bytes);
-        if let Class::State(key) = &entry.class {
-            self.latest.remove(&(entry.subscription, key.clone()));
+        match &entry.class {
+            Class::State(key) => drop(self.latest.remove(&(entry.subscription, key.clone()))),
+            Class::Signal(sender) => {
+                let Some(share) = self.shares.get_mut(sender) else { return };
+                share.count = share.count.saturating_sub(1);
+                share.bytes = share.bytes.saturating_sub(entry.bytes);
+                if share.count == 0 {
+                    self.shares.remove(sender);
+                }
+            }
+            Class::Chat => {}
         }
     }
 
@@ -223,7 +263,7 @@ impl<M> Outbox<M> {
         match class {
             Class::State(_) => &mut self.state,
             Class::Chat => &mut self.chat,
-            Class::Signal => &mut self.signal,
+            Class::Signal(_) => &mut self.signal,
         }
     }
 
@@ -231,7 +271,7 @@ impl<M> Outbox<M> {
         match class {
             Class::State(_) => self.caps.state,
             Class::Chat => self.caps.chat,
-            Class::Signal => self.caps.signal,
+            Class::Signal(_) => self.caps.signal,
         }
     }
 }
@@ -242,10 +282,17 @@ mod tests {
 
     const A: SubscriptionKey = SubscriptionKey(1);
     const B: SubscriptionKey = SubscriptionKey(2);
+    const SIGNAL: Class = Class::Signal(SenderKey(1));
+    const OTHER: Class = Class::Signal(SenderKey(2));
 
     fn small() -> Outbox<u32> {
         let cap = Cap { count: 3, bytes: 100 };
-        Outbox::new(Caps { state: cap, chat: cap, signal: cap })
+        Outbox::new(Caps {
+            state: cap,
+            chat: cap,
+            signal: cap,
+            signal_per_sender: Cap { count: 3, bytes: 100 },
+        })
     }
 
     fn state(key: &str) -> Class {
@@ -263,10 +310,10 @@ mod tests {
     #[test]
     fn order_holds_across_classes() {
         let mut outbox = small();
-        outbox.push(A, &Class::Signal, 1, 1);
+        outbox.push(A, &SIGNAL, 1, 1);
         outbox.push(B, &Class::Chat, 1, 2);
         outbox.push(A, &state("x"), 1, 3);
-        outbox.push(A, &Class::Signal, 1, 4);
+        outbox.push(A, &SIGNAL, 1, 4);
         assert_eq!(drain(&mut outbox), [message(A, 1), message(B, 2), message(A, 3), message(A, 4)]);
         assert!(outbox.is_empty());
     }
@@ -301,13 +348,29 @@ mod tests {
     #[test]
     fn signaling_is_refused_by_count_and_by_bytes_and_keeps_what_waits() {
         let mut outbox = small();
-        assert_eq!(outbox.push(A, &Class::Signal, 60, 1), Pushed::Queued);
-        assert_eq!(outbox.push(A, &Class::Signal, 60, 2), Pushed::Full);
+        assert_eq!(outbox.push(A, &SIGNAL, 60, 1), Pushed::Queued);
+        assert_eq!(outbox.push(A, &SIGNAL, 60, 2), Pushed::Full);
         for number in 3..5 {
-            assert_eq!(outbox.push(A, &Class::Signal, 1, number), Pushed::Queued);
+            assert_eq!(outbox.push(A, &SIGNAL, 1, number), Pushed::Queued);
         }
-        assert_eq!(outbox.push(A, &Class::Signal, 1, 5), Pushed::Full);
+        assert_eq!(outbox.push(A, &SIGNAL, 1, 5), Pushed::Full);
         assert_eq!(drain(&mut outbox), [message(A, 1), message(A, 3), message(A, 4)]);
-        assert_eq!(outbox.push(A, &Class::Signal, 100, 6), Pushed::Queued);
+        assert_eq!(outbox.push(A, &SIGNAL, 100, 6), Pushed::Queued);
+    }
+
+    #[test]
+    fn one_sender_cannot_fill_the_queue_for_the_others() {
+        let own = Cap { count: 2, bytes: 50 };
+        let all = Cap { count: 4, bytes: 100 };
+        let mut outbox = Outbox::new(Caps { state: all, chat: all, signal: all, signal_per_sender: own });
+        assert_eq!(outbox.push(A, &SIGNAL, 51, 0), Pushed::Full);
+        assert_eq!(outbox.push(A, &SIGNAL, 10, 1), Pushed::Queued);
+        assert_eq!(outbox.push(B, &SIGNAL, 10, 2), Pushed::Queued);
+        assert_eq!(outbox.push(A, &SIGNAL, 10, 3), Pushed::Full);
+        assert_eq!(outbox.push(A, &OTHER, 50, 4), Pushed::Queued);
+        assert_eq!(drain(&mut outbox), [message(A, 1), message(B, 2), message(A, 4)]);
+        assert_eq!(outbox.push(A, &SIGNAL, 50, 5), Pushed::Queued);
+        assert_eq!(drain(&mut outbox), [message(A, 5)]);
+        assert!(outbox.shares.is_empty());
     }
 }

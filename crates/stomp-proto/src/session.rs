@@ -11,19 +11,20 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::decode::{DecodeError, Decoder, Item, Limits};
+use crate::ending::Refused;
 use crate::frame::{Command, Frame, Headers, Version, encode_parts};
 use crate::heart_beat::{HeartBeat, Pulse};
 use crate::subscriptions::{AckMode, Subscriptions};
 use crate::transactions::{Operation, Transactions};
 
-pub use crate::subscriptions::SubscriptionKey;
+pub use crate::ending::Close;
+pub use crate::subscriptions::{MAX_SUBSCRIPTIONS, SubscriptionKey};
+pub use crate::transactions::Outgoing;
 
 /// A client has this long to send CONNECT.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Most subscriptions of a connection; one more is an ERROR.
-pub const MAX_SUBSCRIPTIONS: usize = 100;
-/// Receipts and other answers that wait for a client that does not read; at the limit no more frames are
-/// handled until it reads ([`Session::wants_bytes`]).
+/// Receipts, replies and other answers that wait for a client that does not read; at the limit no more frames are
+/// handled until it reads ([`Session::wants_bytes`]). The answers to the frame that reached it still fit.
 pub const MAX_QUEUED_ANSWERS: usize = 256;
 
 /// What a server offers.
@@ -71,58 +72,6 @@ pub struct Connect {
     pub passcode: Option<String>,
     /// `Authorization: Bearer ..` without the scheme, or `token`.
     pub token: Option<String>,
-}
-
-/// A message that a client sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outgoing {
-    /// Where to.
-    pub destination: String,
-    /// The headers that go with it to its readers: the content type and those that STOMP does not define.
-    pub headers: Headers,
-    /// The body, byte for byte.
-    pub body: Bytes,
-}
-
-/// How a session ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Close {
-    /// DISCONNECT.
-    Goodbye,
-    /// Bytes or frames that STOMP does not allow.
-    Protocol,
-    /// A right or a limit of ours.
-    Policy,
-    /// A body over the limit.
-    TooLarge,
-    /// The client was silent for too long.
-    Silent,
-}
-
-impl Close {
-    /// The WebSocket close code (RFC 6455 section 7.4.1) that fits.
-    #[must_use]
-    pub fn code(self) -> u16 {
-        match self {
-            Self::Goodbye => 1000,
-            Self::Protocol | Self::Silent => 1002,
-            Self::Policy => 1008,
-            Self::TooLarge => 1009,
-        }
-    }
-}
-
-/// A frame that cannot be honoured: the text becomes the ERROR frame.
-pub(crate) struct Refused(pub(crate) Close, pub(crate) String);
-
-impl Refused {
-    pub(crate) fn protocol(message: impl Into<String>) -> Self {
-        Self(Close::Protocol, message.into())
-    }
-
-    pub(crate) fn policy(message: impl Into<String>) -> Self {
-        Self(Close::Policy, message.into())
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -335,6 +284,27 @@ impl Session {
         self.beat = false;
         self.pulse.sent(now);
         Some(bytes)
+    }
+
+    /// Queues a MESSAGE frame of ours for the subscription `key` among the answers, which go out before anything
+    /// else; nothing happens if the subscription has ended. A client that does not read its answers is not read
+    /// either, so they need no limit of their own.
+    pub fn answer(
+        &mut self,
+        key: SubscriptionKey,
+        destination: &str,
+        headers: &Headers,
+        body: &[u8],
+        now: Instant,
+    ) {
+        if let Some(bytes) = self.message(key, destination, headers, body, now) {
+            self.answers.push_back(bytes);
+        }
+    }
+
+    /// The caller has not read the socket for a while by its own choice: the silence is not the client's.
+    pub fn excuse_silence(&mut self, now: Instant) {
+        self.pulse.received(now);
     }
 
     /// The frame before is done: answers its receipt, or ends after DISCONNECT.

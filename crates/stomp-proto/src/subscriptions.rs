@@ -2,8 +2,11 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::ending::Refused;
 use crate::frame::Version;
-use crate::session::{MAX_SUBSCRIPTIONS, Refused};
+
+/// Most subscriptions of a connection; one more is an ERROR.
+pub const MAX_SUBSCRIPTIONS: usize = 100;
 
 /// Messages of a subscription that wait for an ACK. Topics keep nothing, so an unacknowledged message is never
 /// sent again; beyond the limit the oldest counts as acknowledged.

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::session::{Outgoing, Refused};
+use bytes::Bytes;
+
+use crate::ending::Refused;
+use crate::frame::Headers;
 
 /// Open transactions of a connection; one more is an ERROR.
 pub(crate) const MAX_TRANSACTIONS: usize = 16;
@@ -10,6 +13,17 @@ pub(crate) const MAX_TRANSACTIONS: usize = 16;
 pub(crate) const MAX_OPERATIONS: usize = 256;
 /// Bytes of bodies and headers that wait in all of them together; more is an ERROR.
 pub(crate) const MAX_BYTES: usize = 1024 * 1024;
+
+/// A message that a client sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Where to.
+    pub destination: String,
+    /// The headers that go with it to its readers: the content type and those that STOMP does not define.
+    pub headers: Headers,
+    /// The body, byte for byte.
+    pub body: Bytes,
+}
 
 #[derive(Debug)]
 pub(crate) enum Operation {

@@ -366,3 +366,39 @@ proptest! {
         prop_assert!(answers.matches("ERROR\n").count() <= 1);
     }
 }
+
+#[test]
+fn an_answer_goes_to_its_subscription_before_the_receipt() {
+    let now = Instant::now();
+    let mut session = open("1.2", now);
+    session.handle_bytes(
+        b"SUBSCRIBE\nid:r\ndestination:/user/queue/replies\n\n\0SEND\ndestination:/app/a\nreceipt:1\n\n\0",
+        now,
+    );
+    let Some(Event::Subscribe { key, .. }) = session.poll_event() else { panic!("no SUBSCRIBE") };
+    assert!(matches!(session.poll_event(), Some(Event::Send(_))));
+    session.answer(key, "/user/queue/replies", &Default::default(), b"no", now);
+    assert_eq!(session.poll_event(), None);
+    let all = answers(&mut session, now);
+    let (message, receipt) = all.split_once("RECEIPT\nreceipt-id:1\n").unwrap();
+    assert!(message.starts_with("MESSAGE\ndestination:/user/queue/replies\nmessage-id:1\nsubscription:r\n"));
+    assert!(message.ends_with("\n\nno\0") && receipt == "\n\0", "{all}");
+    feed(&mut session, "UNSUBSCRIBE\nid:r\n\n\0", now);
+    session.answer(key, "/user/queue/replies", &Default::default(), b"no", now);
+    assert_eq!(answers(&mut session, now), "", "nobody reads it any more");
+}
+
+#[test]
+fn silence_that_the_caller_chose_is_excused() {
+    let now = Instant::now();
+    let later = now + Duration::from_secs(9);
+    for (excused, closed) in [(false, Some(Close::Silent)), (true, None)] {
+        let mut session = session(now);
+        feed(&mut session, "CONNECT\naccept-version:1.2\nheart-beat:4000,4000\n\n\0", now);
+        if excused {
+            session.excuse_silence(later);
+        }
+        session.handle_timeout(later);
+        assert_eq!(session.closed(), closed);
+    }
+}

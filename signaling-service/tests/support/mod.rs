@@ -15,7 +15,7 @@ use service_kit::{Cors, Listen, Readiness, Server};
 use signaling_service::bus::{Bus, InMemoryBus};
 use signaling_service::{Config, Signaling};
 use stomp_proto::{Command, Decoder, Frame, Item, Limits, Version};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -131,11 +131,23 @@ pub struct Peer {
 impl Peer {
     /// A WebSocket with these headers; the HTTP status if it is refused.
     pub async fn upgrade(service: &Service, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
+        Self::upgrade_from(1, service, headers).await
+    }
+
+    /// The same from the address 127.0.0.`last`.
+    pub async fn upgrade_from(
+        last: u8,
+        service: &Service,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, u16> {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(std::net::SocketAddr::from(([127, 0, 0, last], 0))).unwrap();
+        let stream = MaybeTlsStream::Plain(socket.connect(service.address).await.unwrap());
         let mut request = format!("ws://{}/streaming", service.address).into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().append(*name, value.parse().unwrap());
         }
-        match tokio_tungstenite::connect_async(request).await {
+        match tokio_tungstenite::client_async(request, stream).await {
             Ok((socket, response)) => {
                 let protocol = response.headers().get("sec-websocket-protocol");
                 let protocol = protocol.map(|value| value.to_str().unwrap().to_owned());
@@ -160,11 +172,21 @@ impl Peer {
         Self::connect(service, &format!("Authorization:Bearer {token}\n")).await
     }
 
+    /// A session of a client at 127.0.0.`last`.
+    pub async fn with_token_from(last: u8, service: &Service, token: &str) -> Self {
+        let peer = Self::upgrade_from(last, service, &[]).await.unwrap();
+        peer.begin(&format!("Authorization:Bearer {token}\n")).await
+    }
+
     async fn connect(service: &Service, headers: &str) -> Self {
-        let mut peer = Self::open(service).await;
+        Self::open(service).await.begin(headers).await
+    }
+
+    async fn begin(mut self, headers: &str) -> Self {
+        let peer = &mut self;
         peer.send(&format!("CONNECT\naccept-version:1.2\n{headers}\n\0")).await;
         assert_eq!(peer.frame().await.command, Command::Connected);
-        peer
+        self
     }
 
     /// Sends `text` as one WebSocket message.
@@ -268,6 +290,23 @@ impl Peer {
             Got::Closed(code) => (message, code),
             Got::Frame(frame) => panic!("after ERROR came {frame:?}"),
         }
+    }
+
+    /// Reads the connection's own replies from now on.
+    pub async fn replies(&mut self) {
+        self.subscribe("replies", "/user/queue/replies").await;
+    }
+
+    /// The next message is a reply: its body.
+    pub async fn reply(&mut self) -> serde_json::Value {
+        let message = self.message().await;
+        assert_eq!(message.headers.get("destination"), Some("/user/queue/replies"), "{message:?}");
+        serde_json::from_slice(&message.body).unwrap()
+    }
+
+    /// Sends with a request id.
+    pub async fn request(&mut self, id: &str, destination: &str, body: &str) {
+        self.send(&format!("SEND\ndestination:{destination}\nrequest-id:{id}\n\n{body}\0")).await;
     }
 
     /// Nothing has come that was not read: the next frame answers what is asked now.

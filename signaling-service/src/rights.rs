@@ -1,6 +1,8 @@
-//! Who a connection is and what it may do. Pure.
+//! Who a connection is, and the one place that says what it may read and write. Pure. The table of rights is
+//! `docs/signaling.md`.
 
 use contract::destination::{Address, Destination, PeerLeaf, Prefix};
+use contract::id::NodeId;
 use contract::room::Room;
 use contract::token::{Claims, Grant, Role};
 
@@ -41,9 +43,33 @@ impl Identity {
         }
     }
 
+    /// What kind of token it showed, in the words of the header [`contract::destination::SENDER_ROLE`].
+    pub(crate) fn role_name(&self) -> &'static str {
+        match self.role() {
+            None => "guest",
+            Some(Role::Join { .. }) => "join",
+            Some(Role::Creator) => "creator",
+            Some(Role::Admin) => "admin",
+            Some(Role::Service) => "service",
+        }
+    }
+
+    /// The room that its join token admits to.
+    pub(crate) fn room(&self) -> Option<&Room> {
+        match self.role() {
+            Some(Role::Join { room, .. }) => Some(room),
+            _ => None,
+        }
+    }
+
     /// Whether the holder runs the room.
     pub(crate) fn is_host(&self, room: &Room) -> bool {
         self.may_any(room, &[Grant::Publish, Grant::Moderate])
+    }
+
+    /// A node's own token: a service's, with the node's id as its subject.
+    fn is_node(&self, node: &NodeId) -> bool {
+        self.is_service() && self.subject == node.as_str()
     }
 
     fn role(&self) -> Option<&Role> {
@@ -78,13 +104,14 @@ const PUBLISHER: &[Grant] = &[Grant::Publish];
 
 /// The rules of this process.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Access {
+pub(crate) struct Rights {
     /// Peer-to-peer rooms and chat are open without a token.
     pub(crate) dev: bool,
 }
 
-impl Access {
-    pub(crate) fn subscribe(self, who: &Identity, address: &Address) -> Result<(), Denied> {
+impl Rights {
+    /// Whether `who` may SUBSCRIBE to `address`.
+    pub(crate) fn read(self, who: &Identity, address: &Address) -> Result<(), Denied> {
         let Address { prefix, path } = address;
         match (prefix, path) {
             (Prefix::Topic, Destination::Room(room)) => self.room(who, room, PUBLISHER),
@@ -104,12 +131,9 @@ impl Access {
                 Prefix::Topic,
                 Destination::Presence(_) | Destination::Broadcasts | Destination::Broadcast(_),
             ) => Ok(()),
-            (Prefix::Queue, Destination::SfuQueue(node)) => {
-                // A service token that names a node reads the queue of that node only.
-                let named = who.subject().starts_with(contract::id::NodeId::PREFIX);
-                let own = who.is_service() && (!named || who.subject() == node.as_str());
-                if own { Ok(()) } else { Err(refusal(who)) }
-            }
+            (Prefix::Queue, Destination::SfuQueue(node)) if who.is_node(node) => Ok(()),
+            (Prefix::Queue, Destination::SfuQueue(_)) => Err(refusal(who)),
+            (Prefix::User, Destination::Replies) => Ok(()),
             (Prefix::Queue, Destination::ParticipantQueue(id)) => {
                 if who.token_subject() == Some(id.as_str()) { Ok(()) } else { Err(refusal(who)) }
             }
@@ -117,7 +141,8 @@ impl Access {
         }
     }
 
-    pub(crate) fn send(self, who: &Identity, address: &Address) -> Result<(), Denied> {
+    /// Whether `who` may SEND to `address`.
+    pub(crate) fn write(self, who: &Identity, address: &Address) -> Result<(), Denied> {
         let Address { prefix, path } = address;
         match (prefix, path) {
             (Prefix::App | Prefix::Topic, Destination::Room(room)) => self.room(who, room, MEMBER),
@@ -126,14 +151,18 @@ impl Access {
                 PeerLeaf::Answer | PeerLeaf::IceClient => self.room(who, room, MEMBER),
             },
             (Prefix::App, Destination::Chat(room)) => self.room(who, room, &[Grant::Chat]),
-            (Prefix::App, Destination::NodeViewers(_) | Destination::NodeTracks(_))
-            | (Prefix::Queue, Destination::ParticipantQueue(_)) => {
+            // What a node says of itself nobody else says, another node included.
+            (Prefix::App, Destination::NodeViewers(node) | Destination::NodeTracks(node)) => {
+                if who.is_node(node) { Ok(()) } else { Err(refusal(who)) }
+            }
+            (Prefix::Queue, Destination::ParticipantQueue(_)) => {
                 if who.is_service() {
                     Ok(())
                 } else {
                     Err(refusal(who))
                 }
             }
+            // That the node serves the room of a join token is the hub's to check: it changes.
             (Prefix::Queue, Destination::SfuQueue(_)) => match who.role() {
                 Some(Role::Join { .. } | Role::Service) => Ok(()),
                 _ => Err(refusal(who)),
@@ -157,7 +186,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [&str; 16] = [
+    const ALL: [&str; 17] = [
         "/app/7",
         "/topic/7",
         "/app/7/k/offer",
@@ -174,6 +203,7 @@ mod tests {
         "/app/-/sfu/nod_1/tracks",
         "/queue/sfu/nod_1",
         "/queue/participant/par_1",
+        "/user/queue/replies",
     ];
 
     fn who(sub: &str, role: Role) -> Identity {
@@ -188,41 +218,42 @@ mod tests {
 
     /// What of [`ALL`] is allowed, as two strings of one character a destination: read, write.
     fn rights(dev: bool, who: &Identity) -> (String, String) {
-        let access = Access { dev };
+        let rules = Rights { dev };
         let line = |allowed: &dyn Fn(&Address) -> bool| {
             ALL.iter().map(|text| if allowed(&text.parse().unwrap()) { 'x' } else { '.' }).collect()
         };
         (
-            line(&|address| access.subscribe(who, address).is_ok()),
-            line(&|address| access.send(who, address).is_ok()),
+            line(&|address| rules.read(who, address).is_ok()),
+            line(&|address| rules.write(who, address).is_ok()),
         )
     }
 
     #[test]
     fn the_matrix_of_rights() {
         let guest = Identity::new(None, "guest".into());
-        let table: [(&str, bool, Identity, &str, &str); 9] = [
-            ("guest", false, guest.clone(), ".........xxx....", "................"),
-            ("guest in dev", true, guest, ".x.xxxx.xxxx....", "xxxxxxxx........"),
+        let table: [(&str, bool, Identity, &str, &str); 10] = [
+            ("guest", false, guest.clone(), ".........xxx....x", "................."),
+            ("guest in dev", true, guest, ".x.xxxx.xxxx....x", "xxxxxxxx........."),
             (
                 "viewer",
                 false,
                 join("7", &[Grant::Subscribe, Grant::Chat]),
-                "...x.x..xxxx...x",
-                "xx..x.xx......x.",
+                "...x.x..xxxx...xx",
+                "xx..x.xx......x..",
             ),
-            ("viewer, mute", false, join("7", &[Grant::Subscribe]), "...x.x..xxxx...x", "xx..x.x.......x."),
-            ("publisher", false, join("7", &[Grant::Publish]), ".x.xxxx.xxxx...x", "xxxxxxx.......x."),
+            ("viewer, mute", false, join("7", &[Grant::Subscribe]), "...x.x..xxxx...xx", "xx..x.x.......x.."),
+            ("publisher", false, join("7", &[Grant::Publish]), ".x.xxxx.xxxx...xx", "xxxxxxx.......x.."),
             (
                 "other room",
                 false,
                 join("8", &[Grant::Publish, Grant::Chat]),
-                ".........xxx...x",
-                "..............x.",
+                ".........xxx...xx",
+                "..............x..",
             ),
-            ("node", false, who("nod_1", Role::Service), ".x.xxxx.xxxx..x.", "xxxxxxxx....xxxx"),
-            ("other node", false, who("nod_2", Role::Service), ".x.xxxx.xxxx....", "xxxxxxxx....xxxx"),
-            ("creator", false, who("ann", Role::Creator), ".........xxx....", "................"),
+            ("node", false, who("nod_1", Role::Service), ".x.xxxx.xxxx..x.x", "xxxxxxxx....xxxx."),
+            ("service", false, who("sfu", Role::Service), ".x.xxxx.xxxx....x", "xxxxxxxx......xx."),
+            ("other node", false, who("nod_2", Role::Service), ".x.xxxx.xxxx....x", "xxxxxxxx......xx."),
+            ("creator", false, who("ann", Role::Creator), ".........xxx....x", "................."),
         ];
         for (name, dev, who, read, write) in table {
             let (can_read, can_write) = rights(dev, &who);

@@ -1,0 +1,361 @@
+//! The one place that says how much a person and an address may do, and keeps account of it. Pure.
+//!
+//! Limits of a connection would bind nobody, since anyone can open more of them, and limits of a token neither, since
+//! a guest token costs nothing. So what costs others something is limited twice: by person, and by address with a
+//! bucket large enough for the people behind one NAT. The table with all figures is `docs/limits.md`.
+//!
+//! Chat is refused when it comes too fast: whoever typed it is told. Peer-to-peer messages are held back instead: a
+//! candidate that is refused is a call that fails, one that is late is not. Services have no limits here.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use stomp_proto::outbox::SenderKey;
+
+/// Names a connection: unique in this process, never reused.
+pub(crate) type ConnId = u64;
+
+/// Open connections with tokens of one subject.
+pub(crate) const MAX_CONNECTIONS_PER_PERSON: u32 = 32;
+/// Rooms that one connection may join as a peer-to-peer viewer.
+pub(crate) const MAX_JOINED: usize = 100;
+/// Peer-to-peer viewers behind one address that the count of a room takes in. More may watch.
+pub(crate) const MAX_VIEWERS_PER_ADDRESS: usize = 50;
+/// Longest time that a message is held back; one that would have to wait longer is refused.
+pub(crate) const MAX_HOLD: Duration = Duration::from_secs(10);
+/// Buckets in use at once of each kind. Beyond, all newcomers share one.
+const MAX_BUCKETS: usize = 100_000;
+/// A peer-to-peer message costs one for each begun part of this size.
+const COST_BYTES: usize = 1024;
+
+/// Chat messages of a person.
+pub(crate) const CHAT_PERSON: Rate = Rate { burst: 10.0, per_second: 1.0 };
+/// Chat messages of an address.
+pub(crate) const CHAT_ADDRESS: Rate = Rate { burst: 30.0, per_second: 3.0 };
+/// Joins (SEND to a room) of a person: each makes the streamer open a connection.
+pub(crate) const JOIN_PERSON: Rate = Rate { burst: 10.0, per_second: 1.0 };
+/// Joins of an address.
+pub(crate) const JOIN_ADDRESS: Rate = Rate { burst: 100.0, per_second: 10.0 };
+/// Peer-to-peer messages of a person, in KiB; a small message counts as one.
+pub(crate) const RELAY_PERSON: Rate = Rate { burst: 500.0, per_second: 200.0 };
+/// Peer-to-peer messages of an address, in KiB.
+pub(crate) const RELAY_ADDRESS: Rate = Rate { burst: 2_000.0, per_second: 600.0 };
+
+/// How much at once, and how much for long.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Rate {
+    pub(crate) burst: f64,
+    pub(crate) per_second: f64,
+}
+
+impl Rate {
+    fn time_for(self, amount: f64) -> Duration {
+        Duration::from_secs_f64((amount / self.per_second).clamp(0.0, 3600.0))
+    }
+}
+
+/// Who sends, as limits see it.
+#[derive(Debug, Clone)]
+pub(crate) struct Sender {
+    pub(crate) person: Person,
+    /// The client's address, IPv6 cut to the /64 that one customer has.
+    pub(crate) address: IpAddr,
+    pub(crate) is_service: bool,
+}
+
+impl Sender {
+    /// Whose share of a reader's queue its messages take: that of its address, for a service its own.
+    pub(crate) fn key(&self) -> SenderKey {
+        let high = match (&self.person, self.address) {
+            (Person::Connection(id), _) if self.is_service => (1 << 63) | id,
+            (Person::Subject(subject), _) if self.is_service => {
+                (1 << 63)
+                    | subject.bytes().fold(7, |hash: u64, b| hash.wrapping_mul(31).wrapping_add(u64::from(b)))
+            }
+            (_, IpAddr::V4(ip)) => u64::from(ip.to_bits()),
+            (_, IpAddr::V6(ip)) => u64::try_from(ip.to_bits() >> 64).unwrap_or(0),
+        };
+        SenderKey(high)
+    }
+}
+
+/// A person: whoever holds tokens of one subject, or a connection without a token.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Person {
+    Subject(Arc<str>),
+    Connection(ConnId),
+}
+
+/// What a message, or a whole transaction, takes of the limits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Demand {
+    /// Chat messages.
+    pub(crate) chat: u32,
+    /// SENDs to a room itself.
+    pub(crate) joins: u32,
+    /// Peer-to-peer messages, by [`relay_cost`].
+    pub(crate) relay: u32,
+}
+
+/// What a peer-to-peer message of so many bytes, headers included, takes.
+pub(crate) fn relay_cost(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(COST_BYTES).max(1)).unwrap_or(u32::MAX)
+}
+
+/// Too fast: after `retry_after` the same demand may be within the rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: wait {} s", self.retry_after.as_secs_f64().ceil())]
+pub(crate) struct TooFast {
+    what: &'static str,
+    pub(crate) retry_after: Duration,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    /// What may be taken at `at`; below zero is promised to those who wait.
+    level: f64,
+    at: Instant,
+}
+
+/// Token buckets by key: one that is full again is forgotten.
+#[derive(Debug)]
+struct Buckets<K> {
+    rate: Rate,
+    by_key: HashMap<K, Bucket>,
+    /// For the keys beyond [`MAX_BUCKETS`].
+    shared: Option<Bucket>,
+}
+
+impl<K: Eq + Hash + Clone> Buckets<K> {
+    fn new(rate: Rate) -> Self {
+        Self { rate, by_key: HashMap::new(), shared: None }
+    }
+
+    fn bucket(&mut self, key: &K, now: Instant) -> &mut Bucket {
+        let full = || Bucket { level: self.rate.burst, at: now };
+        let bucket = if self.by_key.len() < MAX_BUCKETS || self.by_key.contains_key(key) {
+            self.by_key.entry(key.clone()).or_insert_with(full)
+        } else {
+            self.shared.get_or_insert_with(full)
+        };
+        let elapsed = now.saturating_duration_since(bucket.at).as_secs_f64();
+        bucket.level = (bucket.level + elapsed * self.rate.per_second).min(self.rate.burst);
+        bucket.at = bucket.at.max(now);
+        bucket
+    }
+
+    /// How long until `amount` may be taken; more than a burst may be taken once the bucket is full.
+    fn wait(&mut self, key: &K, amount: f64, now: Instant) -> Duration {
+        let rate = self.rate;
+        let level = self.bucket(key, now).level;
+        rate.time_for(amount.min(rate.burst) - level)
+    }
+
+    fn take(&mut self, key: &K, amount: f64, now: Instant) {
+        self.bucket(key, now).level -= amount;
+    }
+
+    fn forget_full(&mut self, now: Instant) {
+        let Rate { burst, per_second } = self.rate;
+        let is_full = |bucket: &Bucket| {
+            bucket.level + now.saturating_duration_since(bucket.at).as_secs_f64() * per_second >= burst
+        };
+        self.by_key.retain(|_, bucket| !is_full(bucket));
+        self.shared.take_if(|bucket| is_full(bucket));
+    }
+}
+
+/// A limit by person and one by address; both must allow.
+#[derive(Debug)]
+struct Pair {
+    person: Buckets<Person>,
+    address: Buckets<IpAddr>,
+}
+
+impl Pair {
+    fn new(person: Rate, address: Rate) -> Self {
+        Self { person: Buckets::new(person), address: Buckets::new(address) }
+    }
+
+    fn wait(&mut self, who: &Sender, amount: u32, now: Instant) -> Duration {
+        if amount == 0 {
+            return Duration::ZERO;
+        }
+        let person = self.person.wait(&who.person, f64::from(amount), now);
+        person.max(self.address.wait(&who.address, f64::from(amount), now))
+    }
+
+    fn take(&mut self, who: &Sender, amount: u32, now: Instant) {
+        if amount > 0 {
+            self.person.take(&who.person, f64::from(amount), now);
+            self.address.take(&who.address, f64::from(amount), now);
+        }
+    }
+
+    fn forget_full(&mut self, now: Instant) {
+        self.person.forget_full(now);
+        self.address.forget_full(now);
+    }
+}
+
+/// The account of everybody's rates.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    chat: Pair,
+    joins: Pair,
+    relay: Pair,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            chat: Pair::new(CHAT_PERSON, CHAT_ADDRESS),
+            joins: Pair::new(JOIN_PERSON, JOIN_ADDRESS),
+            relay: Pair::new(RELAY_PERSON, RELAY_ADDRESS),
+        }
+    }
+}
+
+impl Limits {
+    /// Takes all of `demand` and says how long it has to be held back, or takes nothing.
+    ///
+    /// # Errors
+    /// [`TooFast`] for chat beyond its rate, and for anything that would be held back longer than [`MAX_HOLD`].
+    pub(crate) fn admit(&mut self, who: &Sender, demand: Demand, now: Instant) -> Result<Duration, TooFast> {
+        if who.is_service {
+            return Ok(Duration::ZERO);
+        }
+        let chat = self.chat.wait(who, demand.chat, now);
+        if !chat.is_zero() {
+            return Err(TooFast { what: "too many chat messages", retry_after: chat });
+        }
+        let hold = self.joins.wait(who, demand.joins, now).max(self.relay.wait(who, demand.relay, now));
+        if hold > MAX_HOLD {
+            return Err(TooFast { what: "too many messages", retry_after: hold - MAX_HOLD });
+        }
+        self.chat.take(who, demand.chat, now);
+        self.joins.take(who, demand.joins, now);
+        self.relay.take(who, demand.relay, now);
+        Ok(hold)
+    }
+
+    /// Forgets whoever has been quiet long enough. Call it once a second.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        self.chat.forget_full(now);
+        self.joins.forget_full(now);
+        self.relay.forget_full(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const CHAT: Demand = Demand { chat: 1, joins: 0, relay: 0 };
+    const JOIN: Demand = Demand { chat: 0, joins: 1, relay: 1 };
+    const RELAY: Demand = Demand { chat: 0, joins: 0, relay: 1 };
+
+    fn sender(subject: &str, last: u8) -> Sender {
+        let address = IpAddr::from([192, 0, 2, last]);
+        Sender { person: Person::Subject(subject.into()), address, is_service: false }
+    }
+
+    /// How many of 1,000 are let through at once, none of them held back.
+    fn at_once(limits: &mut Limits, who: impl Fn(usize) -> Sender, demand: Demand, now: Instant) -> usize {
+        (0..1_000).filter(|n| limits.admit(&who(*n), demand, now) == Ok(Duration::ZERO)).count()
+    }
+
+    #[test]
+    fn a_person_chats_at_its_rate_over_all_connections_and_addresses() {
+        let now = Instant::now();
+        let mut limits = Limits::default();
+        assert_eq!(at_once(&mut limits, |n| sender("a", (n % 50) as u8), CHAT, now), 10);
+        assert_eq!(at_once(&mut limits, |_| sender("b", 1), CHAT, now), 10, "others go on");
+        let refused = limits.admit(&sender("a", 99), CHAT, now).unwrap_err();
+        assert_eq!(refused.retry_after, SECOND);
+        assert_eq!(at_once(&mut limits, |n| sender("a", (n % 50) as u8), CHAT, now + 3 * SECOND), 3);
+    }
+
+    #[test]
+    fn an_address_chats_at_its_rate_however_many_tokens_it_has() {
+        let now = Instant::now();
+        let mut limits = Limits::default();
+        assert_eq!(at_once(&mut limits, |n| sender(&n.to_string(), 1), CHAT, now), 30);
+        assert_eq!(at_once(&mut limits, |n| sender(&format!("{n}b"), 1), CHAT, now + SECOND), 3);
+        assert_eq!(at_once(&mut limits, |_| sender("elsewhere", 2), CHAT, now + SECOND), 10);
+    }
+
+    #[test]
+    fn peer_to_peer_messages_are_held_back_in_turn_and_beyond_that_refused() {
+        let now = Instant::now();
+        let mut limits = Limits::default();
+        let who = sender("a", 1);
+        assert_eq!(at_once(&mut limits, |_| who.clone(), RELAY, now), 500);
+        // The others of the thousand were held back, and what they wait for is taken.
+        let held = limits.admit(&who, RELAY, now).unwrap();
+        assert!(held > Duration::from_millis(2_500) && held < Duration::from_millis(2_510), "{held:?}");
+        let big = Demand { relay: 1_400, ..RELAY };
+        assert!(limits.admit(&who, big, now).is_ok_and(|held| held < MAX_HOLD));
+        let refused = limits.admit(&who, big, now).unwrap_err();
+        assert!(refused.retry_after > 2 * SECOND, "{refused:?}");
+        assert_eq!(limits.admit(&sender("b", 2), RELAY, now), Ok(Duration::ZERO));
+    }
+
+    #[test]
+    fn an_address_joins_and_relays_at_its_rate() {
+        let now = Instant::now();
+        let mut limits = Limits::default();
+        assert_eq!(at_once(&mut limits, |_| sender("a", 1), JOIN, now), 10);
+        let mut limits = Limits::default();
+        assert_eq!(at_once(&mut limits, |n| sender(&n.to_string(), 1), JOIN, now), 100);
+        let mut limits = Limits::default();
+        let big = Demand { relay: 64, ..RELAY };
+        assert_eq!(at_once(&mut limits, |n| sender(&n.to_string(), 1), big, now), 2_000 / 64);
+    }
+
+    #[test]
+    fn what_is_refused_takes_nothing_and_services_have_no_limit() {
+        let now = Instant::now();
+        let mut limits = Limits::default();
+        let who = sender("a", 1);
+        let both = Demand { chat: 11, joins: 0, relay: 500 };
+        assert!(limits.admit(&who, both, now).is_ok(), "a burst and more, once the bucket is full");
+        assert!(limits.admit(&who, CHAT, now).is_err());
+        let mut limits = Limits::default();
+        for _ in 0..10 {
+            assert!(limits.admit(&who, CHAT, now).is_ok());
+        }
+        assert!(limits.admit(&who, Demand { chat: 1, joins: 0, relay: 400 }, now).is_err());
+        assert_eq!(limits.admit(&who, Demand { relay: 500, ..RELAY }, now), Ok(Duration::ZERO));
+        let service = Sender { is_service: true, ..who };
+        assert_eq!(at_once(&mut limits, |_| service.clone(), CHAT, now), 1_000);
+    }
+
+    #[test]
+    fn the_account_is_bounded_and_forgets_the_quiet() {
+        let now = Instant::now();
+        let mut buckets: Buckets<usize> = Buckets::new(CHAT_PERSON);
+        for key in 0..MAX_BUCKETS + 20 {
+            buckets.take(&key, 1.0, now);
+        }
+        assert_eq!(buckets.by_key.len(), MAX_BUCKETS);
+        assert!(!buckets.wait(&(MAX_BUCKETS + 99), 1.0, now).is_zero(), "newcomers share one bucket");
+        buckets.forget_full(now + Duration::from_millis(999));
+        assert_eq!(buckets.by_key.len(), MAX_BUCKETS);
+        buckets.forget_full(now + 20 * SECOND);
+        assert!(buckets.by_key.is_empty() && buckets.shared.is_none());
+    }
+
+    #[test]
+    fn a_sender_key_is_that_of_the_address() {
+        assert_eq!(sender("a", 1).key(), sender("b", 1).key());
+        assert_ne!(sender("a", 1).key(), sender("a", 2).key());
+        let service = |name: &str| Sender { is_service: true, ..sender(name, 1) };
+        assert_ne!(service("nod_1").key(), service("nod_2").key());
+        assert_ne!(service("nod_1").key(), sender("a", 1).key());
+    }
+}

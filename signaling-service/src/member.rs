@@ -1,0 +1,165 @@
+//! A connection that has said who it is: what its frames mean to the hub, and what it hears of them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use contract::destination::{Address, ChatEvent, Destination, Prefix, Reply};
+use stomp_proto::outbox::Next;
+use stomp_proto::session::{Outgoing, Session, SubscriptionKey};
+
+use crate::hub::Membership;
+use crate::mailbox::{Mailbox, Message};
+use crate::refusal::{Refusal, Request};
+use crate::rights::{Identity, Rights};
+use crate::work::{self, Work};
+
+/// Messages that may be done, but not yet.
+struct Held {
+    until: Instant,
+    works: Vec<(Request, Work)>,
+}
+
+pub(crate) struct Member {
+    membership: Membership,
+    who: Identity,
+    rights: Rights,
+    /// What it reads, for the gaps of chat.
+    destinations: HashMap<SubscriptionKey, String>,
+    /// Subscriptions to its replies; the first one gets them.
+    replies: BTreeSet<SubscriptionKey>,
+    held: Option<Held>,
+}
+
+impl Member {
+    pub(crate) fn new(membership: Membership, who: Identity, rights: Rights) -> Self {
+        let (destinations, replies) = (HashMap::new(), BTreeSet::new());
+        Self { membership, who, rights, destinations, replies, held: None }
+    }
+
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
+        self.membership.mailbox()
+    }
+
+    /// Until when nothing more of this connection is handled: its sender is ahead of its pace.
+    pub(crate) fn held_until(&self) -> Option<Instant> {
+        self.held.as_ref().map(|held| held.until)
+    }
+
+    /// A subscription begins.
+    ///
+    /// # Errors
+    /// Why it may not; that ends the connection.
+    pub(crate) fn subscribe(&mut self, key: SubscriptionKey, destination: String) -> Result<(), Refusal> {
+        let address = work::readable(self.rights, &self.who, &destination)?;
+        self.destinations.insert(key, destination);
+        if address.path == Destination::Replies {
+            self.replies.insert(key);
+        } else {
+            self.membership.subscribe(key, &address);
+        }
+        Ok(())
+    }
+
+    /// A subscription has ended.
+    pub(crate) fn unsubscribe(&mut self, key: SubscriptionKey) {
+        self.destinations.remove(&key);
+        if !self.replies.remove(&key) {
+            self.membership.unsubscribe(key);
+        }
+    }
+
+    /// Handles messages of which all take effect or none: done now, held back, or refused with a reply.
+    ///
+    /// # Errors
+    /// A refusal that ends the connection.
+    pub(crate) fn send(
+        &mut self,
+        session: &mut Session,
+        messages: Vec<Outgoing>,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let requests: Vec<Request> = messages.iter().map(Request::of).collect();
+        let checked = messages.into_iter().map(|message| work::check(self.rights, &self.who, message));
+        let works: Result<Vec<Work>, Refusal> = checked.collect();
+        let admitted = works.and_then(|works| {
+            let hold = self.membership.admit(&self.who, &works, now)?;
+            Ok((hold, works))
+        });
+        match admitted {
+            Ok((hold, works)) => {
+                let works: Vec<_> = requests.into_iter().zip(works).collect();
+                if hold.is_zero() {
+                    self.perform(session, works, now);
+                } else {
+                    self.membership.hub().metrics.held.inc();
+                    self.held = Some(Held { until: now + hold, works });
+                }
+                Ok(())
+            }
+            Err(refusal) if refusal.ends_connection() => Err(refusal),
+            Err(refusal) => {
+                for request in requests {
+                    self.refuse(session, request, &refusal, now);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Does what was held back, if it is time.
+    pub(crate) fn release(&mut self, session: &mut Session, now: Instant) {
+        if let Some(held) = self.held.take_if(|held| now >= held.until) {
+            self.perform(session, held.works, now);
+        }
+    }
+
+    fn perform(&self, session: &mut Session, works: Vec<(Request, Work)>, now: Instant) {
+        for (request, work) in works {
+            match work::perform(&self.membership, &self.who, work, now) {
+                Ok(seq) => {
+                    if let Some(reply) = request.done(seq) {
+                        self.reply(session, &reply, now);
+                    }
+                }
+                Err(refusal) => self.refuse(session, request, &refusal, now),
+            }
+        }
+    }
+
+    fn refuse(&self, session: &mut Session, request: Request, refusal: &Refusal, now: Instant) {
+        self.membership.hub().metrics.refused(refusal.label());
+        self.reply(session, &request.refused(refusal), now);
+    }
+
+    /// Answers on the connection's own queue, if it reads that.
+    fn reply(&self, session: &mut Session, reply: &Reply, now: Instant) {
+        let Some(key) = self.replies.first() else { return };
+        let destination = Address { prefix: Prefix::User, path: Destination::Replies }.to_string();
+        let message = Message::json(destination, reply);
+        session.answer(*key, &message.destination, &message.headers, &message.body, now);
+    }
+
+    /// The next MESSAGE frame of what subscriptions brought.
+    pub(crate) fn next_frame(&self, session: &mut Session, now: Instant) -> Option<Bytes> {
+        // Those of ended subscriptions are skipped.
+        while let Some(next) = self.mailbox().pop() {
+            let frame = match next {
+                Next::Message { subscription, message } => {
+                    let Message { destination, headers, body } = &*message;
+                    session.message(subscription, destination, headers, body, now)
+                }
+                Next::Gap { subscription, dropped } => {
+                    let Some(destination) = self.destinations.get(&subscription) else { continue };
+                    let gap = Message::json(destination.clone(), &ChatEvent::Gap { dropped });
+                    session.message(subscription, destination, &gap.headers, &gap.body, now)
+                }
+            };
+            if frame.is_some() {
+                return frame;
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,124 @@
+//! Why a message is not done, and what its sender hears of it.
+
+use contract::destination::{Address, MAX_REQUEST_ID_LEN, REQUEST_ID, Reason, Reply};
+use stomp_proto::session::Outgoing;
+
+use crate::chat::BadText;
+use crate::limits::{MAX_JOINED, TooFast};
+use crate::rights::Denied;
+
+/// Why a message is refused; the text is for the client.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("unknown destination {0}")]
+    Destination(String),
+    #[error("{destination}: {denied}")]
+    Denied { destination: String, is_command: bool, denied: Denied },
+    #[error("{destination}: the body is not what belongs there: {reason}")]
+    Body { destination: String, reason: String },
+    #[error(transparent)]
+    Text(#[from] BadText),
+    #[error(transparent)]
+    TooFast(#[from] TooFast),
+    #[error("a connection joins at most {MAX_JOINED} rooms")]
+    TooManyRooms,
+    #[error("the broadcast is over")]
+    Closed,
+    #[error("the node does not serve the room of your token")]
+    NotServed,
+    #[error("the reader does not keep up: send less, or later")]
+    Full,
+}
+
+impl Refusal {
+    pub(crate) fn denied(destination: &str, address: &Address, denied: Denied) -> Self {
+        Self::Denied { destination: shown(destination), is_command: address.is_command(), denied }
+    }
+
+    /// Whether STOMP has no other answer than ERROR and the end of the connection: a destination that is unknown or
+    /// forbidden, unless it is a command's.
+    pub(crate) fn ends_connection(&self) -> bool {
+        matches!(self, Self::Destination(_) | Self::Denied { is_command: false, .. })
+    }
+
+    /// The kind of reason, for programs.
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::Destination(_) | Self::Denied { .. } => Reason::Right,
+            Self::Body { .. } | Self::Text(_) => Reason::Body,
+            Self::TooFast(_) | Self::TooManyRooms => Reason::Rate,
+            Self::Closed | Self::NotServed => Reason::State,
+            Self::Full => Reason::Full,
+        }
+    }
+
+    /// The reason as a metric label.
+    pub(crate) fn label(&self) -> &'static str {
+        match self.reason() {
+            Reason::Right => "right",
+            Reason::Rate => "rate",
+            Reason::State => "state",
+            Reason::Body => "body",
+            Reason::Full => "full",
+        }
+    }
+}
+
+/// The message that a reply is about.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    id: Option<String>,
+    destination: String,
+}
+
+impl Request {
+    pub(crate) fn of(message: &Outgoing) -> Self {
+        let id = message.headers.get(REQUEST_ID).filter(|id| !id.is_empty());
+        Self { id: id.map(|id| cut(id, MAX_REQUEST_ID_LEN)), destination: shown(&message.destination) }
+    }
+
+    /// That it was done, if the client wants to know.
+    pub(crate) fn done(self, seq: Option<u64>) -> Option<Reply> {
+        self.id.map(|request| Reply::Done { request, seq })
+    }
+
+    /// That it was not done.
+    pub(crate) fn refused(self, refusal: &Refusal) -> Reply {
+        let retry_after_ms = match refusal {
+            Refusal::TooFast(too_fast) => u64::try_from(too_fast.retry_after.as_millis()).ok(),
+            _ => None,
+        };
+        let Self { id: request, destination } = self;
+        Reply::Refused {
+            request,
+            destination,
+            reason: refusal.reason(),
+            message: refusal.to_string(),
+            retry_after_ms,
+        }
+    }
+}
+
+/// A destination as an error message shows it.
+pub(crate) fn shown(destination: &str) -> String {
+    cut(destination, 200)
+}
+
+/// The first `most` bytes of `text`, or fewer where the cut would fall inside a character.
+fn cut(text: &str, most: usize) -> String {
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    end.and_then(|end| text.get(..end)).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_is_cut_between_characters() {
+        assert_eq!(cut("abc", 64), "abc");
+        assert_eq!(cut("a한b", 2), "a");
+        assert_eq!(cut("a한b", 4), "a한");
+        assert_eq!(cut("", 4), "");
+    }
+}

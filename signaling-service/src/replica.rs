@@ -1,0 +1,197 @@
+//! What this replica knows by itself: who watches, what of broadcasts it was told, chat with its numbers, and the
+//! account of rates. It is all here, behind one type, because with a second replica all of it has to be shared or
+//! settled between them; the rest of the hub is connections, which stay where they are. Pure.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use contract::destination::{BroadcastState, Destination, Presence};
+use contract::id::BroadcastId;
+use contract::room::Room;
+
+use crate::broadcasts::Broadcasts;
+use crate::chat::{self, Logs};
+use crate::limits::{Limits, MAX_CONNECTIONS_PER_PERSON, Person};
+use crate::mailbox::Message;
+use crate::refusal::Refusal;
+use crate::rights::Identity;
+use crate::viewers::Viewers;
+use crate::work::Work;
+
+/// Broadcasts that wait to be asked of meta; beyond, a subscriber waits for the next announcement.
+const MAX_UNKNOWN: usize = 256;
+
+#[derive(Debug)]
+pub(crate) struct Replica {
+    pub(crate) viewers: Viewers,
+    pub(crate) broadcasts: Broadcasts,
+    pub(crate) chat: Logs<Arc<Message>>,
+    pub(crate) limits: Limits,
+    /// Open connections of each person.
+    persons: HashMap<Person, u32>,
+    /// What was told last of each room that has anyone.
+    presence: HashMap<Room, Presence>,
+    unknown: VecDeque<BroadcastId>,
+}
+
+impl Default for Replica {
+    fn default() -> Self {
+        Self {
+            viewers: Viewers::default(),
+            broadcasts: Broadcasts::default(),
+            chat: Logs::new(|message| message.bytes(), chat::MAX_BYTES),
+            limits: Limits::default(),
+            persons: HashMap::new(),
+            presence: HashMap::new(),
+            unknown: VecDeque::new(),
+        }
+    }
+}
+
+/// What of a room has to be told to its watchers.
+pub(crate) struct Change {
+    pub(crate) room: Room,
+    pub(crate) presence: Presence,
+    /// The number of viewers is another one.
+    pub(crate) viewers: bool,
+}
+
+impl Replica {
+    /// Counts one more connection of `person`, if there may be one.
+    pub(crate) fn enter(&mut self, person: &Person) -> bool {
+        let own = self.persons.entry(person.clone()).or_default();
+        let fits = *own < MAX_CONNECTIONS_PER_PERSON;
+        *own += u32::from(fits);
+        fits
+    }
+
+    /// Counts one less.
+    pub(crate) fn leave(&mut self, person: &Person) {
+        if let Some(own) = self.persons.get_mut(person) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                self.persons.remove(person);
+            }
+        }
+    }
+
+    /// Whether `work` fits how things are now: chat and joins need a broadcast that is not over, a request to a node
+    /// a node that serves the sender's room.
+    pub(crate) fn fits(&mut self, who: &Identity, work: &Work) -> Result<(), Refusal> {
+        match work {
+            Work::Chat { room, .. } => self.is_open(room),
+            Work::Relay { to, .. } => match &to.path {
+                Destination::Room(room) => self.is_open(room),
+                Destination::SfuQueue(node) => {
+                    let Some(room) = who.room() else { return Ok(()) };
+                    let publishes = room.broadcast().is_some_and(|id| self.broadcasts.is_served(id, node));
+                    let serves = publishes || self.viewers.is_served(room, node);
+                    if serves { Ok(()) } else { Err(Refusal::NotServed) }
+                }
+                _ => Ok(()),
+            },
+            Work::Viewers { .. } | Work::Tracks { .. } => Ok(()),
+        }
+    }
+
+    fn is_open(&mut self, room: &Room) -> Result<(), Refusal> {
+        let Some(id) = room.broadcast() else { return Ok(()) };
+        if self.broadcasts.is_closed(id) {
+            return Err(Refusal::Closed);
+        }
+        // After a restart nothing is known; until meta has answered, talk goes on.
+        self.ask_if_unknown(id);
+        Ok(())
+    }
+
+    /// Has `id` asked of meta, unless it is known.
+    pub(crate) fn ask_if_unknown(&mut self, id: BroadcastId) {
+        if !self.broadcasts.is_known(id) && self.unknown.len() < MAX_UNKNOWN && !self.unknown.contains(&id) {
+            self.unknown.push_back(id);
+        }
+    }
+
+    /// Broadcasts to ask of meta now.
+    pub(crate) fn take_unknown(&mut self, most: usize) -> Vec<BroadcastId> {
+        let most = most.min(self.unknown.len());
+        self.unknown.drain(..most).collect()
+    }
+
+    /// Who is in `room`, of whom `chatting` are in its chat.
+    pub(crate) fn presence(&mut self, room: &Room, chatting: usize) -> Presence {
+        let chatting = i64::try_from(chatting).unwrap_or(i64::MAX);
+        Presence { viewer_count: self.viewers.count(room), chatting }
+    }
+
+    /// The state of a broadcast as viewers see it.
+    pub(crate) fn broadcast(&mut self, id: BroadcastId) -> BroadcastState {
+        let viewer_count = self.viewers.count(&id.into());
+        self.broadcasts.state(id, viewer_count)
+    }
+
+    /// What is different in `room` since this was last called, if anything.
+    pub(crate) fn take_change(&mut self, room: Room, chatting: usize) -> Option<Change> {
+        let presence = self.presence(&room, chatting);
+        let nobody = Presence { viewer_count: 0, chatting: 0 };
+        let before = self.presence.get(&room).unwrap_or(&nobody);
+        if *before == presence {
+            return None;
+        }
+        let viewers = before.viewer_count != presence.viewer_count;
+        if presence == nobody {
+            self.presence.remove(&room);
+        } else {
+            self.presence.insert(room.clone(), presence.clone());
+        }
+        Some(Change { room, presence, viewers })
+    }
+
+    /// Drops what was not renewed; gives back the broadcasts that look different now.
+    pub(crate) fn expire(&mut self, now: Instant) -> Vec<BroadcastId> {
+        self.limits.tick(now);
+        self.viewers.expire(now);
+        self.broadcasts.expire(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_has_a_set_number_of_connections() {
+        let mut replica = Replica::default();
+        let person = Person::Subject("par_1".into());
+        let entered = (0..40).filter(|_| replica.enter(&person)).count();
+        assert_eq!(entered, 32);
+        assert!(replica.enter(&Person::Subject("par_2".into())));
+        replica.leave(&person);
+        assert!(replica.enter(&person) && !replica.enter(&person));
+        (0..40).for_each(|_| replica.leave(&person));
+        replica.leave(&Person::Subject("par_2".into()));
+        assert!(replica.persons.is_empty());
+    }
+
+    #[test]
+    fn a_change_is_told_once_and_an_empty_room_is_forgotten() {
+        let mut replica = Replica::default();
+        let room: Room = "7".parse().unwrap();
+        assert!(replica.take_change(room.clone(), 0).is_none());
+        let change = replica.take_change(room.clone(), 2).unwrap();
+        assert!(!change.viewers && change.presence == Presence { viewer_count: 0, chatting: 2 });
+        assert!(replica.take_change(room.clone(), 2).is_none());
+        assert!(replica.take_change(room.clone(), 0).is_some());
+        assert!(replica.presence.is_empty());
+    }
+
+    #[test]
+    fn what_is_asked_of_meta_is_bounded_and_asked_once() {
+        let mut replica = Replica::default();
+        for id in (1..=300).chain(1..=300) {
+            replica.ask_if_unknown(BroadcastId(id));
+        }
+        assert_eq!(replica.take_unknown(1_000).len(), MAX_UNKNOWN);
+        assert_eq!(replica.take_unknown(1), []);
+    }
+}
