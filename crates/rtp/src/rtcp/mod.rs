@@ -63,10 +63,8 @@ pub enum RtcpPacket<'a> {
     Fir(FirList<'a>),
     /// Receiver estimated maximum bitrate.
     Remb {
-        /// Bits per second, of the streams that it names.
+        /// Bits per second.
         bitrate: u64,
-        /// The streams; none if it names none.
-        streams: SsrcList<'a>,
     },
     /// Transport-wide feedback; see [`crate::twcc::Feedback`].
     TransportFeedback {
@@ -248,13 +246,11 @@ fn parse(kind: u8, count: u8, body: &[u8]) -> Option<RtcpPacket<'_>> {
             if body.get(8..12)? != b"REMB" {
                 return None;
             }
-            // | number of SSRCs | 6 bits of exponent, 18 of mantissa | SSRCs
-            let word = u32_at(body, 12)?;
-            let (count, exponent, mantissa) = (word >> 24, (word >> 18) & 0x3f, u64::from(word & 0x3_ffff));
+            // | number of SSRCs | 6 bits of exponent, 18 of mantissa |
+            let word = u32_at(body, 12)? & 0x00ff_ffff;
+            let (exponent, mantissa) = (word >> 18, u64::from(word & 0x3_ffff));
             let bitrate = u64::try_from(u128::from(mantissa) << exponent).unwrap_or(u64::MAX);
-            let named = body.get(16..)?;
-            let streams = SsrcList(named.get(..count as usize * 4).unwrap_or(named));
-            RtcpPacket::Remb { bitrate, streams }
+            RtcpPacket::Remb { bitrate }
         }
         (EXTENDED_REPORT, _) => {
             let ntp = reference_time(body.get(4..)?)?;
