@@ -55,8 +55,19 @@ pub struct MediaLayers {
     pub wanted: WantedLayer,
     /// What is sent now.
     pub current: Option<CurrentLayer>,
+    /// Why nothing is shown, or less than there is, where that is not by request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obstacle: Option<Obstacle>,
     /// What the publisher offers, in its order.
     pub encodings: Vec<EncodingLayer>,
+}
+
+/// What is in the way of a section's picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Obstacle {
+    /// The publisher sends a codec, or a profile of it, that the viewer did not offer.
+    Codec,
 }
 
 /// What was asked for.
@@ -161,6 +172,7 @@ mod tests {
                 paused: false,
                 wanted: WantedLayer { max_height: Some(480), ..WantedLayer::default() },
                 current: None,
+                obstacle: None,
                 encodings: vec![EncodingLayer {
                     encoding_id: Some("f".into()),
                     active: true,

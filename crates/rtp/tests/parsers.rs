@@ -169,7 +169,10 @@ proptest! {
     fn remb_keeps_eighteen_bits(bitrate in any::<u64>()) {
         let mut out = Vec::new();
         rtcp::write::remb(&mut out, 1, bitrate, &[7, 8]);
-        let Some(RtcpPacket::Remb { bitrate: read }) = Compound::new(&out).next() else { panic!("a REMB") };
+        let Some(RtcpPacket::Remb { bitrate: read, streams }) = Compound::new(&out).next() else {
+            panic!("a REMB")
+        };
+        prop_assert_eq!(streams.iter().collect::<Vec<_>>(), [7, 8]);
         prop_assert!(read <= bitrate && bitrate - read <= bitrate >> 17);
     }
 }

@@ -370,7 +370,9 @@ impl Shard {
                 RtcpPacket::Fir(streams) => {
                     streams.iter().for_each(|ssrc| self.keyframe_asked(id, ssrc, now))
                 }
-                RtcpPacket::Remb { bitrate } => subscriber.take_remb(bitrate, now),
+                RtcpPacket::Remb { bitrate, streams } => {
+                    subscriber.take_remb(bitrate, streams, &self.publishers, now)
+                }
                 RtcpPacket::TransportFeedback { body } => subscriber.take_feedback(body, now),
                 RtcpPacket::ReceiverReferenceTime { ssrc, ntp } => subscriber.take_reference(ssrc, ntp, now),
                 RtcpPacket::SourceDescription | RtcpPacket::Bye(_) | RtcpPacket::Other => {}

@@ -44,8 +44,10 @@ impl Shares {
             }
         }
         let bandwidth = subscriber.share_bandwidth(now).map(|known| {
-            // Without packets there is no feedback: before the first of it everybody gets something.
-            if known.proven { known.bitrate } else { known.bitrate.max(least(&self.demands)) }
+            // Without packets there is no feedback: before the first of it everybody gets something, and so does who
+            // has never said that the line carries less than that.
+            let starves = known.proven && known.may_starve;
+            if starves { known.bitrate } else { known.bitrate.max(least(&self.demands)) }
         });
         allocate(bandwidth.unwrap_or(u64::MAX), &self.demands, &mut self.choices);
         let need = need(&self.demands, &self.choices).unwrap_or(0);

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use rtp::rtcp::{self, NackList, ReportBlock, SenderInfo};
+use rtp::rtcp::{self, NackList, ReportBlock, SenderInfo, SsrcList};
 use rtp::{Extension, Extensions};
 
-use crate::cc::{Controller, START_BITRATE};
+use crate::cc::{Controller, START_BITRATE, Sent};
 use crate::clock::{ClockMapping, WallClock, compact, compact_duration};
 use crate::config::SubscriberConfig;
 use crate::forward::{Feed, STEP};
@@ -41,6 +41,8 @@ pub(crate) struct Bandwidth {
     pub(crate) bitrate: u64,
     /// Whether the client has said anything about it; if not it is a first guess.
     pub(crate) proven: bool,
+    /// Whether the picture may be paused where even the least of it does not fit.
+    pub(crate) may_starve: bool,
 }
 
 /// Where a subscription is.
@@ -198,9 +200,26 @@ impl Subscriber {
             Duration::from_micros(u64::from(block.jitter) * 1_000_000 / u64::from(clock_rate.max(1)));
     }
 
-    pub(crate) fn take_remb(&mut self, bitrate: u64, now: Instant) {
+    pub(crate) fn take_remb(
+        &mut self,
+        bitrate: u64,
+        streams: SsrcList<'_>,
+        publishers: &Slots<Publisher>,
+        now: Instant,
+    ) {
         self.remb = Some(bitrate);
-        self.link.update(|controller| controller.on_remb(bitrate, now));
+        let (mut sent, names_all) = (Sent::default(), streams.iter().next().is_none());
+        for place in self.places() {
+            let Some(stats) = subscription_stats(publishers, &place) else { continue };
+            let named = |ssrc: u32| streams.iter().any(|stream| stream == ssrc);
+            let of = if names_all || named(place.ssrc) || place.rtx_ssrc.is_some_and(named) {
+                &mut sent.named
+            } else {
+                &mut sent.others
+            };
+            *of = of.saturating_add(stats.bytes).saturating_add(stats.retransmitted_bytes);
+        }
+        self.link.update(|controller| controller.on_remb(bitrate, sent, now));
     }
 
     /// Bits per second that the line carries, noted as what is shared out; `None` if there is no bound.
@@ -215,7 +234,8 @@ impl Subscriber {
             (None, None) => false,
             (Some(shared), Some(known)) => {
                 let enough = shared.bitrate.saturating_add(shared.bitrate / MOVED);
-                known.bitrate < shared.bitrate || known.bitrate > enough || known.proven != shared.proven
+                let same = (known.proven, known.may_starve) == (shared.proven, shared.may_starve);
+                known.bitrate < shared.bitrate || known.bitrate > enough || !same
             }
             _ => true,
         }
@@ -225,10 +245,12 @@ impl Subscriber {
         let numbered = self.ids.id(Extension::TransportCc).is_some();
         let Some(controller) = self.link.controller() else {
             // Feedback will come with the first packets.
-            return numbered.then_some(Bandwidth { bitrate: START_BITRATE as u64, proven: false });
+            let bitrate = START_BITRATE as u64;
+            return numbered.then_some(Bandwidth { bitrate, proven: false, may_starve: false });
         };
         let (bitrate, proven) = (controller.target(now)?, controller.is_proven());
-        (proven || numbered).then_some(Bandwidth { bitrate, proven })
+        let may_starve = controller.may_starve(now);
+        (proven || numbered).then_some(Bandwidth { bitrate, proven, may_starve })
     }
 
     pub(crate) fn take_feedback(&mut self, body: &[u8], now: Instant) {

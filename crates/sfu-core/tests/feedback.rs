@@ -55,7 +55,8 @@ fn a_publisher_without_transport_numbers_gets_remb() {
         world.advance(ms(40));
     }
     let rtcp = world.out.take_rtcp(Peer(1));
-    let remb = count(&rtcp, |packet| matches!(packet, RtcpPacket::Remb { bitrate } if *bitrate >= 1_000_000));
+    let remb =
+        count(&rtcp, |packet| matches!(packet, RtcpPacket::Remb { bitrate, .. } if *bitrate >= 1_000_000));
     assert!((3..=4).contains(&remb), "{remb} in 4 s");
 }
 

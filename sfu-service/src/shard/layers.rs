@@ -165,6 +165,7 @@ fn media_layers(
         paused: section.choice.paused,
         wanted: section.choice.wanted.clone(),
         current,
+        obstacle: None,
         encodings: (0..track.encodings.len()).filter_map(encoding).collect(),
     })
 }

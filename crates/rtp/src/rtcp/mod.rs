@@ -63,8 +63,10 @@ pub enum RtcpPacket<'a> {
     Fir(FirList<'a>),
     /// Receiver estimated maximum bitrate.
     Remb {
-        /// Bits per second.
+        /// Bits per second, of the streams that it names.
         bitrate: u64,
+        /// The streams; none if it names none.
+        streams: SsrcList<'a>,
     },
     /// Transport-wide feedback; see [`crate::twcc::Feedback`].
     TransportFeedback {
@@ -246,11 +248,13 @@ fn parse(kind: u8, count: u8, body: &[u8]) -> Option<RtcpPacket<'_>> {
             if body.get(8..12)? != b"REMB" {
                 return None;
             }
-            // | number of SSRCs | 6 bits of exponent, 18 of mantissa |
-            let word = u32_at(body, 12)? & 0x00ff_ffff;
-            let (exponent, mantissa) = (word >> 18, u64::from(word & 0x3_ffff));
+            // | number of SSRCs | 6 bits of exponent, 18 of mantissa | SSRCs
+            let word = u32_at(body, 12)?;
+            let (count, exponent, mantissa) = (word >> 24, (word >> 18) & 0x3f, u64::from(word & 0x3_ffff));
             let bitrate = u64::try_from(u128::from(mantissa) << exponent).unwrap_or(u64::MAX);
-            RtcpPacket::Remb { bitrate }
+            let named = body.get(16..)?;
+            let streams = SsrcList(named.get(..count as usize * 4).unwrap_or(named));
+            RtcpPacket::Remb { bitrate, streams }
         }
         (EXTENDED_REPORT, _) => {
             let ntp = reference_time(body.get(4..)?)?;

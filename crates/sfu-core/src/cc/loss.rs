@@ -14,6 +14,8 @@ const CUT: f32 = 0.25;
 /// Increase per second while little is lost; more of it where nothing else bounds the rate from above.
 const INCREASE: f32 = 0.08;
 const INCREASE_BLIND: f32 = 0.15;
+/// Longest time without reports that the rate rises for at once.
+const MAX_UNREPORTED_S: f32 = 2.0;
 /// One judgement needs this many packets and this much time, or [`MAX_INTERVAL_US`] and a few.
 const MIN_PACKETS: u32 = 20;
 const MIN_INTERVAL_US: i64 = 200_000;
@@ -72,6 +74,22 @@ impl LossBound {
     pub(super) fn count(&mut self, arrived: u32, lost: u32, late: u32) {
         self.arrived = self.arrived.saturating_add(arrived);
         self.lost = self.lost.saturating_add(lost).saturating_sub(late);
+    }
+
+    /// Whether much more was lost lately than the line loses by itself.
+    pub(super) fn is_congested(&self) -> bool {
+        self.cut || self.share - self.inherent > HIGH
+    }
+
+    /// Nothing was reported for `least_us`: that says nothing against the line, and what it carries may be more now.
+    pub(super) fn unreported(&mut self, least_us: i64, now_us: i64) {
+        let elapsed = now_us - self.since_us;
+        if elapsed >= least_us && self.bitrate < MAX_BITRATE {
+            self.since_us = now_us;
+            self.cut = false;
+            let seconds = (elapsed as f32 / 1e6).min(MAX_UNREPORTED_S);
+            self.bitrate = (self.bitrate * (1.0 + INCREASE_BLIND * seconds)).min(MAX_BITRATE);
+        }
     }
 
     /// Judges what was counted, if it is enough. `carried` is what arrives in bits per second, `target` what

@@ -20,6 +20,7 @@
 //! Pure: no clock, no I/O, a bounded amount of memory ([`Controller::memory`]).
 
 mod aimd;
+mod blind;
 mod delay;
 mod history;
 mod loss;
@@ -30,6 +31,8 @@ mod rate;
 use std::time::{Duration, Instant};
 
 use aimd::Aimd;
+pub use blind::Sent;
+use blind::{Blind, Verdict};
 use delay::{DelayDetector, Usage};
 use history::History;
 use loss::LossBound;
@@ -62,8 +65,10 @@ const SILENCE_FACTOR: f32 = 0.7;
 const SILENT_PACKETS: u64 = 10;
 /// A REMB older than this says nothing.
 const REMB_US: i64 = 5_000_000;
-/// A receiver's REMB grows to 1.5 times what it gets: above this much of what is sent it is no sign of the line.
-const REMB_BINDS: f32 = 1.2;
+/// What shows that the picture does not fit a line counts for this long where there is no feedback.
+const NARROW_US: i64 = 10_000_000;
+/// Reports that do not come for this long: the client has nothing to report on, because nothing is sent to it.
+const UNREPORTED_US: i64 = 1_500_000;
 /// A smaller queue is no reason to fall.
 const MIN_QUEUE: Duration = Duration::from_millis(20);
 /// A queue of this length, while less arrives than is sent, needs no trend.
@@ -104,7 +109,10 @@ pub struct Controller {
     aimd: Aimd,
     loss: LossBound,
     remb: Option<(f32, i64)>,
+    blind: Blind,
     reported: bool,
+    /// When REMB or loss last showed that the line carries less than what is sent.
+    narrow_us: i64,
     clock: Option<ReceiverClock>,
     fell_us: i64,
     /// The last packet that feedback was about, and when that feedback came.
@@ -136,7 +144,9 @@ impl Controller {
             aimd: Aimd::new(START_BITRATE),
             loss: LossBound::new(),
             remb: None,
+            blind: Blind::default(),
             reported: false,
+            narrow_us: i64::MIN / 2,
             clock: None,
             fell_us: i64::MIN / 2,
             answered: None,
@@ -288,20 +298,42 @@ impl Controller {
         self.reported = true;
         if let Some(sent) = sent {
             self.loss.report(f32::from(fraction_lost) / 256.0, sent, now_us);
+            if self.loss.is_congested() {
+                self.narrow_us = now_us;
+            }
         }
         self.set_pace(now);
     }
 
-    /// Takes the bits per second of a REMB.
-    pub fn on_remb(&mut self, bitrate: u64, now: Instant) {
+    /// Takes the bits per second of a REMB, and what was sent until now of the streams that it names and of the others.
+    pub fn on_remb(&mut self, bitrate: u64, sent: Sent, now: Instant) {
         let now_us = self.us(now);
-        let bitrate = (bitrate as f32 / MEDIA).clamp(MIN_BITRATE, MAX_BITRATE);
-        self.remb = Some((bitrate, now_us));
-        let binds = self.sent.rate(LONG, now_us).is_none_or(|sent| bitrate < REMB_BINDS * sent);
-        if binds && self.answered.is_none() {
-            self.loss.cap(bitrate);
+        let on_the_line = |bitrate: f32| (bitrate / MEDIA).clamp(MIN_BITRATE, MAX_BITRATE);
+        let verdict = self.blind.remb(bitrate as f32, sent, now_us);
+        let carries = match verdict {
+            Verdict::Nothing => MAX_BITRATE,
+            Verdict::AsSent(carries) => {
+                // What is sent is measured over half a second only, and must not fall for that.
+                let sent = self.sent.rate(LONG, now_us).unwrap_or(MAX_BITRATE);
+                on_the_line(carries).max(sent * blind::FAR_ABOVE)
+            }
+            Verdict::Less(carries) | Verdict::Narrow(carries) => on_the_line(carries),
+        };
+        self.remb = Some((carries, now_us));
+        if self.answered.is_none() {
+            self.loss.cap(carries);
+            if matches!(verdict, Verdict::Narrow(_)) {
+                self.narrow_us = now_us;
+            }
         }
         self.set_pace(now);
+    }
+
+    /// Whether the client has shown that its line does not carry everything that is sent, so that even the least of the
+    /// picture may be too much. A client without feedback that only grew silent has not.
+    #[must_use]
+    pub fn may_starve(&self, now: Instant) -> bool {
+        self.answered.is_some() || self.us(now) - self.narrow_us < NARROW_US
     }
 
     /// Bits per second of RTP that the line carries; `None` if nothing is known of it, so that there is no bound.
@@ -347,10 +379,14 @@ impl Controller {
         self.epoch.checked_add(Duration::from_micros(u64::try_from(due).unwrap_or(0)))
     }
 
-    /// Once a second or so: a line on which everything stays without an answer carries less.
+    /// Once a second or so: a line on which everything stays without an answer carries less. A client that never gave
+    /// such answers is tried with more after a while without reports.
     pub fn on_tick(&mut self, now: Instant) {
         let now_us = self.us(now);
-        let Some((seq, at)) = self.answered else { return self.set_pace(now) };
+        let Some((seq, at)) = self.answered else {
+            self.loss.unreported(UNREPORTED_US, now_us);
+            return self.set_pace(now);
+        };
         let unanswered = self.history.next().saturating_sub(seq + 1);
         if now_us - at > SILENCE_US && unanswered > SILENT_PACKETS {
             // What was sent until now is given up: only more of it means more silence.

@@ -22,7 +22,11 @@ const FRAME: Duration = Duration::from_micros(33_333);
 pub enum Says {
     Feedback,
     Remb,
+    /// As aiortc does: after three seconds what comes, counted without headers; less after each moment of jitter.
+    ModestRemb,
     Reports,
+    /// Not even reports.
+    Nothing,
 }
 
 /// A line to a viewer and back: a rate with a queue that drops what is too long, a delay, and what else happens.
@@ -132,6 +136,7 @@ pub struct Client {
     received: (u64, u64),
     reported: (u64, u64),
     window: usize,
+    seconds: u32,
     remb: f64,
     late: Duration,
 }
@@ -146,7 +151,7 @@ impl Client {
             self.recorder.record(u16::from_be_bytes([number[0], number[1]]), at);
         }
         self.bytes += bytes.len();
-        self.window += bytes.len();
+        self.window += if self.says == Says::ModestRemb { packet.payload().len() } else { bytes.len() };
         self.late = self.late.max(sent);
         let mut original = vec![0; 2000];
         let bytes = if packet.ssrc == self.ssrc + 1 {
@@ -218,7 +223,7 @@ impl Client {
             out.push(bytes);
         }
         let Some(highest) = self.highest else { return out };
-        if now >= self.report_due {
+        if now >= self.report_due && self.says != Says::Nothing {
             self.report_due = now + ms(1000);
             let (expected, received) = (highest - self.reported.1, self.received.0 - self.reported.0);
             let lost = expected.saturating_sub(received);
@@ -243,6 +248,20 @@ impl Client {
                     (self.remb * 1.08).max(received).min(1.5 * received + 10_000.0)
                 };
                 rtcp::write::remb(&mut bytes, 99, self.remb as u64, &[self.ssrc]);
+            }
+            if self.says == Says::ModestRemb {
+                self.seconds += 1;
+                let received = (std::mem::take(&mut self.window) * 8) as f64;
+                let late = std::mem::take(&mut self.late) > self.line.delay + ms(100);
+                // It takes keyframes of others for a queue now and then.
+                self.remb = match self.seconds {
+                    0..=3 => received,
+                    second if late || second % 7 == 0 => 0.85 * received,
+                    _ => (self.remb + 4_000.0).min((1.5 * received + 10_000.0).max(self.remb)),
+                };
+                if self.seconds >= 3 && received > 0.0 {
+                    rtcp::write::remb(&mut bytes, 99, self.remb as u64, &[self.ssrc]);
+                }
             }
             out.push(bytes);
         }
@@ -436,6 +455,7 @@ impl Scene {
             received: (0, 0),
             reported: (0, 0),
             window: 0,
+            seconds: 0,
             remb: 0.0,
             late: Duration::ZERO,
         });
