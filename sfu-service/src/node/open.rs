@@ -23,6 +23,7 @@ use super::problem::{
 };
 use super::{Node, Resource, SHARD_TIMEOUT, new_etag};
 use crate::bearer;
+use crate::end::EndReason;
 use crate::metrics::{Role, RoleName};
 use crate::registry::{Formats, Kind, NewSession, Placed, Playable, Removal, SOURCES, slot};
 use crate::shard::{self, Command, Join, JoinRole, LayerChoice, Published};
@@ -194,8 +195,8 @@ impl Node {
             return Ok(());
         }
         tracing::warn!(shard = placed.shard, "a media thread did not take a session");
-        self.registry().closed(placed.key);
-        self.remove([Removal { shard: placed.shard, key: placed.key }]);
+        self.registry().closed(placed.key, Instant::now());
+        self.remove([Removal { shard: placed.shard, key: placed.key, reason: EndReason::NotTaken }]);
         Err(HttpProblem::unavailable("the server is overloaded", RETRY_AFTER))
     }
 }

@@ -1,5 +1,7 @@
 //! Sessions that are there: who may change them, candidates, ICE restarts, the end.
 
+use std::time::Instant;
+
 use actix_web::http::StatusCode;
 use chrono::Utc;
 use contract::id::{BroadcastId, SessionId};
@@ -46,7 +48,7 @@ impl Node {
         token: Option<&str>,
     ) -> Option<Access> {
         let registry = self.registry();
-        let session = registry.session_or_left(id, broadcast)?;
+        let session = registry.session_or_left(id, broadcast, Instant::now())?;
         let is_whip = matches!(session.kind, Kind::Publisher(_));
         if session.broadcast != broadcast || is_whip != (resource == Resource::Whip) {
             return None;

@@ -7,6 +7,7 @@ mod data;
 mod io;
 mod layers;
 mod outbox;
+mod owners;
 mod participant;
 mod relay;
 mod room;
