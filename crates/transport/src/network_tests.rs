@@ -37,6 +37,8 @@ type Fate = Box<dyn FnMut(u64, usize, Duration) -> Vec<Duration>>;
 struct Net {
     peers: [Transport; 2],
     addresses: [SocketAddr; 2],
+    /// The client's address as the server sees it: that of its router.
+    seen: SocketAddr,
     /// Datagrams under way by arrival and number: receiver, source, bytes.
     wire: BTreeMap<(Instant, u64), (usize, SocketAddr, Vec<u8>)>,
     fate: Fate,
@@ -104,6 +106,7 @@ impl Net {
         let mut net = Self {
             peers,
             addresses,
+            seen: addresses[CLIENT],
             wire: BTreeMap::new(),
             fate,
             sent: 0,
@@ -121,7 +124,7 @@ impl Net {
         for from in [CLIENT, SERVER] {
             while let Some(transmit) = self.peers[from].poll_transmit() {
                 assert_eq!(transmit.from_local, self.addresses[from]);
-                if transmit.to == self.addresses[1 - from] {
+                if transmit.to == self.outside(1 - from) {
                     self.send(from, transmit.bytes);
                 }
             }
@@ -135,11 +138,15 @@ impl Net {
         }
     }
 
+    fn outside(&self, peer: usize) -> SocketAddr {
+        if peer == CLIENT { self.seen } else { self.addresses[peer] }
+    }
+
     fn send(&mut self, from: usize, bytes: Vec<u8>) {
         self.sent += 1;
         for delay in (self.fate)(self.sent, from, self.now - self.started) {
             let order = self.sent * 2 + u64::from(self.wire.contains_key(&(self.now + delay, self.sent * 2)));
-            self.wire.insert((self.now + delay, order), (1 - from, self.addresses[from], bytes.clone()));
+            self.wire.insert((self.now + delay, order), (1 - from, self.outside(from), bytes.clone()));
         }
     }
 
@@ -525,6 +532,19 @@ fn sealed(peer: &mut Transport, plain: &[u8]) -> Vec<u8> {
     let len = peer.protect_rtp(&mut buffer, plain.len()).unwrap();
     buffer.truncate(len);
     buffer
+}
+
+/// A viewer need not send anything but checks: where media is to move to, it is asked whether it is there.
+#[test]
+fn a_client_that_moves_and_only_listens_is_followed() {
+    let mut net = Net::new(perfect());
+    net.connect();
+    net.seen = address(1001);
+    net.run(Duration::from_secs(7));
+    assert_eq!(net.peers[SERVER].remote_address().unwrap().remote, address(1001));
+    let down = net.send_media(SERVER, 1);
+    net.run(Duration::from_secs(1));
+    assert_eq!(net.media[CLIENT], [down]);
 }
 
 /// Whoever has a session can send its checks with the address of somebody else as their source.

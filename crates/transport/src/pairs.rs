@@ -84,6 +84,11 @@ impl Pairs {
         self.selected
     }
 
+    /// The pair that media should take once it is proven.
+    pub(crate) fn wanted(&self) -> Option<AddressPair> {
+        self.wanted
+    }
+
     /// Whether packets other than STUN are taken from the remote address of `path`.
     pub(crate) fn allows(&self, path: AddressPair) -> bool {
         let same = |pair: AddressPair| pair.remote == path.remote && pair.protocol == path.protocol;
@@ -190,7 +195,8 @@ impl Pairs {
         change
     }
 
-    /// Something came over `path`, which is validated, that only the peer can have sent. Called for each packet.
+    /// Something came over `path`, which is validated, that only the peer can have sent: a packet, or the answer to a check
+    /// of ours. Called for each packet.
     pub(crate) fn heard(&mut self, path: AddressPair) -> PairChange {
         let mut change = PairChange::default();
         let moves = self.wanted == Some(path) || self.selected.is_none();

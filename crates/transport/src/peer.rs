@@ -55,7 +55,7 @@ impl Transport {
     /// The server's side: ICE-lite. It is closed when no authenticated check comes within
     /// 15 s, at first or later.
     pub fn server(config: ServerConfig, now: Instant) -> Self {
-        let agent = LiteAgent::new(&config.local, &config.remote, now);
+        let agent = LiteAgent::new(config.identity.clone(), &config.local, &config.remote, now);
         Self::new(config.identity, config.remote_fingerprint, config.dtls_client, Agent::Lite(agent))
     }
 
@@ -430,6 +430,13 @@ impl Transport {
             }
             self.apply(change, now);
         }
+        // Whoever sends nothing but checks, as a viewer may, is asked whether it is there.
+        if self.pairs.wanted() == Some(pair)
+            && let Agent::Lite(agent) = &mut self.agent
+        {
+            let check = agent.check(pair);
+            self.transmit(pair, check);
+        }
         Received::Nothing
     }
 
@@ -440,7 +447,13 @@ impl Transport {
         now: Instant,
     ) -> Received<'static> {
         let validated = match &mut self.agent {
-            Agent::Lite(_) => None,
+            Agent::Lite(agent) => {
+                if agent.is_answer(message, pair) {
+                    self.heard(pair);
+                    return Received::Nothing;
+                }
+                None
+            }
             Agent::Controlling(agent) => agent
                 .handle_response(message, pair.remote, now)
                 .map(|is_selected| (is_selected, agent.local_address())),
