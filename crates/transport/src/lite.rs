@@ -108,7 +108,7 @@ pub(crate) struct LiteAgent {
     /// What proves the answers to our checks.
     remote_key: IntegrityKey,
     /// The latest check of ours, and how many there were.
-    pending: Option<Pending>,
+    pending: Option<Box<Pending>>,
     sent: u64,
     current: Generation,
     /// The generation before an ICE restart: the browser keeps its consent alive with it until our
@@ -148,7 +148,7 @@ impl LiteAgent {
         self.sent = self.sent.wrapping_add(1);
         let Generation { local_ufrag, remote_ufrag, .. } = &self.current;
         let transaction = self.identity.transaction_id(remote_ufrag, self.sent);
-        self.pending = Some(Pending { pair, transaction });
+        self.pending = Some(Box::new(Pending { pair, transaction }));
         Writer::new(Class::Request, transaction)
             .username(&format!("{remote_ufrag}:{local_ufrag}"))
             .priority(HOST_PRIORITY)

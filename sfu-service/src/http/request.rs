@@ -94,7 +94,11 @@ mod tests {
         let tag = "\"a\"";
         assert_eq!(if_match(&request(header::IF_MATCH, "\"b\", \"a\""), tag), Precondition::Holds);
         assert_eq!(if_match(&request(header::IF_MATCH, "*"), tag), Precondition::Holds);
-        assert_eq!(if_match(&request(header::IF_MATCH, "\"b\", W/\"a\""), tag), Precondition::Holds, "weakened");
+        assert_eq!(
+            if_match(&request(header::IF_MATCH, "\"b\", W/\"a\""), tag),
+            Precondition::Holds,
+            "weakened"
+        );
         assert_eq!(if_match(&request(header::IF_MATCH, "W/\"b\""), tag), Precondition::Fails);
         assert_eq!(if_match(&request(header::IF_MATCH, "\"b\""), tag), Precondition::Fails);
         assert_eq!(if_match(&TestRequest::default().to_http_request(), tag), Precondition::Missing);

@@ -16,14 +16,15 @@ use crate::metrics::ShardCounters;
 use crate::registry::SessionKey;
 
 impl ShardThread {
-    /// Finds whom a datagram belongs to: STUN by the user name that it carries, anything else by an address that ICE
+    /// Finds whom a datagram belongs to: a check by the user name that it carries, anything else by an address that ICE
     /// has validated.
     pub(super) fn datagram(&mut self, from: SocketAddr, local: SocketAddr, data: &mut [u8], now: Instant) {
         let slot = match transport::classify(data) {
-            DatagramKind::Stun => {
-                let name = transport::peek_binding_username(data).map(|(local, _)| local);
-                name.and_then(|ufrag| self.by_ufrag.get(ufrag))
-            }
+            DatagramKind::Stun => match transport::peek_binding_username(data) {
+                Some((ufrag, _)) => self.by_ufrag.get(ufrag),
+                // An answer names nobody: it is for whoever asked that address.
+                None => self.by_address.owner(&from),
+            },
             DatagramKind::Other => None,
             DatagramKind::Dtls | DatagramKind::Rtp | DatagramKind::Rtcp => self.by_address.owner(&from),
         };
