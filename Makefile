@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
-.PHONY: run run-services build web test bench lint test-rust test-web test-api test-e2e deps fmt help
+.PHONY: run run-services build web image test bench lint test-rust test-web test-api test-kubernetes test-e2e deps fmt help
 
 # Flags for `make run`, e.g. `make run ARGS="--http-port 9000 --tls-self-signed"`.
 ARGS ?=
@@ -13,7 +13,7 @@ BENCH_ARGS ?=
 WEB_SOURCES := $(shell find web/src web/sdk web/public web/index.html web/package-lock.json web/vite.config.ts -type f 2>/dev/null)
 
 help: ## What can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 run: web/dist/index.html ## Everything in one process, development mode, with a demo broadcast
 	cargo build --release --package madang
@@ -28,6 +28,9 @@ build: web/dist/index.html ## Release binaries
 
 web: web/dist/index.html ## The pages
 
+image: ## The container image madang:dev, where there is a container engine
+	scripts/check-image
+
 web/node_modules/.installed: web/package-lock.json
 	cd web
 	npm ci --no-audit --no-fund
@@ -41,7 +44,7 @@ web/dist/index.html: web/node_modules/.installed $(WEB_SOURCES)
 deps: ## Debian packages that the tests need, where missing
 	scripts/install-test-deps
 
-test: deps lint test-rust test-web test-api test-e2e ## Everything that CI runs
+test: deps lint test-rust test-web test-api test-kubernetes image test-e2e ## Everything that CI runs
 	echo "all suites passed"
 
 bench: ## What a packet, a viewer and a session cost here; see docs/benchmarks.md
@@ -58,6 +61,9 @@ test-rust: web/dist/index.html ## Unit, property and service tests, on a real Po
 
 test-api: ## Generated requests against the OpenAPI document
 	meta-service/tests/schemathesis.sh
+
+test-kubernetes: ## Manifests against the schema of Kubernetes and our own settings
+	scripts/check-kubernetes
 
 test-web: web/node_modules/.installed ## Type check, lint and unit tests of the pages
 	cd web
