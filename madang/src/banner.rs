@@ -19,7 +19,7 @@ pub(crate) struct Urls {
 
 /// Prints the URLs, and a QR code of the one that a phone on the LAN can open.
 pub(crate) fn print(urls: &Urls) {
-    println!("{}", text(urls));
+    service_kit::telemetry::say(&text(urls));
 }
 
 fn text(urls: &Urls) -> String {

@@ -2,20 +2,25 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use contract::key::SecretKey;
 use contract::token::{MIN_SECRET_LEN, TokenKeys};
+use documented::DocumentedFields;
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use service_kit::config::{self, ConfigError, Secret};
+use service_kit::service::Table;
 use service_kit::telemetry::{DEFAULT_FILTER, LogFormat};
+use service_kit::{ConnectionLimits, Cors, Settings};
 
 use crate::token::Token;
 
 /// Live streaming and group calls in one process: REST, signaling, TURN relay, SFU and the pages.
 ///
 /// Every flag is also a key of the configuration file and a variable `MADANG_...`; flags win over variables,
-/// variables over the file.
+/// variables over the file. `--help` lists all settings.
 #[derive(Debug, Parser, Serialize)]
 #[command(version)]
 pub(crate) struct Flags {
@@ -46,10 +51,14 @@ pub(crate) struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     https_port: Option<u16>,
-    /// Admin port on loopback: liveness, readiness, metrics [default: 9090]
+    /// Admin port: liveness, readiness, metrics [default: 9090]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     admin_port: Option<u16>,
+    /// Address that the admin port is bound to [default: 127.0.0.1]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin_bind: Option<IpAddr>,
     /// First UDP port of the SFU, one a core [default: 50000]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,6 +79,10 @@ pub(crate) struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     public_ip: Vec<IpAddr>,
+    /// Network of a proxy whose X-Forwarded-For, -Proto, -Host and Forwarded are believed; may be given several times
+    #[arg(long = "trusted-proxy")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    trusted_proxies: Vec<IpNet>,
     /// TLS certificate chain (PEM) for HTTPS and TURN
     #[arg(long, requires = "tls_key")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,36 +109,73 @@ fn is_false(flag: &bool) -> bool {
 }
 
 /// The settings, all layers applied.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, DocumentedFields)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
+    /// Development mode: open to everyone, makes its own secrets.
     pub(crate) dev: bool,
+    /// Publish a demo broadcast from the start.
     pub(crate) demo: bool,
+    /// Address that the HTTP, media and TURN ports are bound to.
     pub(crate) bind: IpAddr,
+    /// HTTP port.
     pub(crate) http_port: u16,
+    /// HTTPS port, open where a certificate is given or made.
     pub(crate) https_port: u16,
+    /// Admin port: liveness, readiness, metrics.
     pub(crate) admin_port: u16,
+    /// Address that the admin port is bound to: loopback, unless a probe of another host has to reach it.
+    pub(crate) admin_bind: IpAddr,
+    /// First UDP and TCP port of the SFU, one a core.
     pub(crate) media_port: u16,
+    /// UDP and TCP port of the TURN relay.
     pub(crate) turn_port: u16,
+    /// TLS port of the TURN relay, where a certificate is given.
     pub(crate) turn_tls_port: u16,
+    /// UDP ports of relayed addresses, `first-last`.
     pub(crate) turn_relay_ports: turn_relay::PortRange,
+    /// Media threads; 0 is one a core.
     pub(crate) shards: usize,
+    /// Folder for the database and the development secrets.
     pub(crate) data_dir: PathBuf,
+    /// `postgres://...`; empty: SQLite in the data folder.
     pub(crate) database_url: Secret,
+    /// Addresses that browsers reach this machine at; none: all of its own.
     #[serde(deserialize_with = "config::list")]
     pub(crate) public_ip: Vec<IpAddr>,
+    /// Base URL that browsers use, for example `https://live.example.org`; empty: what each request says.
     pub(crate) public_url: String,
+    /// Origins of the pages, outside the development mode.
     #[serde(deserialize_with = "config::list")]
     pub(crate) allowed_origins: Vec<String>,
+    /// Networks of the proxies whose `X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded` are believed.
+    #[serde(deserialize_with = "config::list")]
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// HTTP connections in all.
+    pub(crate) connections: usize,
+    /// HTTP connections of one address (IPv6: one /64). Trusted proxies are not counted.
+    pub(crate) connections_per_address: usize,
+    /// TLS certificate chain (PEM) for HTTPS and TURN.
     pub(crate) tls_cert: Option<PathBuf>,
+    /// Key of the certificate (PEM).
     pub(crate) tls_key: Option<PathBuf>,
+    /// HTTPS with a certificate made at the start, for phones on the LAN.
     pub(crate) tls_self_signed: bool,
+    /// Signs tokens; at least 32 random bytes.
     pub(crate) token_secret: Secret,
+    /// The one before it, still accepted while it rotates.
     pub(crate) token_secret_previous: Secret,
+    /// Signs TURN credentials; at least 16 bytes.
     pub(crate) turn_secret: Secret,
+    /// The one before it, still accepted while it rotates.
     pub(crate) turn_secret_previous: Secret,
+    /// What to log, in the syntax of `RUST_LOG`.
     pub(crate) log: String,
+    /// Log lines as `text` or `json`.
     pub(crate) log_format: LogFormat,
+    /// Seconds from SIGTERM to the beginning of the drain, in which requests are served as before.
+    pub(crate) drain_delay_secs: u64,
+    /// Seconds that each part of a drain may take.
     pub(crate) drain_secs: u64,
 }
 
@@ -138,6 +188,7 @@ impl Default for Config {
             http_port: 8080,
             https_port: 8443,
             admin_port: 9090,
+            admin_bind: Ipv4Addr::LOCALHOST.into(),
             media_port: 50_000,
             turn_port: 3478,
             turn_tls_port: 5349,
@@ -148,6 +199,9 @@ impl Default for Config {
             public_ip: Vec::new(),
             public_url: String::new(),
             allowed_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            connections: ConnectionLimits::default().total,
+            connections_per_address: ConnectionLimits::default().per_address,
             tls_cert: None,
             tls_key: None,
             tls_self_signed: false,
@@ -157,6 +211,7 @@ impl Default for Config {
             turn_secret_previous: Secret::default(),
             log: DEFAULT_FILTER.into(),
             log_format: LogFormat::Text,
+            drain_delay_secs: 0,
             drain_secs: 10,
         }
     }
@@ -184,7 +239,34 @@ impl Config {
             .map_err(|_| ConfigError::value("token_secret", format!("needs at least {MIN_SECRET_LEN} bytes")))
     }
 
+    /// What `--help` says of the settings.
+    pub(crate) fn help() -> String {
+        service_kit::service::help::<Self>("MADANG_", Table::none())
+    }
+
+    /// How long requests are served as before after a signal.
+    pub(crate) fn drain_delay(&self) -> Duration {
+        Duration::from_secs(self.drain_delay_secs)
+    }
+
+    /// How long each part of a drain may take.
+    pub(crate) fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_secs)
+    }
+}
+
+impl Settings for Config {
     fn validate(&self) -> Result<(), ConfigError> {
+        for (setting, value) in
+            [("connections", self.connections), ("connections_per_address", self.connections_per_address)]
+        {
+            if value == 0 {
+                return Err(ConfigError::value(setting, "must be at least 1"));
+            }
+        }
+        if self.drain_secs > 3_600 || self.drain_delay_secs > 3_600 {
+            return Err(ConfigError::value("drain_secs", "drain and delay may take an hour at most"));
+        }
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return Err(ConfigError::value("tls_cert", "certificate and key come together"));
         }
@@ -205,9 +287,18 @@ impl Config {
         Ok(())
     }
 
+    fn cors(&self) -> Cors {
+        Cors::new(self.dev, &self.allowed_origins)
+    }
+}
+
+impl Config {
     /// Fills in the secrets of the development mode: made at the first start, kept in the data folder.
     pub(crate) fn with_dev_secrets(mut self) -> std::io::Result<Self> {
-        std::fs::create_dir_all(&self.data_dir)?;
+        std::fs::create_dir_all(&self.data_dir).map_err(|error| {
+            let folder = self.data_dir.display();
+            std::io::Error::other(format!("cannot make the folder {folder} (setting `data_dir`): {error}"))
+        })?;
         if self.dev && (self.token_secret.is_empty() || self.turn_secret.is_empty()) {
             let kept = DevSecrets::load_or_make(&self.data_dir.join("dev-secrets.toml"))?;
             if self.token_secret.is_empty() {
@@ -253,7 +344,7 @@ impl DevSecrets {
                 write_private(path, &toml::to_string(&made).map_err(std::io::Error::other)?)?;
                 Ok(made)
             }
-            Err(error) => Err(error),
+            Err(error) => Err(std::io::Error::other(format!("cannot read {}: {error}", path.display()))),
         }
     }
 }

@@ -1,8 +1,7 @@
 //! Starts the four services in one process, in an order in which each finds what it needs, and ends them in the
 //! opposite one.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -10,11 +9,15 @@ use contract::token::{Role, TokenKeys};
 use meta_service::MetaService;
 use prometheus_client::registry::Registry;
 use service_kit::config::Secret;
+use service_kit::service::Context;
 use service_kit::shutdown::CancellationToken;
-use service_kit::{Cors, Listen, Readiness, Server, shutdown, tls};
+use service_kit::{
+    ConnectionLimits, Listen, Options, Readiness, Server, Service, Settings as _, process, shutdown, tls,
+};
 use sfu_service::SfuService;
 use signaling_service::Signaling;
-use turn_relay::{Transport, TurnRelay};
+use tokio::task::JoinHandle;
+use turn_relay::{StartError, Transport, TurnRelay};
 use url::Url;
 
 use crate::banner::{self, Urls};
@@ -27,93 +30,127 @@ const DEMO_TOKEN_SECS: u64 = 10 * 365 * 86_400;
 const READY_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long ports stay open after clients were told to leave.
 const HTTP_GRACE: Duration = Duration::from_secs(2);
+/// How long the process may take to end beyond what its settings allow, before it is ended.
+const END_MARGIN: Duration = Duration::from_secs(10);
 
 /// Runs until a signal, then drains.
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
-    let stop = shutdown::on_signals()?;
-    let (mut registry, readiness) = (Registry::default(), Readiness::default());
-    let addresses = public_addresses(&config);
-    let server = bind(&config, &addresses)?;
-    let (http, https, admin) = (server.http_addr(), server.https_addr(), server.admin_addr());
-    let base = loopback(http);
+    let (delay, drain) = (config.drain_delay(), config.drain());
+    // The demo, three services, HTTP and the database: each may take its time.
+    let stop =
+        shutdown::on_signals(delay.saturating_add(drain.saturating_mul(6)).saturating_add(END_MARGIN))?;
+    process::raise_file_limit();
+    tokio::select! {
+        running = Running::start(&config) => running?.until(stop, delay, drain).await,
+        () = stop.cancelled() => Ok(()),
+    }
+}
 
-    let mut turn =
-        TurnRelay::bind(turn_config(&config, &addresses)).context("the TURN relay does not start")?;
-    let turn_ports = TurnPorts::of(&turn, config.turn_port);
-    let sfu = SfuService::start(sfu_config(&config, base, &turn_ports), &mut registry, readiness.clone())
-        .await
-        .context("the SFU does not start")?;
-    turn.allow_media(&sfu.media_addresses());
-    let turn = turn.start(&mut registry).context("the TURN relay does not start")?;
-    let bus = Arc::new(signaling_service::bus::InMemoryBus::default());
-    let signaling = Signaling::start(signaling_config(&config, base), bus, &mut registry)
-        .await
-        .context("the signaling service does not start")?;
-    let deps = meta_service::Deps {
-        registry: &mut registry,
-        readiness: readiness.clone(),
-        clock: meta_service::Clock::system(),
-    };
-    let meta = MetaService::start(meta_config(&config, base, &turn_ports), deps)
+/// Everything that runs.
+struct Running {
+    turn: TurnRelay,
+    sfu: SfuService,
+    signaling: Signaling,
+    meta: MetaService,
+    readiness: Readiness,
+    serving: JoinHandle<std::io::Result<()>>,
+    stop_http: CancellationToken,
+    demo: Option<JoinHandle<Result<(), demo::DemoError>>>,
+    stop_demo: CancellationToken,
+}
+
+impl Running {
+    async fn start(config: &Config) -> anyhow::Result<Self> {
+        let (mut registry, readiness) = (Registry::default(), Readiness::default());
+        let addresses = public_addresses(config);
+        let (server, base) = bind(config, &addresses)?.with_internal()?;
+        let (http, https, admin) = (server.http_addr(), server.https_addr(), server.admin_addr());
+
+        let mut turn = TurnRelay::bind(turn_config(config, &addresses))
+            .map_err(own_setting)
+            .context("the TURN relay does not start")?;
+        let turn_ports = TurnPorts::of(&turn, config.turn_port);
+        let sfu =
+            SfuService::bind(sfu_config(config, base, &turn_ports), Context::new(&mut registry, &readiness))
+                .await
+                .context("the SFU does not start")?;
+        let signaling =
+            Signaling::bind(signaling_config(config, base), Context::new(&mut registry, &readiness))
+                .await
+                .context("the signaling service does not start")?;
+        let meta = MetaService::bind(
+            meta_config(config, base, &turn_ports),
+            Context::new(&mut registry, &readiness),
+        )
         .await
         .context("the meta service does not start")?;
+        // The relay takes its clients when it knows which ports of this machine they may reach.
+        turn.allow_media(&sfu.media_addresses());
+        let turn = turn.start(&mut registry).context("the TURN relay does not start")?;
 
-    let pages = pages::routes(pages::Config {
-        dev: config.dev,
-        version: env!("CARGO_PKG_VERSION").into(),
-        ..pages::Config::default()
-    });
-    let routes = vec![meta.routes(), signaling.routes(), sfu.routes(), pages];
-    let cors = Cors::new(config.dev, &config.allowed_origins);
-    let stop_http = CancellationToken::new();
-    let mut serving =
-        tokio::spawn(server.serve(routes, cors, readiness.clone(), registry, stop_http.clone(), HTTP_GRACE));
+        let pages = pages::routes(pages::Config {
+            dev: config.dev,
+            version: env!("CARGO_PKG_VERSION").into(),
+            ..pages::Config::default()
+        });
+        let mut routes =
+            [Service::routes(&meta), Service::routes(&signaling), Service::routes(&sfu)].concat();
+        routes.push(pages);
+        let stop_http = CancellationToken::new();
+        let (ready, stop) = (readiness.clone(), stop_http.clone());
+        let serving = tokio::spawn(server.serve(routes, config.cors(), ready, registry, stop, HTTP_GRACE));
 
-    answers(base).await?;
-    let stop_demo = CancellationToken::new();
-    let demo = demo_config(&config, base).map(|demo| tokio::spawn(demo::run(demo, stop_demo.clone())));
-    banner::print(&Urls {
-        http,
-        https,
-        admin,
-        addresses,
-        turn_port: turn_ports.udp,
-        dev: config.dev,
-        demo: config.demo,
-    });
-
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = sfu.failed().cancelled_owned() => tracing::error!("the SFU has failed"),
-        () = turn.failed() => tracing::error!("the TURN relay has failed"),
-        ended = &mut serving => {
-            ended??;
-            anyhow::bail!("the HTTP server ended by itself");
-        }
+        answers(base).await?;
+        let stop_demo = CancellationToken::new();
+        let demo = demo_config(config, base).map(|demo| tokio::spawn(demo::run(demo, stop_demo.clone())));
+        let (turn_port, dev, demo_runs) = (turn_ports.udp, config.dev, config.demo);
+        banner::print(&Urls { http, https, admin, addresses, turn_port, dev, demo: demo_runs });
+        Ok(Self { turn, sfu, signaling, meta, readiness, serving, stop_http, demo, stop_demo })
     }
-    let failed = !stop.is_cancelled();
 
-    // Media first: while it ends, the catalogue and the broker still listen.
-    let deadline = Duration::from_secs(config.drain_secs);
-    readiness.not_ready("madang", "draining");
-    stop_demo.cancel();
-    if let Some(demo) = demo {
-        match tokio::time::timeout(deadline, demo).await {
-            Ok(ended) => ended??,
-            Err(_) => tracing::warn!("the demo broadcast did not end in time"),
+    /// Until `stop` or a failure; then requests are served for `delay`, and each part has `drain` to end.
+    async fn until(
+        mut self,
+        stop: CancellationToken,
+        delay: Duration,
+        drain: Duration,
+    ) -> anyhow::Result<()> {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = Service::failed(&self.sfu) => tracing::error!("the SFU has failed"),
+            () = Service::failed(&self.turn) => tracing::error!("the TURN relay has failed"),
+            ended = &mut self.serving => {
+                ended??;
+                anyhow::bail!("the HTTP server ended by itself");
+            }
         }
+        let failed = !stop.is_cancelled();
+        self.readiness.not_ready("madang", if failed { "a service has failed" } else { "draining" });
+        if !failed {
+            tokio::time::sleep(delay).await;
+        }
+
+        // Media first: while it ends, the catalogue and the broker still listen.
+        let deadline = || Instant::now() + drain;
+        self.stop_demo.cancel();
+        if let Some(demo) = self.demo {
+            match tokio::time::timeout(drain, demo).await {
+                Ok(ended) => ended??,
+                Err(_) => tracing::warn!("the demo broadcast did not end in time"),
+            }
+        }
+        self.sfu.leave(deadline()).await;
+        self.signaling.leave(deadline()).await;
+        self.stop_http.cancel();
+        let served = self.serving.await?;
+        self.meta.close(deadline()).await;
+        // Its clients are gone: only strangers' allocations are left, and they cannot be moved anywhere.
+        self.turn.leave(Instant::now()).await;
+        tracing::info!("stopped");
+        served.context("the HTTP server failed")?;
+        anyhow::ensure!(!failed, "a service failed");
+        Ok(())
     }
-    sfu.drain(deadline).await;
-    signaling.drain(Instant::now() + deadline).await;
-    stop_http.cancel();
-    let served = serving.await?;
-    meta.drain(deadline).await;
-    // Its clients are gone: only strangers' allocations are left, and they cannot be moved anywhere.
-    turn.drain(Duration::ZERO).await;
-    tracing::info!("stopped");
-    served.context("the HTTP server failed")?;
-    anyhow::ensure!(!failed, "a service failed");
-    Ok(())
 }
 
 fn bind(config: &Config, addresses: &[IpAddr]) -> anyhow::Result<Server> {
@@ -125,20 +162,34 @@ fn bind(config: &Config, addresses: &[IpAddr]) -> anyhow::Result<Server> {
     let listen = Listen {
         http: config.socket_addr(config.http_port),
         https: tls.map(|tls| (config.socket_addr(config.https_port), tls)),
-        admin: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), config.admin_port),
+        admin: SocketAddr::new(config.admin_bind, config.admin_port),
     };
-    Ok(Server::bind(listen)?)
+    let connections =
+        ConnectionLimits { total: config.connections, per_address: config.connections_per_address };
+    // A certificate that is made at each start is for a quick look: nobody should be held to HTTPS by it.
+    let options = Options {
+        connections,
+        trusted_proxies: config.trusted_proxies.clone(),
+        public_url: Some(config.public_url.clone()).filter(|url| !url.is_empty()),
+        hsts: !config.tls_self_signed,
+    };
+    Ok(Server::bind(listen)?.with(options))
+}
+
+/// Names the setting of this process where the relay names its own.
+fn own_setting(error: StartError) -> StartError {
+    match error {
+        StartError::Listen { transport, address, source, .. } => {
+            let setting = if transport == Transport::Tls { "turn_tls_port" } else { "turn_port" };
+            StartError::Listen { setting, transport, address, source }
+        }
+        other => other,
+    }
 }
 
 /// The addresses that this machine is reached at, the preferred first, loopback last.
 fn public_addresses(config: &Config) -> Vec<IpAddr> {
     if config.public_ip.is_empty() { sfu_service::machine_addresses() } else { config.public_ip.clone() }
-}
-
-/// Where the services find each other in this process.
-fn loopback(http: SocketAddr) -> SocketAddr {
-    let ip = if http.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { http.ip() };
-    SocketAddr::new(ip, http.port())
 }
 
 fn demo_config(config: &Config, base: SocketAddr) -> Option<demo::Config> {

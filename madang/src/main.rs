@@ -6,22 +6,31 @@ mod demo;
 mod launch;
 mod token;
 
-use clap::Parser as _;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+use service_kit::{process, telemetry};
 
 use crate::config::{Command, Config, Flags};
 
-fn main() -> anyhow::Result<()> {
-    let mut flags = Flags::parse();
+fn main() -> ExitCode {
+    process::end(start())
+}
+
+fn start() -> anyhow::Result<ExitCode> {
+    let command = Flags::command().after_long_help(Config::help());
+    let mut flags = Flags::from_arg_matches(&command.get_matches())?;
     // `std::env::vars` would panic at a variable that is not UTF-8.
     let env: Vec<(String, String)> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     if let Some(Command::Token(token)) = flags.command.take() {
         let config = Config::layers(&flags, &env)?.with_dev_secrets()?;
-        println!("{}", token.mint(&config, service_kit::unix_now())?);
-        return Ok(());
+        telemetry::say(&token.mint(&config, service_kit::unix_now())?);
+        return Ok(ExitCode::SUCCESS);
     }
     let config = Config::load(&flags, &env)?.with_dev_secrets()?;
-    service_kit::telemetry::init(config.log_format, &config.log);
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(launch::run(config))
+    telemetry::init(config.log_format, &config.log);
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(launch::run(config))?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -2,12 +2,13 @@
 
 use contract::token::{MIN_SECRET_LEN, TokenKeys};
 use contract::turn::TurnSecret;
+use documented::DocumentedFields;
 use serde::Deserialize;
 use service_kit::config::{ConfigError, Secret, list};
 use url::Url;
 
 /// Settings of the meta service. Every list may be written as one string with commas.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, DocumentedFields)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// `postgres://user:password@host/database`, or the path of a SQLite file.

@@ -1,16 +1,16 @@
 //! The meta service as a process of its own: its routes, the web pages, and the admin port.
 
-use anyhow::Context as _;
-use clap::Parser;
-use meta_service::{Clock, Config, Deps, MetaService};
-use prometheus_client::registry::Registry;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use meta_service::MetaService;
 use serde::Serialize;
-use service_kit::{Cors, Listen, Readiness, Server, process, shutdown, telemetry};
+use service_kit::{process, telemetry};
 
 /// The catalogue over REST, and the pages.
 ///
 /// Settings come from a file, then from variables `META_...` (`META_DATABASE`, `META_TOKEN_SECRET`, ...), then from
-/// flags.
+/// flags. `--help` lists them all.
 #[derive(Debug, Parser, Serialize)]
 #[command(version)]
 struct Flags {
@@ -25,17 +25,32 @@ struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     dev: bool,
+    #[command(subcommand)]
+    #[serde(skip)]
+    command: Option<Command>,
 }
 
-#[actix_web::main]
-async fn main() -> anyhow::Result<()> {
-    let flags = Flags::parse();
-    let (process, config): (_, Config) = process::load("META_", 8081, flags.process.config.clone(), &flags)?;
-    config.validate()?;
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Brings the schema of the database up to date and serves nothing
+    Migrate,
+}
+
+fn main() -> ExitCode {
+    process::end(start())
+}
+
+fn start() -> anyhow::Result<ExitCode> {
+    let command = Flags::command().after_long_help(process::help::<MetaService>());
+    let flags = Flags::from_arg_matches(&command.get_matches())?;
+    let (process, config) = process::load::<MetaService>(flags.process.config.clone(), &flags)?;
     telemetry::init(process.log_format, &process.log);
-    let stop = shutdown::on_signals()?;
-    let server = Server::bind(Listen { http: process.http, https: None, admin: process.admin })?;
-    let (mut registry, readiness) = (Registry::default(), Readiness::default());
+    if matches!(flags.command, Some(Command::Migrate)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(meta_service::migrate(&config))?;
+        tracing::info!("the schema of the database is up to date");
+        return Ok(ExitCode::SUCCESS);
+    }
     let pages = pages::routes(pages::Config {
         dev: config.dev,
         signaling_url: config.signaling_socket_url(),
@@ -43,14 +58,16 @@ async fn main() -> anyhow::Result<()> {
         version: env!("CARGO_PKG_VERSION").into(),
         connect_origins: config.other_origins(),
     });
-    let cors = Cors::new(config.dev, &config.allowed_origins);
-    let deps = Deps { registry: &mut registry, readiness: readiness.clone(), clock: Clock::system() };
-    let meta = MetaService::start(config, deps).await.context("the meta service does not start")?;
+    actix_web::rt::System::new().block_on(process::run::<MetaService>(
+        &process,
+        config,
+        vec![pages],
+        alone,
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
 
-    let parts = process::Parts { server, routes: vec![meta.routes(), pages], cors, readiness, registry };
-    let grace = process.drain();
-    // Nobody is told: the database closes after the last request.
-    process::serve(parts, stop, std::future::pending(), std::future::ready(()), grace).await?;
-    meta.drain(grace).await;
-    Ok(())
+/// Nothing runs beside the service.
+async fn alone(_: &MetaService) -> std::io::Result<()> {
+    std::future::pending().await
 }

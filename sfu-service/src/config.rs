@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use contract::id::NodeId;
 use contract::token::{MIN_SECRET_LEN, TokenKeys};
+use documented::DocumentedFields;
 use serde::Deserialize;
 use service_kit::config::{ConfigError, Secret};
 
@@ -15,7 +16,7 @@ pub const MAX_SHARDS: usize = 64;
 pub const MAX_PUBLIC_IPS: usize = 8;
 
 /// Settings of the SFU service. Unknown keys are refused.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, DocumentedFields)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Development mode: watching needs no token, every origin may call.
@@ -58,7 +59,7 @@ pub struct Config {
 }
 
 /// Caps of a node: what is over is refused in words, with Retry-After.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, DocumentedFields)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// WHIP and WHEP sessions together; 503 beyond.

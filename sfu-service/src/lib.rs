@@ -14,12 +14,12 @@
 mod addresses;
 mod bearer;
 mod config;
-mod end;
 mod http;
 mod load;
 mod meta;
 mod metrics;
 mod node;
+mod process;
 mod registry;
 mod report;
 mod service;

@@ -1,14 +1,15 @@
 //! The SFU as a process of its own.
 
-use clap::Parser;
-use prometheus_client::registry::Registry;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use serde::Serialize;
-use service_kit::{Cors, Listen, Readiness, Server, process, shutdown, telemetry};
-use sfu_service::{Config, SfuService};
+use service_kit::{process, telemetry};
+use sfu_service::SfuService;
 
 /// SFU: WHIP in, WHEP out.
 ///
-/// Settings come from a file, then from variables `SFU_...`, then from flags.
+/// Settings come from a file, then from variables `SFU_...`, then from flags. `--help` lists them all.
 #[derive(Debug, Parser, Serialize)]
 #[command(version)]
 struct Flags {
@@ -25,20 +26,20 @@ struct Flags {
     dev: bool,
 }
 
-#[actix_web::main]
-async fn main() -> anyhow::Result<()> {
-    let flags = Flags::parse();
-    let (process, config): (_, Config) = process::load("SFU_", 8083, flags.process.config.clone(), &flags)?;
-    config.validate()?;
-    telemetry::init(process.log_format, &process.log);
-    let stop = shutdown::on_signals()?;
-    let server = Server::bind(Listen { http: process.http, https: None, admin: process.admin })?;
-    let (mut registry, readiness) = (Registry::default(), Readiness::default());
-    let cors = Cors::new(config.dev, &config.allowed_origins);
-    let service = SfuService::start(config, &mut registry, readiness.clone()).await?;
+fn main() -> ExitCode {
+    process::end(start())
+}
 
-    let parts = process::Parts { server, routes: vec![service.routes()], cors, readiness, registry };
-    let grace = process.drain();
-    process::serve(parts, stop, service.failed().cancelled_owned(), service.drain(grace), grace).await?;
-    Ok(())
+fn start() -> anyhow::Result<ExitCode> {
+    let command = Flags::command().after_long_help(process::help::<SfuService>());
+    let flags = Flags::from_arg_matches(&command.get_matches())?;
+    let (process, config) = process::load::<SfuService>(flags.process.config.clone(), &flags)?;
+    telemetry::init(process.log_format, &process.log);
+    actix_web::rt::System::new().block_on(process::run::<SfuService>(&process, config, Vec::new(), alone))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Nothing runs beside the service.
+async fn alone(_: &SfuService) -> std::io::Result<()> {
+    std::future::pending().await
 }

@@ -1,11 +1,12 @@
 //! Settings of the signaling service.
 
 use contract::token::{MIN_SECRET_LEN, TokenKeys};
+use documented::DocumentedFields;
 use serde::Deserialize;
 use service_kit::config::{ConfigError, Secret};
 
 /// Settings. In the environment they are `SIGNALING_{FIELD}`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, DocumentedFields)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Development mode: any origin, peer-to-peer rooms and chat without a token.

@@ -16,6 +16,7 @@ mod limits;
 mod mailbox;
 mod member;
 mod metrics;
+mod process;
 mod refusal;
 mod replica;
 mod report;

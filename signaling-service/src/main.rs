@@ -1,18 +1,15 @@
 //! The signaling service as a process of its own.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::process::ExitCode;
 
-use clap::Parser;
-use prometheus_client::registry::Registry;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 use serde::Serialize;
-use service_kit::{Cors, Listen, Readiness, Server, process, shutdown, telemetry};
-use signaling_service::bus::InMemoryBus;
-use signaling_service::{Config, Signaling};
+use service_kit::{process, telemetry};
+use signaling_service::Signaling;
 
 /// STOMP over WebSocket: rooms, chat, presence, viewer counts.
 ///
-/// Settings come from a file, then from variables `SIGNALING_...`, then from flags.
+/// Settings come from a file, then from variables `SIGNALING_...`, then from flags. `--help` lists them all.
 #[derive(Debug, Parser, Serialize)]
 #[command(version)]
 struct Flags {
@@ -25,24 +22,20 @@ struct Flags {
     dev: bool,
 }
 
-#[actix_web::main]
-async fn main() -> anyhow::Result<()> {
-    let flags = Flags::parse();
-    let (process, config): (_, Config) =
-        process::load("SIGNALING_", 8082, flags.process.config.clone(), &flags)?;
-    config.validate()?;
-    telemetry::init(process.log_format, &process.log);
-    let stop = shutdown::on_signals()?;
-    let server = Server::bind(Listen { http: process.http, https: None, admin: process.admin })?;
-    let (mut registry, readiness) = (Registry::default(), Readiness::default());
-    let cors = Cors::new(config.dev, &config.allowed_origins);
-    let signaling = Signaling::start(config, Arc::new(InMemoryBus::default()), &mut registry).await?;
-    readiness.ready("signaling");
+fn main() -> ExitCode {
+    process::end(start())
+}
 
-    let routes = vec![signaling.routes()];
-    let parts = process::Parts { server, routes, cors, readiness, registry };
-    let grace = process.drain();
-    let drain = async { signaling.drain(Instant::now() + grace).await };
-    process::serve(parts, stop, std::future::pending(), drain, grace).await?;
-    Ok(())
+fn start() -> anyhow::Result<ExitCode> {
+    let command = Flags::command().after_long_help(process::help::<Signaling>());
+    let flags = Flags::from_arg_matches(&command.get_matches())?;
+    let (process, config) = process::load::<Signaling>(flags.process.config.clone(), &flags)?;
+    telemetry::init(process.log_format, &process.log);
+    actix_web::rt::System::new().block_on(process::run::<Signaling>(&process, config, Vec::new(), alone))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Nothing runs beside the service.
+async fn alone(_: &Signaling) -> std::io::Result<()> {
+    std::future::pending().await
 }

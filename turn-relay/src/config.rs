@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use contract::turn::TurnSecret;
+use documented::DocumentedFields;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer};
 use service_kit::config::{ConfigError, Secret};
@@ -43,7 +44,7 @@ const MAX_THREADS: usize = 64;
 /// secret = "..."
 /// media = ["198.51.100.7:50000-50031"]
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, DocumentedFields)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// UDP addresses for clients. Port 0 takes a free one.
@@ -89,6 +90,7 @@ pub struct Config {
     /// Users with a password that does not expire, for small set-ups: tables `[[user]]`, or `name:password` in a
     /// variable.
     #[serde(rename = "user", deserialize_with = "users")]
+    #[documented_fields(rename = "user")]
     pub users: Vec<User>,
     /// Announced media ports of the SFU: reachable whatever kind of address they are on, and the only ports of
     /// that address that are, beside the relay ports.
@@ -120,7 +122,7 @@ pub struct User {
 }
 
 /// Upper bounds of the relay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, DocumentedFields)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Allocations of one user, whatever the expiry in front of the name.

@@ -21,6 +21,7 @@ pub mod doctor;
 mod dtls;
 mod listen;
 mod metrics;
+mod process;
 mod refusals;
 mod relaying;
 pub mod reload;

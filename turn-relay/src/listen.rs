@@ -23,6 +23,15 @@ impl Addresses {
     }
 }
 
+/// Fails if anybody has this address. Sockets of several threads share an address, and the kernel would let another
+/// process of the same user share it as well: half of all requests would then go to a relay with another secret.
+fn require_free(address: SocketAddr, transport: Transport) -> io::Result<()> {
+    if address.port() == 0 {
+        return Ok(());
+    }
+    if transport.is_stream() { tcp(address, false).map(drop) } else { udp(address, false).map(drop) }
+}
+
 /// Opens everything that is listened on, once for each thread.
 pub(crate) fn open(config: &Config, threads: usize) -> Result<(Vec<Listeners>, Addresses), StartError> {
     let mut listeners: Vec<Listeners> = (0..threads).map(|_| Listeners::default()).collect();
@@ -36,6 +45,8 @@ pub(crate) fn open(config: &Config, threads: usize) -> Result<(Vec<Listeners>, A
         for &address in wanted {
             // The first thread's socket takes a free port where 0 is asked for, and the others share that one.
             let mut taken = address;
+            let refuse = |source| StartError::Listen { setting, transport, address, source };
+            require_free(address, transport).map_err(refuse)?;
             for thread in &mut listeners {
                 let bound = if transport.is_stream() {
                     tcp(taken, threads > 1).and_then(|socket| {
@@ -50,7 +61,7 @@ pub(crate) fn open(config: &Config, threads: usize) -> Result<(Vec<Listeners>, A
                         bound
                     })
                 };
-                taken = bound.map_err(|source| StartError::Listen { setting, transport, address, source })?;
+                taken = bound.map_err(refuse)?;
             }
             addresses.0[transport.index()].push(taken);
         }

@@ -1,18 +1,16 @@
 //! The TURN relay as a process of its own.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use contract::turn::TurnSecret;
-use prometheus_client::registry::Registry;
 use serde::Serialize;
+use service_kit::config::ConfigError;
 use service_kit::process::Process;
-use service_kit::shutdown::CancellationToken;
-use service_kit::{Readiness, admin, process, shutdown, telemetry};
+use service_kit::{process, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 use turn_relay::check::{self, Surroundings};
 use turn_relay::doctor::{self, Proof, Target};
@@ -72,29 +70,29 @@ struct DoctorFlags {
 /// The name of the variable with the file of the settings.
 const CONFIG_VARIABLE: &str = "TURN_CONFIG";
 
-fn main() -> anyhow::Result<ExitCode> {
-    let flags = Flags::parse();
+fn main() -> ExitCode {
+    process::end(start())
+}
+
+fn start() -> anyhow::Result<ExitCode> {
+    let command = Flags::command().after_long_help(process::help::<TurnRelay>());
+    let flags = Flags::from_arg_matches(&command.get_matches())?;
     match &flags.command {
         Some(Command::CheckConfig { file }) => Ok(check_config(file.as_deref(), &flags)),
         Some(Command::Doctor(doctor)) => examine(doctor),
-        None => {
-            actix_web::rt::System::new().block_on(serve(&flags))?;
-            Ok(ExitCode::SUCCESS)
-        }
+        None => serve(&flags),
     }
 }
 
-fn load(file: Option<&Path>, flags: &Flags) -> anyhow::Result<(Process, Config)> {
-    let (process, config): (_, Config) = process::load("TURN_", 8084, file.map(Path::to_owned), flags)?;
-    config.validate()?;
-    Ok((process, config))
+fn load(file: Option<&Path>, flags: &Flags) -> Result<(Process, Config), ConfigError> {
+    process::load::<TurnRelay>(file.map(Path::to_owned), flags)
 }
 
 fn check_config(file: Option<&Path>, flags: &Flags) -> ExitCode {
     let config = match load(file, flags) {
         Ok((_, config)) => config,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            telemetry::say_error(&error);
             return ExitCode::FAILURE;
         }
     };
@@ -104,7 +102,7 @@ fn check_config(file: Option<&Path>, flags: &Flags) -> ExitCode {
         eprintln!("warning: {warning}");
     }
     if let Err(why) = Certificate::of(&config) {
-        eprintln!("error: {why}");
+        telemetry::say_error(&why);
         return ExitCode::FAILURE;
     }
     eprintln!("the configuration is valid");
@@ -131,40 +129,20 @@ fn examine(flags: &DoctorFlags) -> anyhow::Result<ExitCode> {
     Ok(if diagnosis.is_healthy() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn serve(flags: &Flags) -> anyhow::Result<()> {
+fn serve(flags: &Flags) -> anyhow::Result<ExitCode> {
     let file = flags.process.config.clone().or_else(|| std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from));
     // Before the first reading: what changes after it is noticed.
     let mut watch = Watch::new(file.iter().cloned().collect());
     let (process, config) = load(file.as_deref(), flags)?;
     watch.also(certificate(&config));
     telemetry::init(process.log_format, &process.log);
-    let stop = shutdown::on_signals().context("cannot listen for signals")?;
     for warning in check::warnings(&config, &Surroundings::of_this_machine(&config)) {
         tracing::warn!("{warning}");
     }
-
-    let listener = TcpListener::bind(process.admin)
-        .with_context(|| format!("cannot listen on {} (setting `admin`)", process.admin))?;
-    let admin_addr = listener.local_addr()?;
-    let (mut registry, readiness) = (Registry::default(), Readiness::default());
-    let relay = TurnRelay::start(config.clone(), &mut registry).await?;
-    readiness.ready("turn");
-    let stop_admin = CancellationToken::new();
-    let serving = tokio::spawn(admin::serve(listener, readiness.clone(), registry, stop_admin.clone()));
-    tracing::info!(turn.addresses = ?relay.listen_addrs(), admin.address = %admin_addr, "serving");
-
-    let failed = tokio::select! {
-        () = stop.cancelled() => false,
-        () = relay.failed() => true,
-        ended = follow(&relay, config, watch, file.as_deref(), flags) => { ended?; false }
-    };
-    readiness.not_ready("turn", if failed { "the relay thread has failed" } else { "draining" });
-    relay.drain(if failed { Duration::ZERO } else { process.drain() }).await;
-    stop_admin.cancel();
-    serving.await??;
-    anyhow::ensure!(!failed, "the relay thread has failed");
-    tracing::info!("stopped");
-    Ok(())
+    let running = config.clone();
+    let reload = async |relay: &TurnRelay| follow(relay, running, watch, file.as_deref(), flags).await;
+    actix_web::rt::System::new().block_on(process::run(&process, config, Vec::new(), reload))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Applies changed settings, for as long as the relay serves. Ends only when signals cannot be heard.
@@ -174,8 +152,8 @@ async fn follow(
     mut watch: Watch,
     file: Option<&Path>,
     flags: &Flags,
-) -> anyhow::Result<()> {
-    let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+) -> std::io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut tick = tokio::time::interval(WATCH_EVERY);
     loop {
         tokio::select! {
@@ -185,7 +163,7 @@ async fn follow(
         let changed = match load(file, flags) {
             Ok((_, config)) => config,
             Err(error) => {
-                tracing::error!("the changed settings are not taken over: {error:#}");
+                tracing::error!("the changed settings are not taken over: {error}");
                 continue;
             }
         };

@@ -1,7 +1,4 @@
-/**
- * Waits between tries: at random up to a bound that doubles from `firstMs` to `maxMs`. Clients that lost the same
- * server must not come back in step, so the whole wait is random (full jitter).
- */
+/** Waits between tries: doubling from `firstMs` to `maxMs`, each shortened by up to a quarter at random. */
 export class Backoff {
   private tries = 0;
 
@@ -13,9 +10,10 @@ export class Backoff {
 
   /** The next wait in milliseconds. */
   next(): number {
-    const bound = Math.min(this.firstMs * 2 ** Math.min(this.tries, 16), this.maxMs);
+    const full = Math.min(this.firstMs * 2 ** Math.min(this.tries, 16), this.maxMs);
     this.tries += 1;
-    return bound * this.random();
+    // Clients that lost the same server must not come back in step.
+    return full * (1 - this.random() / 4);
   }
 
   /** The next wait is the first one again. */

@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::body::{self, Answer};
-use crate::client::{Arrival, TrustedProxies};
+use crate::client::{Arrival, PublicOrigin, TrustedProxies};
 use crate::compress;
 use crate::connection::Connection;
 use crate::http::{Cors, Routes};
@@ -46,6 +46,7 @@ pub(crate) struct Site {
     pub(crate) routes: Vec<Routes>,
     pub(crate) cors: Cors,
     pub(crate) trusted: TrustedProxies,
+    pub(crate) public: Option<PublicOrigin>,
     pub(crate) observer: Observer,
 }
 
@@ -60,7 +61,7 @@ impl Site {
         Error = HttpResponse,
         InitError = (),
     > + use<> {
-        let Self { routes, cors, trusted, observer } = self.clone();
+        let Self { routes, cors, trusted, public, observer } = self.clone();
         let app = App::new()
             .app_data(web::Data::new(trusted))
             .wrap(
@@ -78,7 +79,12 @@ impl Site {
             .wrap(from_fn(move |request, next| observer.clone().observe(request, next)))
             // Outermost: it holds on to a request until all of the answer is sent.
             .wrap(from_fn(body::bounded))
-            .configure(move |config| routes.iter().for_each(|routes| routes.configure(config)));
+            .configure(move |config| {
+                if let Some(public) = public {
+                    config.app_data(web::Data::new(public));
+                }
+                routes.iter().for_each(|routes| routes.configure(config));
+            });
         let factory = app.into_factory().map_err(|error: actix_web::Error| error.error_response());
         // What it says of the connection is not used: `Arrival` does.
         map_config(factory, |()| AppConfig::default())

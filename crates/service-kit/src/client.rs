@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use actix_web::http::header;
+use actix_web::http::{Uri, header};
 use actix_web::{HttpRequest, web};
 use ipnet::IpNet;
 
@@ -96,10 +96,28 @@ pub struct Origin {
     authority: String,
 }
 
+/// The setting `public_url`: the origin that all clients use, whatever their requests say.
+#[derive(Debug, Clone)]
+pub(crate) struct PublicOrigin(pub(crate) Origin);
+
 impl Origin {
-    /// What the request says of it, or the nearest trusted proxy.
+    /// Of a base URL (`https://live.example.org`); `None` if it is none.
+    pub(crate) fn of_url(url: &str) -> Option<Self> {
+        let url: Uri = url.parse().ok()?;
+        let authority = url.authority().filter(|authority| is_authority(authority.as_str()))?.to_string();
+        match url.scheme_str() {
+            Some("https") => Some(Self { secure: true, authority }),
+            Some("http") => Some(Self { secure: false, authority }),
+            _ => None,
+        }
+    }
+
+    /// The setting `public_url`; else what the nearest trusted proxy says, else the request.
     #[must_use]
     pub fn of(request: &HttpRequest) -> Self {
+        if let Some(public) = request.app_data::<web::Data<PublicOrigin>>() {
+            return public.0.clone();
+        }
         let arrival = request.conn_data::<Arrival>();
         let behind = proxies_if_behind(request, peer(request)).is_some();
         let forwarded = if behind { elements(request) } else { Vec::new() };
@@ -258,6 +276,10 @@ mod tests {
         assert_eq!(origin("192.0.2.9", &forwarded).http(), "http://media.example:8080");
         assert_eq!(origin("192.0.2.9", &[("host", "[::1]:8080")]).host(), "[::1]");
         assert_eq!(origin("192.0.2.9", &[host]).host(), "media.example");
+        let public = Origin::of_url("https://live.example:444/").unwrap();
+        let request = TestRequest::get().app_data(web::Data::new(PublicOrigin(public))).insert_header(host);
+        assert_eq!(Origin::of(&request.to_http_request()).http(), "https://live.example:444");
+        assert_eq!(["", "live.example", "ftp://x", "https://a\"b"].map(Origin::of_url), [const { None }; 4]);
         for bad in ["a\"><script>", ":80", ""] {
             assert_eq!(origin("192.0.2.9", &[("host", bad)]).host(), "localhost", "{bad}");
         }

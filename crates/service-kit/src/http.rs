@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 
 use crate::accept::{self, Site};
 use crate::admin::{self, Readiness};
-use crate::client::TrustedProxies;
+use crate::client::{Origin, PublicOrigin, TrustedProxies};
 use crate::listen::{self, BindError};
 use crate::metrics;
 use crate::observe::{Observer, REQUEST_ID};
@@ -135,6 +135,8 @@ pub struct Options {
     pub connections: ConnectionLimits,
     /// Proxies whose word about the client counts.
     pub trusted_proxies: Vec<IpNet>,
+    /// The base URL that all clients use; `None`: what each request says.
+    pub public_url: Option<String>,
     /// Tell browsers that came over HTTPS to do so from now on (RFC 6797).
     pub hsts: bool,
 }
@@ -227,11 +229,12 @@ impl Server {
         shutdown: CancellationToken,
         grace: Duration,
     ) -> std::io::Result<()> {
-        let Options { connections, trusted_proxies, hsts } = self.options;
+        let Options { connections, trusted_proxies, public_url, hsts } = self.options;
         let trusted = TrustedProxies::new(trusted_proxies);
         let seats = Seats::new(connections, trusted.clone(), &mut registry);
         metrics::register(&mut registry);
-        let site = Site { routes, cors, trusted, observer: Observer::new(hsts, &mut registry) };
+        let public = public_url.as_deref().and_then(Origin::of_url).map(PublicOrigin);
+        let site = Site { routes, cors, trusted, public, observer: Observer::new(hsts, &mut registry) };
         let stop_admin = CancellationToken::new();
         let admin = tokio::spawn(admin::serve(self.admin, readiness, registry, stop_admin.clone()));
 

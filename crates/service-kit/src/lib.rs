@@ -1,11 +1,8 @@
 //! What every service does alike: layered configuration, problem details at the HTTP edge, one HTTP server
 //! that mounts the routes of one or several services, the admin port, telemetry, TLS, shutdown.
 //!
-//! A service's library offers [`Routes`]; its binary, or the single process, mounts them:
-//!
-//! ```text
-//! config::load(file, env, flags) -> Server::bind(&listen) -> services start -> server.serve(routes, shutdown)
-//! ```
+//! A service's library implements [`Service`]; [`process::run`] makes a process of one, and the single process mounts
+//! the routes of all of them in one server.
 
 mod accept;
 pub mod admin;
@@ -21,6 +18,7 @@ mod observe;
 pub mod problem;
 pub mod process;
 mod seats;
+pub mod service;
 pub mod shutdown;
 pub mod telemetry;
 pub mod tls;
@@ -31,6 +29,7 @@ pub use listen::BindError;
 pub use observe::RequestId;
 pub use problem::HttpProblem;
 pub use seats::ConnectionLimits;
+pub use service::{Service, Settings};
 
 /// Seconds since the Unix epoch, for tokens and credentials. Only shells call this.
 #[must_use]

@@ -37,7 +37,7 @@ pub struct ConnectionLimits {
 
 impl Default for ConnectionLimits {
     fn default() -> Self {
-        Self { total: 60_000, per_address: 1_024 }
+        Self { total: 60_000, per_address: 2_048 }
     }
 }
 

@@ -17,10 +17,8 @@ use super::command::{Command, Inbox, ShardEvent, ShardHandle, inbox};
 use super::data::Deliveries;
 use super::io::{Io, SEND_BATCH};
 use super::outbox::Outbox;
-use super::owners::AddressOwners;
 use super::participant::MediaPaths;
 use super::tcp::{LISTENER, Tcp};
-use crate::end::EndReason;
 use crate::metrics::ShardCounters;
 use crate::registry::SessionKey;
 
@@ -123,7 +121,7 @@ pub(super) struct ShardThread {
     pub(super) io: Io,
     pub(super) by_key: HashMap<SessionKey, usize>,
     pub(super) by_ufrag: HashMap<String, usize>,
-    pub(super) by_address: AddressOwners,
+    pub(super) by_address: HashMap<SocketAddr, usize>,
     pub(super) timers: BinaryHeap<Reverse<(Instant, usize)>>,
     pub(super) outbox: Outbox,
     pub(super) deliveries: Deliveries,
@@ -165,7 +163,7 @@ impl ShardThread {
             io,
             by_key: HashMap::new(),
             by_ufrag: HashMap::new(),
-            by_address: AddressOwners::default(),
+            by_address: HashMap::new(),
             timers: BinaryHeap::new(),
             outbox: Outbox::new(events),
             deliveries: Deliveries::default(),
@@ -285,9 +283,9 @@ impl ShardThread {
                 // Nobody waits any more if the client has gone.
                 let _ = reply.send(Ok(()));
             }
-            Command::Leave(key, reason) => {
+            Command::Leave(key) => {
                 if let Some(&slot) = self.by_key.get(&key) {
-                    self.guarded(slot, now, |shard| shard.close(slot, reason, now));
+                    self.guarded(slot, now, |shard| shard.close(slot, now));
                 }
             }
             Command::RestartIce { key, local, remote, reply } => {
@@ -305,9 +303,7 @@ impl ShardThread {
             }
             Command::Stop => {
                 let slots: Vec<usize> = self.by_key.values().copied().collect();
-                slots.into_iter().for_each(|slot| {
-                    self.guarded(slot, now, |shard| shard.close(slot, EndReason::Shutdown, now))
-                });
+                slots.into_iter().for_each(|slot| self.guarded(slot, now, |shard| shard.close(slot, now)));
                 self.io.flush();
                 self.stopping = true;
             }

@@ -234,8 +234,7 @@ pub fn audio_track(mid: &str) -> TrackConfig {
 
 pub fn publisher(room: u64, peer: u32, tracks: Vec<TrackConfig>) -> PublisherConfig {
     PublisherConfig {
-        room: RoomId(room),
-        source_id: SourceId(peer),
+        room: Room(room),
         origin: Origin::Local(Peer(peer)),
         extensions: publisher_extensions(),
         tracks,
@@ -252,22 +251,16 @@ pub fn video_publisher(room: u64, peer: u32) -> PublisherConfig {
 pub fn subscriber(room: u64, peer: u32) -> SubscriberConfig {
     SubscriberConfig {
         peer: Peer(peer),
-        room: RoomId(room),
+        room: Room(room),
         extensions: viewer_extensions(),
         reduced_size: true,
     }
 }
 
-/// The first publisher of most tests: its handle is its name.
-pub const FIRST: SourceId = SourceId(1);
-
-pub fn track(source: SourceId, track: u8) -> TrackName {
-    TrackName { source, track: TrackIndex(track) }
-}
-
-pub fn video_subscription(source: SourceId, ssrc: u32) -> SubscriptionConfig {
+pub fn video_subscription(publisher: PublisherId, ssrc: u32) -> SubscriptionConfig {
     SubscriptionConfig {
-        shows: Some(track(source, 0)),
+        publisher,
+        track: TrackIndex(0),
         mid: "v".parse().unwrap(),
         ssrc,
         rtx_ssrc: Some(ssrc + 1),
@@ -275,9 +268,10 @@ pub fn video_subscription(source: SourceId, ssrc: u32) -> SubscriptionConfig {
     }
 }
 
-pub fn audio_subscription(source: SourceId, index: u8, ssrc: u32) -> SubscriptionConfig {
+pub fn audio_subscription(publisher: PublisherId, track: u8, ssrc: u32) -> SubscriptionConfig {
     SubscriptionConfig {
-        shows: Some(track(source, index)),
+        publisher,
+        track: TrackIndex(track),
         mid: "a".parse().unwrap(),
         ssrc,
         rtx_ssrc: None,

@@ -5,8 +5,6 @@
 
 use std::collections::HashSet;
 
-use rtp::{Extension, MediaKind, Mid};
-
 use super::tests::{four_tracks, lines, local};
 use super::*;
 
