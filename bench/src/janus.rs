@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rand::Rng as _;
+use rtp::Extensions;
 use serde_json::{Value, json};
-use transport::sdp::{ExtensionMap, Offer};
+use transport::sdp::Offer;
 use transport::{ClientConfig, IceCredentials, Identity};
 
 use crate::camera::{Camera, Pattern};
@@ -182,7 +183,7 @@ fn accept(offer: &str, identity: &Identity) -> anyhow::Result<(Session, String)>
         socket.local_addr()?.port(),
         mid = section.mid,
     );
-    Ok((Session { socket, config, ssrc: 0, payload_type: 96, extensions: ExtensionMap::default() }, answer))
+    Ok((Session { socket, config, ssrc: 0, payload_type: 96, extensions: Extensions::default() }, answer))
 }
 
 /// Plain RTP into the mountpoint.

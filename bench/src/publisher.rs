@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rtp::Extension;
 use rtp::rtcp::{Compound, RtcpPacket};
-use transport::sdp::Extension;
 use transport::{Event, Received, SRTP_OVERHEAD, Transport};
 
 use crate::camera::{Camera, Pattern};

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use rand::Rng as _;
+use rtp::{Extension, Extensions, MediaKind};
 use transport::sdp::{
-    Answer, ClientMedia, ClientOffer, Codec, CodecFormat, Direction, Extension, ExtensionMap, Feedback,
-    MediaKind, Msid, Source, SsrcPair,
+    Answer, ClientMedia, ClientOffer, CodecFormat, Direction, Feedback, Msid, PayloadFormat, Source, SsrcPair,
 };
 use transport::{ClientConfig, Identity};
 
@@ -25,7 +25,7 @@ pub(crate) struct Session {
     /// SSRC that we send, for a publisher.
     pub(crate) ssrc: u32,
     pub(crate) payload_type: u8,
-    pub(crate) extensions: ExtensionMap,
+    pub(crate) extensions: Extensions,
 }
 
 /// Publishes (`/whip/..`) or plays (`/whep/..`), with the stub's stream key.
@@ -65,11 +65,11 @@ pub(crate) async fn open(
 fn offer(identity: &Identity, direction: Direction) -> anyhow::Result<(ClientOffer, u32)> {
     let mut rng = rand::rng();
     let ssrc = rng.next_u32() | 1;
-    let mut extensions = ExtensionMap::default();
+    let mut extensions = Extensions::default();
     extensions.insert(Extension::Mid, MID);
     extensions.insert(Extension::AbsSendTime, 2);
     extensions.insert(Extension::TransportCc, TRANSPORT_CC);
-    let codec = Codec {
+    let codec = PayloadFormat {
         payload_type: 96,
         format: CodecFormat::Vp8,
         fmtp: String::new(),

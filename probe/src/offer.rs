@@ -3,9 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use rand::Rng as _;
+use rtp::{Extension, Extensions, MediaKind, Rid};
 use transport::sdp::{
-    Answer, ClientMedia, ClientOffer, Codec, CodecFormat, Direction, Extension, ExtensionMap, Feedback,
-    H264Profile, MediaKind, Msid, Negotiated, NegotiatedMedia, Rid, SdpError, Source, SsrcPair,
+    Answer, ClientMedia, ClientOffer, CodecFormat, Direction, Feedback, H264Profile, Msid, Negotiated,
+    NegotiatedMedia, PayloadFormat, SdpError, Source, SsrcPair,
 };
 use transport::{ClientConfig, Identity};
 
@@ -52,7 +53,7 @@ impl Proposal {
     #[must_use]
     pub fn publish(identity: &Identity, publish: &Publish, format: CodecFormat) -> Self {
         let mut proposal = Self::new(identity, true);
-        let extensions = ExtensionMap::numbered(&[
+        let extensions = Extensions::numbered(&[
             Extension::Mid,
             Extension::Rid,
             Extension::RepairedRid,
@@ -72,7 +73,8 @@ impl Proposal {
         if publish.audio {
             let audio = media("0", MediaKind::Audio, Source::Microphone, vec![opus()]);
             // Sound is repeated as it was, so nothing that changes may be in it.
-            let extensions = extensions.only(&[Extension::Mid, Extension::AbsCaptureTime]);
+            let fixed = [Extension::Mid, Extension::AbsCaptureTime];
+            let extensions = extensions.only(|extension, _| fixed.contains(&extension));
             proposal.offer.media.push(ClientMedia { ssrc: Some(pair(0, false)), extensions, ..audio });
         }
         if publish.video != Video::None {
@@ -91,7 +93,7 @@ impl Proposal {
         let mut proposal = Self::new(identity, false);
         let mut wanted = vec![Extension::Mid, Extension::AbsCaptureTime];
         wanted.extend(transport_cc.then_some(Extension::TransportCc));
-        let extensions = ExtensionMap::numbered(&wanted);
+        let extensions = Extensions::numbered(&wanted);
         for (mid, kind, codecs) in
             [("0", MediaKind::Audio, vec![opus()]), ("1", MediaKind::Video, video_codecs())]
         {
@@ -177,7 +179,7 @@ impl Agreed {
                 continue;
             }
             let Some(codec) = theirs.codecs.first() else { continue };
-            if ours.kind == MediaKind::Audio {
+            if ours.kind == Some(MediaKind::Audio) {
                 params.audio = ours.ssrc.map(|ssrc| stream(theirs, codec, ssrc, None));
             } else if let Some(ssrc) = ours.ssrc {
                 params.video.push(stream(theirs, codec, ssrc, None));
@@ -218,7 +220,12 @@ impl Agreed {
     }
 }
 
-fn stream(media: &NegotiatedMedia, codec: &Codec, ssrc: SsrcPair, rid: Option<String>) -> StreamParams {
+fn stream(
+    media: &NegotiatedMedia,
+    codec: &PayloadFormat,
+    ssrc: SsrcPair,
+    rid: Option<String>,
+) -> StreamParams {
     let mut rng = rand::rng();
     let id = |extension| media.extensions.id(extension);
     StreamParams {
@@ -244,14 +251,14 @@ fn line(
     mid: &str,
     kind: MediaKind,
     direction: Direction,
-    codecs: Vec<Codec>,
-    extensions: ExtensionMap,
+    codecs: Vec<PayloadFormat>,
+    extensions: Extensions,
 ) -> ClientMedia {
     ClientMedia::new(mid.parse().expect("a digit is a mid"), kind, direction, codecs, extensions)
 }
 
-fn opus() -> Codec {
-    Codec {
+fn opus() -> PayloadFormat {
+    PayloadFormat {
         payload_type: OPUS,
         format: CodecFormat::Opus,
         fmtp: "minptime=10;useinbandfec=1".into(),
@@ -261,7 +268,7 @@ fn opus() -> Codec {
 }
 
 /// What can be published, and what a viewer takes.
-fn video_codecs() -> Vec<Codec> {
+fn video_codecs() -> Vec<PayloadFormat> {
     let h264 = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";
     [
         (96, CodecFormat::Vp8, ""),
@@ -270,7 +277,7 @@ fn video_codecs() -> Vec<Codec> {
         (45, CodecFormat::Av1, ""),
     ]
     .into_iter()
-    .map(|(payload_type, format, fmtp)| Codec {
+    .map(|(payload_type, format, fmtp)| PayloadFormat {
         payload_type,
         format,
         fmtp: fmtp.into(),
@@ -280,7 +287,7 @@ fn video_codecs() -> Vec<Codec> {
     .collect()
 }
 
-fn with_transport_cc(mut codec: Codec, transport_cc: bool) -> Codec {
+fn with_transport_cc(mut codec: PayloadFormat, transport_cc: bool) -> PayloadFormat {
     codec.feedback.transport_cc &= transport_cc;
     codec
 }

@@ -517,7 +517,7 @@ impl Scenario {
         if rids.len() > MAX_ENCODINGS {
             return Err(value("publish.simulcast", format!("at most {MAX_ENCODINGS} rids")));
         }
-        if rids.iter().any(|rid| rid.parse::<transport::sdp::Rid>().is_err()) {
+        if rids.iter().any(|rid| rid.parse::<rtp::Rid>().is_err()) {
             return Err(value("publish.simulcast", "a rid is 1 to 16 letters, digits, `-` or `_`"));
         }
         if rids.iter().enumerate().any(|(n, rid)| rids.iter().take(n).any(|other| other == rid)) {

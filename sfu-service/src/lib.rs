@@ -14,6 +14,7 @@
 mod addresses;
 mod bearer;
 mod config;
+mod end;
 mod http;
 mod load;
 mod meta;

@@ -1,4 +1,7 @@
-/** Waits between tries: doubling from `firstMs` to `maxMs`, each shortened by up to a quarter at random. */
+/**
+ * Waits between tries: at random up to a bound that doubles from `firstMs` to `maxMs`. Clients that lost the same
+ * server must not come back in step, so the whole wait is random (full jitter).
+ */
 export class Backoff {
   private tries = 0;
 
@@ -10,10 +13,9 @@ export class Backoff {
 
   /** The next wait in milliseconds. */
   next(): number {
-    const full = Math.min(this.firstMs * 2 ** Math.min(this.tries, 16), this.maxMs);
+    const bound = Math.min(this.firstMs * 2 ** Math.min(this.tries, 16), this.maxMs);
     this.tries += 1;
-    // Clients that lost the same server must not come back in step.
-    return full * (1 - this.random() / 4);
+    return bound * this.random();
   }
 
   /** The next wait is the first one again. */

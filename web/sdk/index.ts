@@ -17,6 +17,7 @@ export { LevelMeter } from './level-meter';
 export { type ListQuery, MetaApi, randomKey } from './meta-api';
 export type { LinkFailure, LinkState } from './peer-link';
 export { ApiError, NetworkError } from './problem';
+export type { Outcome } from './replies';
 export { canDecode } from './rtp';
 export { Signaling, type SignalingState, signalingUrl } from './signaling';
 export type { LinkStats, TrackStats } from './stats';

@@ -1,5 +1,7 @@
 import { Client, type IMessage, ReconnectionTimeMode, type StompSubscription } from '@stomp/stompjs';
+import { Backoff, sleep } from './backoff';
 import { Emitter } from './emitter';
+import { isReply, type Outcome, Replies } from './replies';
 import type { BroadcastState, ChatEvent, Presence } from './types';
 
 /** How the signaling connection stands. */
@@ -8,7 +10,7 @@ export type SignalingState = 'connecting' | 'connected' | 'lost' | 'closed';
 /** What a signaling connection tells its owner. */
 export interface SignalingEvents {
   state: SignalingState;
-  /** The server refused something, in its own words. */
+  /** The server ended the connection for this reason, in its own words. */
   error: string;
 }
 
@@ -20,7 +22,11 @@ export interface SignalingOptions {
   token?: () => Promise<string | undefined>;
 }
 
-const RECONNECT_MS = 5_000;
+/** The first new try comes within this time; each further one may take twice as long, up to the last bound. */
+const FIRST_RETRY_MS = 5_000;
+const LAST_RETRY_MS = 30_000;
+/** A connection that held this long was a good one: the next loss is a first one again. */
+const STABLE_MS = 10_000;
 const HEART_BEAT_MS = 4_000;
 
 interface Topic {
@@ -42,29 +48,46 @@ export function signalingUrl(
 export class Signaling extends Emitter<SignalingEvents> {
   private readonly client: Client;
   private readonly topics = new Set<Topic>();
+  private readonly replies = new Replies();
+  private readonly backoff = new Backoff(FIRST_RETRY_MS, LAST_RETRY_MS);
+  private readonly left = new AbortController();
+  private connectedAt: number | null = null;
   private current: SignalingState = 'connecting';
 
   constructor(options: SignalingOptions) {
     super();
     this.client = new Client({
       brokerURL: options.url,
-      reconnectDelay: RECONNECT_MS,
+      // The wait is below: StompJS has none that is random.
+      reconnectDelay: 1,
       reconnectTimeMode: ReconnectionTimeMode.LINEAR,
       heartbeatIncoming: HEART_BEAT_MS,
       heartbeatOutgoing: HEART_BEAT_MS,
       connectionTimeout: 10_000,
       beforeConnect: async (client) => {
+        if (this.current === 'lost')
+          await sleep(this.backoff.next(), this.left.signal).catch(() => undefined);
+        if (this.current === 'closed') return;
         // A token that cannot be had now is asked for again at the next try.
         const token = await options.token?.().catch(() => undefined);
         client.connectHeaders = token === undefined ? {} : { Authorization: `Bearer ${token}` };
       },
       onConnect: () => {
+        this.connectedAt = performance.now();
+        this.client.subscribe('/user/queue/replies', ({ body }) => {
+          const reply = parseObject(body);
+          if (reply !== null && isReply(reply)) this.replies.take(reply);
+        });
         this.setState('connected');
         for (const topic of this.topics) this.attach(topic);
       },
       onStompError: (frame) => this.emit('error', frame.headers.message ?? ''),
       onWebSocketClose: () => {
         for (const topic of this.topics) topic.subscription = null;
+        this.replies.loseAll();
+        if (this.connectedAt !== null && performance.now() - this.connectedAt >= STABLE_MS)
+          this.backoff.reset();
+        this.connectedAt = null;
         if (this.current !== 'closed') this.setState('lost');
       },
     });
@@ -84,6 +107,8 @@ export class Signaling extends Emitter<SignalingEvents> {
   async close(): Promise<void> {
     this.setState('closed');
     this.removeAllListeners();
+    this.left.abort();
+    this.replies.loseAll();
     await this.client.deactivate();
   }
 
@@ -115,14 +140,19 @@ export class Signaling extends Emitter<SignalingEvents> {
     });
   }
 
-  /** Sends a chat message; false if there is no connection to send it on. */
-  sendChat(room: string, text: string, name?: string): boolean {
-    if (!this.client.connected) return false;
-    this.client.publish({
-      destination: `/app/-/chat/${room}`,
-      body: JSON.stringify(name === undefined || name === '' ? { text } : { text, name }),
+  /** Sends a chat message and tells what became of it. Never rejects. */
+  async sendChat(room: string, text: string, name?: string): Promise<Outcome> {
+    return this.replies.ask((request) => {
+      if (!this.client.connected) {
+        this.replies.loseAll();
+        return;
+      }
+      this.client.publish({
+        destination: `/app/-/chat/${room}`,
+        headers: { 'request-id': request },
+        body: JSON.stringify(name === undefined || name === '' ? { text } : { text, name }),
+      });
     });
-    return true;
   }
 
   private subscribe(destination: string, listener: (body: Record<string, unknown>) => void): () => void {

@@ -5,12 +5,13 @@ import { decibelLevel } from './level-meter';
 import { signalingUrl } from './signaling';
 
 describe('Backoff', () => {
-  it('doubles up to its cap, shortened by at most a quarter', () => {
-    const plain = new Backoff(500, 4_000, () => 0);
-    expect([1, 2, 3, 4, 5].map(() => plain.next())).toEqual([500, 1_000, 2_000, 4_000, 4_000]);
-    plain.reset();
-    expect(plain.next()).toBe(500);
-    expect(new Backoff(400, 4_000, () => 1).next()).toBe(300);
+  it('doubles its bound up to the cap, and takes any time below it', () => {
+    const latest = new Backoff(500, 4_000, () => 1);
+    expect([1, 2, 3, 4, 5].map(() => latest.next())).toEqual([500, 1_000, 2_000, 4_000, 4_000]);
+    latest.reset();
+    expect(latest.next()).toBe(500);
+    expect(new Backoff(400, 4_000, () => 0).next()).toBe(0);
+    expect(new Backoff(400, 4_000, () => 0.5).next()).toBe(200);
   });
 });
 

@@ -71,12 +71,18 @@ export interface TrackInfo {
   active: boolean;
 }
 
-/** Body of `/topic/-/broadcasts` and `/topic/-/broadcast/{id}`. */
+/** Body of `/topic/-/broadcasts` and `/topic/-/broadcast/{id}`; a field that is not there is not known. */
 export interface BroadcastState {
   id: number;
   status?: Status;
   name?: string;
   description?: string;
+  started_at?: string;
+  ended_at?: string;
+  created_at?: string;
+  modified_at?: string;
+  /** It is no longer in the catalogue. */
+  deleted?: boolean;
   viewer_count: number;
   media?: MediaState;
   tracks?: TrackInfo[];
@@ -107,6 +113,21 @@ export interface ChatGap {
 
 /** Body of `/topic/-/chat/{room}`. */
 export type ChatEvent = ChatMessage | ChatGap;
+
+/** Why the server refused a message. */
+export type RefusalReason = 'right' | 'rate' | 'state' | 'body' | 'full';
+
+/** Body of `/user/queue/replies`: what became of a message of this connection. */
+export type Reply =
+  | { outcome: 'done'; request: string; seq?: number }
+  | {
+      outcome: 'refused';
+      request?: string;
+      destination: string;
+      reason: RefusalReason;
+      message: string;
+      retry_after_ms?: number;
+    };
 
 /** Longest name or description, in characters. */
 export const MAX_TEXT_CHARS = 255;

@@ -87,7 +87,7 @@ impl Extensions {
     /// Highest id of the one-byte form.
     pub const MAX_ONE_BYTE_ID: u8 = 14;
     /// Has no meaning in the one-byte form, and so is not used at all.
-    const RESERVED_ID: u8 = 15;
+    pub const RESERVED_ID: u8 = 15;
 
     /// None negotiated.
     #[must_use]

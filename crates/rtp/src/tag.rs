@@ -33,6 +33,13 @@ macro_rules! tag {
                 Ok(Self { bytes, len: tag.len() as u8 })
             }
 
+            /// Whether SDP allows this byte in it.
+            #[must_use]
+            pub fn allows(byte: u8) -> bool {
+                let allowed: fn(u8) -> bool = $allowed;
+                allowed(byte)
+            }
+
             /// Its bytes.
             #[must_use]
             pub fn as_bytes(&self) -> &[u8] {
@@ -51,8 +58,7 @@ macro_rules! tag {
 
             /// The tag as SDP writes it.
             fn from_str(text: &str) -> Result<Self, TagError> {
-                let allowed: fn(u8) -> bool = $allowed;
-                if text.bytes().all(allowed) { Self::new(text.as_bytes()) } else { Err(TagError { name: $word }) }
+                if text.bytes().all(Self::allows) { Self::new(text.as_bytes()) } else { Err(TagError { name: $word }) }
             }
         }
 

@@ -65,6 +65,13 @@ impl ClockMapping {
         let ticks = (i128::from(elapsed) * i128::from(clock_rate)) >> 32;
         self.rtp.wrapping_add(ticks as u32)
     }
+
+    /// The time of this node's clock at which the publisher's has this timestamp, which is near its last report.
+    pub(crate) fn ntp_at(&self, rtp: u32, clock_rate: u32) -> Ntp {
+        let ticks = i64::from(rtp.wrapping_sub(self.rtp) as i32);
+        let elapsed = (ticks << 32) / i64::from(clock_rate.max(1));
+        (self.ntp as i64).wrapping_add(elapsed).wrapping_add(self.offset) as Ntp
+    }
 }
 
 /// How far a publisher's clock is behind ours: the least of (arrival - its time) over the last minute, so that
@@ -134,6 +141,8 @@ mod tests {
         assert_eq!(mapping.rtp_at(1005 << 32, 90_000), 90_000);
         assert_eq!(mapping.rtp_at(1006 << 32, 90_000), 180_000);
         assert_eq!(mapping.rtp_at((1004 << 32) | 0x8000_0000, 90_000), 45_000);
+        assert_eq!(mapping.ntp_at(180_000, 90_000), 1006 << 32);
+        assert_eq!(mapping.ntp_at(45_000, 90_000), (1004 << 32) | 0x8000_0000);
     }
 
     #[test]

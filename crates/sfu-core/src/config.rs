@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rtp::{Codec, Extensions, MediaKind, Mid, Rid};
 
-use crate::ids::{Peer, PublisherId, Room, TrackIndex};
+use crate::ids::{Peer, RoomId, SourceId, TrackName};
 
 /// Most tracks that one publisher has; a published session has no more m-lines than this.
 pub const MAX_TRACKS: usize = 64;
@@ -78,7 +78,9 @@ pub enum Origin {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublisherConfig {
     /// The room it publishes in.
-    pub room: Room,
+    pub room: RoomId,
+    /// Its name in the room: what subscriptions show is said with it.
+    pub source_id: SourceId,
     /// Where its connection is.
     pub origin: Origin,
     /// The ids of the header extensions that it sends (the same on all its m-lines).
@@ -97,7 +99,7 @@ pub struct SubscriberConfig {
     /// The shell's handle of it.
     pub peer: Peer,
     /// The room it receives from.
-    pub room: Room,
+    pub room: RoomId,
     /// The ids of the header extensions that it takes.
     pub extensions: Extensions,
     /// Whether RTCP to it may be reduced-size (RFC 5506, `a=rtcp-rsize`).
@@ -125,13 +127,9 @@ pub enum WantedEncoding {
     MaxHeight(u16),
 }
 
-/// One track for one subscriber, as its media section was negotiated.
+/// One outgoing stream of a subscriber, as its media section was negotiated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscriptionConfig {
-    /// Whose track.
-    pub publisher: PublisherId,
-    /// Which of its tracks.
-    pub track: TrackIndex,
     /// The media section of the subscriber.
     pub mid: Mid,
     /// The SSRC that the subscriber sees, for the life of the subscription.
@@ -140,4 +138,6 @@ pub struct SubscriptionConfig {
     pub rtx_ssrc: Option<u32>,
     /// The formats that the subscriber takes. The packets of a format that it does not take are not sent.
     pub formats: Vec<Format>,
+    /// The track that it shows, whose publisher may still have to come; none shows nothing.
+    pub shows: Option<TrackName>,
 }

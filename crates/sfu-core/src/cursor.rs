@@ -7,10 +7,10 @@
 
 use std::time::{Duration, Instant};
 
+use crate::encoding::Encoding;
 use crate::ids::{EncodingIndex, PublisherId, TrackIndex};
 use crate::nack::REORDER_TOLERANCE;
 use crate::ring::MAX_PACKETS;
-use crate::track::Encoding;
 use rtp::seq::Seq;
 
 /// The longest that a tap waits for a hole to be repaired.

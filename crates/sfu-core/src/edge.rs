@@ -4,11 +4,11 @@
 //! the edge knows at once that a stream has started over, and keeps the numbers that it gives to packets apart from
 //! those of every run before. What did not cross is asked for again by the rules of NACKs.
 
+use crate::encoding::Encoding;
 use crate::ids::{EncodingIndex, TrackIndex};
 use crate::publisher::{Context, Publisher};
 use crate::receive::Arrival;
 use crate::sink::{Event, Missing, Sink};
-use crate::track::Encoding;
 use rtp::MediaKind;
 use rtp::seq::{Seq, extend};
 

@@ -5,13 +5,13 @@
 //! and keeps no queue of outputs. The contract is:
 //!
 //! 1. call any method that changes something;
-//! 2. after the packets of a receive batch ([`Shard::handle_rtp`], [`Shard::handle_from_origin`]), call
+//! 2. after the packets of a receive batch ([`Shard::handle_rtp`], [`Shard::handle_relayed`]), call
 //!    [`Shard::forward`] once;
 //! 3. when [`Shard::poll_timeout`] is due, call [`Shard::handle_timeout`].
 //!
 //! # How a packet flows
 //! [`Shard::handle_rtp`] parses it, binds its SSRC to an encoding, unwraps a retransmission, stores it once in
-//! the encoding's ring, notes which layers it belongs to, and hands it once to [`Sink::to_edges`] if another shard
+//! the encoding's ring, notes which layers it belongs to, and hands it once to [`Sink::relayed`] if another shard
 //! wants it. [`Shard::forward`] then goes through the subscriptions, one after another, and calls [`Sink::rtp`]
 //! for each packet that came since and is of the encoding and the layers that this subscription gets, with a
 //! rewritten header and the payload as it came. The shell writes both into its send buffer and encrypts there:
@@ -40,33 +40,40 @@
 //!
 //! After warm-up nothing on that way allocates.
 
-mod allocate;
+mod allocator;
+mod answers;
 mod budget;
 pub mod cc;
+mod choose;
 mod clock;
 mod codec;
 mod config;
 mod cursor;
+mod downlink;
 mod edge;
+mod encoding;
+mod feed;
 mod forward;
 mod group;
 mod ids;
 mod interest;
 mod keyframe;
 mod layers;
-mod link;
+mod members;
 mod membership;
 mod meter;
 mod nack;
 mod pace;
-mod placement;
+mod packet;
 mod publisher;
+mod pull;
 mod receive;
 mod remb;
+mod reports;
 mod rewrite;
 mod ring;
+mod room;
 mod shard;
-mod share;
 mod sink;
 mod slots;
 mod splice;
@@ -82,11 +89,13 @@ pub use config::{
     SubscriberConfig, SubscriptionConfig, TrackConfig, Wanted, WantedEncoding,
 };
 pub use cursor::{Cursor, Read, ReadFrom, TAP_PATIENCE};
-pub use ids::{EncodingIndex, Peer, PublisherId, Room, SubscriberId, SubscriptionId, TrackIndex};
+pub use ids::{
+    EncodingIndex, Peer, PublisherId, RoomId, SourceId, SubscriberId, SubscriptionId, TrackIndex, TrackName,
+};
 pub use keyframe::REQUEST_INTERVAL;
+pub use members::AddError;
 pub use nack::{MAX_MISSING, MAX_TRIES, REORDER_TOLERANCE};
-pub use placement::{Placement, ShardIndex};
-pub use shard::{AddError, MAX_PUBLISHERS, MAX_SUBSCRIBERS, Shard};
+pub use shard::{MAX_PUBLISHERS, MAX_SUBSCRIBERS, Shard};
 pub use sink::{ClockReport, Event, Missing, Outgoing, Sink, ToEdge};
 pub use stats::{EncodingStats, PublisherStats, SubscriberStats, SubscriptionStats, Totals, TrackStats};
 pub use subscriber::MAX_SUBSCRIPTIONS;

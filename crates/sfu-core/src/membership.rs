@@ -6,10 +6,14 @@
 //! A number whose packet did not come yet belongs to all layers: its place is kept free. If it turns out to be
 //! of a layer that a subscriber does not get, that place is filled with padding.
 
+use media::PictureId;
+
 use crate::layers::{Layers, Mask};
 
 /// Numbers that are remembered: as many as a ring has packets. A power of two.
 const LEN: usize = 4096;
+/// Pictures and frames begin to be counted here, so that nothing is ever below zero.
+pub(crate) const FIRST: u64 = 1 << 16;
 
 /// See the module. It takes no memory for a stream without layers.
 #[derive(Debug, Default)]
@@ -74,6 +78,47 @@ impl Membership {
     fn place(number: u64) -> usize {
         number as usize & (LEN - 1)
     }
+}
+
+/// What is known of the numbers of a stream: which of them belong to which layers.
+#[derive(Debug, Default)]
+pub(crate) struct Numbers {
+    pub(crate) packets: Membership,
+    /// Pictures of VP8, whose ids must have no gap either. Other codecs name what a frame needs by differences of
+    /// such numbers, which therefore keep their gaps.
+    pub(crate) pictures: Membership,
+    /// Frames of the dependency descriptor.
+    pub(crate) frames: Membership,
+}
+
+impl Numbers {
+    /// The stream starts over.
+    pub(crate) fn restart(&mut self) {
+        self.packets.restart();
+        self.pictures.restart();
+        self.frames.restart();
+    }
+
+    /// The picture id without its wrap.
+    pub(crate) fn picture(&self, id: PictureId) -> u64 {
+        let bits = match id {
+            PictureId::Short(_) => 7,
+            PictureId::Long(_) => 15,
+        };
+        nearest(self.pictures.highest().max(FIRST), id.value(), bits)
+    }
+
+    /// The frame number without its wrap.
+    pub(crate) fn frame(&self, number: u16) -> u64 {
+        nearest(self.frames.highest().max(FIRST), number, 16)
+    }
+}
+
+/// The number nearest to `near`, which is half a cycle or more, with the low `bits` of `wire`.
+fn nearest(near: u64, wire: u16, bits: u32) -> u64 {
+    let cycle = 1u64 << bits;
+    let ahead = u64::from(wire).wrapping_sub(near) & (cycle - 1);
+    if ahead < cycle / 2 { near + ahead } else { near + ahead - cycle }
 }
 
 /// How a subscriber numbers a piece of a stream: one after another, what is left out not counted.
@@ -230,5 +275,13 @@ mod tests {
         assert!(membership.contains(5, LOW), "forgotten");
         membership.restart();
         assert!(membership.contains(1 << 40, LOW));
+    }
+
+    #[test]
+    fn numbers_are_unwrapped_to_the_nearest() {
+        assert_eq!(nearest(65_536 + 100, 90, 15), 65_536 + 90);
+        assert_eq!(nearest(65_536 + 0x7ffe, 1, 15), 65_536 + 0x8001);
+        assert_eq!(nearest(65_536 + 0x8001, 0x7ffe, 15), 65_536 + 0x7ffe);
+        assert_eq!(nearest(65_536, 127, 7), 65_535);
     }
 }

@@ -4,24 +4,21 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rtp::rtcp::SenderInfo;
+use rtp::seq::Seq;
 use rtp::twcc::Recorder;
-use rtp::{Extension, Extensions, HeaderWriter, MediaKind, Mid, Rid, RtpPacket, unwrap_rtx};
+use rtp::{Extension, Extensions, MediaKind, Mid, Rid, RtpPacket, unwrap_rtx};
 
-use crate::allocate::Ladder;
 use crate::clock::{ClockMapping, ClockOffset, WallClock};
-use crate::config::{MAX_ENCODINGS, MAX_TRACKS, Origin, PublisherConfig, Wanted};
-use crate::forward::{Feed, Fresh, Start, start};
-use crate::ids::{EncodingIndex, PublisherId, Room, TrackIndex};
-use crate::layers::{self, Share};
+use crate::config::{MAX_ENCODINGS, MAX_TRACKS, Origin, PublisherConfig};
+use crate::encoding::{Repair, Way};
+use crate::ids::{EncodingIndex, PublisherId, RoomId, SourceId, StreamId, TrackIndex};
 use crate::nack::RoundTrip;
+use crate::packet::StreamView;
 use crate::remb::RembEstimate;
 use crate::sink::{ClockReport, Event, Sink, ToEdge};
-use crate::slots::Slots;
-use crate::splice::Source;
 use crate::stats::{PublisherStats, Totals};
-use crate::subscriber::Subscriber;
-use crate::timers::{Deadline, Timers};
-use crate::track::{Repair, Track, Way, learn};
+use crate::timers::Deadline;
+use crate::track::Track;
 
 /// SSRCs that one publisher has: media and retransmissions of every encoding. A new one takes the place of the one that
 /// its encoding had, so that there are never more.
@@ -39,16 +36,20 @@ struct Binding {
     retransmission: bool,
 }
 
+/// A packet that was taken in and not forwarded yet. Its bytes are in the ring of its encoding.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fresh {
+    pub(crate) stream: StreamId,
+    pub(crate) seq: Seq,
+}
+
 /// What a publisher needs of its shard.
 pub(crate) struct Context<'a, S> {
     pub(crate) sink: &'a mut S,
-    pub(crate) subscribers: &'a mut Slots<Subscriber>,
-    pub(crate) writer: &'a mut HeaderWriter,
     pub(crate) scratch: &'a mut [u8],
     pub(crate) rtcp: &'a mut Vec<u8>,
-    /// What was taken in and waits for [`Publisher::forward`].
+    /// What was taken in and waits to be forwarded.
     pub(crate) fresh: &'a mut Vec<Fresh>,
-    pub(crate) timers: &'a mut Timers,
     pub(crate) totals: &'a mut Totals,
     pub(crate) clock: WallClock,
     pub(crate) now: Instant,
@@ -59,7 +60,8 @@ pub(crate) struct Context<'a, S> {
 #[derive(Debug)]
 pub(crate) struct Publisher {
     pub(crate) id: PublisherId,
-    pub(crate) room: Room,
+    pub(crate) room: RoomId,
+    pub(crate) source_id: SourceId,
     /// `None` while the connection is lost.
     pub(crate) origin: Option<Origin>,
     pub(crate) ids: Extensions,
@@ -75,6 +77,7 @@ pub(crate) struct Publisher {
     pub(crate) remb: RembEstimate,
     pub(crate) round_trip: RoundTrip,
     pub(crate) clock_offset: ClockOffset,
+    /// Other shards get its packets.
     pub(crate) pulled: bool,
     pub(crate) first_media: Option<Instant>,
     pub(crate) deadline: Deadline,
@@ -85,6 +88,7 @@ impl Publisher {
         let mut publisher = Self {
             id,
             room: config.room,
+            source_id: config.source_id,
             origin: Some(config.origin),
             ids: config.extensions,
             tracks: Vec::new(),
@@ -199,10 +203,13 @@ impl Publisher {
         };
         cx.totals.recovered += u64::from(way == Way::Recovered);
         cx.totals.crossing_repaired += u64::from(accepted.repaired && !local);
-        learn(&mut self.round_trip, &accepted);
-        let source = Source { encoding: encoding_index, run: encoding.run };
+        if let Some(sample) = accepted.round_trip {
+            self.round_trip.sample(sample);
+        }
+        let run = encoding.run;
+        let stream = StreamId { publisher: id, track: track_index, encoding: encoding_index, run };
         let began = encoding.began.unwrap_or(accepted.seq);
-        let fresh = Fresh { publisher: id.key(), track: track_index, source, seq: accepted.seq };
+        let fresh = Fresh { stream, seq: accepted.seq };
         let Some(format) = format else {
             if accepted.late {
                 // Viewers were kept a place for it, which is filled.
@@ -213,13 +220,13 @@ impl Publisher {
         };
         let top = encoding.top();
         let info = encoding.inspect(packet, accepted.seq, &format, &self.ids);
-        track.unsettled |= encoding.top() != top;
+        let other_layers = encoding.top() != top;
         let (track_name, encoding_name) = (TrackIndex(track_index), EncodingIndex(encoding_index));
         if info.keyframe && encoding.keyframe_begins(accepted.seq, packet.timestamp, &info, now) {
             cx.sink.event(Event::Keyframe { publisher: id, track: track_name, encoding: encoding_name });
         }
-        if !was_active {
-            track.unsettled = true;
+        if other_layers || !was_active {
+            track.mark_all();
         }
         if !track.active {
             track.active = true;
@@ -237,9 +244,9 @@ impl Publisher {
     }
 
     /// Gives a packet to the other shards that want this publisher.
-    fn hand_on<S: Sink>(&self, fresh: &Fresh, began: u64, packet: &[u8], cx: &mut Context<'_, S>) {
+    fn hand_on<S: Sink>(&self, fresh: &Fresh, began: Seq, packet: &[u8], cx: &mut Context<'_, S>) {
         if self.pulled && self.is_local() {
-            let &Fresh { track, source: Source { encoding, run }, seq: number, .. } = fresh;
+            let &Fresh { stream: StreamId { track, encoding, run, .. }, seq: number } = fresh;
             let (track, encoding) = (TrackIndex(track), EncodingIndex(encoding));
             cx.sink.to_edges(self.id, ToEdge::Packet { track, encoding, run, began, number, packet });
         }
@@ -278,92 +285,13 @@ impl Publisher {
         }
     }
 
-    /// Decides what the subscriptions of a track should get: starts those that can start now, switches those that
-    /// should, asks for keyframes for the others, and says which encodings nobody wants.
-    pub(crate) fn settle<S: Sink>(&mut self, track_index: usize, cx: &mut Context<'_, S>) {
-        let clock_offset = self.clock_offset.get();
-        let Some(track) = self.tracks.get_mut(track_index) else { return };
-        track.unsettled = false;
-        let all = track.candidates(cx.now);
-        let candidates = all.as_slice();
-        let codec = track.codec();
-        let Track { config, encodings, subscriptions, unsettled, .. } = track;
-        let is_audio = config.kind == MediaKind::Audio;
-        let mut interest = [false; MAX_ENCODINGS];
-        let mut want = |encoding: u8| {
-            if let Some(wanted) = interest.get_mut(usize::from(encoding)) {
-                *wanted = true;
-            }
-        };
-        layers::worst(candidates).into_iter().for_each(&mut want);
-        let mut last: Option<((Wanted, u8), Ladder)> = None;
-        for (_, subscription) in subscriptions.iter_mut().filter(|(_, subscription)| !subscription.paused) {
-            let current = subscription.map.source().map(|source| source.encoding);
-            current.into_iter().for_each(&mut want);
-            if is_audio {
-                continue;
-            }
-            let wanted = subscription.wanted;
-            let bounds = (wanted, subscription.most_spatial(codec));
-            let ladder = match &last {
-                Some((same, ladder)) if *same == bounds => ladder,
-                _ => &last.insert((bounds, layers::ladder(candidates, &wanted, bounds.1))).1,
-            };
-            subscription.aim = layers::pick(ladder, candidates, &wanted, subscription.share, current);
-            if subscription.share != Share::Nothing {
-                let stopped = candidates.iter().zip(0u8..);
-                let awaited = stopped.filter(|(c, _)| layers::awaits(ladder, c, &wanted, subscription.aim));
-                awaited.for_each(|(_, index)| want(index));
-            }
-            match subscription.aim {
-                Some(aim) => {
-                    want(aim.encoding);
-                    let step = layers::meanwhile(ladder, candidates, aim, current);
-                    subscription.head_for(step.encoding, step.layers);
-                }
-                None if subscription.share == Share::Nothing => subscription.hold(),
-                None => {}
-            }
-            let Some(encoding) = encodings.get_mut(usize::from(subscription.target)) else { continue };
-            if !subscription.waits(encoding.run) {
-                if !subscription.is_silent() && subscription.needs_keyframe_to_rise(encoding, cx.now) {
-                    encoding.keyframes.want(cx.now);
-                }
-                continue;
-            }
-            if encoding.format.is_some_and(|format| !subscription.accepts(&format, cx.sink)) {
-                continue;
-            }
-            let source = Source { encoding: subscription.target, run: encoding.run };
-            let feed = Feed { encoding, source, formats: &config.formats, ids: &self.ids, clock_offset };
-            match start(&feed, subscription, cx) {
-                Start::Done => {}
-                Start::Later => *unsettled = true,
-                Start::NeedsKeyframe => encoding.keyframes.want(cx.now),
-            }
-        }
-        self.tell_interest(track_index, interest, cx);
-    }
-
-    /// Says which encodings of a track nobody wants any more, and which ones somebody wants again.
-    fn tell_interest<S: Sink>(
-        &mut self,
-        track_index: usize,
-        interest: [bool; MAX_ENCODINGS],
-        cx: &mut Context<'_, S>,
-    ) {
-        let (publisher, pulled) = (self.id, self.pulled);
-        let Some(origin) = self.origin else { return };
-        let Some(track) = self.tracks.get_mut(track_index).filter(|t| t.encodings.len() > 1) else { return };
-        let name = TrackIndex(track_index as u8);
-        for ((encoding, index), wanted) in track.encodings.iter_mut().zip(0u8..).zip(interest) {
-            let wanted = wanted || (pulled && encoding.interest.is_wanted_elsewhere());
-            let news = encoding.interest.update(wanted, origin == Origin::Remote, cx.now);
-            if let Some(wanted) = news {
-                let encoding = EncodingIndex(index);
-                cx.sink.event(Event::EncodingWanted { publisher, track: name, encoding, wanted });
-            }
-        }
+    /// A stream of this publisher as its ring has it; `None` if there is no such encoding any more.
+    pub(crate) fn view(&self, id: StreamId) -> Option<StreamView<'_>> {
+        let track = self.tracks.get(usize::from(id.track))?;
+        let encoding = track.encodings.get(usize::from(id.encoding))?;
+        let (formats, ids, clock_offset) =
+            (track.config.formats.as_slice(), &self.ids, self.clock_offset.get());
+        Some(StreamView { id, encoding, formats, ids, clock_offset })
     }
 
     /// Binds the SSRCs that the SDP names.

@@ -3,6 +3,9 @@
 /// Index and generation of an entry.
 pub(crate) type Key = (u32, u32);
 
+/// Up to so many places are added one by one.
+const SMALL: usize = 4;
+
 #[derive(Debug)]
 pub(crate) struct Slots<T> {
     slots: Vec<(u32, Option<T>)>,
@@ -21,6 +24,10 @@ impl<T> Slots<T> {
         let index = match self.free.pop() {
             Some(index) => index,
             None if self.slots.len() < self.limit => {
+                if self.slots.len() < SMALL {
+                    // Most subscribers have two streams, and a shard has thousands of such tables.
+                    self.slots.reserve_exact(1);
+                }
                 self.slots.push((0, None));
                 u32::try_from(self.slots.len() - 1).ok()?
             }
@@ -38,6 +45,14 @@ impl<T> Slots<T> {
 
     pub(crate) fn get_mut(&mut self, (index, generation): Key) -> Option<&mut T> {
         self.slots.get_mut(index as usize).filter(|slot| slot.0 == generation)?.1.as_mut()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|(_, entry)| entry.as_ref())
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.slots.iter_mut().filter_map(|(_, entry)| entry.as_mut())
     }
 
     pub(crate) fn remove(&mut self, (index, generation): Key) -> Option<T> {

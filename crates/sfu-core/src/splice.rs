@@ -1,86 +1,36 @@
-//! The numbers that a subscriber sees: one stream without a seam, made of pieces of the streams that a
-//! publisher sends.
+//! The numbers that a subscriber sees: one stream without a seam, made of pieces of the streams that publishers send.
 //!
-//! A [`Splice`] says how the numbers of one piece map. A piece ends when the source changes (another encoding, a
-//! publisher that came back, a pause) or when other layers of it are forwarded. The next one goes on with the next
-//! sequence number, a later timestamp, the next picture and frame number, so that the subscriber's decoder sees one
-//! sender.
+//! A [`Splice`] says how the numbers of one piece map. A piece ends when another stream is shown (another encoding,
+//! track or publisher, one that came back, a pause) or when other layers of it are forwarded. The next one goes on
+//! with the next sequence number, a later timestamp, the next picture and frame number, so that the subscriber's
+//! decoder sees one sender. Which stream goes on now, if any, the feed knows; the newest piece is of it.
+//!
+//! # Timestamps
+//! A piece begins where the timestamps would have gone on by this node's clock. Once a sender report has told the
+//! subscriber how they lie on that clock, and the publisher of the new piece has reported too, that line is kept: what
+//! was captured at one moment has one timestamp, whatever is shown and however long it was on its way.
 
 use std::time::{Duration, Instant};
 
-use media::PictureId;
 use rtp::seq::{Seq, timestamp_before};
 
+use crate::clock::{ClockMapping, Ntp};
 use crate::codec::FrameInfo;
+use crate::encoding::Entry;
+use crate::ids::StreamId;
 use crate::layers::Layers;
-use crate::membership::{Count, Membership};
-use crate::rewrite::Media;
+use crate::membership::{Count, FIRST, Numbers};
+use crate::packet::Media;
 
 /// Pieces remembered for retransmissions: a NACK comes within a second, a source or its layers change less often.
 const HISTORY: usize = 6;
-/// How much time is squeezed when a piece begins with packets of the ring: 16 ms of stream become 1 ms, more where they
-/// span so much time (a still picture) that what follows would be shown late. Not so much that two frames of 60 a second
-/// get one timestamp.
-const SQUEEZE_SHIFT: u32 = 4;
-const MAX_SQUEEZE_SHIFT: u32 = 10;
-/// What is squeezed takes a tenth of a second at most, where that is possible.
-const SQUEEZED_PARTS: u32 = 10;
-/// Pictures and frames begin to be counted here, so that nothing is ever below zero.
-const FIRST: u64 = 1 << 16;
-
-/// A stream of a publisher: an encoding, and which run of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Source {
-    pub(crate) encoding: u8,
-    /// Counts the times that the encoding started over.
-    pub(crate) run: u32,
-}
-
-/// What is known of the numbers of a source: which of them belong to which layers.
-#[derive(Debug, Default)]
-pub(crate) struct Numbers {
-    pub(crate) packets: Membership,
-    /// Pictures of VP8, whose ids must have no gap either. Other codecs name what a frame needs by differences of
-    /// such numbers, which therefore keep their gaps.
-    pub(crate) pictures: Membership,
-    /// Frames of the dependency descriptor.
-    pub(crate) frames: Membership,
-}
-
-impl Numbers {
-    /// The stream starts over.
-    pub(crate) fn restart(&mut self) {
-        self.packets.restart();
-        self.pictures.restart();
-        self.frames.restart();
-    }
-
-    /// The picture id without its wrap.
-    pub(crate) fn picture(&self, id: PictureId) -> u64 {
-        let bits = match id {
-            PictureId::Short(_) => 7,
-            PictureId::Long(_) => 15,
-        };
-        nearest(self.pictures.highest().max(FIRST), id.value(), bits)
-    }
-
-    /// The frame number without its wrap.
-    pub(crate) fn frame(&self, number: u16) -> u64 {
-        nearest(self.frames.highest().max(FIRST), number, 16)
-    }
-}
-
-/// The number nearest to `near`, which is half a cycle or more, with the low `bits` of `wire`.
-fn nearest(near: u64, wire: u16, bits: u32) -> u64 {
-    let cycle = 1u64 << bits;
-    let ahead = u64::from(wire).wrapping_sub(near) & (cycle - 1);
-    if ahead < cycle / 2 { near + ahead } else { near + ahead - cycle }
-}
+/// How far the line of the sender reports may lie from what the time of arrival says. A clock further off is wrong.
+const MAX_LINE_SHIFT: Duration = Duration::from_secs(1);
 
 /// How the numbers of one piece map.
 #[derive(Debug, Clone, Copy)]
 struct Splice {
-    source: Source,
+    stream: StreamId,
     packets: Count,
     pictures: Count,
     timestamp_offset: u32,
@@ -134,54 +84,6 @@ pub(crate) struct Mapped {
     pub(crate) template_offset: u8,
 }
 
-/// A point of a source where a piece can begin.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Entry {
-    /// First packet.
-    pub(crate) seq: Seq,
-    /// Its timestamp.
-    pub(crate) timestamp: u32,
-    /// The newest timestamp that is there already: later than `timestamp` if the piece begins in the ring.
-    pub(crate) live: u32,
-    /// Picture number of the first packet, without its wrap, and TL0PICIDX.
-    pub(crate) picture: Option<u64>,
-    pub(crate) tl0: Option<u8>,
-    /// Its frame number, and the first template id of its structure.
-    pub(crate) frame: Option<u16>,
-    pub(crate) template: Option<u8>,
-    pub(crate) clock_rate: u32,
-}
-
-impl Entry {
-    /// How long before what is there now it begins.
-    pub(crate) fn age(&self) -> Duration {
-        let ticks = u64::from(self.live.wrapping_sub(self.timestamp));
-        Duration::from_micros(ticks * 1_000_000 / u64::from(self.clock_rate.max(1)))
-    }
-
-    /// By how many bits the time before what is there now is squeezed.
-    fn squeeze(&self) -> u32 {
-        let span = self.live.wrapping_sub(self.timestamp);
-        let fits = |&shift: &u32| span >> shift <= self.clock_rate / SQUEEZED_PARTS;
-        (SQUEEZE_SHIFT..MAX_SQUEEZE_SHIFT).find(fits).unwrap_or(MAX_SQUEEZE_SHIFT)
-    }
-
-    /// A piece that begins with this packet, not before it.
-    pub(crate) fn at(media: &Media<'_>) -> Self {
-        let timestamp = media.packet.timestamp;
-        Self {
-            seq: media.seq,
-            timestamp,
-            live: timestamp,
-            picture: media.picture,
-            tl0: media.info.picture.tl0.map(|(_, tl0)| tl0),
-            frame: media.info.described.map(|described| described.number),
-            template: media.info.described.and_then(|d| d.templates).map(|(first, _)| first),
-            clock_rate: media.format.clock_rate,
-        }
-    }
-}
-
 /// The mapping of one subscription.
 #[derive(Debug)]
 pub(crate) struct SpliceMap {
@@ -190,13 +92,13 @@ pub(crate) struct SpliceMap {
     /// Those before it, newest first; allocated with the second piece. Apart, as nothing of them is looked at for a
     /// packet that is on time.
     older: Vec<Splice>,
-    /// Whether the newest piece goes on.
-    open: bool,
     /// Whether the newest packet was the last of its picture, as the subscriber sees it.
     whole: bool,
     next: Seq,
     last_timestamp: u32,
     last_at: Option<Instant>,
+    /// The timestamp at a moment of this node's clock, as the subscriber was told last.
+    line: Option<(Ntp, u32)>,
     next_picture: u64,
     last_tl0: u8,
     next_frame: u16,
@@ -210,12 +112,12 @@ impl SpliceMap {
         Self {
             newest: None,
             older: Vec::new(),
-            open: false,
             whole: true,
             // One cycle up, so that nothing is ever below zero.
             next: (1 << 16) + Seq::from(seq),
             last_timestamp: timestamp,
             last_at: None,
+            line: None,
             next_picture: 0,
             last_tl0: 0,
             next_frame: 0,
@@ -223,34 +125,19 @@ impl SpliceMap {
         }
     }
 
-    /// The source of the piece that goes on.
-    pub(crate) fn source(&self) -> Option<Source> {
-        self.current().map(|splice| splice.source)
-    }
-
-    /// The layers of the piece that goes on.
+    /// The layers of the newest piece.
     pub(crate) fn layers(&self) -> Option<Layers> {
-        self.current().map(|splice| splice.packets.layers())
+        self.newest.as_ref().map(|splice| splice.packets.layers())
     }
 
-    fn current(&self) -> Option<&Splice> {
-        self.newest.as_ref().filter(|_| self.open)
-    }
-
-    /// Ends the piece: what follows needs a new one.
-    pub(crate) fn end(&mut self) {
-        self.open = false;
-        self.whole = true;
-    }
-
-    /// Whether the last picture is complete, so that another source can follow.
+    /// Whether the last picture is complete, so that another stream can follow.
     pub(crate) fn is_whole(&self) -> bool {
         self.whole
     }
 
-    /// Whether nothing after `seq` was forwarded from the source that goes on.
+    /// Whether nothing after `seq` was forwarded of the newest piece.
     pub(crate) fn is_newest(&self, seq: Seq) -> bool {
-        self.current().is_some_and(|splice| splice.packets.is_ahead(seq))
+        self.newest.as_ref().is_some_and(|splice| splice.packets.is_ahead(seq))
     }
 
     /// When the newest packet was forwarded.
@@ -259,7 +146,7 @@ impl SpliceMap {
     }
 
     /// Begins a piece at `entry`.
-    pub(crate) fn begin(&mut self, source: Source, layers: Layers, entry: &Entry, now: Instant) {
+    pub(crate) fn begin(&mut self, stream: StreamId, layers: Layers, entry: &Entry, now: Instant) {
         let squeeze = entry.squeeze();
         let squeezed = entry.live.wrapping_sub(entry.timestamp) >> squeeze;
         let live = match self.last_at {
@@ -269,6 +156,7 @@ impl SpliceMap {
                 let elapsed =
                     now.saturating_duration_since(at).as_micros() * u128::from(entry.clock_rate) / 1_000_000;
                 let now = self.last_timestamp.wrapping_add(elapsed as u32);
+                let now = self.on_line(entry, now).unwrap_or(now);
                 let least = self.last_timestamp.wrapping_add(squeezed).wrapping_add(1);
                 if timestamp_before(now, least) { least } else { now }
             }
@@ -292,7 +180,7 @@ impl SpliceMap {
             _ => 0,
         };
         self.push(Splice {
-            source,
+            stream,
             packets: Count::new(layers, entry.seq, self.next),
             pictures: Count::new(layers, picture, self.next_picture),
             timestamp_offset: live.wrapping_sub(entry.live),
@@ -302,10 +190,25 @@ impl SpliceMap {
             frame_offset,
             template_offset,
         });
-        self.open = true;
     }
 
-    /// Goes on with other layers of the same source from this packet on, the first of its frame.
+    /// The timestamp of the newest packet that a piece starts with, on the line that the subscriber was told; `None`
+    /// if there is none or it would be far from `expected`.
+    fn on_line(&self, entry: &Entry, expected: u32) -> Option<u32> {
+        let ((ntp, rtp), live_at) = (self.line?, entry.live_at?);
+        let line = ClockMapping { ntp, rtp, offset: 0 };
+        let timestamp = line.rtp_at(live_at, entry.clock_rate);
+        let shift = u128::from((timestamp.wrapping_sub(expected) as i32).unsigned_abs());
+        let most = MAX_LINE_SHIFT.as_micros() * u128::from(entry.clock_rate) / 1_000_000;
+        (shift <= most).then_some(timestamp)
+    }
+
+    /// A sender report tells the subscriber that the timestamp at `ntp` is `rtp`.
+    pub(crate) fn told(&mut self, ntp: Ntp, rtp: u32) {
+        self.line = Some((ntp, rtp));
+    }
+
+    /// Goes on with other layers of the same stream from this packet on, the first of its frame.
     pub(crate) fn change_layers(
         &mut self,
         layers: Layers,
@@ -313,7 +216,7 @@ impl SpliceMap {
         picture: Option<u64>,
         numbers: &Numbers,
     ) {
-        let Some(splice) = self.newest.as_mut().filter(|_| self.open) else { return };
+        let Some(splice) = self.newest.as_mut() else { return };
         let to = splice.packets.reach(seq, &numbers.packets);
         let pictures = match picture {
             Some(picture) if splice.pictures.is_ahead(picture) => {
@@ -333,11 +236,11 @@ impl SpliceMap {
         self.older.insert(0, before);
     }
 
-    /// The numbers of a packet of the source that goes on; `None` if it is from before, or left out.
+    /// The numbers of a packet of the stream that goes on; `None` if it is from before, or left out.
     pub(crate) fn map(&mut self, media: &Media<'_>, numbers: &Numbers, now: Instant) -> Option<Mapped> {
         let (seq, timestamp) = (media.seq, media.packet.timestamp);
-        let source = self.source()?;
         let newest = self.newest.as_mut()?;
+        debug_assert_eq!(newest.stream, media.stream, "only the stream that goes on is mapped");
         if let Some(seq) = newest.packets.map(seq, &numbers.packets) {
             let mapped = newest.mapped(seq, timestamp, media.picture, numbers);
             let next_picture = newest.pictures.next();
@@ -347,8 +250,8 @@ impl SpliceMap {
             return Some(mapped);
         }
         // A late one, from before the layers changed.
-        let splice =
-            self.older.iter_mut().find(|splice| splice.source == source && splice.packets.covers(seq))?;
+        let mut of_stream = self.older.iter_mut().filter(|splice| splice.stream == media.stream);
+        let splice = of_stream.find(|splice| splice.packets.covers(seq))?;
         let seq = splice.packets.map(seq, &numbers.packets)?;
         Some(splice.mapped(seq, timestamp, media.picture, numbers))
     }
@@ -372,18 +275,18 @@ impl SpliceMap {
         }
     }
 
-    /// Where the packet that the subscriber saw as `seq` came from. `numbers` gives what is known of an encoding.
+    /// Where the packet that the subscriber saw as `seq` came from. `numbers` gives what is known of a stream.
     pub(crate) fn unmap<'a>(
         &self,
         seq: Seq,
-        numbers: impl FnOnce(u8) -> Option<&'a Numbers>,
+        numbers: impl FnOnce(StreamId) -> Option<&'a Numbers>,
     ) -> Option<Original> {
         if seq >= self.next {
             return None;
         }
         let splice = *self.newest.iter().chain(&self.older).find(|splice| splice.packets.start() <= seq)?;
-        let numbers = numbers(splice.source.encoding)?;
-        Some(Original { source: splice.source, seq: splice.packets.unmap(seq, &numbers.packets)?, splice })
+        let numbers = numbers(splice.stream)?;
+        Some(Original { stream: splice.stream, seq: splice.packets.unmap(seq, &numbers.packets)?, splice })
     }
 
     /// The number after the highest one sent.
@@ -391,16 +294,16 @@ impl SpliceMap {
         self.next
     }
 
-    /// The subscriber's timestamp for a timestamp of the piece that goes on, not squeezed.
+    /// The subscriber's timestamp for a timestamp of the newest piece, not squeezed.
     pub(crate) fn live_timestamp(&self, timestamp: u32) -> Option<u32> {
-        self.current().map(|splice| timestamp.wrapping_add(splice.timestamp_offset))
+        self.newest.as_ref().map(|splice| timestamp.wrapping_add(splice.timestamp_offset))
     }
 }
 
 /// Where a packet came from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Original {
-    pub(crate) source: Source,
+    pub(crate) stream: StreamId,
     pub(crate) seq: Seq,
     splice: Splice,
 }

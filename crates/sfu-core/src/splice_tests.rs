@@ -1,13 +1,17 @@
 use std::time::Duration;
 
+use media::PictureId;
 use rtp::{Codec, Extensions, MediaKind, RtpPacket};
 
 use super::*;
 use crate::config::{EncodingConfig, Format, TrackConfig};
+use crate::ids::PublisherId;
+use crate::packet::StreamView;
 use crate::track::Track;
 
-const A: Source = Source { encoding: 0, run: 1 };
-const B: Source = Source { encoding: 1, run: 1 };
+const A: StreamId =
+    StreamId { publisher: PublisherId { index: 0, generation: 0 }, track: 0, encoding: 0, run: 1 };
+const B: StreamId = StreamId { encoding: 1, ..A };
 const FORMAT: Format =
     Format { payload_type: 96, rtx: None, nack: true, codec: Codec::Vp8, profile: 0, clock_rate: 90_000 };
 
@@ -22,7 +26,7 @@ fn packet(timestamp: u32, id: u16) -> Vec<u8> {
 /// What a packet that is `seq` to its publisher is to the subscriber.
 fn map(
     map: &mut SpliceMap,
-    source: Source,
+    stream: StreamId,
     seq: Seq,
     timestamp: u32,
     id: u16,
@@ -38,7 +42,9 @@ fn map(
     let bytes = packet(timestamp, id);
     let packet = RtpPacket::parse(&bytes).unwrap();
     let encoding = &track.encodings[0];
-    let media = Media::new(packet, seq, source, FORMAT, encoding, &Extensions::new(), None);
+    let ids = Extensions::new();
+    let view = StreamView { id: stream, encoding, formats: &[FORMAT], ids: &ids, clock_offset: None };
+    let media = Media::new(packet, seq, FORMAT, &view);
     map.map(&media, &encoding.numbers, now)
 }
 
@@ -48,6 +54,7 @@ fn entry(seq: Seq, timestamp: u32, id: u16) -> Entry {
         seq,
         timestamp,
         live: timestamp,
+        live_at: None,
         picture: Some(numbers.picture(PictureId::Long(id))),
         tl0: Some(id as u8),
         frame: None,
@@ -56,8 +63,8 @@ fn entry(seq: Seq, timestamp: u32, id: u16) -> Entry {
     }
 }
 
-fn original(map: &SpliceMap, seq: Seq) -> Option<(Source, Seq)> {
-    map.unmap(seq, |_| Some(Box::leak(Box::default()))).map(|original| (original.source, original.seq))
+fn original(map: &SpliceMap, seq: Seq) -> Option<(StreamId, Seq)> {
+    map.unmap(seq, |_| Some(Box::leak(Box::default()))).map(|original| (original.stream, original.seq))
 }
 
 #[test]
@@ -102,20 +109,27 @@ fn a_backlog_is_squeezed_and_stays_in_order() {
 }
 
 #[test]
-fn after_the_end_nothing_maps() {
+fn a_piece_begins_on_the_line_of_the_sender_reports() {
     let now = Instant::now();
     let mut splice = SpliceMap::new(0, 0);
     splice.begin(A, Layers::ALL, &entry(10, 0, 0), now);
     map(&mut splice, A, 10, 0, 0, now).unwrap();
-    splice.end();
-    assert_eq!((splice.source(), map(&mut splice, A, 11, 0, 0, now)), (None, None));
-    assert!(original(&splice, 1 << 16).is_some(), "what was sent can be sent again");
-}
-
-#[test]
-fn numbers_are_unwrapped_to_the_nearest() {
-    assert_eq!(nearest(65_536 + 100, 90, 15), 65_536 + 90);
-    assert_eq!(nearest(65_536 + 0x7ffe, 1, 15), 65_536 + 0x8001);
-    assert_eq!(nearest(65_536 + 0x8001, 0x7ffe, 15), 65_536 + 0x7ffe);
-    assert_eq!(nearest(65_536, 127, 7), 65_535);
+    // Its timestamp 9000 is 1 s after the epoch.
+    splice.told(1 << 32, 9_000);
+    let begin = |splice: &mut SpliceMap, live_at, seq| {
+        let at = now + Duration::from_millis(100);
+        splice.begin(B, Layers::ALL, &Entry { live_at, ..entry(seq, 7_000, 0) }, at);
+        map(splice, B, seq, 7_000, 0, at).unwrap().timestamp
+    };
+    let quarter = 1 << 30;
+    let captured = (1 << 32) + quarter;
+    assert_eq!(
+        begin(&mut splice, Some(captured), 500),
+        31_500,
+        "250 ms after what was told, whenever it came"
+    );
+    let wrong = 60 << 32;
+    let last = splice.last_timestamp;
+    assert_eq!(begin(&mut splice, Some(wrong), 600), last + 1, "a clock that is wrong counts for nothing");
+    assert_eq!(begin(&mut splice, Some(0), 700), last + 2, "never back");
 }

@@ -143,4 +143,8 @@ pub struct Totals {
     pub retransmitted: u64,
     /// Keyframe requests of subscribers.
     pub keyframe_requests_received: u64,
+    /// Times that it was decided which layers a subscription gets.
+    pub decisions: u64,
+    /// Times that the line of a subscriber was shared out.
+    pub allocations: u64,
 }

@@ -1,35 +1,31 @@
-//! One subscriber's view of one track.
+//! One outgoing stream of a subscriber: its numbers, its retransmissions and its statistics.
+//!
+//! It belongs to the subscriber and keeps its SSRC whatever it shows. What it shows comes from a [`crate::feed::Feed`],
+//! if the track is there.
 
 use std::time::{Duration, Instant};
 
 use rtp::seq::{Seq, extend};
 use rtp::{Codec, Extension, Extensions, HeaderWriter, Mid};
 
-use crate::allocate::Step;
 use crate::budget::{RetransmissionBudget, Spend};
 use crate::clock::WallClock;
-use crate::codec::{FrameInfo, Up};
 use crate::config::{Format, SubscriptionConfig, Wanted};
-use crate::forward::Behind;
-use crate::ids::{Peer, SubscriptionId};
-use crate::layers::{Layers, Share};
-use crate::link::{Link, PADDING};
-use crate::rewrite::{Dress, Media, write, write_filler, write_padding};
+use crate::downlink::{Downlink, PADDING};
+use crate::ids::{Peer, PublisherId, StreamId, SubscriptionId, TrackName};
+use crate::membership::Numbers;
+use crate::packet::Media;
+use crate::rewrite::{Dress, write, write_filler, write_padding};
 use crate::sink::{Event, Outgoing, Sink};
-use crate::splice::{Entry, Mapped, Numbers, Original, Source, SpliceMap};
+use crate::splice::{Mapped, Original, SpliceMap};
 use crate::stats::SubscriptionStats;
-use crate::track::Encoding;
 
 /// Packets that carry the media section's name before the first receiver report shows that the subscriber
 /// knows the SSRC.
 const MID_PACKETS: u64 = 200;
 
-/// A source is left in the middle of a picture only if the rest of it does not come for this long.
-const UNFINISHED: Duration = Duration::from_millis(100);
-/// What a new source may send at once from the ring while another one goes on, in packets.
-const SWITCH_BACKLOG: u64 = 60;
-/// Higher layers of the same encoding that did not begin by themselves for this long get a keyframe.
-const LATE: Duration = Duration::from_millis(600);
+/// What every video codec counts in.
+pub(crate) const VIDEO_CLOCK: u32 = 90_000;
 
 /// Most padding that makes a packet as long as the others of its frame: what it costs the line is less than one more
 /// message costs the kernel.
@@ -52,6 +48,15 @@ struct Resolved {
     output: Option<(u8, Option<u8>)>,
 }
 
+/// Where the feed of a subscription is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FeedPlace {
+    pub(crate) publisher: PublisherId,
+    pub(crate) track: u8,
+    /// In the track's feeds.
+    pub(crate) key: usize,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Subscription {
@@ -66,24 +71,14 @@ pub(crate) struct Subscription {
     pub(crate) map: SpliceMap,
     budget: RetransmissionBudget,
     rtx_sequence: u16,
+    /// The subscriber wants nothing for now.
     pub(crate) paused: bool,
     /// What was asked for.
     pub(crate) wanted: Wanted,
-    /// What the line of the subscriber leaves for it.
-    pub(crate) share: Share,
-    /// The line leaves nothing: it is paused until there is more.
-    pub(crate) held: bool,
-    /// What it should get, were everything there.
-    pub(crate) aim: Option<Step>,
-    /// The encoding that should be forwarded now, and its layers.
-    pub(crate) target: u8,
-    layers: Layers,
-    /// Since when higher layers are waited for.
-    rising: Option<Instant>,
-    /// What waits because the line was full.
-    pub(crate) behind: Option<Behind>,
-    /// The picture before was one after which higher temporal layers may begin.
-    may_rise: bool,
+    /// The track that it shows, whether its publisher is there or not.
+    pub(crate) shows: Option<TrackName>,
+    /// Its feed, while that track is there.
+    pub(crate) feed: Option<FeedPlace>,
     known: bool,
     pub(crate) stats: SubscriptionStats,
     /// Payload bytes sent, for sender reports.
@@ -115,37 +110,12 @@ impl Subscription {
             rtx_sequence: (random >> 34) as u16 & 0x7fff,
             paused: false,
             wanted: Wanted::default(),
-            share: Share::Unbounded,
-            held: false,
-            aim: None,
-            target: 0,
-            layers: Layers::ALL,
-            rising: None,
-            behind: None,
-            may_rise: false,
+            shows: None,
+            feed: None,
             known: false,
             stats: SubscriptionStats::default(),
             octets: 0,
         }
-    }
-
-    /// Whether it gets nothing, by request or because the line carries nothing.
-    pub(crate) fn is_silent(&self) -> bool {
-        self.paused || self.held
-    }
-
-    /// Gets nothing until [`Subscription::head_for`] says otherwise.
-    pub(crate) fn hold(&mut self) {
-        if !self.held {
-            self.held = true;
-            self.map.end();
-        }
-    }
-
-    /// What should be forwarded from now on.
-    pub(crate) fn head_for(&mut self, target: u8, layers: Layers) {
-        self.held = false;
-        (self.target, self.layers) = (target, layers);
     }
 
     /// The highest spatial layer that the subscriber can decode. Without the dependency descriptor a receiver of AV1
@@ -155,126 +125,15 @@ impl Subscription {
         if codec == Some(Codec::Av1) && !described { 0 } else { u8::MAX }
     }
 
-    /// Whether it waits for a point to start or switch.
-    pub(crate) fn waits(&self, run: u32) -> bool {
-        !self.is_silent() && self.map.source() != Some(Source { encoding: self.target, run })
+    /// The codec of what goes out, or went out last.
+    pub(crate) fn codec(&self) -> Option<Codec> {
+        self.resolved.map(|resolved| resolved.input.codec)
     }
 
-    /// Whether another source may follow here: a picture that has begun is finished first, if it goes on at all.
-    pub(crate) fn may_leave(&self, now: Instant) -> bool {
-        let stuck = |at: Instant| now.saturating_duration_since(at) >= UNFINISHED;
-        self.map.source().is_none() || self.map.is_whole() || self.map.last_at().is_none_or(stuck)
-    }
-
-    /// Whether it may begin with `entry`, whose encoding has come to `newest`. While another source goes on, the next
-    /// keyframe is better than a burst of old packets.
-    pub(crate) fn may_begin(&self, entry: &Entry, newest: Seq) -> bool {
-        self.map.source().is_none() || newest.saturating_sub(entry.seq) <= SWITCH_BACKLOG
-    }
-
-    /// Whether this packet, and so what is before it, waits for the line. Older ones that came late do not.
-    pub(crate) fn is_behind(&self, seq: Seq) -> bool {
-        self.behind.is_some_and(|behind| seq >= behind.next)
-    }
-
-    /// The packet `next`, the first that was not sent, and what follows waits for the line, until then at most.
-    pub(crate) fn fall_behind(&mut self, next: Seq, until: Instant) {
-        let until = self.behind.map_or(until, |behind| behind.until);
-        self.behind = Some(Behind { next, until });
-    }
-
-    /// Begins to forward the encoding that it waits for.
-    pub(crate) fn begin(&mut self, source: Source, entry: &Entry, now: Instant) {
-        (self.rising, self.may_rise, self.behind) = (None, false, None);
-        // What layers there are may not be known yet.
-        let codec = self.resolved.map(|resolved| resolved.input.codec);
-        if self.layers == Layers::ALL && self.most_spatial(codec) == 0 {
-            self.layers = Layers::new(0, u8::MAX);
-        }
-        self.map.begin(source, self.layers, entry, now);
-    }
-
-    /// Whether the layers that it should get do not begin by themselves: `now` and then a keyframe is needed.
-    pub(crate) fn needs_keyframe_to_rise(&mut self, encoding: &Encoding, now: Instant) -> bool {
-        let Some(current) = self.map.layers().filter(|&current| current != self.layers) else {
-            self.rising = None;
-            return false;
-        };
-        let since = *self.rising.get_or_insert(now);
-        let (have, want) = (encoding.known(current), encoding.known(self.layers));
-        let temporal_only = have.0 == want.0;
-        have != want && (!temporal_only || now.saturating_duration_since(since) >= LATE)
-    }
-
-    /// Goes over to the layers that it should get, if that can be done with this packet.
-    pub(crate) fn adapt(&mut self, media: &Media<'_>, encoding: &Encoding) {
-        let Some(current) = self.map.layers() else { return };
-        let info = &media.info;
-        if current == self.layers && info.up != Up::Next {
-            return;
-        }
-        let next = if current == self.layers || !self.map.is_newest(media.seq) {
-            None
-        } else {
-            self.next_layers(info, current, encoding).map(|next| {
-                // Everything would bring back lower spatial layers that were left out and that nothing here needs.
-                let back = next == Layers::ALL && encoding.separate && !info.keyframe;
-                let (spatial, temporal) = encoding.known(next);
-                if back { Layers::new(spatial, temporal) } else { next }
-            })
-        };
-        let next = next.filter(|&next| next != current);
-        if let Some(next) = next {
-            self.map.change_layers(next, media.seq, media.picture, &encoding.numbers);
-        }
-        if info.begins && info.spatial == 0 {
-            let temporal = encoding.known(next.unwrap_or(current)).1;
-            self.may_rise = info.up == Up::Next && info.temporal <= temporal;
-        }
-    }
-
-    /// The layers that can be forwarded from this packet on, if others than now: those that it should get, or some on
-    /// the way to them.
-    fn next_layers(&self, info: &FrameInfo, current: Layers, encoding: &Encoding) -> Option<Layers> {
-        if info.keyframe {
-            return Some(self.layers);
-        }
-        if !info.begins {
-            return None;
-        }
-        let (have, want) = (encoding.known(current), encoding.known(self.layers));
-        let reached = |temporal: u8| if temporal >= want.1 { want.1 } else { temporal };
-        if let Some((number, (switch, references))) = info.described.and_then(|d| Some((d.number, d.switch?)))
-        {
-            // The lower layers of this picture have gone out as a picture that is complete.
-            let too_late = info.spatial > 0 && want.0 > have.0;
-            if too_late || !encoding.has_references(number, &references, current) {
-                return None;
-            }
-            if switch.contains(self.layers) {
-                return Some(self.layers);
-            }
-            let step = Layers::new(self.layers.spatial(), reached(info.temporal));
-            let rises = have.0 == want.0 && info.temporal > have.1 && switch.contains(step);
-            return rises.then_some(step);
-        }
-        if info.spatial != 0 {
-            return None;
-        }
-        // Upwards, spatial layers begin with keyframes only; downwards too, if they do not build on each other and
-        // the lower ones were left out.
-        let lower = want.0 < have.0 && (!encoding.separate || current == Layers::ALL);
-        let spatial = if lower { want.0 } else { have.0 };
-        let gap = (have.1 + 1..info.temporal).any(|temporal| encoding.has_temporal(temporal));
-        let temporal = match info.up {
-            _ if want.1 <= have.1 => want.1,
-            Up::Always => want.1,
-            Up::Here if info.temporal > have.1 && !gap => reached(info.temporal),
-            _ if self.may_rise => want.1,
-            _ => have.1,
-        };
-        let next = if (spatial, temporal) == want { self.layers } else { Layers::new(spatial, temporal) };
-        (next != current && ((spatial, temporal) != have || next == self.layers)).then_some(next)
+    /// Timestamp units per second of what goes out, or of what it was made for.
+    pub(crate) fn clock_rate(&self) -> u32 {
+        let sent = self.resolved.map(|resolved| resolved.input.clock_rate);
+        sent.or_else(|| self.formats.first().map(|format| format.clock_rate)).unwrap_or(VIDEO_CLOCK)
     }
 
     /// Whether the subscriber takes packets of this format. A change to one that it does not take is said once.
@@ -315,22 +174,22 @@ impl Subscription {
         batch.map(|media| media.len(&self.ids, own)).max().unwrap_or(0)
     }
 
-    /// Sends a packet of the piece that goes on, if it is of its layers. `link` is the connection that it goes over.
+    /// Sends a packet of the piece that goes on, if it is of its layers. `downlink` is the connection that it goes over.
     /// A packet that is a little shorter than `length` is padded.
     pub(crate) fn forward<S: Sink>(
         &mut self,
         media: &Media<'_>,
         numbers: &Numbers,
         length: usize,
-        link: &mut Link,
+        downlink: &mut Downlink,
         out: &mut Outlet<'_, S>,
     ) {
         let Some((payload_type, rtx)) = self.resolve(&media.format, Some(&mut *out.sink)) else { return };
         let Some(mapped) = self.map.map(media, numbers, out.now) else { return };
         let repeatable = self.retransmits(rtx).is_none();
-        let dress = self.dress(payload_type, self.ssrc, mapped.seq as u16, repeatable, link, out.now);
+        let dress = self.dress(payload_type, self.ssrc, mapped.seq as u16, repeatable, downlink, out.now);
         let dress = Dress { length: if repeatable { 0 } else { length }, ..dress };
-        let len = self.send(media, &mapped, &dress, false, link, out);
+        let len = self.send(media, &mapped, &dress, false, downlink, out);
         self.budget.earn(len);
         if mapped.seq + 1 < self.map.next() {
             self.budget.sent_late(mapped.seq as u16, out.now);
@@ -344,17 +203,18 @@ impl Subscription {
         }
     }
 
-    /// Sends `media` again, with the numbers that the subscriber saw it under.
+    /// Sends `media` again, with the numbers that the subscriber saw it under. It is of a stream that was `left` if
+    /// another one is to go out now.
     pub(crate) fn repeat<S: Sink>(
         &mut self,
         media: &Media<'_>,
         mapped: &Mapped,
+        left: bool,
         round_trip: Option<Duration>,
-        link: &mut Link,
+        downlink: &mut Downlink,
         out: &mut Outlet<'_, S>,
     ) {
-        let left = media.source.encoding != self.target && link.has_fallen(out.now);
-        if left || link.is_jammed(out.now) {
+        if (left && downlink.has_fallen(out.now)) || downlink.is_jammed(out.now) {
             // Of an encoding that was too much for the line, or to come behind the queue that it was lost in.
             self.stats.unanswered += 1;
             return;
@@ -371,18 +231,18 @@ impl Subscription {
             }
         }
         let Some((ssrc, payload_type)) = repair else {
-            let dress = self.dress(payload_type, self.ssrc, mapped.seq as u16, true, link, out.now);
-            let len = self.send(media, mapped, &dress, true, link, out);
+            let dress = self.dress(payload_type, self.ssrc, mapped.seq as u16, true, downlink, out.now);
+            let len = self.send(media, mapped, &dress, true, downlink, out);
             self.stats.count_repeated(len);
             return;
         };
         // On a line that may lose this one, too, a second copy costs less than another round trip.
-        let copies = if link.is_lossy() && self.budget.spend_more(len) { 2 } else { 1 };
+        let copies = if downlink.is_lossy() && self.budget.spend_more(len) { 2 } else { 1 };
         for _ in 0..copies {
             self.rtx_sequence = self.rtx_sequence.wrapping_add(1);
-            let dress = self.dress(payload_type, ssrc, self.rtx_sequence, false, link, out.now);
+            let dress = self.dress(payload_type, ssrc, self.rtx_sequence, false, downlink, out.now);
             let dress = Dress { original: Some(mapped.seq as u16), ..dress };
-            let len = self.send(media, mapped, &dress, true, link, out);
+            let len = self.send(media, mapped, &dress, true, downlink, out);
             self.stats.count_repeated(len);
         }
     }
@@ -403,7 +263,7 @@ impl Subscription {
         ssrc: u32,
         sequence: u16,
         repeatable: bool,
-        link: &mut Link,
+        downlink: &mut Downlink,
         now: Instant,
     ) -> Dress {
         let needs_mid = self.needs_mid(repeatable);
@@ -415,7 +275,7 @@ impl Subscription {
             payload_type,
             sequence,
             original: None,
-            transport: numbered.then(|| link.number(now)),
+            transport: numbered.then(|| downlink.number(now)),
             repeatable,
             length: 0,
         }
@@ -427,7 +287,7 @@ impl Subscription {
         mapped: &Mapped,
         dress: &Dress,
         retransmission: bool,
-        link: &mut Link,
+        downlink: &mut Downlink,
         out: &mut Outlet<'_, S>,
     ) -> usize {
         let whole = media.info.mask.contains(mapped.layers);
@@ -445,20 +305,20 @@ impl Subscription {
         let padding = if pads { short as u8 } else { 0 };
         let packet = Outgoing { peer, subscription, header, payload, padding, retransmission, repeatable };
         out.sink.rtp(packet);
-        link.sent(packet.len(), dress.transport.is_some(), out.now);
-        link.pace(packet.len(), out.now);
+        downlink.sent(packet.len(), dress.transport.is_some(), out.now);
+        downlink.pace(packet.len(), out.now);
         packet.len()
     }
 
     /// Sends one packet of padding in the stream of retransmissions, where a receiver does not miss what is never
     /// repeated. False if it has no such stream.
-    pub(crate) fn pad<S: Sink>(&mut self, link: &mut Link, out: &mut Outlet<'_, S>) -> bool {
+    pub(crate) fn pad<S: Sink>(&mut self, downlink: &mut Downlink, out: &mut Outlet<'_, S>) -> bool {
         let rtx = self.resolved.and_then(|resolved| resolved.output).and_then(|(_, rtx)| rtx);
         // Not only while something flows: one that the line leaves nothing for gets more when padding has shown that
         // there is more.
         let Some((ssrc, payload_type)) = self.retransmits(rtx).filter(|_| !self.paused) else { return false };
         self.rtx_sequence = self.rtx_sequence.wrapping_add(1);
-        let dress = self.dress(payload_type, ssrc, self.rtx_sequence, false, link, out.now);
+        let dress = self.dress(payload_type, ssrc, self.rtx_sequence, false, downlink, out.now);
         write_padding(out.writer, &dress, &out.clock, out.now);
         let (header, payload) = (out.writer.bytes(), PADDING.as_slice());
         let (peer, subscription) = (self.peer, self.id);
@@ -472,16 +332,16 @@ impl Subscription {
             repeatable: false,
         };
         out.sink.rtp(packet);
-        link.sent(packet.len(), dress.transport.is_some(), out.now);
+        downlink.sent(packet.len(), dress.transport.is_some(), out.now);
         true
     }
 
     /// The number that the subscriber means by `wire`, and where that packet came from. `numbers` gives what is known
-    /// of an encoding.
+    /// of a stream, as long as it has not started over.
     pub(crate) fn original<'a>(
         &self,
         wire: u16,
-        numbers: impl FnOnce(u8) -> Option<&'a Numbers>,
+        numbers: impl FnOnce(StreamId) -> Option<&'a Numbers>,
     ) -> Option<(Seq, Original)> {
         let seq = extend(self.map.next().saturating_sub(1), wire);
         Some((seq, self.map.unmap(seq, numbers)?))
@@ -498,7 +358,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_subscription_is_a_kilobyte() {
+    fn a_subscription_is_less_than_a_kilobyte() {
         assert!(size_of::<Subscription>() <= 1_024, "{}", size_of::<Subscription>());
     }
 }

@@ -7,7 +7,7 @@ use rtp::rtcp::write::MAX_BLOCKS;
 use rtp::rtcp::{self, ReportBlock};
 
 use crate::config::Origin;
-use crate::ids::{Peer, TrackIndex};
+use crate::ids::{EncodingIndex, Peer, TrackIndex};
 use crate::nack::MAX_PER_REQUEST;
 use crate::publisher::{Context, Publisher};
 use crate::sink::{Event, Sink};
@@ -23,8 +23,17 @@ const FULL_COMPOUND: usize = 700;
 const MAX_FEEDBACKS: usize = 4;
 const CNAME: &[u8] = b"madang";
 
+/// What is due at one time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tick {
+    /// Receiver reports go out.
+    reports: bool,
+    /// Layers are chosen where there is a choice, whether anything is marked or not.
+    pub(crate) chooses: bool,
+}
+
 impl Publisher {
-    /// When [`Publisher::tick`] has something to do.
+    /// When something is due for this publisher.
     pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
         let own = if self.is_local() { [Some(self.report_due), self.feedback_due] } else { [None, None] };
         // Who is reported to is measured with each report; others are measured here.
@@ -44,27 +53,26 @@ impl Publisher {
         self.tracks.iter().any(Track::chooses)
     }
 
-    /// Does what is due.
-    pub(crate) fn tick<S: Sink>(&mut self, cx: &mut Context<'_, S>) {
-        cx.rtcp.clear();
+    /// Begins with what is due: notes who fell silent, and measures. Layers are to be chosen next, then
+    /// [`Publisher::finish_tick`].
+    pub(crate) fn start_tick<S: Sink>(&mut self, cx: &mut Context<'_, S>) -> Tick {
         self.watch_activity(cx);
-        let report = self.report_due <= cx.now;
-        let layers = self.layers_due <= cx.now;
-        if report || layers {
+        let tick = Tick { reports: self.report_due <= cx.now, chooses: self.layers_due <= cx.now };
+        if tick.reports || tick.chooses {
             self.tracks.iter_mut().flat_map(|track| &mut track.encodings).for_each(|e| e.measure(cx.now));
         }
-        if layers {
+        if tick.chooses {
             self.layers_due = cx.now + LAYERS_INTERVAL;
         }
-        for index in 0..self.tracks.len() {
-            let chooses = layers && self.tracks.get(index).is_some_and(Track::chooses);
-            if chooses || self.tracks.get(index).is_some_and(|track| track.unsettled) {
-                self.settle(index, cx);
-            }
-        }
+        tick
+    }
+
+    /// Sends what the publisher is to be told.
+    pub(crate) fn finish_tick<S: Sink>(&mut self, tick: Tick, cx: &mut Context<'_, S>) {
+        cx.rtcp.clear();
         match self.origin {
             Some(Origin::Local(peer)) => {
-                if report {
+                if tick.reports {
                     self.report_due = cx.now + REPORT_INTERVAL;
                     self.write_reports(peer, cx);
                 }
@@ -74,6 +82,32 @@ impl Publisher {
             }
             Some(Origin::Remote) => self.ask_origin(cx),
             None => {}
+        }
+    }
+
+    /// Says which encodings of a track nobody wants any more, and which ones somebody wants again. The `worst` is
+    /// always wanted.
+    pub(crate) fn tell_interest<S: Sink>(
+        &mut self,
+        track_index: u8,
+        worst: Option<u8>,
+        sink: &mut S,
+        now: Instant,
+    ) {
+        let (publisher, pulled) = (self.id, self.pulled);
+        let Some(origin) = self.origin else { return };
+        let Some(track) = self.tracks.get_mut(usize::from(track_index)).filter(|t| t.encodings.len() > 1)
+        else {
+            return;
+        };
+        for index in (0u8..).take(track.encodings.len()) {
+            let has_interest = track.has_interest(index) || worst == Some(index);
+            let Some(encoding) = track.encodings.get_mut(usize::from(index)) else { return };
+            let wanted = has_interest || (pulled && encoding.interest.is_wanted_elsewhere());
+            if let Some(wanted) = encoding.interest.update(wanted, origin == Origin::Remote, now) {
+                let (track, encoding) = (TrackIndex(track_index), EncodingIndex(index));
+                sink.event(Event::EncodingWanted { publisher, track, encoding, wanted });
+            }
         }
     }
 

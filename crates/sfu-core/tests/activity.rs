@@ -11,7 +11,7 @@ fn a_track_is_active_until_it_is_silent_by_its_own_pace() {
     let mut world = World::new();
     let id = world.shard.add_publisher(video_publisher(1, 1), world.now).unwrap();
     let viewer = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
-    world.shard.subscribe(viewer, video_subscription(id, 5000), world.now).unwrap();
+    world.shard.subscribe(viewer, video_subscription(FIRST, 5000), world.now).unwrap();
     let mut source = Source::new(1000, "0");
     let track = TrackIndex(0);
     let told = |world: &mut World| {
@@ -48,7 +48,7 @@ fn a_viewer_who_cannot_decode_is_told_once() {
     let id = world.shard.add_publisher(video_publisher(1, 1), world.now).unwrap();
     let viewer = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
     let h264 = Format { codec: Codec::H264, ..video_format(102, 103) };
-    let config = SubscriptionConfig { formats: vec![h264], ..video_subscription(id, 5000) };
+    let config = SubscriptionConfig { formats: vec![h264], ..video_subscription(FIRST, 5000) };
     let subscription = world.shard.subscribe(viewer, config, world.now).unwrap();
     let mut source = Source::new(1000, "0");
     for _ in 0..100 {
@@ -66,7 +66,7 @@ fn sound_starts_with_its_next_packet_and_goes_on_after_a_pause() {
     let mut world = World::new();
     let id = world.shard.add_publisher(publisher(1, 1, vec![audio_track("0")]), world.now).unwrap();
     let viewer = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
-    let subscription = world.shard.subscribe(viewer, audio_subscription(id, 0, 7000), world.now).unwrap();
+    let subscription = world.shard.subscribe(viewer, audio_subscription(FIRST, 0, 7000), world.now).unwrap();
     let packet = |sequence: u16| {
         let header = rtp::Header {
             marker: false,

@@ -49,7 +49,7 @@ fn forwarding_does_not_allocate() {
     world.shard.set_pulled(publisher, true);
     for peer in 2..102 {
         let viewer = world.shard.add_subscriber(subscriber(1, peer), world.now).unwrap();
-        world.shard.subscribe(viewer, video_subscription(publisher, 1000 * peer), world.now).unwrap();
+        world.shard.subscribe(viewer, video_subscription(FIRST, 1000 * peer), world.now).unwrap();
     }
     let mut source = Source::new(1000, "0");
     let mut wire = Wire { buffer: [0; 1500], packets: 0 };
@@ -85,7 +85,7 @@ fn leaving_out_layers_does_not_allocate() {
         let config = SubscriberConfig { extensions: layered::viewer_ids(), ..subscriber(1, peer) };
         let viewer = world.shard.add_subscriber(config, world.now).unwrap();
         let formats = format(VIEWER_VIDEO_PT, VIEWER_RTX_PT);
-        let config = SubscriptionConfig { formats, ..video_subscription(publisher, 1000 * peer) };
+        let config = SubscriptionConfig { formats, ..video_subscription(FIRST, 1000 * peer) };
         let subscription = world.shard.subscribe(viewer, config, world.now).unwrap();
         let encoding = WantedEncoding::MaxHeight([180, 360, 720][peer as usize % 3]);
         let wanted = Wanted { encoding, max_temporal: Some((peer % 4) as u8) };

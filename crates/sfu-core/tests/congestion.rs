@@ -235,3 +235,43 @@ fn clients_without_feedback_are_served_by_what_they_say() {
         assert_eq!(scene.clients[viewer].paddings, 0, "nobody would answer a probe");
     }
 }
+
+#[test]
+fn probes_for_more_than_a_line_carries_do_not_fill_its_queue() {
+    // Measured: 118 and 126 ms; 245 and 399 ms before probes were bounded by the queue that they may cause. Most of it
+    // are keyframes.
+    for (rate, fits) in [(800_000, MIDDLE), (300_000, LOW)] {
+        let mut scene = Scene::new();
+        let viewer = scene.join(Line::new(rate, 25), Says::Feedback);
+        scene.add_sound();
+        scene.until(viewer, fits, 5_000);
+        scene.run(10_000);
+        scene.clients[viewer].line.take_longest();
+        let (from, paddings) = (scene.clock(), scene.clients[viewer].paddings);
+        scene.run(15_000);
+        let longest = scene.clients[viewer].line.take_longest();
+        assert!(longest <= ms(180), "{rate} bit/s: a queue of {longest:?}");
+        assert!(scene.share(viewer, fits, from, scene.clock()) >= 95);
+        assert!(scene.clients[viewer].paddings > paddings, "it is still probed");
+    }
+}
+
+#[test]
+fn sound_that_was_sent_meanwhile_does_not_make_a_probe_look_fast() {
+    // Only sound flows, which has no numbers of the feedback: seconds of it came to the first padding.
+    // Measured: at most 183 kbit/s; 1,294 before.
+    let mut line = Line::new(5_000_000, 25);
+    line.queue = ms(400);
+    let mut scene = Scene::new();
+    let viewer = scene.join(line, Says::Feedback);
+    scene.add_sound();
+    scene.until(viewer, TOP, 3_000);
+    scene.run(2_000);
+    scene.clients[viewer].line.rate = 200_000;
+    scene.run(2_000);
+    for _ in 0..200 {
+        scene.run(50);
+        let bandwidth = scene.bandwidth(viewer).unwrap();
+        assert!(bandwidth <= 250, "{bandwidth} kbit/s on a line of 200");
+    }
+}

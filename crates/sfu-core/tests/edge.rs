@@ -24,7 +24,7 @@ impl Pair {
         let mut edge = World::at(origin.start, 2);
         let local = origin.shard.add_publisher(video_publisher(1, 1), origin.now).unwrap();
         origin.shard.set_pulled(local, true);
-        let config = PublisherConfig { origin: Origin::Remote, ..video_publisher(1, 0) };
+        let config = PublisherConfig { origin: Origin::Remote, ..video_publisher(1, 1) };
         let remote = edge.shard.add_publisher(config, edge.now).unwrap();
         Self { origin, edge, local, remote, crossed: 0, asked: 0 }
     }
@@ -32,7 +32,7 @@ impl Pair {
     fn watch(&mut self, peer: u32) {
         let now = self.edge.now;
         let viewer = self.edge.shard.add_subscriber(subscriber(1, peer), now).unwrap();
-        self.edge.shard.subscribe(viewer, video_subscription(self.remote, 1000 * peer), now).unwrap();
+        self.edge.shard.subscribe(viewer, video_subscription(FIRST, 1000 * peer), now).unwrap();
         self.edge.settle();
     }
 
@@ -216,7 +216,7 @@ fn the_clock_of_the_publisher_crosses_too() {
 /// What a viewer on the publisher's own shard got, by its frames' bytes, as one beside it does.
 fn local_viewer(pair: &mut Pair) {
     let viewer = pair.origin.shard.add_subscriber(subscriber(1, 9), pair.origin.now).unwrap();
-    pair.origin.shard.subscribe(viewer, video_subscription(pair.local, 9000), pair.origin.now).unwrap();
+    pair.origin.shard.subscribe(viewer, video_subscription(FIRST, 9000), pair.origin.now).unwrap();
 }
 
 fn start_over(change: impl Fn(&mut Source), wait: u64) {

@@ -29,7 +29,7 @@ impl Scene {
     fn join(&mut self, peer: u32) {
         let now = self.world.now;
         let viewer = self.world.shard.add_subscriber(subscriber(1, peer), now).unwrap();
-        self.world.shard.subscribe(viewer, video_subscription(self.publisher, 1000 * peer), now).unwrap();
+        self.world.shard.subscribe(viewer, video_subscription(FIRST, 1000 * peer), now).unwrap();
     }
 
     fn frame(&mut self) -> Vec<Vec<u8>> {
@@ -179,7 +179,7 @@ fn packets_are_not_made_as_long_as_those_of_an_encoding_that_goes_to_others() {
     let tracks = vec![video_track("0", vec![rid("a"), rid("b")])];
     let id = world.shard.add_publisher(publisher(1, 1, tracks), world.now).unwrap();
     let viewer = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
-    let subscription = world.shard.subscribe(viewer, video_subscription(id, 5000), world.now).unwrap();
+    let subscription = world.shard.subscribe(viewer, video_subscription(FIRST, 5000), world.now).unwrap();
     world.shard.set_wanted(subscription, only("a"), world.now);
     let mut sources = [Source::new(10, "0").with_rid("a"), Source::new(20, "0").with_rid("b")];
     // Twelve bytes less: near enough to be made equal.

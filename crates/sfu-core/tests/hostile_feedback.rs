@@ -27,7 +27,7 @@ fn viewer() -> (World, PublisherId, SubscriberId, Source) {
     let mut world = World::new();
     let publisher = world.shard.add_publisher(video_publisher(1, 1), world.now).unwrap();
     let viewer = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
-    world.shard.subscribe(viewer, video_subscription(publisher, 5000), world.now).unwrap();
+    world.shard.subscribe(viewer, video_subscription(FIRST, 5000), world.now).unwrap();
     (world, publisher, viewer, Source::new(1000, "0"))
 }
 
@@ -102,9 +102,9 @@ fn one_bad_report_does_not_hold_a_picture_for_good() {
     let extensions = Extensions::new().with(Extension::Mid, 1);
     let config = SubscriberConfig { extensions, ..subscriber(1, 2) };
     let viewer = world.shard.add_subscriber(config, world.now).unwrap();
-    let picture = SubscriptionConfig { rtx_ssrc: None, ..video_subscription(publisher, 5000) };
+    let picture = SubscriptionConfig { rtx_ssrc: None, ..video_subscription(FIRST, 5000) };
     world.shard.subscribe(viewer, picture, world.now).unwrap();
-    world.shard.subscribe(viewer, audio_subscription(publisher, 1, 6000), world.now).unwrap();
+    world.shard.subscribe(viewer, audio_subscription(FIRST, 1, 6000), world.now).unwrap();
     let mut source = Source::new(1000, "0");
     let mut number = 0;
     // One second, at whose end come the reports; returns the packets of the picture in it.

@@ -21,7 +21,7 @@ impl Scene {
     fn join(&mut self, peer: u32) -> SubscriberId {
         let now = self.world.now;
         let id = self.world.shard.add_subscriber(subscriber(1, peer), now).unwrap();
-        let config = video_subscription(self.publisher, 1000 * peer);
+        let config = video_subscription(FIRST, 1000 * peer);
         self.world.shard.subscribe(id, config, now).unwrap();
         self.world.settle();
         id
@@ -111,7 +111,7 @@ fn sound_has_no_keyframes() {
     let speaker = scene.world.shard.add_publisher(publisher(1, 9, tracks), scene.world.now).unwrap();
     let now = scene.world.now;
     let viewer = scene.world.shard.add_subscriber(subscriber(1, 2), now).unwrap();
-    scene.world.shard.subscribe(viewer, audio_subscription(speaker, 0, 7000), now).unwrap();
+    scene.world.shard.subscribe(viewer, audio_subscription(SourceId(9), 0, 7000), now).unwrap();
     let mut fir = vec![0x84, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0];
     fir.extend(7000u32.to_be_bytes());
     fir.extend([1, 0, 0, 0]);

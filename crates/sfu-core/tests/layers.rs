@@ -89,7 +89,7 @@ impl Scene {
         let viewer_id = world.shard.add_subscriber(viewer, world.now).unwrap();
         let config = SubscriptionConfig {
             formats: vec![format(mode.codec, VIEWER_VIDEO_PT, VIEWER_RTX_PT)],
-            ..common::video_subscription(publisher, SSRC)
+            ..common::video_subscription(common::FIRST, SSRC)
         };
         let subscription = world.shard.subscribe(viewer_id, config, world.now).unwrap();
         let encoders = (0..encodings).map(|index| {
@@ -422,7 +422,7 @@ fn who_did_not_ask_for_the_descriptor_gets_short_extensions() {
     let viewer = scene.world.shard.add_subscriber(config, scene.world.now).unwrap();
     let config = SubscriptionConfig {
         formats: vec![format(mode.codec, VIEWER_VIDEO_PT, VIEWER_RTX_PT)],
-        ..common::video_subscription(scene.publisher, 7000)
+        ..common::video_subscription(common::FIRST, 7000)
     };
     scene.world.shard.subscribe(viewer, config, scene.world.now).unwrap();
     scene.play(5);

@@ -51,7 +51,7 @@ fn run(seed: u64, loss_per_mille: u64, time: Duration) -> Run {
     let mut world = World::new();
     let publisher = world.shard.add_publisher(video_publisher(1, 1), world.now).unwrap();
     let subscriber = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
-    world.shard.subscribe(subscriber, video_subscription(publisher, VIEWER_SSRC), world.now).unwrap();
+    world.shard.subscribe(subscriber, video_subscription(FIRST, VIEWER_SSRC), world.now).unwrap();
     let mut network = Network { rng: Rng(seed), loss_per_mille, queue: BinaryHeap::new(), sent: 0 };
     let (mut source, mut viewer) = (Source::new(1000, "0"), Viewer::default());
     let end = world.start + time;

@@ -35,7 +35,7 @@ fn what_carries_nothing_is_neither_asked_for_nor_missed() {
         let mut world = World::new();
         let id = world.shard.add_publisher(video_publisher(1, 1), world.now).unwrap();
         let viewer = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
-        world.shard.subscribe(viewer, video_subscription(id, 5000), world.now).unwrap();
+        world.shard.subscribe(viewer, video_subscription(FIRST, 5000), world.now).unwrap();
         let (mut source, mut got, mut frames) = (Source::new(1000, "0"), Viewer::default(), 0);
         for frame in 0..70 {
             world.send_frame(id, &mut source);
@@ -71,7 +71,7 @@ fn a_place_that_was_kept_for_what_carries_nothing_is_filled() {
     let mut world = World::new();
     let id = world.shard.add_publisher(video_publisher(1, 1), world.now).unwrap();
     let viewer = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
-    world.shard.subscribe(viewer, video_subscription(id, 5000), world.now).unwrap();
+    world.shard.subscribe(viewer, video_subscription(FIRST, 5000), world.now).unwrap();
     let mut source = Source::new(1000, "0");
     world.send_frame(id, &mut source);
     source.sequence = source.sequence.wrapping_add(1);
@@ -97,7 +97,7 @@ fn sound_between_comfort_noise_and_tones_has_no_hole() {
     let mut world = World::new();
     let id = world.shard.add_publisher(publisher(1, 1, vec![audio_track("0")]), world.now).unwrap();
     let viewer = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
-    world.shard.subscribe(viewer, audio_subscription(id, 0, 7000), world.now).unwrap();
+    world.shard.subscribe(viewer, audio_subscription(FIRST, 0, 7000), world.now).unwrap();
     for sequence in 0..100u16 {
         let sound = sound_packet("0", sequence);
         let mut other = packet(AUDIO_PT, sequence, Beside::Unknown);

@@ -35,7 +35,7 @@ impl Scene {
         let publisher = world.shard.add_publisher(publisher(1, 1, tracks), world.now).unwrap();
         let subscriber = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
         let subscription =
-            world.shard.subscribe(subscriber, video_subscription(publisher, 5000), world.now).unwrap();
+            world.shard.subscribe(subscriber, video_subscription(FIRST, 5000), world.now).unwrap();
         world.shard.set_wanted(subscription, only("a"), world.now);
         let sources = [Source::new(10, "0").with_rid("a"), Source::new(20, "0").with_rid("b")];
         let captured = world.now;
@@ -204,7 +204,7 @@ fn a_late_packet_of_what_was_sent_does_not_wait() {
 #[test]
 fn sound_waits_for_nothing() {
     let mut scene = Scene::new();
-    let config = audio_subscription(scene.publisher, 1, 6000);
+    let config = audio_subscription(FIRST, 1, 6000);
     scene.world.shard.subscribe(scene.subscriber, config, scene.world.now).unwrap();
     scene.burst(0, 100);
     assert!(scene.take() < AT_ONCE + 2_000);

@@ -12,7 +12,7 @@ proptest! {
         let mut world = World::new();
         let publisher = world.shard.add_publisher(video_publisher(1, 1), world.now).unwrap();
         let viewer = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
-        world.shard.subscribe(viewer, video_subscription(publisher, 5000), world.now).unwrap();
+        world.shard.subscribe(viewer, video_subscription(FIRST, 5000), world.now).unwrap();
         let mut source = Source::new(1000, "0");
         world.send_frame(publisher, &mut source);
         let good = source.frame(world.now);

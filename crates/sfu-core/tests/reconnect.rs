@@ -26,7 +26,7 @@ proptest! {
         let mut world = World::new();
         let publisher = world.shard.add_publisher(video_publisher(1, 1), world.now).unwrap();
         let subscriber = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
-        world.shard.subscribe(subscriber, video_subscription(publisher, 5000), world.now).unwrap();
+        world.shard.subscribe(subscriber, video_subscription(FIRST, 5000), world.now).unwrap();
         let mut viewer = Viewer::default();
         let mut sent = 0;
         for (count, away, ssrc) in sessions {
@@ -53,7 +53,7 @@ fn nothing_flows_before_the_keyframe_of_the_new_session_and_one_is_asked_for() {
     let mut world = World::new();
     let publisher = world.shard.add_publisher(video_publisher(1, 1), world.now).unwrap();
     let subscriber = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
-    world.shard.subscribe(subscriber, video_subscription(publisher, 5000), world.now).unwrap();
+    world.shard.subscribe(subscriber, video_subscription(FIRST, 5000), world.now).unwrap();
     frames(&mut world, publisher, &mut Source::new(77, "0"), 5);
     world.shard.publisher_lost(publisher);
     assert!(!world.out.take_rtp(Peer(2)).is_empty());
@@ -76,7 +76,7 @@ fn packets_of_the_lost_session_are_not_taken() {
     let mut world = World::new();
     let publisher = world.shard.add_publisher(video_publisher(1, 1), world.now).unwrap();
     let subscriber = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
-    world.shard.subscribe(subscriber, video_subscription(publisher, 5000), world.now).unwrap();
+    world.shard.subscribe(subscriber, video_subscription(FIRST, 5000), world.now).unwrap();
     world.shard.publisher_lost(publisher);
     world.send_frame(publisher, &mut Source::new(77, "0"));
     assert!(world.out.take_rtp(Peer(2)).is_empty());

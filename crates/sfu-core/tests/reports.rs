@@ -74,8 +74,8 @@ fn scene(delay: Duration) -> Scene {
     let tracks = vec![video_track("v", vec![EncodingConfig::default()]), audio_track("a")];
     let publisher = world.shard.add_publisher(publisher(1, 1, tracks), world.now).unwrap();
     let viewer = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
-    world.shard.subscribe(viewer, video_subscription(publisher, 5000), world.now).unwrap();
-    world.shard.subscribe(viewer, audio_subscription(publisher, 1, 7000), world.now).unwrap();
+    world.shard.subscribe(viewer, video_subscription(FIRST, 5000), world.now).unwrap();
+    world.shard.subscribe(viewer, audio_subscription(FIRST, 1, 7000), world.now).unwrap();
     world.advance(delay);
     for i in 0..75 {
         let at = f64::from(i) * 0.02;
@@ -155,7 +155,7 @@ fn without_a_report_of_the_publisher_none_is_made_up() {
     let mut world = World::new();
     let publisher = world.shard.add_publisher(video_publisher(1, 1), world.now).unwrap();
     let viewer = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
-    world.shard.subscribe(viewer, video_subscription(publisher, 5000), world.now).unwrap();
+    world.shard.subscribe(viewer, video_subscription(FIRST, 5000), world.now).unwrap();
     world.send_frame(publisher, &mut Source::new(1, "0"));
     world.advance(ms(3000));
     assert!(last_reports(&world.out.take_rtcp(Peer(2))).is_empty());

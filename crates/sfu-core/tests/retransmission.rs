@@ -21,7 +21,7 @@ fn scene_with(change: impl FnOnce(&mut SubscriptionConfig)) -> (World, Publisher
     let mut world = World::new();
     let publisher = world.shard.add_publisher(video_publisher(1, 1), world.now).unwrap();
     let viewer = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
-    let mut config = video_subscription(publisher, 5000);
+    let mut config = video_subscription(FIRST, 5000);
     change(&mut config);
     world.shard.subscribe(viewer, config, world.now).unwrap();
     (world, publisher, viewer, Source::new(1000, "0"))

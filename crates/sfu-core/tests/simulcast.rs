@@ -21,8 +21,7 @@ impl Scene {
         let tracks = vec![video_track("0", vec![rid("q"), rid("h"), rid("f")])];
         let publisher = world.shard.add_publisher(publisher(1, 1, tracks), world.now).unwrap();
         let viewer = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
-        let subscription =
-            world.shard.subscribe(viewer, video_subscription(publisher, 5000), world.now).unwrap();
+        let subscription = world.shard.subscribe(viewer, video_subscription(FIRST, 5000), world.now).unwrap();
         let mut sources = [
             Source::new(10, "0").with_rid("q"),
             Source::new(20, "0").with_rid("h"),

@@ -17,7 +17,7 @@ fn sound(nack: bool, lost: u16) -> (Vec<u16>, Vec<Vec<u8>>) {
     track.formats[0].nack = nack;
     let publisher = world.shard.add_publisher(publisher(1, 1, vec![track]), world.now).unwrap();
     let subscriber = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
-    world.shard.subscribe(subscriber, audio_subscription(publisher, 0, VIEWER_SSRC), world.now).unwrap();
+    world.shard.subscribe(subscriber, audio_subscription(FIRST, 0, VIEWER_SSRC), world.now).unwrap();
     let mut asked = Vec::new();
     for number in 0..50 {
         if number != lost {
@@ -60,7 +60,7 @@ fn sound_repeated_to_a_viewer_is_the_same_bytes() {
     let mut world = World::new();
     let publisher = world.shard.add_publisher(publisher(1, 1, vec![audio_track("a")]), world.now).unwrap();
     let subscriber = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
-    world.shard.subscribe(subscriber, audio_subscription(publisher, 0, VIEWER_SSRC), world.now).unwrap();
+    world.shard.subscribe(subscriber, audio_subscription(FIRST, 0, VIEWER_SSRC), world.now).unwrap();
     world.rtp(publisher, &sound_packet("a", 1));
     let first = world.out.take_rtp(Peer(2)).remove(0).bytes;
     world.advance(ms(60));

@@ -41,7 +41,7 @@ impl Scene {
         // A client that says nothing of its line, and is not expected to: there is no bound. 15 is a reserved id.
         config.extensions = config.extensions.with(Extension::TransportCc, 15);
         let id = self.world.shard.add_subscriber(config, now).unwrap();
-        let config = video_subscription(self.publisher, 1000 * peer);
+        let config = video_subscription(FIRST, 1000 * peer);
         let subscription = self.world.shard.subscribe(id, config, now).unwrap();
         self.world.settle();
         (id, subscription)

@@ -9,7 +9,7 @@ use rand::{Rng as _, RngExt as _, SeedableRng as _};
 
 use crate::binding::{Binding, Class, IntegrityKey, Role, TransactionId, Writer};
 use crate::credentials::IceCredentials;
-use crate::lite::{Answer, CONSENT_TIMEOUT, Generation, START_TIMEOUT};
+use crate::lite::{Answer, CONSENT_TIMEOUT, Generation, HOST_PRIORITY, START_TIMEOUT};
 
 /// Remote candidates kept; more are ignored, as a peer with more has repeated itself.
 pub(crate) const MAX_CANDIDATES: usize = 32;
@@ -30,9 +30,6 @@ const CONSENT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Unanswered checks after which the other candidates are tried as well.
 const FAILURES_BEFORE_FAILOVER: u32 = 3;
-
-/// Local preference does not matter with one local address: a host candidate of component 1.
-const HOST_PRIORITY: u32 = (126 << 24) | (65_535 << 8) | 255;
 
 struct Candidate {
     address: SocketAddr,

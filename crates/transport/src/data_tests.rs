@@ -80,6 +80,22 @@ fn channels_of_either_side_carry_messages_both_ways() {
     }
 }
 
+/// Media has its keys and goes on; whoever waits on a channel is told that nothing comes any more.
+#[test]
+fn channels_close_when_dtls_fails_after_connecting() {
+    let mut net = net(perfect());
+    let channel = open(&mut net, CLIENT, "chat");
+    net.run(Duration::from_secs(5));
+    net.peers[SERVER].lose_dtls(net.now);
+    net.drain();
+    assert_eq!(net.events[SERVER].last(), Some(&Event::DataChannelClosed(channel)));
+    assert_eq!(send(&mut net, SERVER, channel, b"late"), Err(DataError::Unavailable));
+    let up = net.send_media(CLIENT, 1);
+    net.run(Duration::from_secs(1));
+    assert_eq!(net.media[SERVER], [up]);
+    assert!(net.peers[SERVER].is_connected());
+}
+
 #[test]
 fn a_lossy_network_delivers_everything_in_order() {
     for seed in 0..10 {

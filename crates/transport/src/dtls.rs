@@ -7,12 +7,15 @@ use std::time::Instant;
 
 use dimpl::{CertificateError, CryptoError, Dtls, Error, Output, SecurityError, SrtpProfile};
 
+use crate::close::{ALERT, CloseReason, content_type, next_plaintext_sequence};
 use crate::identity::{Fingerprint, HANDSHAKE_TIMEOUT, Identity};
-use crate::peer::CloseReason;
 use crate::srtp::{self, Profile, Receiver, Sender};
 
 /// Largest record the implementation may hand out; a certificate of a peer is the largest thing in it.
 const MAX_OUTPUT: usize = 64 * 1024;
+
+/// Outputs of the implementation that are looked through for an alert when it has failed.
+const MAX_LAST_OUTPUTS: usize = 32;
 
 /// What the association wants from its transport.
 pub(crate) enum DtlsOutput {
@@ -22,6 +25,8 @@ pub(crate) enum DtlsOutput {
     Connected(Box<Sender>, Box<Receiver>),
     /// What a record of the authenticated peer carried: a packet of SCTP.
     Data(Vec<u8>),
+    /// The association is no more, and nothing comes over it; media has its keys and goes on.
+    Lost,
     /// It is over; nothing more comes.
     Closed(CloseReason),
 }
@@ -33,6 +38,8 @@ pub(crate) struct DtlsAssociation {
     is_verified: bool,
     is_connected: bool,
     timeout: Option<Instant>,
+    /// The first sequence number of epoch 0 that none of our records has had.
+    next_sequence: u64,
     /// When the handshake must be done. The implementation's own limit begins with the first message,
     /// which a peer may never send.
     deadline: Instant,
@@ -57,6 +64,7 @@ impl DtlsAssociation {
             is_verified: false,
             is_connected: false,
             timeout: None,
+            next_sequence: 0,
             deadline: now + HANDSHAKE_TIMEOUT,
         }
     }
@@ -71,7 +79,7 @@ impl DtlsAssociation {
     pub(crate) fn handle_packet(&mut self, packet: &[u8], now: Instant, out: &mut dyn FnMut(DtlsOutput)) {
         let Some(dtls) = &mut self.dtls else { return };
         let result = dtls.handle_timeout(now).and_then(|()| dtls.handle_packet(packet));
-        self.settle(result, out);
+        self.finish(result, out);
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant, out: &mut dyn FnMut(DtlsOutput)) {
@@ -80,44 +88,77 @@ impl DtlsAssociation {
         }
         let Some(dtls) = &mut self.dtls else { return };
         let result = dtls.handle_timeout(now);
-        self.settle(result, out);
+        self.finish(result, out);
     }
 
     /// Sends a packet of SCTP in a record of its own; before the handshake is done it is dropped.
     pub(crate) fn send(&mut self, data: &[u8], now: Instant, out: &mut dyn FnMut(DtlsOutput)) {
         let Some(dtls) = self.dtls.as_mut().filter(|_| self.is_connected) else { return };
         let result = dtls.handle_timeout(now).and_then(|()| dtls.send_application_data(data));
-        self.settle(result.map(|_| ()), out);
+        self.finish(result.map(|_| ()), out);
     }
 
     /// Sends close_notify where there is somebody to read it.
     pub(crate) fn close(&mut self, now: Instant, out: &mut dyn FnMut(DtlsOutput)) {
         let Some(dtls) = &mut self.dtls else { return };
         let result = dtls.handle_timeout(now).and_then(|()| dtls.close());
-        self.settle(result, out);
+        self.finish(result, out);
         self.dtls = None;
         self.timeout = None;
     }
 
-    fn settle(&mut self, result: Result<(), Error>, out: &mut dyn FnMut(DtlsOutput)) {
+    fn finish(&mut self, result: Result<(), Error>, out: &mut dyn FnMut(DtlsOutput)) {
         match result {
             Ok(()) => self.drain(out),
-            // Every error is final for the association. Once media has its keys, they are all that is
-            // needed of it, and records are not authenticated before they are parsed: a forged datagram
-            // must not end a call. Consent still does, and so does an alert, which is authenticated by now.
+            // Every error is final for the association. Once media has its keys, they are all that is needed of it, so
+            // nothing but an alert ends the call, which is authenticated by now. Consent still does.
             Err(error) if self.is_connected && !is_fatal_alert(&error) => {
                 tracing::debug!(%error, "DTLS association ended by an error; media goes on");
                 self.dtls = None;
                 self.timeout = None;
+                out(DtlsOutput::Lost);
             }
             Err(error) => self.fail(close_reason(&error), out),
         }
     }
 
+    /// The end. Who is not authenticated yet is told with an alert: that of the implementation if it has one.
     fn fail(&mut self, reason: CloseReason, out: &mut dyn FnMut(DtlsOutput)) {
+        let is_told = self.is_connected || self.send_alerts(out);
+        if let Some(alert) = reason.alert().filter(|_| !is_told) {
+            out(DtlsOutput::Packet(alert.record(self.next_sequence)));
+        }
         self.dtls = None;
         self.timeout = None;
         out(DtlsOutput::Closed(reason));
+    }
+
+    #[cfg(test)]
+    pub(crate) fn fail_after_connecting(&mut self, out: &mut dyn FnMut(DtlsOutput)) {
+        assert!(self.is_connected);
+        self.finish(Err(Error::ReceiveQueueFull), out);
+    }
+
+    /// Sends the alerts that the implementation has made on its way out, and nothing else of what it has left. Returns
+    /// whether there was one.
+    fn send_alerts(&mut self, out: &mut dyn FnMut(DtlsOutput)) -> bool {
+        let mut found = false;
+        let mut buffer = [0; 2048];
+        for _ in 0..MAX_LAST_OUTPUTS {
+            let Some(dtls) = &mut self.dtls else { break };
+            match dtls.poll_output(&mut buffer) {
+                Output::Packet(packet) if content_type(packet) == Some(ALERT) => {
+                    found = true;
+                    out(DtlsOutput::Packet(packet.to_vec()));
+                }
+                Output::Packet(packet) => {
+                    self.next_sequence = self.next_sequence.max(next_plaintext_sequence(packet));
+                }
+                Output::Timeout(_) | Output::BufferTooSmall { .. } => break,
+                _ => {}
+            }
+        }
+        found
     }
 
     fn drain(&mut self, out: &mut dyn FnMut(DtlsOutput)) {
@@ -128,7 +169,12 @@ impl DtlsAssociation {
         while let Some(dtls) = &mut self.dtls {
             let buffer = if heap.is_empty() { &mut stack[..] } else { &mut heap[..] };
             match dtls.poll_output(buffer) {
-                Output::Packet(packet) => out(DtlsOutput::Packet(packet.to_vec())),
+                Output::Packet(packet) => {
+                    if !self.is_connected {
+                        self.next_sequence = self.next_sequence.max(next_plaintext_sequence(packet));
+                    }
+                    out(DtlsOutput::Packet(packet.to_vec()));
+                }
                 Output::BufferTooSmall { needed } => {
                     if needed <= heap.len() || needed > MAX_OUTPUT {
                         return self
@@ -161,7 +207,13 @@ impl DtlsAssociation {
         match keys {
             _ if !is_established => {}
             _ if !self.is_verified => self.fail(CloseReason::FingerprintMismatch, out),
-            None => self.fail(CloseReason::NoSrtp, out),
+            None => {
+                // The handshake itself is done, so what tells the peer is encrypted: a goodbye.
+                if let Some(dtls) = &mut self.dtls {
+                    let _ = dtls.close();
+                }
+                self.fail(CloseReason::NoSrtp, out)
+            }
             Some((sender, receiver)) => {
                 self.is_connected = true;
                 out(DtlsOutput::Connected(Box::new(sender), Box::new(receiver)));
@@ -201,7 +253,9 @@ fn close_reason(error: &Error) -> CloseReason {
         | Error::CertificateError(
             CertificateError::MissingEcCurveParameter
             | CertificateError::UnsupportedEcCurve
-            | CertificateError::UnsupportedHashAlgorithm(_),
+            | CertificateError::UnsupportedHashAlgorithm(_)
+            // A peer whose certificate is of a kind that was not asked for sends an empty list (RFC 5246, 7.4.6).
+            | CertificateError::NoClientCertificateReceived,
         )
         | Error::SecurityError(SecurityError::NoMutuallyAcceptableCipherSuite) => {
             CloseReason::UnsupportedCertificate

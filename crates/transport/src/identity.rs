@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest;
+use aws_lc_rs::{digest, hmac};
 use dimpl::{Config, DtlsCertificate};
+
+use crate::binding::TransactionId;
 
 /// First retransmission of a handshake flight. Media is waiting, so a tenth of DTLS's usual second.
 const FLIGHT_START_RTO: Duration = Duration::from_millis(100);
@@ -26,6 +28,8 @@ struct Inner {
     certificate: DtlsCertificate,
     fingerprint: Fingerprint,
     config: Arc<Config>,
+    /// Of this process alone.
+    secret: hmac::Key,
 }
 
 /// Why an [`Identity`] could not be made.
@@ -70,7 +74,10 @@ impl Identity {
         }
         let config = config.build().map_err(|error| IdentityError::Dtls(error.to_string()))?;
         let fingerprint = Fingerprint::of(&certificate.certificate);
-        Ok(Self(Arc::new(Inner { certificate, fingerprint, config: Arc::new(config) })))
+        // As secret as the private key, from which nobody can tell it.
+        let secret = digest::digest(&digest::SHA256, &certificate.private_key);
+        let secret = hmac::Key::new(hmac::HMAC_SHA256, secret.as_ref());
+        Ok(Self(Arc::new(Inner { certificate, fingerprint, config: Arc::new(config), secret })))
     }
 
     /// SHA-256 fingerprint for the `a=fingerprint` line.
@@ -80,6 +87,18 @@ impl Identity {
 
     pub(crate) fn certificate(&self) -> &DtlsCertificate {
         &self.0.certificate
+    }
+
+    /// The id of STUN transaction number `number` with a peer: nobody else can foresee it, the peer included.
+    pub(crate) fn transaction_id(&self, peer: &str, number: u64) -> TransactionId {
+        let mut mac = hmac::Context::with_key(&self.0.secret);
+        mac.update(peer.as_bytes());
+        mac.update(&number.to_be_bytes());
+        let mut id = TransactionId::default();
+        for (byte, tag) in id.iter_mut().zip(mac.sign().as_ref()) {
+            *byte = *tag;
+        }
+        id
     }
 
     pub(crate) fn dtls_config(&self) -> &Arc<Config> {

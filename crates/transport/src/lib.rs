@@ -21,6 +21,8 @@
 
 mod binding;
 mod classify;
+mod close;
+mod config;
 mod controlling;
 mod credentials;
 mod data;
@@ -31,6 +33,7 @@ mod framing;
 pub mod fuzzing;
 mod identity;
 mod lite;
+mod output;
 mod pairs;
 mod peer;
 pub mod sdp;
@@ -38,6 +41,8 @@ pub mod srtp;
 
 pub use binding::peek_binding_username;
 pub use classify::{DatagramKind, classify};
+pub use close::CloseReason;
+pub use config::{ClientConfig, ServerConfig};
 pub use credentials::IceCredentials;
 pub use data::{
     ChannelConfig, ChannelId, DataError, DataParameters, MAX_BUFFERED, MAX_CHANNELS, MAX_LABEL_LEN,
@@ -45,10 +50,9 @@ pub use data::{
 };
 pub use framing::{Deframer, FRAME_HEADER, FrameTooLong, MAX_FRAME, frame_header};
 pub use identity::{Fingerprint, FingerprintError, Identity, IdentityError};
+pub use output::{Counters, Event, Received, Refusal, Transmit};
 pub use pairs::{AddressPair, Protocol};
-pub use peer::{
-    ClientConfig, CloseReason, Counters, Event, Received, Refusal, ServerConfig, Transmit, Transport,
-};
+pub use peer::Transport;
 pub use srtp::{SRTP_OVERHEAD, SrtpError};
 
 #[cfg(test)]

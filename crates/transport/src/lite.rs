@@ -1,10 +1,13 @@
-//! The server's ICE agent: lite (RFC 8445 section 2.5), always controlled, answers checks and sends none.
+//! The server's ICE agent: lite (RFC 8445 section 2.5), always controlled. It answers checks, and sends one of its own
+//! only to an address that media is to move to: nobody answers that but who is there.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::binding::{Binding, Class, IntegrityKey, Role, Writer};
+use crate::binding::{Binding, Class, IntegrityKey, Role, TransactionId, Writer};
 use crate::credentials::IceCredentials;
+use crate::identity::Identity;
+use crate::pairs::AddressPair;
 
 /// A session without an authenticated check by then is freed.
 pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(15);
@@ -12,6 +15,9 @@ pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(15);
 /// A session without an authenticated check for this long is lost. Media does not count: it may be
 /// silent for good reasons, and checks never are.
 pub(crate) const CONSENT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Priority of a host candidate of component 1: the only kind that either side of ours has.
+pub(crate) const HOST_PRIORITY: u32 = (126 << 24) | (65_535 << 8) | 255;
 
 /// The credentials of one ICE generation, ready for checking.
 pub(crate) struct Generation {
@@ -89,8 +95,21 @@ impl Generation {
     }
 }
 
+/// A check of ours whose answer is awaited.
+struct Pending {
+    pair: AddressPair,
+    transaction: TransactionId,
+}
+
 /// The agent of a server transport.
 pub(crate) struct LiteAgent {
+    /// Makes transaction ids that the peer cannot foresee.
+    identity: Identity,
+    /// What proves the answers to our checks.
+    remote_key: IntegrityKey,
+    /// The latest check of ours, and how many there were.
+    pending: Option<Box<Pending>>,
+    sent: u64,
     current: Generation,
     /// The generation before an ICE restart: the browser keeps its consent alive with it until our
     /// answer has reached it.
@@ -100,13 +119,55 @@ pub(crate) struct LiteAgent {
 }
 
 impl LiteAgent {
-    pub(crate) fn new(local: &IceCredentials, remote: &IceCredentials, now: Instant) -> Self {
-        Self { current: Generation::new(local, remote), previous: None, deadline: now + START_TIMEOUT }
+    pub(crate) fn new(
+        identity: Identity,
+        local: &IceCredentials,
+        remote: &IceCredentials,
+        now: Instant,
+    ) -> Self {
+        Self {
+            identity,
+            remote_key: IntegrityKey::new(&remote.pwd),
+            pending: None,
+            sent: 0,
+            current: Generation::new(local, remote),
+            previous: None,
+            deadline: now + START_TIMEOUT,
+        }
     }
 
     pub(crate) fn restart(&mut self, local: &IceCredentials, remote: &IceCredentials) {
         let next = Generation::new(local, remote);
         self.previous = Some(std::mem::replace(&mut self.current, next));
+        self.remote_key = IntegrityKey::new(&remote.pwd);
+        self.pending = None;
+    }
+
+    /// A check that asks whether the peer is at the other end of `pair`. There is one at a time, the latest.
+    pub(crate) fn check(&mut self, pair: AddressPair) -> Vec<u8> {
+        self.sent = self.sent.wrapping_add(1);
+        let Generation { local_ufrag, remote_ufrag, .. } = &self.current;
+        let transaction = self.identity.transaction_id(remote_ufrag, self.sent);
+        self.pending = Some(Box::new(Pending { pair, transaction }));
+        Writer::new(Class::Request, transaction)
+            .username(&format!("{remote_ufrag}:{local_ufrag}"))
+            .priority(HOST_PRIORITY)
+            .role(Role::Controlled(0))
+            .finish(Some(&self.remote_key))
+    }
+
+    /// Whether this is the peer's answer to our latest check, from where that went.
+    pub(crate) fn is_answer(&mut self, binding: &Binding<'_>, pair: AddressPair) -> bool {
+        let is_awaited = self
+            .pending
+            .as_ref()
+            .is_some_and(|pending| pending.pair == pair && pending.transaction == binding.transaction);
+        let is_answer =
+            is_awaited && binding.class == Class::Success && binding.is_authentic(&self.remote_key);
+        if is_answer {
+            self.pending = None;
+        }
+        is_answer
     }
 
     pub(crate) fn handle_request(
@@ -143,7 +204,7 @@ mod tests {
     }
 
     fn agent(now: Instant) -> LiteAgent {
-        LiteAgent::new(&credentials("server"), &credentials("browser"), now)
+        LiteAgent::new(Identity::with_seed(1), &credentials("server"), &credentials("browser"), now)
     }
 
     fn from() -> SocketAddr {
@@ -252,5 +313,31 @@ mod tests {
         assert!(ask(&mut agent, &new, now).0);
         assert!(!ask(&mut agent, &old, now).0);
         assert!(ask(&mut agent, &new, now).0);
+    }
+
+    #[test]
+    fn only_who_is_asked_can_answer() {
+        let now = Instant::now();
+        let mut agent = agent(now);
+        let pair = |port: u16| AddressPair {
+            protocol: crate::Protocol::Udp,
+            local: ([192, 0, 2, 1], 1).into(),
+            remote: ([192, 0, 2, 7], port).into(),
+        };
+        let check = agent.check(pair(1));
+        let check = binding::parse(&check).unwrap();
+        assert_eq!(check.username, Some("browser:server"));
+        assert!(check.is_authentic(&key("browser")) && !check.use_candidate);
+        let answer = |transaction, name| {
+            Writer::new(Class::Success, transaction).mapped(from()).finish(Some(&key(name)))
+        };
+        let mut takes = |message: &[u8], port| agent.is_answer(&binding::parse(message).unwrap(), pair(port));
+        assert!(!takes(&answer([0; 12], "browser"), 1), "who has not seen the check cannot know its number");
+        assert!(!takes(&answer(check.transaction, "browser"), 2), "from elsewhere");
+        assert!(!takes(&answer(check.transaction, "server"), 1), "with another password");
+        assert!(takes(&answer(check.transaction, "browser"), 1));
+        assert!(!takes(&answer(check.transaction, "browser"), 1), "once");
+        let again = agent.check(pair(1));
+        assert_ne!(binding::parse(&again).unwrap().transaction, check.transaction);
     }
 }

@@ -14,8 +14,8 @@ mod data;
 
 use crate::binding::{Class, IntegrityKey, Role, Writer};
 use crate::{
-    ClientConfig, CloseReason, Event, IceCredentials, Identity, Received, Refusal, SRTP_OVERHEAD,
-    ServerConfig, SrtpError, Transport, classify,
+    AddressPair, ClientConfig, CloseReason, Event, IceCredentials, Identity, Protocol, Received, Refusal,
+    SRTP_OVERHEAD, ServerConfig, SrtpError, Transport, classify,
 };
 
 const CLIENT: usize = 0;
@@ -37,6 +37,8 @@ type Fate = Box<dyn FnMut(u64, usize, Duration) -> Vec<Duration>>;
 struct Net {
     peers: [Transport; 2],
     addresses: [SocketAddr; 2],
+    /// The client's address as the server sees it: that of its router.
+    seen: SocketAddr,
     /// Datagrams under way by arrival and number: receiver, source, bytes.
     wire: BTreeMap<(Instant, u64), (usize, SocketAddr, Vec<u8>)>,
     fate: Fate,
@@ -104,6 +106,7 @@ impl Net {
         let mut net = Self {
             peers,
             addresses,
+            seen: addresses[CLIENT],
             wire: BTreeMap::new(),
             fate,
             sent: 0,
@@ -121,21 +124,29 @@ impl Net {
         for from in [CLIENT, SERVER] {
             while let Some(transmit) = self.peers[from].poll_transmit() {
                 assert_eq!(transmit.from_local, self.addresses[from]);
-                if transmit.to == self.addresses[1 - from] {
+                if transmit.to == self.outside(1 - from) {
                     self.send(from, transmit.bytes);
                 }
             }
             while let Some(event) = self.peers[from].poll_event() {
-                self.events[from].push(event);
+                // Said again with each check.
+                let is_again = matches!(event, Event::Validated(_)) && self.events[from].contains(&event);
+                if !is_again {
+                    self.events[from].push(event);
+                }
             }
         }
+    }
+
+    fn outside(&self, peer: usize) -> SocketAddr {
+        if peer == CLIENT { self.seen } else { self.addresses[peer] }
     }
 
     fn send(&mut self, from: usize, bytes: Vec<u8>) {
         self.sent += 1;
         for delay in (self.fate)(self.sent, from, self.now - self.started) {
             let order = self.sent * 2 + u64::from(self.wire.contains_key(&(self.now + delay, self.sent * 2)));
-            self.wire.insert((self.now + delay, order), (1 - from, self.addresses[from], bytes.clone()));
+            self.wire.insert((self.now + delay, order), (1 - from, self.outside(from), bytes.clone()));
         }
     }
 
@@ -496,6 +507,14 @@ fn a_client_that_moves_is_followed() {
             let mut bytes = transmit.bytes;
             net.peers[SERVER].handle_datagram(address(1001), address(2000), &mut bytes, net.now);
         }
+        let path = AddressPair { protocol: Protocol::Udp, local: address(2000), remote: address(1001) };
+        if net.peers[SERVER].is_validated(path) {
+            assert_eq!(net.peers[SERVER].remote_address().unwrap().remote, old, "checks alone move nothing");
+            let mut packet = sealed(&mut net.peers[CLIENT], &rtp(1));
+            let received =
+                net.peers[SERVER].handle_datagram(address(1001), address(2000), &mut packet, net.now);
+            assert!(matches!(received, Received::Rtp(_)));
+        }
         while let Some(transmit) = net.peers[SERVER].poll_transmit() {
             let mut bytes = transmit.bytes;
             net.peers[CLIENT].handle_datagram(address(2000), old, &mut bytes, net.now);
@@ -503,7 +522,56 @@ fn a_client_that_moves_is_followed() {
     }
     assert_eq!(net.peers[SERVER].remote_address().unwrap().remote, address(1001));
     assert_eq!(net.peers[SERVER].poll_event(), Some(Event::Validated(address(1001))));
+    assert!(net.peers[SERVER].has_events());
     assert!(matches!(net.peers[SERVER].poll_event(), Some(Event::AddressChanged(_))));
+    assert!(net.peers[SERVER].holds(address(1001), net.now));
+}
+
+fn sealed(peer: &mut Transport, plain: &[u8]) -> Vec<u8> {
+    let mut buffer = [plain, &[0; SRTP_OVERHEAD]].concat();
+    let len = peer.protect_rtp(&mut buffer, plain.len()).unwrap();
+    buffer.truncate(len);
+    buffer
+}
+
+/// A viewer need not send anything but checks: where media is to move to, it is asked whether it is there.
+#[test]
+fn a_client_that_moves_and_only_listens_is_followed() {
+    let mut net = Net::new(perfect());
+    net.connect();
+    net.seen = address(1001);
+    net.run(Duration::from_secs(7));
+    assert_eq!(net.peers[SERVER].remote_address().unwrap().remote, address(1001));
+    let down = net.send_media(SERVER, 1);
+    net.run(Duration::from_secs(1));
+    assert_eq!(net.media[CLIENT], [down]);
+}
+
+/// Whoever has a session can send its checks with the address of somebody else as their source.
+#[test]
+fn a_check_with_a_borrowed_address_moves_nothing() {
+    let mut net = Net::new(perfect());
+    net.connect();
+    for port in 3000..3100 {
+        let mut check = Writer::new(Class::Request, [9; 12])
+            .username("server:client")
+            .role(Role::Controlling(1))
+            .use_candidate()
+            .finish(Some(&IntegrityKey::new(&credentials("server").pwd)));
+        net.peers[SERVER].handle_datagram(address(port), address(2000), &mut check, net.now);
+        assert_eq!(net.peers[SERVER].remote_address().unwrap().remote, address(1000));
+        assert!(!net.peers[SERVER].holds(address(port), net.now));
+        assert!(net.peers[SERVER].holds(address(1000), net.now));
+    }
+    net.drain();
+    assert!(
+        !net.events[SERVER]
+            .iter()
+            .any(|event| matches!(event, Event::AddressChanged(pair) if pair.remote != address(1000)))
+    );
+    let down = net.send_media(SERVER, 1);
+    net.run(Duration::from_secs(1));
+    assert_eq!(net.media[CLIENT], [down], "the peer still gets what is sent");
 }
 
 #[test]

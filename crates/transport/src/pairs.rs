@@ -1,4 +1,8 @@
 //! The address pairs that ICE has validated for one transport, and which of them media takes.
+//!
+//! A check proves who sent it, not where from: whoever holds a session can send checks with anybody's address as their
+//! source, and nominate it. So once the peer is authenticated, media moves only to a pair over which DTLS, RTP or RTCP of
+//! that peer has come, or one whose address a round trip has proved (a stream, the answer to a check of ours).
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -31,11 +35,26 @@ pub struct AddressPair {
     pub remote: SocketAddr,
 }
 
+/// The owner of an address that nothing but its checks speaks for gives way after this time without one. Browsers check
+/// every 2.5 s, and nobody may go longer than 6 s (RFC 7675, section 5.1).
+pub(crate) const HOLD_TIME: Duration = Duration::from_secs(10);
+
 #[derive(Debug)]
 struct Validated {
     pair: AddressPair,
     /// The latest authenticated check.
     checked: Instant,
+    /// More than checks has come over it; see [`self`].
+    proven: bool,
+}
+
+/// What a check says about its pair.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Check {
+    /// The peer has chosen the pair (USE-CANDIDATE), or we have.
+    pub(crate) nominates: bool,
+    /// The peer is really there: the check answers one of ours.
+    pub(crate) proves: bool,
 }
 
 /// What changed for the owner of the sockets.
@@ -54,11 +73,20 @@ pub(crate) struct PairChange {
 pub(crate) struct Pairs {
     validated: Vec<Validated>,
     selected: Option<AddressPair>,
+    /// The pair that media should take and does not yet, because only checks have come over it.
+    wanted: Option<AddressPair>,
+    /// The peer is authenticated: from now on media moves to proven pairs only.
+    needs_proof: bool,
 }
 
 impl Pairs {
     pub(crate) fn selected(&self) -> Option<AddressPair> {
         self.selected
+    }
+
+    /// The pair that media should take once it is proven.
+    pub(crate) fn wanted(&self) -> Option<AddressPair> {
+        self.wanted
     }
 
     /// Whether packets other than STUN are taken from the remote address of `path`.
@@ -73,59 +101,120 @@ impl Pairs {
         validated.chain(self.selected).map(|pair| (pair.protocol, pair.remote))
     }
 
-    /// Forgets a path that does not exist any more. If media took it, the one that was checked last is selected.
+    /// Whether this transport is the one that the packets of `remote` belong to, whoever else has sent checks with that
+    /// address: it has been heard from there since it is authenticated, and checked within [`HOLD_TIME`].
+    pub(crate) fn holds(&self, remote: SocketAddr, now: Instant) -> bool {
+        self.needs_proof
+            && self.validated.iter().any(|entry| {
+                let Validated { pair, checked, proven } = entry;
+                let is_fresh = now.saturating_duration_since(*checked) < HOLD_TIME;
+                *proven && is_fresh && pair.protocol == Protocol::Udp && pair.remote == remote
+            })
+    }
+
+    /// Forgets a path that does not exist any more. If media took it, the one that was checked last is selected, of those
+    /// that it may take.
     pub(crate) fn forget(&mut self, path: AddressPair) -> PairChange {
         self.validated.retain(|entry| entry.pair != path);
+        self.wanted = self.wanted.filter(|wanted| *wanted != path);
         let mut change = PairChange::default();
         if self.selected == Some(path) {
-            self.selected = self.validated.iter().max_by_key(|entry| entry.checked).map(|entry| entry.pair);
+            let usable = self.validated.iter().filter(|entry| entry.proven || !self.needs_proof);
+            self.selected = usable.max_by_key(|entry| entry.checked).map(|entry| entry.pair);
             change.selected = self.selected;
         }
         change.removed = (!self.allows(path)).then_some(path);
         change
     }
 
-    /// Records an authenticated check. `nominated` makes the pair the selected one; so does any check
+    /// Records an authenticated check. A nomination makes the pair the one that media should take; so does any check
     /// while the selected pair has had none for `stale_after`, or while there is none.
     pub(crate) fn checked(
         &mut self,
         pair: AddressPair,
-        nominated: bool,
+        check: Check,
         stale_after: Duration,
         now: Instant,
     ) -> PairChange {
         let mut change = PairChange::default();
-        if let Some(entry) = self.validated.iter_mut().find(|entry| entry.pair == pair) {
-            entry.checked = now;
-        } else {
-            change.added = (!self.allows(pair)).then_some(pair);
-            if self.validated.len() >= MAX_PAIRS {
-                let selected = self.selected;
-                let oldest = self
-                    .validated
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, entry)| Some(entry.pair) != selected)
-                    .min_by_key(|(_, entry)| entry.checked)
-                    .map(|(index, _)| index);
-                if let Some(index) = oldest {
-                    let gone = self.validated.swap_remove(index).pair;
-                    let stays = (gone.protocol, gone.remote) == (pair.protocol, pair.remote);
-                    change.removed = (!stays && !self.allows(gone)).then_some(gone);
-                }
+        // Nobody opens a stream from an address that is not theirs.
+        let proves = check.proves || pair.protocol == Protocol::Tcp;
+        let proven = match self.validated.iter_mut().find(|entry| entry.pair == pair) {
+            Some(entry) => {
+                entry.checked = now;
+                entry.proven |= proves;
+                entry.proven
             }
-            // Most peers have one or two.
-            self.validated.reserve_exact(1);
-            self.validated.push(Validated { pair, checked: now });
-        }
-        let stale = !self.validated.iter().any(|entry| {
+            None => {
+                change.added = (!self.allows(pair)).then_some(pair);
+                change.removed = self.make_room(pair);
+                // Most peers have one or two.
+                self.validated.reserve_exact(1);
+                self.validated.push(Validated { pair, checked: now, proven: proves });
+                proves
+            }
+        };
+        let is_stale = !self.validated.iter().any(|entry| {
             Some(entry.pair) == self.selected && now.saturating_duration_since(entry.checked) < stale_after
         });
-        if self.selected != Some(pair) && (nominated || stale) {
+        if self.selected == Some(pair) {
+            if check.nominates {
+                self.wanted = None;
+            }
+        } else if check.nominates || is_stale {
+            if proven || !self.needs_proof {
+                self.select(pair, &mut change);
+            } else {
+                self.wanted = Some(pair);
+            }
+        }
+        change
+    }
+
+    /// Makes room for one more pair: the one that was checked longest ago and is not selected goes. Returns it if its
+    /// address may send no longer.
+    fn make_room(&mut self, coming: AddressPair) -> Option<AddressPair> {
+        if self.validated.len() < MAX_PAIRS {
+            return None;
+        }
+        let others = self.validated.iter().enumerate().filter(|(_, entry)| Some(entry.pair) != self.selected);
+        let (oldest, _) = others.min_by_key(|(_, entry)| entry.checked)?;
+        let gone = self.validated.swap_remove(oldest).pair;
+        self.wanted = self.wanted.filter(|wanted| *wanted != gone);
+        let stays = (gone.protocol, gone.remote) == (coming.protocol, coming.remote);
+        (!stays && !self.allows(gone)).then_some(gone)
+    }
+
+    /// The peer was authenticated by what came over `path`: media begins there.
+    pub(crate) fn connected(&mut self, path: AddressPair) -> PairChange {
+        let mut change = PairChange::default();
+        let before = self.selected;
+        self.needs_proof = true;
+        self.select(path, &mut change);
+        self.wanted = before.filter(|before| *before != path);
+        change
+    }
+
+    /// Something came over `path`, which is validated, that only the peer can have sent: a packet, or the answer to a check
+    /// of ours. Called for each packet.
+    pub(crate) fn heard(&mut self, path: AddressPair) -> PairChange {
+        let mut change = PairChange::default();
+        let moves = self.wanted == Some(path) || self.selected.is_none();
+        if moves && self.needs_proof {
+            self.select(path, &mut change);
+        }
+        change
+    }
+
+    fn select(&mut self, pair: AddressPair, change: &mut PairChange) {
+        self.wanted = None;
+        if let Some(entry) = self.validated.iter_mut().find(|entry| entry.pair == pair) {
+            entry.proven |= self.needs_proof;
+        }
+        if self.selected != Some(pair) {
             self.selected = Some(pair);
             change.selected = Some(pair);
         }
-        change
     }
 
     /// Forgets one pair that is past [`PAIR_LIFETIME`]; the selected one stays. Returns it when no other pair keeps
@@ -135,6 +224,7 @@ impl Pairs {
             Some(entry.pair) != self.selected && now.saturating_duration_since(entry.checked) >= PAIR_LIFETIME
         }) {
             let gone = self.validated.swap_remove(index).pair;
+            self.wanted = self.wanted.filter(|wanted| *wanted != gone);
             if !self.allows(gone) {
                 return Some(gone);
             }
@@ -153,87 +243,5 @@ impl Pairs {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pair(port: u16) -> AddressPair {
-        AddressPair {
-            protocol: Protocol::Udp,
-            local: ([127, 0, 0, 1], 1).into(),
-            remote: ([127, 0, 0, 1], port).into(),
-        }
-    }
-
-    const STALE: Duration = Duration::from_secs(15);
-
-    #[test]
-    fn the_first_check_selects_and_a_nomination_moves() {
-        let now = Instant::now();
-        let mut pairs = Pairs::default();
-        let first = pairs.checked(pair(10), false, STALE, now);
-        assert_eq!((first.added, first.selected), (Some(pair(10)), Some(pair(10))));
-        let second = pairs.checked(pair(11), false, STALE, now);
-        assert_eq!((second.added, second.selected), (Some(pair(11)), None));
-        assert_eq!(pairs.checked(pair(11), true, STALE, now).selected, Some(pair(11)));
-        assert_eq!(pairs.checked(pair(11), true, STALE, now), PairChange::default());
-        assert!(pairs.allows(pair(10)) && !pairs.allows(pair(12)));
-    }
-
-    #[test]
-    fn a_silent_selected_pair_gives_way_to_one_that_is_checked() {
-        let now = Instant::now();
-        let mut pairs = Pairs::default();
-        pairs.checked(pair(10), true, STALE, now);
-        pairs.checked(pair(11), false, STALE, now);
-        assert_eq!(pairs.checked(pair(11), false, STALE, now + STALE / 2).selected, None);
-        assert_eq!(pairs.checked(pair(11), false, STALE, now + STALE).selected, Some(pair(11)));
-    }
-
-    #[test]
-    fn the_number_is_capped_and_the_selected_pair_survives() {
-        let now = Instant::now();
-        let mut pairs = Pairs::default();
-        pairs.checked(pair(1000), true, STALE, now);
-        let mut removed = 0;
-        for index in 1..100u16 {
-            let at = now + Duration::from_millis(u64::from(index));
-            let change = pairs.checked(pair(1000 + index), false, STALE, at);
-            assert_eq!(change.selected, None);
-            removed += usize::from(change.removed.is_some());
-        }
-        assert_eq!(pairs.validated.len(), MAX_PAIRS);
-        assert_eq!(removed, 100 - MAX_PAIRS);
-        assert!(pairs.allows(pair(1000)) && pairs.allows(pair(1099)));
-        assert!(!pairs.allows(pair(1001)));
-    }
-
-    #[test]
-    fn pairs_expire_but_never_the_selected_one() {
-        let now = Instant::now();
-        let mut pairs = Pairs::default();
-        pairs.checked(pair(10), true, STALE, now);
-        pairs.checked(pair(11), false, STALE, now);
-        assert_eq!(pairs.next_expiry(), Some(now + PAIR_LIFETIME));
-        assert_eq!(pairs.expire(now + PAIR_LIFETIME), Some(pair(11)));
-        assert_eq!(pairs.expire(now + PAIR_LIFETIME), None);
-        assert_eq!(pairs.next_expiry(), None);
-        assert!(pairs.allows(pair(10)));
-    }
-
-    #[test]
-    fn one_address_counts_for_what_carried_the_check() {
-        let now = Instant::now();
-        let tcp = AddressPair { protocol: Protocol::Tcp, ..pair(10) };
-        let mut pairs = Pairs::default();
-        pairs.checked(pair(10), true, STALE, now);
-        assert!(!pairs.allows(tcp));
-        assert_eq!(pairs.checked(tcp, true, STALE, now).selected, Some(tcp));
-        // The stream ends: media goes back to what is left, and then to nothing.
-        let gone = pairs.forget(tcp);
-        assert_eq!((gone.removed, gone.selected), (Some(tcp), Some(pair(10))));
-        assert!(pairs.allows(pair(10)) && !pairs.allows(tcp));
-        pairs.forget(pair(10));
-        assert_eq!(pairs.selected(), None);
-        assert_eq!(pairs.checked(pair(10), false, STALE, now).selected, Some(pair(10)));
-    }
-}
+#[path = "pairs_tests.rs"]
+mod tests;

@@ -6,13 +6,16 @@ use std::time::Instant;
 
 use crate::binding::{self, Binding, Class};
 use crate::classify::{DatagramKind, classify};
+use crate::close::CloseReason;
+use crate::config::{ClientConfig, ServerConfig};
 use crate::controlling::ControllingAgent;
 use crate::credentials::IceCredentials;
 use crate::data::{ChannelConfig, ChannelId, DataChannels, DataError, DataEvent, DataParameters};
 use crate::dtls::{DtlsAssociation, DtlsOutput};
 use crate::identity::{Fingerprint, Identity};
 use crate::lite::{CONSENT_TIMEOUT, LiteAgent};
-use crate::pairs::{AddressPair, PairChange, Pairs, Protocol};
+use crate::output::{Counters, Event, Received, Refusal, Transmit};
+use crate::pairs::{AddressPair, Check, PairChange, Pairs, Protocol};
 use crate::srtp::{self, SrtpError};
 
 /// Datagrams that wait to be sent. What does not fit is dropped: STUN and DTLS repeat themselves.
@@ -21,177 +24,6 @@ const MAX_TRANSMITS: usize = 64;
 /// Events that wait to be polled. Beyond it, address events are dropped; `Connected` and `Closed` come
 /// once each and are always kept.
 const MAX_EVENTS: usize = 64;
-
-/// What a server transport is made of.
-#[derive(Debug, Clone)]
-pub struct ServerConfig {
-    /// Certificate of this process.
-    pub identity: Identity,
-    /// Our credentials: those of the answer.
-    pub local: IceCredentials,
-    /// The peer's credentials: those of the offer.
-    pub remote: IceCredentials,
-    /// The certificate the peer promised in the offer.
-    pub remote_fingerprint: Fingerprint,
-    /// Whether this side opens the DTLS handshake: only for an offer of `setup:passive`.
-    pub dtls_client: bool,
-}
-
-/// What a client transport is made of.
-#[derive(Debug, Clone)]
-pub struct ClientConfig {
-    /// Certificate of this process.
-    pub identity: Identity,
-    /// Our credentials: those of the offer.
-    pub local: IceCredentials,
-    /// The peer's credentials: those of the answer.
-    pub remote: IceCredentials,
-    /// The certificate the peer promised in the answer.
-    pub remote_fingerprint: Fingerprint,
-    /// Whether this side opens the DTLS handshake, as the answer says.
-    pub dtls_client: bool,
-    /// Address of our socket; also the `from_local` of every [`Transmit`].
-    pub local_address: SocketAddr,
-    /// Where the peer listens, best first; at most 32 of the family of `local_address` are used.
-    pub remote_candidates: Vec<SocketAddr>,
-}
-
-/// A packet to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transmit {
-    /// What carries it: with TCP a frame on the stream between the two addresses.
-    pub protocol: Protocol,
-    /// Destination.
-    pub to: SocketAddr,
-    /// Our address that it must leave from: of several, the one the peer knows.
-    pub from_local: SocketAddr,
-    /// Payload.
-    pub bytes: Vec<u8>,
-}
-
-/// What happened to a transport.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// Datagrams from this address belong to this transport from now on. Whoever has streams asks
-    /// [`Transport::is_validated`].
-    Validated(SocketAddr),
-    /// Datagrams from this address no longer do.
-    Invalidated(SocketAddr),
-    /// Media takes this pair from now on. The first one comes before `Connected`.
-    AddressChanged(AddressPair),
-    /// The peer is authenticated and the keys are there. Comes once.
-    Connected(srtp::Profile),
-    /// A data channel is open, whoever asked for it.
-    DataChannelOpened {
-        /// Its number.
-        channel: ChannelId,
-        /// Its name.
-        label: String,
-        /// The protocol spoken on it, often empty.
-        protocol: String,
-    },
-    /// A whole message came on a data channel.
-    Data {
-        /// The channel.
-        channel: ChannelId,
-        /// The message.
-        bytes: Vec<u8>,
-        /// Bytes rather than UTF-8 text; nobody has checked the text.
-        binary: bool,
-    },
-    /// A data channel is gone.
-    DataChannelClosed(ChannelId),
-    /// It is over, and all addresses with it. Comes once, as the last event; datagrams may still wait
-    /// to be sent.
-    Closed(CloseReason),
-}
-
-/// Why a transport ended.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CloseReason {
-    /// [`Transport::close`] was called.
-    #[error("closed by this side")]
-    Local,
-    /// The peer said goodbye (close_notify).
-    #[error("closed by the peer")]
-    PeerClosed,
-    /// No connectivity check succeeded in time.
-    #[error("no connectivity check succeeded")]
-    IceTimeout,
-    /// There was connectivity, and then no check for too long.
-    #[error("connectivity was lost")]
-    ConsentLost,
-    /// The DTLS handshake did not end in time.
-    #[error("the DTLS handshake did not complete")]
-    HandshakeTimeout,
-    /// The peer's certificate is not the one that the SDP promised.
-    #[error("the peer's certificate does not match its fingerprint")]
-    FingerprintMismatch,
-    /// The peer's certificate is not ECDSA with P-256 or P-384.
-    #[error("the peer's certificate is not supported: ECDSA with P-256 or P-384 is, RSA is not")]
-    UnsupportedCertificate,
-    /// The peer offered no SRTP profile that is known here.
-    #[error("the peer offers no known SRTP profile")]
-    NoSrtp,
-    /// The peer ended the association with this alert.
-    #[error("the peer ended the DTLS association with alert {0}")]
-    Alert(u8),
-    /// The handshake failed otherwise.
-    #[error("the DTLS handshake failed: {0}")]
-    Dtls(String),
-}
-
-/// Why a datagram was dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The transport is closed.
-    #[error("the transport is closed")]
-    Closed,
-    /// DTLS or media from an address that ICE has not validated.
-    #[error("the address is not validated")]
-    Unvalidated,
-    /// A STUN message without valid credentials, or a response nobody asked for.
-    #[error("the STUN message is not authenticated")]
-    Unauthenticated,
-    /// Neither STUN nor DTLS nor media, or a STUN message that is none.
-    #[error("the datagram is not understood")]
-    Malformed,
-    /// Media that could not be unprotected.
-    #[error(transparent)]
-    Srtp(SrtpError),
-}
-
-/// What a datagram turned out to be.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Received<'a> {
-    /// STUN or DTLS, dealt with: drain transmits and events.
-    Nothing,
-    /// An authentic RTP packet, decrypted in place.
-    Rtp(&'a mut [u8]),
-    /// An authentic (compound) RTCP packet, decrypted in place.
-    Rtcp(&'a mut [u8]),
-    /// Dropped and counted; the session goes on.
-    Refused(Refusal),
-}
-
-/// Dropped datagrams of one transport.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// DTLS and media from addresses that ICE has not validated.
-    pub unvalidated: u64,
-    /// STUN messages without valid credentials.
-    pub stun_unauthenticated: u64,
-    /// Datagrams that are nothing.
-    pub malformed: u64,
-    /// Media that came before the keys.
-    pub before_keys: u64,
-    /// Media with a wrong tag.
-    pub srtp_unauthenticated: u64,
-    /// Media that was seen before or is too old.
-    pub srtp_replayed: u64,
-    /// Datagrams not sent because too many waited.
-    pub transmits_dropped: u64,
-}
 
 enum Agent {
     Lite(LiteAgent),
@@ -223,7 +55,7 @@ impl Transport {
     /// The server's side: ICE-lite. It is closed when no authenticated check comes within
     /// 15 s, at first or later.
     pub fn server(config: ServerConfig, now: Instant) -> Self {
-        let agent = LiteAgent::new(&config.local, &config.remote, now);
+        let agent = LiteAgent::new(config.identity.clone(), &config.local, &config.remote, now);
         Self::new(config.identity, config.remote_fingerprint, config.dtls_client, Agent::Lite(agent))
     }
 
@@ -306,19 +138,25 @@ impl Transport {
         match kind {
             DatagramKind::Stun => self.handle_stun(path, datagram, now),
             DatagramKind::Dtls => {
-                self.drive_dtls(now, |dtls, out| dtls.handle_packet(datagram, now, out));
+                self.drive_dtls(Some(path), now, |dtls, out| dtls.handle_packet(datagram, now, out));
                 Received::Nothing
             }
             DatagramKind::Rtp => match &mut self.receiver {
                 Some(receiver) => match receiver.unprotect_rtp(datagram) {
-                    Ok(packet) => Received::Rtp(packet),
+                    Ok(packet) => {
+                        self.heard(path);
+                        Received::Rtp(packet)
+                    }
                     Err(error) => self.refuse_media(error),
                 },
                 None => self.refuse_media(SrtpError::NoKeys),
             },
             DatagramKind::Rtcp => match &mut self.receiver {
                 Some(receiver) => match receiver.unprotect_rtcp(datagram) {
-                    Ok(packet) => Received::Rtcp(packet),
+                    Ok(packet) => {
+                        self.heard(path);
+                        Received::Rtcp(packet)
+                    }
                     Err(error) => self.refuse_media(error),
                 },
                 None => self.refuse_media(SrtpError::NoKeys),
@@ -394,7 +232,7 @@ impl Transport {
             self.invalidated(gone);
         }
         if self.dtls.as_ref().and_then(|dtls| dtls.timeout()).is_some_and(|at| at <= now) {
-            self.drive_dtls(now, |dtls, out| dtls.handle_timeout(now, out));
+            self.drive_dtls(None, now, |dtls, out| dtls.handle_timeout(now, out));
         }
         if let Some(data) = &mut self.data {
             data.handle_timeout(now);
@@ -455,6 +293,18 @@ impl Transport {
     /// The addresses whose datagrams belong to this transport; some may come twice.
     pub fn validated_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         self.pairs.remotes().filter(|(protocol, _)| *protocol == Protocol::Udp).map(|(_, remote)| remote)
+    }
+
+    /// Whether an address is this transport's, whoever else validates it: datagrams of the authenticated peer have come
+    /// from there, and a check not long ago. An address that several transports have validated belongs to the one that
+    /// holds it, else to the one that validated it last.
+    pub fn holds(&self, remote: SocketAddr, now: Instant) -> bool {
+        !self.is_closed && self.pairs.holds(remote, now)
+    }
+
+    /// Whether [`Transport::poll_event`] has something.
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
     }
 
     /// The stream of `path` has ended: media takes another one, or waits for the next check.
@@ -535,7 +385,7 @@ impl Transport {
         if self.is_closed {
             return;
         }
-        self.drive_dtls(now, |dtls, out| dtls.close(now, out));
+        self.drive_dtls(None, now, |dtls, out| dtls.close(now, out));
         self.end(CloseReason::Local);
     }
 
@@ -572,8 +422,20 @@ impl Transport {
         }
         // A lite agent believes a check; a full one believes only the response to its own.
         if matches!(self.agent, Agent::Lite(_)) {
-            let change = self.pairs.checked(pair, message.use_candidate, CONSENT_TIMEOUT, now);
+            let check = Check { nominates: message.use_candidate, proves: false };
+            let change = self.pairs.checked(pair, check, CONSENT_TIMEOUT, now);
+            // With each check: an address that belonged to somebody else may be free by now.
+            if pair.protocol == Protocol::Udp {
+                self.event(Event::Validated(pair.remote));
+            }
             self.apply(change, now);
+        }
+        // Whoever sends nothing but checks, as a viewer may, is asked whether it is there.
+        if self.pairs.wanted() == Some(pair)
+            && let Agent::Lite(agent) = &mut self.agent
+        {
+            let check = agent.check(pair);
+            self.transmit(pair, check);
         }
         Received::Nothing
     }
@@ -585,7 +447,13 @@ impl Transport {
         now: Instant,
     ) -> Received<'static> {
         let validated = match &mut self.agent {
-            Agent::Lite(_) => None,
+            Agent::Lite(agent) => {
+                if agent.is_answer(message, pair) {
+                    self.heard(pair);
+                    return Received::Nothing;
+                }
+                None
+            }
             Agent::Controlling(agent) => agent
                 .handle_response(message, pair.remote, now)
                 .map(|is_selected| (is_selected, agent.local_address())),
@@ -595,7 +463,11 @@ impl Transport {
             return Received::Refused(Refusal::Unauthenticated);
         };
         let pair = AddressPair { local, ..pair };
-        let change = self.pairs.checked(pair, is_selected, CONSENT_TIMEOUT, now);
+        let check = Check { nominates: is_selected, proves: true };
+        let change = self.pairs.checked(pair, check, CONSENT_TIMEOUT, now);
+        if change.added.is_some() && pair.protocol == Protocol::Udp {
+            self.event(Event::Validated(pair.remote));
+        }
         self.apply(change, now);
         Received::Nothing
     }
@@ -604,9 +476,6 @@ impl Transport {
         if let Some(gone) = change.removed {
             self.invalidated(gone);
         }
-        if let Some(added) = change.added.filter(|pair| pair.protocol == Protocol::Udp) {
-            self.event(Event::Validated(added.remote));
-        }
         if let Some(selected) = change.selected {
             self.event(Event::AddressChanged(selected));
         }
@@ -614,7 +483,14 @@ impl Transport {
             let fingerprint = self.remote_fingerprint.clone();
             self.dtls =
                 Some(Box::new(DtlsAssociation::new(&self.identity, self.dtls_client, fingerprint, now)));
-            self.drive_dtls(now, |dtls, out| dtls.handle_timeout(now, out));
+            self.drive_dtls(None, now, |dtls, out| dtls.handle_timeout(now, out));
+        }
+    }
+
+    /// The peer, and nobody else, has sent something over `path`.
+    fn heard(&mut self, path: AddressPair) {
+        if let Some(selected) = self.pairs.heard(path).selected {
+            self.event(Event::AddressChanged(selected));
         }
     }
 
@@ -624,13 +500,14 @@ impl Transport {
         }
     }
 
-    /// A step of DTLS, and of SCTP on top of it.
+    /// A step of DTLS, and of SCTP on top of it. `path`: where the packet came from that caused it.
     fn drive_dtls(
         &mut self,
+        path: Option<AddressPair>,
         now: Instant,
         step: impl FnOnce(&mut DtlsAssociation, &mut dyn FnMut(DtlsOutput)),
     ) {
-        self.step_dtls(now, step);
+        self.step_dtls(path, now, step);
         self.send_sctp(now);
     }
 
@@ -641,13 +518,14 @@ impl Transport {
         }
         while let Some(packets) = self.data.as_mut().and_then(|data| data.poll_transmit(now)) {
             for packet in packets {
-                self.step_dtls(now, |dtls, out| dtls.send(&packet, now, out));
+                self.step_dtls(None, now, |dtls, out| dtls.send(&packet, now, out));
             }
         }
     }
 
     fn step_dtls(
         &mut self,
+        path: Option<AddressPair>,
         now: Instant,
         step: impl FnOnce(&mut DtlsAssociation, &mut dyn FnMut(DtlsOutput)),
     ) {
@@ -660,6 +538,10 @@ impl Transport {
             }
             DtlsOutput::Connected(sender, receiver) => {
                 self.is_connected = true;
+                let moved = path.or(self.pairs.selected()).map(|path| self.pairs.connected(path));
+                if let Some(selected) = moved.and_then(|change| change.selected) {
+                    self.event(Event::AddressChanged(selected));
+                }
                 self.event(Event::Connected(sender.profile()));
                 self.sender = Some(sender);
                 self.receiver = Some(receiver);
@@ -668,8 +550,14 @@ impl Transport {
                 }
             }
             DtlsOutput::Data(packet) => {
+                path.into_iter().for_each(|path| self.heard(path));
                 if let Some(data) = &mut self.data {
                     data.handle_packet(&packet, now);
+                }
+            }
+            DtlsOutput::Lost => {
+                if let Some(data) = &mut self.data {
+                    data.lose();
                 }
             }
             DtlsOutput::Closed(reason) => self.end(reason),
@@ -677,6 +565,12 @@ impl Transport {
         if !self.is_closed {
             self.dtls = Some(dtls);
         }
+    }
+
+    /// What an error of DTLS after connecting does.
+    #[cfg(test)]
+    pub(crate) fn lose_dtls(&mut self, now: Instant) {
+        self.step_dtls(None, now, DtlsAssociation::fail_after_connecting);
     }
 
     fn end(&mut self, reason: CloseReason) {

@@ -165,6 +165,8 @@ struct Ours {
     transport: Transport,
     events: Vec<Event>,
     payloads: Vec<Vec<u8>>,
+    /// The fatal alerts that it sent before it was connected.
+    alerts: Vec<u8>,
 }
 
 impl Ours {
@@ -189,6 +191,10 @@ impl Ours {
 
     async fn drain(&mut self) {
         while let Some(transmit) = self.transport.poll_transmit() {
+            if let [21, _, _, 0, 0, .., level, description] = transmit.bytes[..] {
+                assert_eq!(level, 2, "fatal");
+                self.alerts.push(description);
+            }
             self.socket.send_to(&transmit.bytes, transmit.to).await.unwrap();
         }
         while let Some(event) = self.transport.poll_event() {
@@ -256,7 +262,7 @@ async fn our_server(theirs: &mut Theirs) -> Ours {
     };
     let transport = Transport::server(config, Instant::now());
     theirs.connection.set_remote_description(RTCSessionDescription::answer(answer).unwrap()).await.unwrap();
-    Ours { socket, transport, events: vec![], payloads: vec![] }
+    Ours { socket, transport, events: vec![], payloads: vec![], alerts: vec![] }
 }
 
 #[tokio::test]
@@ -306,7 +312,7 @@ async fn our_client_talks_to_their_server() {
             )],
         };
         let transport = Transport::client(config, [3; 32], Instant::now());
-        let mut ours = Ours { socket, transport, events: vec![], payloads: vec![] };
+        let mut ours = Ours { socket, transport, events: vec![], payloads: vec![], alerts: vec![] };
         exchange(&mut ours, &mut theirs).await;
         theirs.connection.close().await.unwrap();
     })
@@ -333,6 +339,8 @@ async fn a_peer_with_an_rsa_certificate_is_told_apart() {
             ours.step().await;
         }
         assert_eq!(ours.closed(), Some(&CloseReason::UnsupportedCertificate));
+        let [alert] = ours.alerts[..] else { panic!("one alert: {:?}", ours.alerts) };
+        assert!(matches!(alert, 40 | 43), "handshake_failure or unsupported_certificate: {alert}");
         theirs.connection.close().await.unwrap();
     })
     .await

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use rand::Rng as _;
-use rtp::{Mid, ntp};
+use rtp::{Extension, Extensions, MediaKind, Mid, ntp};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant as TokioInstant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use transport::sdp::{
-    Answer, ClientMedia, ClientOffer, Codec, CodecFormat, Direction, Extension, ExtensionMap, Feedback,
-    MediaKind, Msid, Negotiated, SdpError, Source, SsrcPair,
+    Answer, ClientMedia, ClientOffer, CodecFormat, Direction, Feedback, Msid, Negotiated, PayloadFormat,
+    SdpError, Source, SsrcPair,
 };
 use transport::{CloseReason, Event, Identity, Received, SRTP_OVERHEAD, Transport};
 
@@ -55,7 +55,7 @@ impl Proposal {
         let ssrc = rng.next_u32() | 1;
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
-        let extensions = ExtensionMap::numbered(&[Extension::Mid, Extension::AbsCaptureTime]);
+        let extensions = Extensions::numbered(&[Extension::Mid, Extension::AbsCaptureTime]);
         let media = |mid: &str, kind, source, codec, ssrc| {
             let name = mid.parse().expect("a digit is a mid");
             ClientMedia {
@@ -65,14 +65,14 @@ impl Proposal {
                 ..ClientMedia::new(name, kind, Direction::SendOnly, vec![codec], extensions)
             }
         };
-        let opus = Codec {
+        let opus = PayloadFormat {
             payload_type: 111,
             format: CodecFormat::Opus,
             fmtp: "minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1".into(),
             feedback: Feedback::default(),
             rtx: None,
         };
-        let vp9 = Codec {
+        let vp9 = PayloadFormat {
             payload_type: 98,
             format: CodecFormat::Vp9,
             fmtp: "profile-id=0".into(),

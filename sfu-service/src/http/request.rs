@@ -48,7 +48,10 @@ pub(crate) enum Precondition {
     Fails,
 }
 
-/// Compares `If-Match` with `etag` (with its quotes).
+/// Compares `If-Match` with `etag` (with its quotes). RFC 9110, section 13.1.1, wants the strong comparison, in which a weak
+/// tag equals nothing. Here it counts as the tag itself: proxies that compress weaken the tag of the answer that a client
+/// then sends back, the tag names a generation of ICE credentials and no bytes, and a fragment of another generation
+/// fails by its credentials anyway.
 pub(crate) fn if_match(request: &HttpRequest, etag: &str) -> Precondition {
     let mut values = request.headers().get_all(header::IF_MATCH).peekable();
     if values.peek().is_none() {
@@ -56,7 +59,8 @@ pub(crate) fn if_match(request: &HttpRequest, etag: &str) -> Precondition {
     }
     let mut tags =
         values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim);
-    if tags.any(|tag| tag == "*" || tag == etag) { Precondition::Holds } else { Precondition::Fails }
+    let names = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag) == etag;
+    if tags.any(|tag| tag == "*" || names(tag)) { Precondition::Holds } else { Precondition::Fails }
 }
 
 #[cfg(test)]
@@ -90,6 +94,12 @@ mod tests {
         let tag = "\"a\"";
         assert_eq!(if_match(&request(header::IF_MATCH, "\"b\", \"a\""), tag), Precondition::Holds);
         assert_eq!(if_match(&request(header::IF_MATCH, "*"), tag), Precondition::Holds);
+        assert_eq!(
+            if_match(&request(header::IF_MATCH, "\"b\", W/\"a\""), tag),
+            Precondition::Holds,
+            "weakened"
+        );
+        assert_eq!(if_match(&request(header::IF_MATCH, "W/\"b\""), tag), Precondition::Fails);
         assert_eq!(if_match(&request(header::IF_MATCH, "\"b\""), tag), Precondition::Fails);
         assert_eq!(if_match(&TestRequest::default().to_http_request(), tag), Precondition::Missing);
     }

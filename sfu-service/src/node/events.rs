@@ -25,12 +25,13 @@ impl Node {
             }
             ShardEvent::Ended(key, reason) => {
                 self.metrics.ended.get_or_create(&Reason { reason: reason.as_str() }).inc();
+                tracing::debug!(reason = reason.as_str(), "a session has ended");
                 let lost_publisher = {
                     let mut registry = self.registry();
                     let room =
                         registry.by_key(key).filter(|session| matches!(session.kind, Kind::Publisher(_)));
                     let room = room.map(|session| session.broadcast);
-                    registry.closed(key);
+                    registry.closed(key, Instant::now());
                     room
                 };
                 if let Some(room) = lost_publisher {

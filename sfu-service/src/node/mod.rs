@@ -187,7 +187,7 @@ impl Node {
         for removal in removals {
             if let Some(shard) = self.shards.get(removal.shard) {
                 // Departures are always taken.
-                let _ = shard.send(Command::Leave(removal.key));
+                let _ = shard.send(Command::Leave(removal.key, removal.reason));
             }
         }
         self.update_gauges();

@@ -9,11 +9,12 @@ use contract::id::{BroadcastId, SessionId};
 use contract::key::SecretKey;
 use contract::rest::Status;
 use rand::RngExt as _;
+use rtp::MediaKind;
 use service_kit::HttpProblem;
 use tokio::sync::oneshot;
 use transport::DataParameters;
 use transport::sdp::{
-    self, CodecFormat, Local, MediaKind, MediaSection, Offer, PlayAnswer, PlayMedia, PlayTrack, PublishMedia,
+    self, CodecFormat, Local, MediaSection, Offer, PlayAnswer, PlayMedia, PlayTrack, PublishMedia,
     PublishOptions, Remote, Setup,
 };
 
@@ -22,6 +23,7 @@ use super::problem::{
 };
 use super::{Node, Resource, SHARD_TIMEOUT, new_etag};
 use crate::bearer;
+use crate::end::EndReason;
 use crate::metrics::{Role, RoleName};
 use crate::registry::{Formats, Kind, NewSession, Placed, Playable, Removal, SOURCES, slot};
 use crate::shard::{self, Command, Join, JoinRole, LayerChoice, Published};
@@ -72,7 +74,7 @@ impl Node {
         let local = self.local(self.addresses.get(home).cloned().unwrap_or_default());
         let answer = self.answer_publish(&offer, &local)?;
         let published = Arc::new(Published {
-            extensions: shard::extensions(&answer.extensions),
+            extensions: answer.extensions,
             tracks: shard::tracks(&answer.media),
             formats: formats(&answer.media),
             remb: answer.media.iter().any(|media| media.codec.feedback.remb),
@@ -140,7 +142,7 @@ impl Node {
         let role = JoinRole::Viewer {
             home: placed.home,
             published: playable.published,
-            extensions: shard::extensions(&answer.extensions),
+            extensions: answer.extensions,
             reduced_size: answer.reduced_size,
             sections: sections(&answer, &tracks),
         };
@@ -193,8 +195,8 @@ impl Node {
             return Ok(());
         }
         tracing::warn!(shard = placed.shard, "a media thread did not take a session");
-        self.registry().closed(placed.key);
-        self.remove([Removal { shard: placed.shard, key: placed.key }]);
+        self.registry().closed(placed.key, Instant::now());
+        self.remove([Removal { shard: placed.shard, key: placed.key, reason: EndReason::NotTaken }]);
         Err(HttpProblem::unavailable("the server is overloaded", RETRY_AFTER))
     }
 }
@@ -241,7 +243,7 @@ fn play_tracks(playable: &Playable, offer: &Offer) -> Vec<PlayTrack> {
 fn spare_format(offer: &Offer, source: Source) -> Option<CodecFormat> {
     let is_audio = matches!(source, Source::Microphone | Source::ScreenAudio);
     let kind = if is_audio { MediaKind::Audio } else { MediaKind::Video };
-    let receives = |section: &&MediaSection| section.kind == kind && section.direction.receives();
+    let receives = |section: &&MediaSection| section.kind == Some(kind) && section.direction.receives();
     offer.media.iter().filter(receives).find_map(|section| Some(section.codecs.first()?.format))
 }
 
@@ -257,7 +259,7 @@ fn sections(answer: &PlayAnswer, tracks: &[PlayTrack]) -> Vec<shard::MediaSectio
     let subscription = |media: &PlayMedia| {
         Some(shard::MediaSection {
             track: shard::track_index(tracks.get(media.track)?.source),
-            mid: shard::mid(&media.mid),
+            mid: media.mid,
             ssrc: media.ssrc,
             rtx_ssrc: media.rtx_ssrc,
             formats: media.codecs.iter().map(shard::format).collect(),

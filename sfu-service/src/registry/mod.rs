@@ -5,11 +5,13 @@
 //! there without anyone else noticing. Owner and track ids belong to the room, not to the session: viewers were
 //! told them once and are not renegotiated.
 
+mod departed;
 mod room;
 mod session;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use contract::id::{BroadcastId, SessionId};
@@ -18,12 +20,14 @@ use contract::rest::{CloseOrder, CloseReason, MediaReport};
 use rand::Rng;
 use tokio::sync::watch;
 
+use self::departed::Departed;
 use self::room::{Media, RoomState};
 pub(crate) use self::session::{
     BearerHash, Formats, Kind, NewSession, Placed, Playable, Refused, Removal, SOURCES, Session, SessionKey,
     TrackState, slot,
 };
 use crate::config::Limits;
+use crate::end::EndReason;
 
 /// Sessions and rooms of this node.
 #[derive(Debug)]
@@ -37,6 +41,7 @@ pub(crate) struct Registry {
     sessions: HashMap<SessionId, Session>,
     ids: HashMap<SessionKey, SessionId>,
     rooms: HashMap<BroadcastId, RoomState>,
+    departed: Departed,
 }
 
 impl Registry {
@@ -51,6 +56,7 @@ impl Registry {
             sessions: HashMap::new(),
             ids: HashMap::new(),
             rooms: HashMap::new(),
+            departed: Departed::default(),
         }
     }
 
@@ -86,10 +92,16 @@ impl Registry {
         self.sessions.get(id)
     }
 
-    /// A session by its id, also the last publisher of `broadcast` if it has left by itself.
-    pub(crate) fn session_or_left(&self, id: &SessionId, broadcast: BroadcastId) -> Option<&Session> {
+    /// A session by its id, also one that has left by itself: the last publisher of `broadcast`, others for a minute.
+    pub(crate) fn session_or_left(
+        &self,
+        id: &SessionId,
+        broadcast: BroadcastId,
+        now: Instant,
+    ) -> Option<&Session> {
         let left = || self.rooms.get(&broadcast)?.left.as_ref().filter(|(left, _)| left == id);
-        self.session(id).or_else(|| left().map(|(_, session)| session))
+        let session = self.session(id).or_else(|| left().map(|(_, session)| session));
+        session.or_else(|| self.departed.get(id, now))
     }
 
     /// A session by its id, to change its entity tag after an ICE restart.
@@ -139,7 +151,7 @@ impl Registry {
         if let Some(room) = self.rooms.get_mut(&broadcast) {
             room.incoming = Some(placed.key);
         }
-        let removal = stale.and_then(|key| self.forget(key));
+        let removal = stale.and_then(|key| self.forget(key, EndReason::Replaced));
         Ok((placed, removal))
     }
 
@@ -210,21 +222,26 @@ impl Registry {
         let formats = published.formats;
         room.published = Some(published);
         let before = room.publisher.replace(key);
-        let mut removals: Vec<Removal> = before.and_then(|before| self.forget(before)).into_iter().collect();
-        removals.extend(self.remove_all(broadcast, |session| !session.kind.can_play(&formats)));
+        let mut removals: Vec<Removal> =
+            before.and_then(|before| self.forget(before, EndReason::Replaced)).into_iter().collect();
+        removals
+            .extend(self.remove_all(broadcast, EndReason::Codec, |session| !session.kind.can_play(&formats)));
         removals
     }
 
     /// A session is gone from its shard by itself: lost, refused, failed.
-    pub(crate) fn closed(&mut self, key: SessionKey) {
+    pub(crate) fn closed(&mut self, key: SessionKey, now: Instant) {
         let id = self.ids.get(&key).cloned();
         let session = id.and_then(|id| Some((id.clone(), self.sessions.get(&id)?.clone())));
+        if let Some((id, session)) = session.clone() {
+            self.departed.add(id, session, now);
+        }
         let room = session.as_ref().and_then(|(_, session)| self.rooms.get_mut(&session.broadcast));
         if let Some(room) = room.filter(|room| room.publisher == Some(key) && room.incoming.is_none()) {
             // Its events end with it.
             room.left = session.map(|(id, session)| (id, Session { wanted: None, ..session }));
         }
-        self.forget(key);
+        self.take_out(key);
     }
 
     /// A shard says which encodings of a publisher are watched.
@@ -248,14 +265,15 @@ impl Registry {
             room.incoming == Some(key) || (room.incoming.is_none() && room.publisher == Some(key))
         });
         if !(is_publisher && current) {
-            return self.forget(key).into_iter().collect();
+            return self.forget(key, EndReason::Deleted).into_iter().collect();
         }
         self.end(broadcast, now)
     }
 
-    /// The DELETE of a publisher that has left already: the broadcast need not wait for its return.
+    /// The DELETE of a session that has left already. If it was a publisher, the broadcast need not wait for its return.
     fn delete_left(&mut self, id: &SessionId, now: DateTime<Utc>) -> Vec<Removal> {
         let of_room = |room: &RoomState| room.left.as_ref().is_some_and(|(left, _)| left == id);
+        self.departed.remove(id);
         let broadcast = self.rooms.iter().find(|(_, room)| of_room(room)).map(|(broadcast, _)| *broadcast);
         broadcast.map(|broadcast| self.end(broadcast, now)).unwrap_or_default()
     }
@@ -268,14 +286,14 @@ impl Registry {
             room.left = None;
             room.states.clear();
         }
-        self.remove_all(broadcast, |_| true)
+        self.remove_all(broadcast, EndReason::BroadcastEnded, |_| true)
     }
 
     /// An order of meta, in answer to `reports`. A key that was replaced after them revokes nothing.
     pub(crate) fn order(&mut self, order: &CloseOrder, reports: &[MediaReport]) -> Vec<Removal> {
         match order.reason {
             CloseReason::Closed => {
-                let removals = self.remove_all(order.broadcast_id, |_| true);
+                let removals = self.remove_all(order.broadcast_id, EndReason::BroadcastEnded, |_| true);
                 self.rooms.remove(&order.broadcast_id);
                 removals
             }
@@ -288,7 +306,9 @@ impl Registry {
                 if let Some(room) = self.rooms.get_mut(&order.broadcast_id) {
                     room.left = None;
                 }
-                self.remove_all(order.broadcast_id, |session| session.kind.is_publisher())
+                self.remove_all(order.broadcast_id, EndReason::KeyRevoked, |session| {
+                    session.kind.is_publisher()
+                })
             }
         }
     }
@@ -296,17 +316,28 @@ impl Registry {
     /// Every session: the node stops.
     pub(crate) fn remove_everything(&mut self) -> Vec<Removal> {
         let keys: Vec<SessionKey> = self.ids.keys().copied().collect();
-        keys.into_iter().filter_map(|key| self.forget(key)).collect()
+        keys.into_iter().filter_map(|key| self.forget(key, EndReason::Shutdown)).collect()
     }
 
-    fn remove_all(&mut self, broadcast: BroadcastId, which: impl Fn(&Session) -> bool) -> Vec<Removal> {
+    fn remove_all(
+        &mut self,
+        broadcast: BroadcastId,
+        reason: EndReason,
+        which: impl Fn(&Session) -> bool,
+    ) -> Vec<Removal> {
         let of_room = |session: &&Session| session.broadcast == broadcast && which(session);
         let keys: Vec<SessionKey> =
             self.sessions.values().filter(of_room).map(|session| session.key).collect();
-        keys.into_iter().filter_map(|key| self.forget(key)).collect()
+        keys.into_iter().filter_map(|key| self.forget(key, reason)).collect()
     }
 
-    fn forget(&mut self, key: SessionKey) -> Option<Removal> {
+    fn forget(&mut self, key: SessionKey, reason: EndReason) -> Option<Removal> {
+        let shard = self.take_out(key)?;
+        Some(Removal { shard, key, reason })
+    }
+
+    /// Forgets a session; returns its shard.
+    fn take_out(&mut self, key: SessionKey) -> Option<usize> {
         let session = self.ids.remove(&key).and_then(|id| self.sessions.remove(&id))?;
         self.publishers -= usize::from(session.kind.is_publisher());
         if !session.connected {
@@ -325,7 +356,7 @@ impl Registry {
             }
         }
         self.drop_if_idle(session.broadcast);
-        Some(Removal { shard: session.shard, key })
+        Some(session.shard)
     }
 
     /// A room without sessions that meta need not hear of is nothing.

@@ -10,6 +10,7 @@ use contract::layer::EncodingsWanted;
 use tokio::sync::watch;
 use transport::sdp::CodecFormat;
 
+use crate::end::EndReason;
 use crate::shard::Published;
 
 /// Names a session inside this process, for good: keys are not used twice.
@@ -99,6 +100,8 @@ pub(crate) struct Removal {
     pub(crate) shard: usize,
     /// The session.
     pub(crate) key: SessionKey,
+    /// Why.
+    pub(crate) reason: EndReason,
 }
 
 /// What a new session needs to know of its room.

@@ -106,10 +106,10 @@ fn the_new_session_of_a_reloaded_page_takes_over_when_it_is_connected() {
     assert_eq!((second.shard, stale), (first.shard, None));
     // Until then the first one plays on, and a third one replaces the second.
     let (_, third, stale) = fixture.publisher(CodecFormat::Vp8, 1);
-    assert_eq!(stale, Some(Removal { shard: second.shard, key: second.key }));
+    assert_eq!(stale, Some(Removal { shard: second.shard, key: second.key, reason: EndReason::Replaced }));
     assert_eq!(fixture.state(), Some(MediaState::Live));
     let removed = fixture.registry.connected(third.key);
-    assert_eq!(removed, [Removal { shard: first.shard, key: first.key }]);
+    assert_eq!(removed, [Removal { shard: first.shard, key: first.key, reason: EndReason::Replaced }]);
     assert_eq!(fixture.state(), Some(MediaState::Live));
     assert_eq!(fixture.registry.playable(ROOM).unwrap().owner, owner);
 }
@@ -119,7 +119,7 @@ fn a_lost_publisher_leaves_its_viewers_waiting() {
     let mut fixture = Fixture::new(10);
     let (_, placed) = fixture.live();
     let viewer = fixture.viewer(None, false, vec![CodecFormat::Vp8]);
-    fixture.registry.closed(placed.key);
+    fixture.registry.closed(placed.key, Instant::now());
     assert_eq!(fixture.state(), Some(MediaState::Lost));
     assert!(fixture.registry.playable(ROOM).is_some(), "others may come meanwhile");
     assert_eq!(fixture.registry.counts(), (0, 1));
@@ -140,10 +140,10 @@ fn viewers_that_cannot_decode_the_next_publisher_leave() {
     let vp8_only = fixture.viewer(None, false, vec![CodecFormat::Vp8]);
     let h264 = CodecFormat::H264(H264Profile::ConstrainedBaseline);
     let both = fixture.viewer(None, false, vec![CodecFormat::Vp8, h264]);
-    fixture.registry.closed(placed.key);
+    fixture.registry.closed(placed.key, Instant::now());
     let (_, again, _) = fixture.publisher(h264, 1);
     let removed = fixture.registry.connected(again.key);
-    assert_eq!(removed, [Removal { shard: vp8_only.shard, key: vp8_only.key }]);
+    assert_eq!(removed, [Removal { shard: vp8_only.shard, key: vp8_only.key, reason: EndReason::Codec }]);
     assert!(fixture.registry.by_key(both.key).is_some());
 }
 
@@ -230,7 +230,7 @@ fn sessions_that_do_not_connect_are_capped_by_source() {
     fixture.registry.connected(first.key);
     fixture.viewer(None, false, Vec::new());
     assert_eq!(fixture.registry.may_play(SOURCE), Err(Refused::HalfOpen));
-    fixture.registry.closed(second.key);
+    fixture.registry.closed(second.key, Instant::now());
     assert_eq!(fixture.registry.may_play(SOURCE), Ok(()));
 }
 
@@ -248,23 +248,48 @@ fn sessions_spread_over_shards_and_nothing_stays_behind() {
 }
 
 #[test]
+fn a_viewer_that_said_goodbye_first_may_still_delete() {
+    let mut fixture = Fixture::new(10);
+    fixture.live();
+    let viewer = fixture.viewer(None, false, Vec::new());
+    let id = fixture.registry.ids[&viewer.key].clone();
+    let now = Instant::now();
+    fixture.registry.closed(viewer.key, now);
+    assert!(fixture.registry.session(&id).is_none());
+    assert!(fixture.registry.session_or_left(&id, ROOM, now).is_some());
+    assert_eq!(fixture.registry.delete(&id, at(11)), []);
+    assert!(fixture.registry.session_or_left(&id, ROOM, now).is_none(), "once");
+    assert_eq!(fixture.state(), Some(MediaState::Live), "the broadcast goes on");
+}
+
+#[test]
 fn a_publisher_that_said_goodbye_first_may_still_delete() {
     let mut fixture = Fixture::new(10);
     let (id, placed) = fixture.live();
     let viewer = fixture.viewer(None, false, vec![CodecFormat::Vp8]);
-    fixture.registry.closed(placed.key);
+    fixture.registry.closed(placed.key, Instant::now());
     assert_eq!(fixture.state(), Some(MediaState::Lost));
-    assert!(fixture.registry.session(&id).is_none() && fixture.registry.session_or_left(&id, ROOM).is_some());
-    assert_eq!(fixture.registry.delete(&id, at(11)), [Removal { shard: viewer.shard, key: viewer.key }]);
+    assert!(
+        fixture.registry.session(&id).is_none()
+            && fixture.registry.session_or_left(&id, ROOM, Instant::now()).is_some()
+    );
+    assert_eq!(
+        fixture.registry.delete(&id, at(11)),
+        [Removal { shard: viewer.shard, key: viewer.key, reason: EndReason::BroadcastEnded }]
+    );
     assert_eq!(fixture.state(), Some(MediaState::Ended));
 
     // Not when somebody has come since, and not with a key that was revoked.
     let (id, placed) = fixture.live();
-    fixture.registry.closed(placed.key);
+    fixture.registry.closed(placed.key, Instant::now());
     let (_, next) = fixture.live();
-    assert!(fixture.registry.session_or_left(&id, ROOM).is_none());
+    assert!(
+        fixture.registry.session_or_left(&id, ROOM, Instant::now()).is_some(),
+        "it is found, and ends nothing"
+    );
     assert_eq!(fixture.registry.delete(&id, at(12)), []);
-    fixture.registry.closed(next.key);
+    assert!(fixture.registry.session_or_left(&id, ROOM, Instant::now()).is_none());
+    fixture.registry.closed(next.key, Instant::now());
     let order = CloseOrder { broadcast_id: ROOM, reason: CloseReason::KeyRevoked };
     assert_eq!(fixture.registry.order(&order, &[]), []);
     assert!(fixture.registry.rooms[&ROOM].left.is_none());

@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use transport::{DataParameters, Fingerprint, IceCredentials};
 
 use super::data::RoomMessage;
+use crate::end::EndReason;
 use crate::registry::{Formats, SessionKey, TrackState};
 
 /// Commands that may wait for a shard besides departures, of which there is at most one a session. Beyond, new
@@ -171,8 +172,8 @@ pub(crate) type Reply = oneshot::Sender<Result<(), String>>;
 pub(crate) enum Command {
     /// A new session.
     Join(Box<Join>, Reply),
-    /// A session ends.
-    Leave(SessionKey),
+    /// A session ends, and why.
+    Leave(SessionKey, EndReason),
     /// A session's ICE starts over.
     RestartIce {
         /// The session.
@@ -343,37 +344,6 @@ impl Inbox {
     /// The next packet of another shard.
     pub(crate) fn relayed(&self) -> Option<Relayed> {
         self.relayed.try_recv().ok()
-    }
-}
-
-/// Why a session ended, for logs and metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EndReason {
-    /// No check came in 15 s.
-    IceTimeout,
-    /// There was connectivity, and then no check for 15 s.
-    ConsentLost,
-    /// The DTLS handshake failed, or the client closed it.
-    Dtls,
-    /// The client said goodbye.
-    ClosedByPeer,
-    /// The control plane removed it.
-    Removed,
-    /// A fault inside.
-    Panic,
-}
-
-impl EndReason {
-    /// The label.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::IceTimeout => "ice_timeout",
-            Self::ConsentLost => "consent_lost",
-            Self::Dtls => "dtls",
-            Self::ClosedByPeer => "closed_by_peer",
-            Self::Removed => "removed",
-            Self::Panic => "panic",
-        }
     }
 }
 

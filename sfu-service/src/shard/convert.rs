@@ -1,7 +1,7 @@
 //! From what SDP agreed on to what a shard's core works with.
 
 use contract::destination::Source;
-use rtp::{Codec, Extension, Extensions, MediaKind, Mid, Rid};
+use rtp::{Codec, MediaKind, Mid};
 use sfu_core::{EncodingConfig, Format, TrackConfig, TrackIndex};
 use transport::sdp;
 
@@ -33,15 +33,9 @@ fn track(media: &sdp::PublishMedia) -> TrackConfig {
         };
         vec![encoding]
     } else {
-        let rid = |rid: &sdp::Rid| Rid::new(rid.as_str().as_bytes()).ok();
-        media.rids.iter().map(|name| EncodingConfig { rid: rid(name), ..EncodingConfig::default() }).collect()
+        media.rids.iter().map(|rid| EncodingConfig { rid: Some(*rid), ..EncodingConfig::default() }).collect()
     };
-    TrackConfig {
-        kind: kind(media.source),
-        mid: mid(&media.mid),
-        formats: vec![format(&media.codec)],
-        encodings,
-    }
+    TrackConfig { kind: kind(media.source), mid: media.mid, formats: vec![format(&media.codec)], encodings }
 }
 
 fn absent(source: Source) -> TrackConfig {
@@ -68,36 +62,17 @@ pub(crate) fn kind(source: Source) -> MediaKind {
     }
 }
 
-/// Name of a media section.
-pub(crate) fn mid(mid: &sdp::Mid) -> Mid {
-    Mid::new(mid.as_str().as_bytes()).expect("SDP's mids have 1 to 16 bytes as well")
-}
-
 /// A payload type. Profiles are left out: which decoder suits a stream was decided when the answer was written,
 /// which has one payload type a codec.
-pub(crate) fn format(codec: &sdp::Codec) -> Format {
+pub(crate) fn format(codec: &sdp::PayloadFormat) -> Format {
     Format {
         payload_type: codec.payload_type,
         rtx: codec.rtx,
         nack: codec.feedback.nack,
-        codec: match codec.format {
-            sdp::CodecFormat::Opus => Codec::Opus,
-            sdp::CodecFormat::H264(_) => Codec::H264,
-            sdp::CodecFormat::Vp9 => Codec::Vp9,
-            sdp::CodecFormat::Vp8 => Codec::Vp8,
-            sdp::CodecFormat::Av1 => Codec::Av1,
-        },
+        codec: codec.format.codec(),
         profile: 0,
         clock_rate: codec.format.clock_rate(),
     }
-}
-
-/// Header extension ids.
-pub(crate) fn extensions(map: &sdp::ExtensionMap) -> Extensions {
-    map.iter().fold(Extensions::new(), |known, (extension, id)| match Extension::from_uri(extension.uri()) {
-        Some(extension) => known.with(extension, id),
-        None => known,
-    })
 }
 
 #[cfg(test)]
@@ -111,19 +86,6 @@ mod tests {
         for (index, source) in SOURCES.into_iter().enumerate() {
             assert_eq!(track_index(source), TrackIndex(index as u8));
             assert_eq!(tracks[index].kind, kind(source));
-        }
-    }
-
-    #[test]
-    fn every_negotiated_extension_is_known_to_the_core() {
-        let mut map = sdp::ExtensionMap::default();
-        for (index, extension) in sdp::Extension::ALL.into_iter().enumerate() {
-            assert!(map.insert(extension, index as u8 + 1));
-        }
-        let converted = extensions(&map);
-        for (extension, id) in map.iter() {
-            let known = Extension::from_uri(extension.uri()).unwrap_or_else(|| panic!("{extension:?}"));
-            assert_eq!(converted.id(known), Some(id));
         }
     }
 }

@@ -7,6 +7,7 @@ mod data;
 mod io;
 mod layers;
 mod outbox;
+mod owners;
 mod participant;
 mod relay;
 mod room;
@@ -18,6 +19,6 @@ pub(crate) use command::{
     Command, InboxFull, Join, JoinRole, LayerChoice, LayerError, MediaSection, Published, ShardEvent,
     ShardHandle,
 };
-pub(crate) use convert::{extensions, format, mid, track_index, tracks};
+pub(crate) use convert::{format, track_index, tracks};
 pub use run::Around;
 pub(crate) use run::{Prepared, ShardSettings, plainly, prepare};

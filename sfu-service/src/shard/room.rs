@@ -7,8 +7,8 @@ use contract::destination::Source;
 use contract::id::BroadcastId;
 use rtp::MediaKind;
 use sfu_core::{
-    EncodingIndex, Origin, Peer, PublisherConfig, PublisherId, Read, ReadFrom, SubscriberConfig,
-    SubscriptionConfig, ToEdge, TrackIndex,
+    EncodingIndex, Origin, Peer, PublisherConfig, PublisherId, Read, ReadFrom, SourceId, SubscriberConfig,
+    SubscriptionConfig, ToEdge, TrackIndex, TrackName,
 };
 
 use super::command::{Command, Published, ShardEvent};
@@ -17,6 +17,9 @@ use super::layers::apply;
 use super::participant::Role;
 use super::run::ShardThread;
 use crate::registry::{SOURCES, TrackState};
+
+/// The one publisher of a broadcast's room.
+const HOST: SourceId = SourceId(0);
 
 /// A room on a shard: its home, or one that only has viewers.
 #[derive(Debug, Default)]
@@ -165,11 +168,9 @@ impl ShardThread {
             Err(error) => return tracing::warn!(%error, "the media core refuses a viewer"),
         };
         *subscriber = Some(id);
-        let Some(publisher) = self.io.rooms.get(&room).and_then(|entry| entry.publisher) else { return };
         for section in sections {
             let config = SubscriptionConfig {
-                publisher,
-                track: section.track,
+                shows: Some(TrackName { source: HOST, track: section.track }),
                 mid: section.mid,
                 ssrc: section.ssrc,
                 rtx_ssrc: section.rtx_ssrc,
@@ -215,14 +216,15 @@ impl ShardThread {
     }
 }
 
-fn core_room(room: BroadcastId) -> sfu_core::Room {
+fn core_room(room: BroadcastId) -> sfu_core::RoomId {
     // Broadcast ids are positive.
-    sfu_core::Room(room.0.unsigned_abs())
+    sfu_core::RoomId(room.0.unsigned_abs())
 }
 
 fn publisher_config(room: BroadcastId, origin: Origin, published: &Published) -> PublisherConfig {
     PublisherConfig {
         room: core_room(room),
+        source_id: HOST,
         origin,
         extensions: published.extensions,
         tracks: published.tracks.clone(),

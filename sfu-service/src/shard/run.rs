@@ -17,8 +17,10 @@ use super::command::{Command, Inbox, ShardEvent, ShardHandle, inbox};
 use super::data::Deliveries;
 use super::io::{Io, SEND_BATCH};
 use super::outbox::Outbox;
+use super::owners::AddressOwners;
 use super::participant::MediaPaths;
 use super::tcp::{LISTENER, Tcp};
+use crate::end::EndReason;
 use crate::metrics::ShardCounters;
 use crate::registry::SessionKey;
 
@@ -121,7 +123,7 @@ pub(super) struct ShardThread {
     pub(super) io: Io,
     pub(super) by_key: HashMap<SessionKey, usize>,
     pub(super) by_ufrag: HashMap<String, usize>,
-    pub(super) by_address: HashMap<SocketAddr, usize>,
+    pub(super) by_address: AddressOwners,
     pub(super) timers: BinaryHeap<Reverse<(Instant, usize)>>,
     pub(super) outbox: Outbox,
     pub(super) deliveries: Deliveries,
@@ -163,7 +165,7 @@ impl ShardThread {
             io,
             by_key: HashMap::new(),
             by_ufrag: HashMap::new(),
-            by_address: HashMap::new(),
+            by_address: AddressOwners::default(),
             timers: BinaryHeap::new(),
             outbox: Outbox::new(events),
             deliveries: Deliveries::default(),
@@ -283,9 +285,9 @@ impl ShardThread {
                 // Nobody waits any more if the client has gone.
                 let _ = reply.send(Ok(()));
             }
-            Command::Leave(key) => {
+            Command::Leave(key, reason) => {
                 if let Some(&slot) = self.by_key.get(&key) {
-                    self.guarded(slot, now, |shard| shard.close(slot, now));
+                    self.guarded(slot, now, |shard| shard.close(slot, reason, now));
                 }
             }
             Command::RestartIce { key, local, remote, reply } => {
@@ -303,7 +305,9 @@ impl ShardThread {
             }
             Command::Stop => {
                 let slots: Vec<usize> = self.by_key.values().copied().collect();
-                slots.into_iter().for_each(|slot| self.guarded(slot, now, |shard| shard.close(slot, now)));
+                slots.into_iter().for_each(|slot| {
+                    self.guarded(slot, now, |shard| shard.close(slot, EndReason::Shutdown, now))
+                });
                 self.io.flush();
                 self.stopping = true;
             }

@@ -7,24 +7,26 @@ use std::time::Instant;
 
 use transport::{AddressPair, CloseReason, DatagramKind, Protocol, Received, ServerConfig, Transport};
 
-use super::command::{Command, EndReason, Join, JoinRole, ShardEvent};
+use super::command::{Command, Join, JoinRole, ShardEvent};
 use super::data::Channels;
 use super::participant::{MediaPath, Participant, Role};
 use super::run::ShardThread;
+use crate::end::EndReason;
 use crate::metrics::ShardCounters;
 use crate::registry::SessionKey;
 
 impl ShardThread {
-    /// Finds whom a datagram belongs to: STUN by the user name that it carries, anything else by an address that ICE
+    /// Finds whom a datagram belongs to: a check by the user name that it carries, anything else by an address that ICE
     /// has validated.
     pub(super) fn datagram(&mut self, from: SocketAddr, local: SocketAddr, data: &mut [u8], now: Instant) {
         let slot = match transport::classify(data) {
-            DatagramKind::Stun => {
-                let name = transport::peek_binding_username(data).map(|(local, _)| local);
-                name.and_then(|ufrag| self.by_ufrag.get(ufrag))
-            }
+            DatagramKind::Stun => match transport::peek_binding_username(data) {
+                Some((ufrag, _)) => self.by_ufrag.get(ufrag),
+                // An answer names nobody: it is for whoever asked that address.
+                None => self.by_address.owner(&from),
+            },
             DatagramKind::Other => None,
-            DatagramKind::Dtls | DatagramKind::Rtp | DatagramKind::Rtcp => self.by_address.get(&from),
+            DatagramKind::Dtls | DatagramKind::Rtp | DatagramKind::Rtcp => self.by_address.owner(&from),
         };
         let Some(&slot) = slot else {
             ShardCounters::add(&self.io.counters.unvalidated, 1);
@@ -49,7 +51,12 @@ impl ShardThread {
     pub(super) fn session_packet(&mut self, slot: usize, path: AddressPair, data: &mut [u8], now: Instant) {
         let Some(participant) = self.io.participants.get_mut(slot) else { return };
         let room = participant.room;
-        match participant.transport.handle_packet(path, data, now) {
+        let received = participant.transport.handle_packet(path, data, now);
+        if matches!(received, Received::Rtp(_) | Received::Rtcp(_)) && participant.transport.has_events() {
+            self.drain_transport(slot, now);
+        }
+        let Some(participant) = self.io.participants.get_mut(slot) else { return };
+        match received {
             Received::Rtp(packet) => {
                 let Role::Publisher { current: true, .. } = participant.role else { return };
                 if let Some(id) = self.io.rooms.get(&room).and_then(|room| room.publisher) {
@@ -84,9 +91,15 @@ impl ShardThread {
         while let Some(event) = self.io.participants.get_mut(slot).and_then(|p| p.transport.poll_event()) {
             match event {
                 transport::Event::Validated(address) => {
-                    self.by_address.insert(address, slot);
+                    let participants = &self.io.participants;
+                    let holds = |owner| {
+                        participants
+                            .get(owner)
+                            .is_some_and(|owner: &Participant| owner.transport.holds(address, now))
+                    };
+                    self.by_address.claim(address, slot, holds);
                 }
-                transport::Event::Invalidated(address) => self.forget_address(address, slot),
+                transport::Event::Invalidated(address) => self.by_address.release(address, slot),
                 transport::Event::AddressChanged(pair) => {
                     if let Some(path) = self.io.paths.of(slot) {
                         path.pair = Some(pair);
@@ -110,8 +123,12 @@ impl ShardThread {
                     self.room_data(slot, channel, bytes, binary, now);
                 }
                 transport::Event::Closed(reason) => {
-                    tracing::debug!(%reason, "a transport is closed");
-                    return self.remove(slot, end_reason(&reason), now);
+                    if reason == CloseReason::PeerClosed {
+                        tracing::debug!("the client has closed its connection");
+                    } else {
+                        tracing::info!(%reason, "a client's connection has failed");
+                    }
+                    return self.remove(slot, EndReason::from(&reason), now);
                 }
             }
         }
@@ -123,13 +140,6 @@ impl ShardThread {
             self.io.participants.get_mut(slot).and_then(|p| p.transport.poll_transmit())
         {
             self.io.transmit(&transmit);
-        }
-    }
-
-    fn forget_address(&mut self, address: SocketAddr, slot: usize) {
-        // A browser that reloads may come from the same address in a new session, which owns it then.
-        if self.by_address.get(&address) == Some(&slot) {
-            self.by_address.remove(&address);
         }
     }
 
@@ -210,11 +220,11 @@ impl ShardThread {
     }
 
     /// Ends a session from our side: the client is told.
-    pub(super) fn close(&mut self, slot: usize, now: Instant) {
+    pub(super) fn close(&mut self, slot: usize, reason: EndReason, now: Instant) {
         if let Some(participant) = self.io.participants.get_mut(slot) {
             participant.transport.close(now);
         }
-        self.remove(slot, EndReason::Removed, now);
+        self.remove(slot, reason, now);
     }
 
     /// Puts the keys for what is sent where media needs them.
@@ -250,7 +260,7 @@ impl ShardThread {
             self.by_ufrag.remove(&ufrag);
         }
         for address in transport.validated_addresses() {
-            self.forget_address(address, slot);
+            self.by_address.release(address, slot);
         }
         self.io.tcp.forget(slot);
         self.outbox.say(ShardEvent::Ended(key, reason));
@@ -272,21 +282,6 @@ impl ShardThread {
         }
         self.drop_idle_room(room);
         self.handle_core_events(now);
-    }
-}
-
-fn end_reason(reason: &CloseReason) -> EndReason {
-    match reason {
-        CloseReason::IceTimeout => EndReason::IceTimeout,
-        CloseReason::ConsentLost => EndReason::ConsentLost,
-        CloseReason::PeerClosed => EndReason::ClosedByPeer,
-        CloseReason::Local => EndReason::Removed,
-        CloseReason::HandshakeTimeout
-        | CloseReason::FingerprintMismatch
-        | CloseReason::UnsupportedCertificate
-        | CloseReason::NoSrtp
-        | CloseReason::Alert(_)
-        | CloseReason::Dtls(_) => EndReason::Dtls,
     }
 }
 

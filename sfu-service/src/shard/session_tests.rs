@@ -77,6 +77,6 @@ fn a_panic_ends_its_own_session_and_no_other() {
     assert!(went_on && shard.io.rooms.contains_key(&BroadcastId(2)));
     // Its place is free again, and what is still on its way to the old session reaches nobody.
     assert_eq!(join(&mut shard, 3, now), faulty);
-    shard.guarded(faulty, now, |shard| shard.close(faulty, now));
-    assert!(matches!(events.try_recv(), Ok(ShardEvent::Ended(SessionKey(3), EndReason::Removed))));
+    shard.guarded(faulty, now, |shard| shard.close(faulty, EndReason::Deleted, now));
+    assert!(matches!(events.try_recv(), Ok(ShardEvent::Ended(SessionKey(3), EndReason::Deleted))));
 }

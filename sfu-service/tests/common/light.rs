@@ -8,11 +8,12 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use rand::RngExt as _;
+use rtp::{Extension, Extensions, MediaKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use transport::sdp::{
-    Answer, Candidate, ClientMedia, ClientOffer, Codec, CodecFormat, Direction, Extension, ExtensionMap,
-    Feedback, Fragment, FragmentMedia, MediaKind, Msid, Negotiated, SsrcPair,
+    Answer, Candidate, ClientMedia, ClientOffer, CodecFormat, Direction, Feedback, Fragment, FragmentMedia,
+    Msid, Negotiated, PayloadFormat, SsrcPair,
 };
 use transport::{
     Deframer, Event, IceCredentials, Identity, Received, SRTP_OVERHEAD, Transport, frame_header,
@@ -88,12 +89,12 @@ const PAYLOAD_TYPE: u8 = 96;
 pub(crate) const RTX_PAYLOAD_TYPE: u8 = 97;
 
 fn offer(identity: &Identity, direction: Direction) -> ClientOffer {
-    let extensions = ExtensionMap::numbered(&[Extension::Mid]);
+    let extensions = Extensions::numbered(&[Extension::Mid]);
     let feedback = Feedback { transport_cc: false, ..Feedback::VIDEO };
     let sends = direction.sends();
     let rtx = (!sends).then_some(RTX_PAYLOAD_TYPE);
     let format = CodecFormat::Vp8;
-    let codec = Codec { payload_type: PAYLOAD_TYPE, format, fmtp: String::new(), feedback, rtx };
+    let codec = PayloadFormat { payload_type: PAYLOAD_TYPE, format, fmtp: String::new(), feedback, rtx };
     let media = ClientMedia {
         msid: sends.then(|| Msid { stream: "s".into(), track: Some("t".into()) }),
         ssrc: sends.then_some(SsrcPair { media: SSRC, rtx: None }),

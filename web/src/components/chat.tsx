@@ -2,6 +2,7 @@ import { type SubmitEvent, type ReactNode, useEffect, useLayoutEffect, useRef, u
 import { MAX_CHAT_CHARS, MAX_NAME_CHARS } from '../../sdk';
 import { clockTime } from '../lib/format';
 import { keptName } from '../lib/storage';
+import { refusalWords } from '../lib/words';
 import { type ChatLine, sendChat, useRoom } from '../store/room';
 import { t } from '../texts';
 import { SendIcon } from './icons';
@@ -108,20 +109,23 @@ function Composer({ enabled }: { enabled: boolean }): ReactNode {
   const [text, setText] = useState('');
   const [name, setName] = useState(keptName.read);
   const refused = useRoom((state) => state.refused);
+  const sending = useRoom((state) => state.sending);
   useEffect(() => keptName.write(name), [name]);
   const length = Array.from(text).length;
   const submit = (event: SubmitEvent): void => {
     event.preventDefault();
     const trimmed = text.trim();
-    if (trimmed !== '' && length <= MAX_CHAT_CHARS && sendChat(trimmed, name.trim())) setText('');
+    if (trimmed === '' || length > MAX_CHAT_CHARS) return;
+    // The text stays where it is until the server has it.
+    void sendChat(trimmed, name.trim()).then((sent) => sent && setText(''));
   };
   return (
     <form className="composer" onSubmit={submit}>
-      {refused ? (
-        <p className="chat-status" role="alert">
-          {t.chatRefused}
+      {refused === null ? null : (
+        <p className="chat-status" role="alert" data-testid="chat-refused">
+          {refusalWords(refused)}
         </p>
-      ) : null}
+      )}
       <label className="composer-name">
         <span>{t.chatName}</span>
         <input
@@ -138,6 +142,8 @@ function Composer({ enabled }: { enabled: boolean }): ReactNode {
           className="input"
           value={text}
           maxLength={MAX_CHAT_CHARS}
+          readOnly={sending}
+          aria-busy={sending}
           placeholder={t.chatPlaceholder}
           aria-label={t.chatPlaceholder}
           autoComplete="off"
@@ -148,7 +154,7 @@ function Composer({ enabled }: { enabled: boolean }): ReactNode {
         <button
           type="submit"
           className="icon-button accent"
-          disabled={!enabled || text.trim() === ''}
+          disabled={!enabled || sending || text.trim() === ''}
           aria-label={t.chatSend}
           data-testid="chat-send"
         >

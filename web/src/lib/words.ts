@@ -1,4 +1,5 @@
 import type { CaptureFailure, LinkFailure } from '../../sdk';
+import type { Refusal } from '../store/room';
 import type { StudioProblem } from '../store/studio';
 import { t } from '../texts';
 
@@ -51,5 +52,21 @@ export function captureWords(kind: 'camera' | 'microphone' | 'screen', failure: 
       return camera ? t.captureBusyCamera : t.captureBusyMicrophone;
     default:
       return t.captureUnknown;
+  }
+}
+
+/** Why a chat message was not sent. */
+export function refusalWords({ reason, retryAfterMs }: Refusal): string {
+  switch (reason) {
+    case 'rate':
+      return t.chatTooFast(Math.max(1, Math.ceil((retryAfterMs ?? 0) / 1_000)));
+    case 'state':
+      return t.chatEnded;
+    case 'right':
+      return t.chatNoRight;
+    case 'lost':
+      return t.chatLost;
+    default:
+      return t.chatRefused;
   }
 }

@@ -5,7 +5,8 @@ import { CameraIcon, SearchIcon } from '../components/icons';
 import { Link } from '../components/link';
 import { Message } from '../components/message';
 import { useTitle } from '../lib/hooks';
-import { ask, type Filter, followCatalogue, load, type Sort, useCatalogue } from '../store/catalogue';
+import { ask, followCatalogue, load, useCatalogue } from '../store/catalogue';
+import type { Filter, Sort } from '../store/deltas';
 import { t } from '../texts';
 
 const FILTERS: readonly [Filter, string][] = [
@@ -19,7 +20,7 @@ const SKELETONS = 8;
 /** The list of broadcasts, with the most watched one playing. */
 export function HomePage(): ReactNode {
   useTitle(t.homeTitle);
-  useEffect(followCatalogue, []);
+  useEffect(() => followCatalogue(), []);
   const phase = useCatalogue((state) => state.phase);
   const featured = useCatalogue((state) => state.featured);
   return (

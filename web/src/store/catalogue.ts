@@ -1,33 +1,26 @@
 import { create } from 'zustand';
-import { ApiError, type Broadcast, type BroadcastState, Signaling, type Status } from '../../sdk';
+import { ApiError, type BroadcastState, Signaling } from '../../sdk';
 import { api, signalingEndpoint } from '../lib/api';
-
-/** Which broadcasts are shown. */
-export type Filter = 'all' | Status;
-/** In which order. */
-export type Sort = 'newest' | 'viewers';
+import { applyStates, type Rows } from './deltas';
 
 /** The list of broadcasts. */
-export interface CatalogueState {
+export interface CatalogueState extends Rows {
   phase: 'loading' | 'ready' | 'error';
-  byId: Readonly<Record<number, Broadcast>>;
-  /** What the present question found, in order. */
-  order: readonly number[];
-  /** The live broadcast with most viewers, whatever is searched. */
-  featured: number | null;
-  query: string;
-  filter: Filter;
-  sort: Sort;
 }
 
 /** Broadcasts asked for at once. */
 const PAGE = 60;
 /** Pause after typing before a search is sent. */
 const TYPING_MS = 250;
-/** Questions repeat this often while signaling is silent, and much less often while it talks. */
-const POLL_MS = 10_000;
-/** A broadcast that the list does not know starts a reload, at most this often. */
-const RELOAD_MS = 1_000;
+/** The list is asked for again within this time while signaling is silent, and within the longer one while it talks. */
+const SILENT_POLL_MS = 10_000;
+const POLL_MS = 120_000;
+/** After a reconnect, which many pages have at once, the list is asked for within this time. */
+const SPREAD_MS = 5_000;
+/** Changes are shown together this often, however many come. */
+const GATHER_MS = 250;
+/** Broadcasts whose changes are gathered; beyond, they are shown at once. */
+const MAX_GATHERED = 1_000;
 
 export const useCatalogue = create<CatalogueState>(() => ({
   phase: 'loading',
@@ -40,37 +33,66 @@ export const useCatalogue = create<CatalogueState>(() => ({
 }));
 
 let loading: AbortController | null = null;
-let timer: ReturnType<typeof setTimeout> | undefined;
+let typing: ReturnType<typeof setTimeout> | undefined;
 
 /** Changes the question. */
 export function ask(change: Partial<Pick<CatalogueState, 'query' | 'filter' | 'sort'>>): void {
   useCatalogue.setState(change);
-  schedule(change.query === undefined ? 0 : TYPING_MS);
+  clearTimeout(typing);
+  typing = setTimeout(() => void load(), change.query === undefined ? 0 : TYPING_MS);
 }
 
-/** Keeps the list current until the returned function is called. */
-export function followCatalogue(): () => void {
+/** Keeps the list current until the returned function is called. `random` is below 1. */
+export function followCatalogue(random: () => number = Math.random): () => void {
   let left = false;
   let signaling: Signaling | null = null;
+  let poll: ReturnType<typeof setTimeout> | undefined;
+  /** One list that is asked for at a random time: whoever has the same reason to ask must not ask at once. */
+  const reloadWithin = (ms: number): void => {
+    clearTimeout(poll);
+    poll = setTimeout(() => {
+      if (!document.hidden) void load();
+      reloadWithin(signaling?.state === 'connected' ? POLL_MS : SILENT_POLL_MS);
+    }, ms * random());
+  };
   void load();
+  reloadWithin(SILENT_POLL_MS);
   void signalingEndpoint().then((url) => {
     if (left) return;
     signaling = new Signaling({ url });
-    signaling.onBroadcasts(applyState);
+    signaling.onBroadcasts(gather);
     // What changed while nobody listened is in the list.
-    signaling.on('state', (state) => state === 'connected' && schedule(0));
+    signaling.on('state', (state) => state === 'connected' && reloadWithin(SPREAD_MS));
     signaling.start();
   });
-  const poll = setInterval(() => {
-    if (!document.hidden) schedule(0);
-  }, POLL_MS);
   return () => {
     left = true;
-    clearInterval(poll);
-    clearTimeout(timer);
+    clearTimeout(poll);
+    clearTimeout(typing);
+    show();
     loading?.abort();
     void signaling?.close().catch(() => undefined);
   };
+}
+
+const gathered = new Map<number, BroadcastState>();
+let showing: ReturnType<typeof setTimeout> | undefined;
+
+/** Takes a change of any broadcast: the latest of each is shown with the others, at a steady pace. */
+export function gather(state: BroadcastState): void {
+  gathered.set(state.id, state);
+  if (gathered.size >= MAX_GATHERED) show();
+  else showing ??= setTimeout(show, GATHER_MS);
+}
+
+function show(): void {
+  clearTimeout(showing);
+  showing = undefined;
+  // Before there is a list, the list will have it.
+  if (useCatalogue.getState().phase === 'ready') {
+    useCatalogue.setState((state) => applyStates(state, gathered.values(), PAGE));
+  }
+  gathered.clear();
 }
 
 /** Loads the list now. */
@@ -99,31 +121,4 @@ export async function load(): Promise<void> {
     const empty = useCatalogue.getState().phase !== 'ready';
     if (empty || error instanceof ApiError) useCatalogue.setState({ phase: empty ? 'error' : 'ready' });
   }
-}
-
-/** Takes a change of any broadcast. */
-export function applyState(state: BroadcastState): void {
-  const { byId } = useCatalogue.getState();
-  const known = byId[state.id];
-  const moved = known === undefined || (state.status !== undefined && state.status !== known.status);
-  if (known !== undefined) useCatalogue.setState({ byId: { ...byId, [state.id]: merge(known, state) } });
-  // Which rows are shown, and in which order, is the service's to say.
-  if (moved) schedule(RELOAD_MS);
-}
-
-/** A broadcast with what signaling says of it now. */
-export function merge(broadcast: Broadcast, state: BroadcastState): Broadcast {
-  return {
-    ...broadcast,
-    viewer_count: state.viewer_count,
-    // CLOSED is final: a late word of an earlier state must not bring it back.
-    status: broadcast.status === 'CLOSED' ? 'CLOSED' : (state.status ?? broadcast.status),
-    name: state.name ?? broadcast.name,
-    description: state.description ?? broadcast.description,
-  };
-}
-
-function schedule(ms: number): void {
-  clearTimeout(timer);
-  timer = setTimeout(() => void load(), ms);
 }

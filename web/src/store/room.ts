@@ -1,9 +1,18 @@
 import { create } from 'zustand';
-import { type BroadcastState, type ChatMessage, Signaling, type SignalingState } from '../../sdk';
+import {
+  type BroadcastState,
+  type ChatMessage,
+  type Outcome,
+  Signaling,
+  type SignalingState,
+} from '../../sdk';
 import { signalingEndpoint } from '../lib/api';
 
 /** A line of the chat. */
 export type ChatLine = ChatMessage | { type: 'gap'; seq: number; dropped: number };
+
+/** An outcome of a message that was not sent. */
+export type Refusal = Extract<Outcome, { sent: false }>;
 
 /** The room of the broadcast on the page: chat, presence and state, as signaling tells them. */
 export interface RoomState {
@@ -14,12 +23,12 @@ export interface RoomState {
   chatting: number | null;
   /** The latest state of the broadcast; null until signaling has told one. */
   broadcast: BroadcastState | null;
-  /** The server refused the last message. */
-  refused: boolean;
+  /** Why the server does not have the last message, if it does not. */
+  refused: Refusal | null;
+  /** A message is on its way: the server has not answered yet. */
+  sending: boolean;
 }
 
-/** A refusal within this time is about the message that was just sent. */
-const REFUSAL_MS = 2_000;
 /** Lines that stay in memory; older ones go. */
 const MAX_LINES = 300;
 
@@ -30,13 +39,13 @@ const EMPTY: RoomState = {
   viewerCount: null,
   chatting: null,
   broadcast: null,
-  refused: false,
+  refused: null,
+  sending: false,
 };
 
 export const useRoom = create<RoomState>(() => EMPTY);
 
 let signaling: Signaling | null = null;
-let sentAtMs = 0;
 
 /** Enters the room of a broadcast; the returned function leaves it. */
 export function enterRoom(id: number, token: () => Promise<string | undefined>): () => void {
@@ -49,9 +58,6 @@ export function enterRoom(id: number, token: () => Promise<string | undefined>):
     signaling = own;
     const room = String(id);
     own.on('state', (connection) => useRoom.setState({ connection }));
-    own.on('error', () => {
-      if (Date.now() - sentAtMs < REFUSAL_MS) useRoom.setState({ refused: true });
-    });
     own.onBroadcast(id, (broadcast) => {
       useRoom.setState({ broadcast, viewerCount: broadcast.viewer_count });
     });
@@ -73,13 +79,16 @@ export function enterRoom(id: number, token: () => Promise<string | undefined>):
   };
 }
 
-/** Sends a chat message to the room on the page. */
-export function sendChat(text: string, name: string): boolean {
-  const { id } = useRoom.getState();
-  if (signaling === null || id === null) return false;
-  useRoom.setState({ refused: false });
-  sentAtMs = Date.now();
-  return signaling.sendChat(String(id), text, name);
+/** Sends a chat message to the room on the page; resolves with whether the server has it. */
+export async function sendChat(text: string, name: string): Promise<boolean> {
+  const { id, sending } = useRoom.getState();
+  const own = signaling;
+  if (own === null || id === null || sending) return false;
+  useRoom.setState({ refused: null, sending: true });
+  const outcome = await own.sendChat(String(id), text, name);
+  // The answer is of no interest in another room.
+  if (signaling === own) useRoom.setState({ sending: false, refused: outcome.sent ? null : outcome });
+  return outcome.sent;
 }
 
 /** `lines` with `line`; a history that comes again after a reconnect adds nothing twice. */

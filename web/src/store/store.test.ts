@@ -1,6 +1,7 @@
-import { describe, expect, it } from 'vitest';
-import type { Broadcast, ChatMessage, PlayerStats, TrackStats } from '../../sdk';
-import { applyState, merge, useCatalogue } from './catalogue';
+import { describe, expect, it, vi } from 'vitest';
+import type { Broadcast, BroadcastState, ChatMessage, PlayerStats, TrackStats } from '../../sdk';
+import { gather, useCatalogue } from './catalogue';
+import { applyStates, merge, type Rows } from './deltas';
 import { invitationOf } from './guest';
 import { addLine, type ChatLine } from './room';
 import { qualityOf } from './watch';
@@ -56,15 +57,104 @@ describe('merge', () => {
   });
 });
 
-describe('applyState', () => {
+describe('merge of times', () => {
+  it('takes the times of the end from the event', () => {
+    const end = { id: 7, viewer_count: 0, status: 'CLOSED', ended_at: '2026-01-01T01:00:00Z' } as const;
+    expect(merge(BROADCAST, end)).toMatchObject({ status: 'CLOSED', ended_at: '2026-01-01T01:00:00Z' });
+  });
+
+  it('takes only the count of a word that is older than the row', () => {
+    const row = { ...BROADCAST, modified_at: '2026-01-01T00:00:05.5Z' };
+    const late = { id: 7, viewer_count: 3, name: 'old', modified_at: '2026-01-01T00:00:05Z' };
+    expect(merge(row, late)).toEqual({ ...row, viewer_count: 3 });
+  });
+});
+
+describe('applyStates', () => {
+  const row = (id: number, change: Partial<Broadcast> = {}): Broadcast => ({ ...BROADCAST, id, ...change });
+  const rows = (list: Broadcast[], change: Partial<Rows> = {}): Rows => ({
+    byId: Object.fromEntries(list.map((broadcast) => [broadcast.id, broadcast])),
+    order: list.map(({ id }) => id),
+    featured: null,
+    query: '',
+    filter: 'all',
+    sort: 'newest',
+    ...change,
+  });
+  const told = (id: number, change: Partial<BroadcastState> = {}): BroadcastState => ({
+    ...{ id, viewer_count: 0, status: 'READY', name: 'new', description: '' },
+    ...{ created_at: '2026-01-02T00:00:00Z', modified_at: '2026-01-02T00:00:00Z' },
+    ...change,
+  });
+
   it('changes only the row it is about', () => {
-    const other = { ...BROADCAST, id: 8 };
-    useCatalogue.setState({ byId: { 7: BROADCAST, 8: other }, order: [8, 7], phase: 'ready' });
-    applyState({ id: 7, viewer_count: 5 });
-    const { byId, order } = useCatalogue.getState();
+    const before = rows([row(8), row(7)]);
+    const { byId, order } = applyStates(before, [{ id: 7, viewer_count: 5 }], 60);
     expect(byId[7]?.viewer_count).toBe(5);
-    expect(byId[8]).toBe(other);
+    expect(byId[8]).toBe(before.byId[8]);
     expect(order).toEqual([8, 7]);
+  });
+
+  it('adds what is new where it belongs, and keeps a page', () => {
+    const before = rows([row(8), row(6), row(5)]);
+    const after = applyStates(before, [told(9), told(7), { id: 4, viewer_count: 1 }], 4);
+    expect(after.order).toEqual([9, 8, 7, 6]);
+    expect(Object.keys(after.byId).map(Number)).toEqual([6, 7, 8, 9]);
+    expect(after.byId[9]).toMatchObject({ name: 'new', started_at: null });
+  });
+
+  it('takes out what the question no longer finds, and what is deleted', () => {
+    const before = rows([row(8), row(7)], { filter: 'STREAMING' });
+    const closed = told(8, { status: 'CLOSED' });
+    expect(applyStates(before, [closed], 60).order).toEqual([7]);
+    expect(applyStates(before, [told(9), told(10, { status: 'STREAMING' })], 60).order).toEqual([10, 8, 7]);
+    const deleted = told(8, { status: 'CLOSED', deleted: true });
+    const after = applyStates({ ...before, filter: 'all' }, [deleted], 60);
+    expect([after.order, after.byId[8]]).toEqual([[7], undefined]);
+  });
+
+  it('searches new rows by words and leaves listed ones to the service', () => {
+    const before = rows([row(7, { name: 'found by the service' })], { query: ' Garden NOON' });
+    const states = [told(8, { name: 'A garden at noon' }), told(9, { name: 'A garden' }), told(7)];
+    expect(applyStates(before, states, 60).order).toEqual([8, 7]);
+  });
+
+  it('sorts by viewers and features a live one until it ends', () => {
+    const before = rows([row(8, { viewer_count: 4 }), row(7)], { sort: 'viewers', featured: 8 });
+    const busy = applyStates(before, [{ id: 7, viewer_count: 9 }], 60);
+    expect([busy.order, busy.featured]).toEqual([[7, 8], 8]);
+    const over = applyStates(busy, [told(8, { status: 'CLOSED' })], 60);
+    expect(over.featured).toBe(7);
+  });
+});
+
+describe('gather', () => {
+  it('shows a busy catalogue at a steady pace, without asking for it', () => {
+    vi.useFakeTimers();
+    const fetched = vi.spyOn(globalThis, 'fetch');
+    useCatalogue.setState({ byId: { 7: BROADCAST }, order: [7], phase: 'ready' });
+    let drawn = 0;
+    const stop = useCatalogue.subscribe(() => (drawn += 1));
+    for (let n = 1; n <= 1_000; n += 1) {
+      gather({ id: 7, viewer_count: n });
+      gather({
+        ...BROADCAST,
+        id: 1_000 + n,
+        started_at: '2026-01-01T00:00:00Z',
+        ended_at: '2026-01-01T00:00:00Z',
+      });
+      vi.advanceTimersByTime(10);
+    }
+    vi.advanceTimersByTime(250);
+    expect(useCatalogue.getState().byId[7]?.viewer_count).toBe(1_000);
+    expect(useCatalogue.getState().order).toHaveLength(60);
+    expect(useCatalogue.getState().order[0]).toBe(2_000);
+    // Ten seconds: forty drawings, neither two thousand nor none, and no request.
+    expect(drawn).toBeGreaterThan(35);
+    expect(drawn).toBeLessThan(45);
+    expect(fetched).not.toHaveBeenCalled();
+    stop();
+    vi.useRealTimers();
   });
 });
 

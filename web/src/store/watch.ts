@@ -15,7 +15,7 @@ import {
 } from '../../sdk';
 import { api, playEndpoint } from '../lib/api';
 import { keptVideo } from '../lib/storage';
-import { merge } from './catalogue';
+import { merge } from './deltas';
 import { Guest } from './guest';
 import { enterRoom, useRoom } from './room';
 
@@ -62,6 +62,11 @@ const STATS_MS = 1_000;
 const SILENT_MEASUREMENTS = 3;
 /** Packets without one decoded frame for this many measurements: the browser cannot decode it. */
 const UNDECODED_MEASUREMENTS = 8;
+
+/** Signaling has told of an end by then, if it is there. */
+const TOLD_MS = 2_000;
+/** Viewers who have to ask do so within this time after that. */
+const SPREAD_MS = 5_000;
 
 export const useWatch = create<WatchState>(() => EMPTY);
 
@@ -178,7 +183,7 @@ class Viewing {
     );
     this.player.on('state', ({ state, failure }) => {
       useWatch.setState({ link: state, failure });
-      if (failure === 'ended' || failure === 'not-found') void this.refresh();
+      if (failure === 'ended' || failure === 'not-found') this.askUnlessTold();
       // A token that was kept from before may be of another time of the server: once with a new one.
       if (state === 'failed' && failure === 'unauthorized' && !this.renewed && this.guest.forget()) {
         this.renewed = true;
@@ -207,13 +212,26 @@ class Viewing {
     const next = merge(broadcast, state);
     useWatch.setState({ broadcast: next, undecodable: undecodable(state.tracks ?? []) });
     if (next.status === 'CLOSED') {
-      if (broadcast.status !== 'CLOSED') void this.refresh();
+      void this.player.close(false);
     } else if (state.media === 'live' && this.player.state === 'waiting') {
       this.player.retry();
     }
   }
 
-  /** Takes the catalogue's word, with the times that signaling does not carry. */
+  /**
+   * Media has ended. Signaling tells everybody how and when; only who has not heard of it asks, and at a time of its
+   * own, because all viewers see the end at once.
+   */
+  private askUnlessTold(): void {
+    const timer = setTimeout(
+      () => {
+        if (useWatch.getState().broadcast?.status !== 'CLOSED') void this.refresh();
+      },
+      TOLD_MS + Math.random() * SPREAD_MS,
+    );
+    this.cleanups.push(() => clearTimeout(timer));
+  }
+
   private async refresh(): Promise<void> {
     const broadcast = await api.get(this.id).catch(() => null);
     if (broadcast === null || this.closed) return;

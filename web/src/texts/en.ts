@@ -201,7 +201,10 @@ export const en = {
   chatEnded: 'The chat is closed.',
   chatNewMessages: 'New messages',
   chatting: (n: number) => `${n.toLocaleString('en')} in chat`,
-  chatRefused: 'The message was not sent. You may be writing too fast.',
+  chatRefused: 'The message was not sent.',
+  chatTooFast: (seconds: number) => `Not sent: too many messages. Try again in ${seconds} s.`,
+  chatNoRight: 'Not sent: you may not write here.',
+  chatLost: 'The connection was lost, so the message may not have been sent.',
 
   // Devices in trouble
   captureDeniedCamera:

@@ -67,6 +67,8 @@ const SILENT_PACKETS: u64 = 10;
 const REMB_US: i64 = 5_000_000;
 /// What shows that the picture does not fit a line counts for this long where there is no feedback.
 const NARROW_US: i64 = 10_000_000;
+/// Packets without a number are counted with the next one that has one over this time at most.
+const UNNUMBERED_US: i64 = 50_000;
 /// Reports that do not come for this long: the client has nothing to report on, because nothing is sent to it.
 const UNREPORTED_US: i64 = 1_500_000;
 /// A smaller queue is no reason to fall.
@@ -98,8 +100,9 @@ const REFERENCE_CYCLE: i64 = 1 << 24;
 pub struct Controller {
     history: History,
     sent: RateWindow,
-    /// Bytes of packets without a number since the last one with: they share the line.
+    /// Bytes of packets without a number since the last one with: they share the line. And when the first of them left.
     unnumbered: u32,
+    unnumbered_us: i64,
     pacer: Pacer,
     prober: Prober,
     epoch: Instant,
@@ -135,6 +138,7 @@ impl Controller {
             history: History::new(),
             sent: RateWindow::default(),
             unnumbered: 0,
+            unnumbered_us: 0,
             pacer: Pacer::default(),
             prober: Prober::default(),
             epoch: now,
@@ -166,16 +170,26 @@ impl Controller {
         self.started_us.get_or_insert(now_us);
         self.sent.add(now_us, bytes);
         let probe = self.prober.sent(self.history.next(), bytes);
-        let counted = bytes.saturating_add(std::mem::take(&mut self.unnumbered));
+        let counted = bytes.saturating_add(self.take_unnumbered(now_us));
         self.history.push(now_us, u16::try_from(counted).unwrap_or(u16::MAX), probe);
     }
 
     /// A packet without a transport-wide number leaves.
     pub fn on_sent_unnumbered(&mut self, bytes: usize, now: Instant) {
-        let bytes = on_the_line(bytes);
-        self.sent.add(self.us(now), bytes);
-        // Counted with the next packet that has a number; without such packets nothing needs it.
+        let (bytes, now_us) = (on_the_line(bytes), self.us(now));
+        self.sent.add(now_us, bytes);
+        if self.unnumbered == 0 {
+            self.unnumbered_us = now_us;
+        }
         self.unnumbered = self.unnumbered.saturating_add(bytes).min(u32::from(u16::MAX));
+    }
+
+    /// What packets without a number add to the next one that has one. Of a longer time than one packet may stand for only
+    /// its part: seconds of sound that arrive with one packet would look like a far wider line.
+    fn take_unnumbered(&mut self, now_us: i64) -> u32 {
+        let bytes = std::mem::take(&mut self.unnumbered);
+        let elapsed = (now_us - self.unnumbered_us).max(UNNUMBERED_US);
+        (i64::from(bytes) * UNNUMBERED_US / elapsed) as u32
     }
 
     /// Media of `bytes` leaves (padding waits for nobody, and nothing waits for it).

@@ -15,6 +15,9 @@ const MAX_LONGER: u32 = 2;
 const BURST_US: i64 = 5_000;
 /// What a probe sends beyond the rate that is needed: the estimate must clear it.
 const MARGIN: f32 = 1.2;
+/// Longest queue that a probe may cause on a line that carries no more than the estimate. A probe that fails is made again
+/// and again: it must not be what the viewer waits for.
+const MAX_QUEUE_S: f32 = 0.06;
 /// The first probe is at most this many times the estimate.
 const MAX_LEAP: f32 = 6.0;
 /// Shares of a probe that must have arrived to say something.
@@ -114,7 +117,9 @@ impl Prober {
             let most = if self.failed == 0 { self.best.min(estimate * MAX_LEAP) } else { need };
             let rate = most.max(need) * MARGIN;
             let shortest_us = (LEAST_BYTES * 8e6 / rate) as i64;
-            let length_us = ((BURSTS * BURST_US) << self.failed.min(MAX_LONGER)).max(shortest_us);
+            let bearable_us = (MAX_QUEUE_S * 1e6 * estimate / (rate - estimate).max(1.0)) as i64;
+            let longer_us = (BURSTS * BURST_US) << self.failed.min(MAX_LONGER);
+            let length_us = longer_us.min(bearable_us).max(BURSTS * BURST_US).max(shortest_us);
             let mut probe = Probe::new(self.last_id, rate, length_us, now_us);
             let bytes = probe.burst(now_us);
             self.probe = Some(probe);

@@ -234,7 +234,8 @@ pub fn audio_track(mid: &str) -> TrackConfig {
 
 pub fn publisher(room: u64, peer: u32, tracks: Vec<TrackConfig>) -> PublisherConfig {
     PublisherConfig {
-        room: Room(room),
+        room: RoomId(room),
+        source_id: SourceId(peer),
         origin: Origin::Local(Peer(peer)),
         extensions: publisher_extensions(),
         tracks,
@@ -251,16 +252,22 @@ pub fn video_publisher(room: u64, peer: u32) -> PublisherConfig {
 pub fn subscriber(room: u64, peer: u32) -> SubscriberConfig {
     SubscriberConfig {
         peer: Peer(peer),
-        room: Room(room),
+        room: RoomId(room),
         extensions: viewer_extensions(),
         reduced_size: true,
     }
 }
 
-pub fn video_subscription(publisher: PublisherId, ssrc: u32) -> SubscriptionConfig {
+/// The first publisher of most tests: its handle is its name.
+pub const FIRST: SourceId = SourceId(1);
+
+pub fn track(source: SourceId, track: u8) -> TrackName {
+    TrackName { source, track: TrackIndex(track) }
+}
+
+pub fn video_subscription(source: SourceId, ssrc: u32) -> SubscriptionConfig {
     SubscriptionConfig {
-        publisher,
-        track: TrackIndex(0),
+        shows: Some(track(source, 0)),
         mid: "v".parse().unwrap(),
         ssrc,
         rtx_ssrc: Some(ssrc + 1),
@@ -268,10 +275,9 @@ pub fn video_subscription(publisher: PublisherId, ssrc: u32) -> SubscriptionConf
     }
 }
 
-pub fn audio_subscription(publisher: PublisherId, track: u8, ssrc: u32) -> SubscriptionConfig {
+pub fn audio_subscription(source: SourceId, index: u8, ssrc: u32) -> SubscriptionConfig {
     SubscriptionConfig {
-        publisher,
-        track: TrackIndex(track),
+        shows: Some(track(source, index)),
         mid: "a".parse().unwrap(),
         ssrc,
         rtx_ssrc: None,

@@ -383,12 +383,14 @@ impl Scene {
     /// Sound for all viewers who are there: it shares their lines.
     pub fn add_sound(&mut self) {
         let tracks = vec![audio_track("1")];
-        let speaker = self.world.shard.add_publisher(publisher(1, 1, tracks), self.world.now).unwrap();
+        let speaker = SourceId(2);
+        let config = PublisherConfig { source_id: speaker, ..publisher(1, 1, tracks) };
+        let id = self.world.shard.add_publisher(config, self.world.now).unwrap();
         for client in &self.clients {
             let config = audio_subscription(speaker, 0, client.ssrc + 5);
             self.world.shard.subscribe(client.subscriber, config, self.world.now).unwrap();
         }
-        self.sound = Some((speaker, 0));
+        self.sound = Some((id, 0));
     }
 
     /// The publisher's clock, so that viewers get sender reports.
@@ -428,7 +430,7 @@ impl Scene {
         }
         let subscriber = self.world.shard.add_subscriber(config, now).unwrap();
         let subscription =
-            self.world.shard.subscribe(subscriber, video_subscription(self.publisher, ssrc), now).unwrap();
+            self.world.shard.subscribe(subscriber, video_subscription(FIRST, ssrc), now).unwrap();
         self.clients.push(Client {
             subscriber,
             subscription,

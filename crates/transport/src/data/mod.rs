@@ -375,7 +375,8 @@ impl DataChannels {
         }
     }
 
-    fn lose(&mut self) {
+    /// The association is no more: its channels are closed, and no more open.
+    pub(crate) fn lose(&mut self) {
         self.is_lost = true;
         self.association = None;
         self.wants_to_send = false;

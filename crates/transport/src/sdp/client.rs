@@ -4,13 +4,14 @@
 use std::net::SocketAddr;
 
 use rand::CryptoRng;
+use rtp::{Extensions, MediaKind, Mid, Rid};
 
 use crate::{ClientConfig, DataParameters, IceCredentials, Identity};
 
 use super::write::{Line, Writer};
 use super::{
-    Answer, Candidate, Codec, Direction, ExtensionMap, Local, MAX_ENCODINGS, MediaKind, Mid, Msid, Remote,
-    Rid, SdpError, Setup, Source, SsrcPair,
+    Answer, Candidate, Direction, Local, MAX_ENCODINGS, Msid, PayloadFormat, Remote, SdpError, Setup, Source,
+    SsrcPair,
 };
 
 /// An offer to publish (m-lines that send) or to play (m-lines that receive).
@@ -27,16 +28,16 @@ pub struct ClientOffer {
 pub struct ClientMedia {
     /// Its name.
     pub mid: Mid,
-    /// Audio, video, or [`MediaKind::Application`] for data channels, which has none of the rest.
-    pub kind: MediaKind,
+    /// Audio or video; `None` for data channels, which have none of the rest.
+    pub kind: Option<MediaKind>,
     /// What we do.
     pub direction: Direction,
     /// Said with `a=content`, when given.
     pub source: Option<Source>,
     /// Codecs, the preferred first; payload types are distinct over all of the offer.
-    pub codecs: Vec<Codec>,
+    pub codecs: Vec<PayloadFormat>,
     /// Header extensions; the same id means the same on all m-lines.
-    pub extensions: ExtensionMap,
+    pub extensions: Extensions,
     /// Stream and track of what we send.
     pub msid: Option<Msid>,
     /// The SSRCs of what we send, without simulcast.
@@ -66,9 +67,9 @@ pub struct NegotiatedMedia {
     /// What we do now; inactive where the answer rejected it.
     pub direction: Direction,
     /// Codecs that both know, in the answer's order.
-    pub codecs: Vec<Codec>,
+    pub codecs: Vec<PayloadFormat>,
     /// Header extensions that both know.
-    pub extensions: ExtensionMap,
+    pub extensions: Extensions,
     /// What the other side sends: stream and track.
     pub msid: Option<Msid>,
     /// What the other side sends: SSRCs.
@@ -86,12 +87,12 @@ impl ClientMedia {
         mid: Mid,
         kind: MediaKind,
         direction: Direction,
-        codecs: Vec<Codec>,
-        extensions: ExtensionMap,
+        codecs: Vec<PayloadFormat>,
+        extensions: Extensions,
     ) -> Self {
         Self {
             mid,
-            kind,
+            kind: Some(kind),
             direction,
             source: None,
             codecs,
@@ -105,7 +106,8 @@ impl ClientMedia {
     /// The m-line of data channels.
     #[must_use]
     pub fn data_channels(mid: Mid) -> Self {
-        Self::new(mid, MediaKind::Application, Direction::SendRecv, Vec::new(), ExtensionMap::default())
+        let direction = Direction::SendRecv;
+        Self { kind: None, ..Self::new(mid, MediaKind::Video, direction, Vec::new(), Extensions::default()) }
     }
 }
 
@@ -154,7 +156,7 @@ impl ClientOffer {
         out.session(&self.local, &mids, false);
         for (index, media) in self.media.iter().enumerate() {
             let line = Line::offer(media.kind, &media.mid);
-            if media.kind == MediaKind::Application {
+            if media.kind.is_none() {
                 out.data_channels(line, &self.local, Setup::ActPass);
                 if index == 0 {
                     out.candidates(&self.local);
@@ -211,14 +213,14 @@ impl ClientOffer {
         let mut media = Vec::with_capacity(self.media.len());
         for (ours, theirs) in self.media.iter().zip(&answer.media) {
             // A payload type of the answer means what the offer said (RFC 3264, 6.1): take what we wrote.
-            let known = |theirs: &Codec| {
+            let known = |theirs: &PayloadFormat| {
                 let mut codec =
                     ours.codecs.iter().find(|codec| codec.payload_type == theirs.payload_type)?.clone();
                 codec.feedback = codec.feedback.and(theirs.feedback);
                 codec.rtx = codec.rtx.filter(|rtx| theirs.rtx == Some(*rtx));
                 Some(codec)
             };
-            let codecs: Vec<Codec> = theirs.codecs.iter().filter_map(known).collect();
+            let codecs: Vec<PayloadFormat> = theirs.codecs.iter().filter_map(known).collect();
             let sends = ours.direction.sends() && theirs.direction.receives();
             let receives = ours.direction.receives() && theirs.direction.sends();
             let direction = match (sends, receives) {
@@ -228,14 +230,14 @@ impl ClientOffer {
                 (false, true) => Direction::RecvOnly,
                 (false, false) => Direction::Inactive,
             };
-            let mut extensions = ExtensionMap::default();
+            let mut extensions = Extensions::default();
             for (extension, id) in ours.extensions.iter() {
                 if theirs.extensions.iter().any(|(other, theirs, _)| (*other, *theirs) == (extension, id)) {
                     extensions.insert(extension, id);
                 }
             }
             media.push(NegotiatedMedia {
-                mid: ours.mid.clone(),
+                mid: ours.mid,
                 direction,
                 codecs,
                 extensions,
@@ -246,7 +248,7 @@ impl ClientOffer {
             });
         }
         let dtls_client = remote.setup == Setup::Passive;
-        let offered = self.media.iter().any(|media| media.kind == MediaKind::Application);
+        let offered = self.media.iter().any(|media| media.kind.is_none());
         let data = answer.data_section().filter(|_| offered).and_then(|(_, section)| section.data);
         Ok(Negotiated { remote, dtls_client, media, data })
     }
@@ -264,25 +266,25 @@ impl Negotiated {
 mod tests {
     use std::time::Instant;
 
-    use super::super::{CodecFormat, Extension, Feedback, Offer, PublishOptions, TcpType, answer_publish};
+    use rtp::Extension;
+
+    use super::super::{CodecFormat, Feedback, Offer, PublishOptions, TcpType, answer_publish};
     use super::*;
     use crate::{AddressPair, Protocol, Received, ServerConfig, Transport};
 
     fn offer(identity: &Identity) -> ClientOffer {
         let format = CodecFormat::Vp8;
-        let codec =
-            Codec { payload_type: 96, format, fmtp: String::new(), feedback: Feedback::VIDEO, rtx: Some(97) };
-        let extensions = ExtensionMap::numbered(&[Extension::Mid, Extension::TransportCc]);
+        let codec = PayloadFormat {
+            payload_type: 96,
+            format,
+            fmtp: String::new(),
+            feedback: Feedback::VIDEO,
+            rtx: Some(97),
+        };
+        let extensions = Extensions::numbered(&[Extension::Mid, Extension::TransportCc]);
         let mid = "0".parse().unwrap();
         let media = ClientMedia::new(mid, MediaKind::Video, Direction::SendOnly, vec![codec], extensions);
         ClientOffer::new(identity, vec![media], &mut rand::rng())
-    }
-
-    #[test]
-    fn extensions_are_numbered_in_their_order() {
-        let map = ExtensionMap::numbered(&[Extension::Rid, Extension::Mid]);
-        assert_eq!((map.id(Extension::Rid), map.id(Extension::Mid)), (Some(1), Some(2)));
-        assert_eq!(map.iter().count(), 2);
     }
 
     #[test]

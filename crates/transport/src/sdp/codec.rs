@@ -1,5 +1,7 @@
 //! The codecs that Madang carries, and what can decode what.
 
+use rtp::Codec;
+
 /// What a payload type decodes as. Opus for sound; for video H.264 (packetization-mode 1), VP9, VP8 and AV1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CodecFormat {
@@ -72,6 +74,18 @@ impl CodecFormat {
             Self::Vp9 => "VP9",
             Self::Vp8 => "VP8",
             Self::Av1 => "AV1",
+        }
+    }
+
+    /// The codec without its profile.
+    #[must_use]
+    pub fn codec(self) -> Codec {
+        match self {
+            Self::Opus => Codec::Opus,
+            Self::H264(_) => Codec::H264,
+            Self::Vp9 => Codec::Vp9,
+            Self::Vp8 => Codec::Vp8,
+            Self::Av1 => Codec::Av1,
         }
     }
 
@@ -221,7 +235,7 @@ impl Feedback {
 
 /// One payload type of an m-line that carries a codec we know.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Codec {
+pub struct PayloadFormat {
     /// Payload type, 0 to 127 without 64 to 95 (which RTCP would be taken for, RFC 5761).
     pub payload_type: u8,
     /// What it is.

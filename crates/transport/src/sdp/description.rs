@@ -3,10 +3,13 @@
 use std::collections::HashSet;
 use std::ops::Deref;
 
+use rtp::{Extension, MediaKind, Mid};
+
 use super::lines::{Lines, MediaLines};
 use super::remote::{Bundle, Remote, TransportAttributes};
 use super::section::{MediaSection, Written};
-use super::{CodecFormat, Extension, MediaKind, Mid, SdpError, Setup};
+use super::types::mid_of_line;
+use super::{CodecFormat, SdpError, Setup};
 
 /// What an offer and an answer have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,8 +94,9 @@ impl Offer {
     /// Refuses an offer whose m-lines of one kind, as far as they are `wanted`, have no codec that we carry.
     pub(super) fn require_carried(&self, wanted: impl Fn(&MediaSection) -> bool) -> Result<(), SdpError> {
         for kind in [MediaKind::Audio, MediaKind::Video] {
-            let of_kind =
-                |section: &&MediaSection| section.kind == kind && section.remote.is_some() && wanted(section);
+            let of_kind = |section: &&MediaSection| {
+                section.kind == Some(kind) && section.remote.is_some() && wanted(section)
+            };
             let sections = || self.media.iter().filter(of_kind);
             if sections().next().is_none() || sections().any(|section| !section.codecs.is_empty()) {
                 continue;
@@ -182,20 +186,20 @@ fn mids(lines: &[MediaLines]) -> Result<Vec<Mid>, SdpError> {
             names.push(None);
             continue;
         };
-        let name = Mid::of_line(mid)?;
+        let name = mid_of_line(mid)?;
         if !written.insert(mid) {
             return Err(SdpError::DuplicateMid(mid.to_owned()));
         }
-        taken.extend(name.clone());
+        taken.extend(name);
         names.push(name);
     }
     let named = names.into_iter().enumerate().map(|(index, name)| match name {
         Some(name) => name,
         None => {
-            let mut numbers = (index..).map(Mid::number);
+            let mut numbers = (index..).filter_map(|number| number.to_string().parse::<Mid>().ok());
             let free =
                 numbers.find(|mid| !taken.contains(mid)).expect("fewer names are taken than there are");
-            taken.insert(free.clone());
+            taken.insert(free);
             free
         }
     });

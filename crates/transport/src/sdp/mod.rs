@@ -2,7 +2,7 @@
 //!
 //! Text goes in through [`Offer::parse`] or [`Answer::parse`] and becomes a typed view with every bound checked;
 //! text comes out of [`answer_publish`] (WHIP), [`answer_play`] (WHEP) and [`ClientOffer::to_sdp`], from a fixed
-//! codec list ([`CodecFormat`]) and a fixed header-extension list ([`Extension`]).
+//! codec list ([`CodecFormat`]) and a fixed header-extension list ([`rtp::Extension`]).
 //!
 //! ```text
 //! lines        the text as lines: `rtc-sdp`, whose types stay there
@@ -20,7 +20,6 @@
 mod client;
 mod codec;
 mod description;
-mod extension;
 mod lines;
 mod play;
 mod publish;
@@ -31,15 +30,16 @@ mod types;
 mod write;
 
 #[cfg(test)]
+mod extension_tests;
+#[cfg(test)]
 mod offers_tests;
 #[cfg(test)]
 mod tests;
 
 pub use client::{ClientMedia, ClientOffer, Negotiated, NegotiatedMedia};
-pub use codec::{Codec, CodecFormat, Feedback, H264Profile};
+pub use codec::{CodecFormat, Feedback, H264Profile, PayloadFormat};
 pub use contract::destination::Source;
 pub use description::{Answer, Description, Offer};
-pub use extension::{Extension, ExtensionMap};
 pub use play::{
     PLAY_EXTENSIONS, PlayAnswer, PlayMedia, PlayTrack, Undecodable, UndecodableReason, answer_play,
 };
@@ -47,9 +47,7 @@ pub use publish::{PublishAnswer, PublishMedia, PublishOptions, answer_publish};
 pub use remote::Remote;
 pub use section::MediaSection;
 pub use trickle::{Fragment, FragmentMedia};
-pub use types::{
-    Candidate, CandidateKind, Direction, Local, MediaKind, Mid, Msid, Rid, Setup, SsrcPair, TcpType,
-};
+pub use types::{Candidate, CandidateKind, Direction, Local, Msid, Setup, SsrcPair, TcpType};
 
 /// Longest SDP text in bytes; more is refused before it is parsed.
 pub const MAX_SDP_LEN: usize = 64 * 1024;
@@ -130,4 +128,10 @@ pub enum SdpError {
     /// The answer does not fit the offer that it answers.
     #[error("the answer does not match the offer: {0}")]
     Mismatch(&'static str),
+}
+
+impl From<rtp::TagError> for SdpError {
+    fn from(error: rtp::TagError) -> Self {
+        Self::Invalid { attribute: error.name }
+    }
 }

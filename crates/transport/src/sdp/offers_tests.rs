@@ -5,6 +5,8 @@
 
 use std::collections::HashSet;
 
+use rtp::{Extension, MediaKind, Mid};
+
 use super::tests::{four_tracks, lines, local};
 use super::*;
 

@@ -1,22 +1,28 @@
 //! The answer to a viewer (WHEP).
 
+use rtp::{Codec, Extension, Extensions, MediaKind, Mid};
+
 use crate::DataParameters;
 
+use super::section::one_byte;
 use super::write::{Line, Writer};
 use super::{
-    Codec, CodecFormat, Direction, Extension, ExtensionMap, Feedback, Local, MediaKind, MediaSection, Mid,
-    Offer, Remote, SdpError, Setup, Source,
+    CodecFormat, Direction, Feedback, Local, MediaSection, Offer, PayloadFormat, Remote, SdpError, Setup,
+    Source,
 };
 
 /// Header extensions that a viewer gets: those of simulcast stay behind, it receives one encoding.
-pub const PLAY_EXTENSIONS: [Extension; 7] = [
+pub const PLAY_EXTENSIONS: [Extension; 10] = [
     Extension::Mid,
     Extension::TransportCc,
     Extension::AbsSendTime,
     Extension::AbsCaptureTime,
     Extension::AudioLevel,
     Extension::VideoOrientation,
+    Extension::PlayoutDelay,
     Extension::DependencyDescriptor,
+    Extension::ColorSpace,
+    Extension::VideoContentType,
 ];
 
 /// A published track, and the SSRCs under which this viewer will get it. It need not flow yet.
@@ -46,7 +52,7 @@ pub struct PlayAnswer {
     /// The m-lines that carry a track, in the order of the offer.
     pub media: Vec<PlayMedia>,
     /// Header extension ids that hold on every m-line.
-    pub extensions: ExtensionMap,
+    pub extensions: Extensions,
     /// The viewer takes RTCP of reduced size on every m-line.
     pub reduced_size: bool,
     /// Tracks that found no m-line.
@@ -70,15 +76,15 @@ pub struct PlayMedia {
     pub rtx_ssrc: Option<u32>,
     /// What may be sent: the published codec first, then one payload type of each other codec that the viewer decodes,
     /// so that a publisher who comes back with another codec goes on without renegotiation.
-    pub codecs: Vec<Codec>,
+    pub codecs: Vec<PayloadFormat>,
     /// Header extensions of this m-line.
-    pub extensions: ExtensionMap,
+    pub extensions: Extensions,
 }
 
 impl PlayMedia {
     /// The payload type under which a stream of `format` is sent, if the viewer decodes it.
     #[must_use]
-    pub fn codec(&self, format: CodecFormat) -> Option<&Codec> {
+    pub fn codec(&self, format: CodecFormat) -> Option<&PayloadFormat> {
         best(&self.codecs, format)
     }
 }
@@ -145,7 +151,7 @@ pub fn answer_play(offer: &Offer, local: &Local, tracks: &[PlayTrack]) -> Result
         }
     }
     media.sort_by_key(|media| media.index);
-    let mut extensions = ExtensionMap::default();
+    let mut extensions = Extensions::default();
     for (extension, id) in media.iter().flat_map(|media| media.extensions.iter()) {
         if !extensions.insert(extension, id) {
             return Err(SdpError::ExtensionConflict(id));
@@ -175,12 +181,14 @@ fn usable(section: &MediaSection) -> bool {
 /// Whether the viewer would watch a track of this kind, but not on any m-line with a codec that we carry.
 fn cannot_decode(offer: &Offer, track: &PlayTrack) -> bool {
     let mut receiving = offer.media.iter().filter(|section| {
-        section.remote.is_some() && section.direction.receives() && section.kind == kind_of(track.source)
+        section.remote.is_some()
+            && section.direction.receives()
+            && section.kind == Some(kind_of(track.source))
     });
     receiving.any(|section| section.codecs.is_empty())
 }
 
-fn best(codecs: &[Codec], format: CodecFormat) -> Option<&Codec> {
+fn best(codecs: &[PayloadFormat], format: CodecFormat) -> Option<&PayloadFormat> {
     let suits = codecs.iter().filter_map(|codec| Some((codec.format.decodes(format)?, codec)));
     suits.min_by_key(|(distance, _)| *distance).map(|(_, codec)| codec)
 }
@@ -193,7 +201,9 @@ fn assign<'a>(
     let free = || {
         usable.iter().filter(|(index, section)| {
             let asked = section.content.is_none_or(|content| content == track.source);
-            section.kind == kind_of(track.source) && asked && taken.iter().all(|media| media.index != *index)
+            section.kind == Some(kind_of(track.source))
+                && asked
+                && taken.iter().all(|media| media.index != *index)
         })
     };
     if free().next().is_none() {
@@ -207,26 +217,30 @@ fn assign<'a>(
 }
 
 fn agree(offer: &Offer, index: usize, section: &MediaSection, number: usize, track: &PlayTrack) -> PlayMedia {
-    let mut extensions = section.extensions(false).only(&PLAY_EXTENSIONS);
+    let mut extensions = section.extensions(false).only(|extension, _| PLAY_EXTENSIONS.contains(&extension));
+    if !offer.extmap_mixed {
+        extensions = one_byte(extensions);
+    }
     // Only AV1 needs it: other codecs say their layers in the payload, which is what receivers go by.
-    if !offer.extmap_mixed || track.format.name() != CodecFormat::Av1.name() {
+    if track.format.codec() != Codec::Av1 {
         extensions = extensions.without(Extension::DependencyDescriptor);
     }
     let ours = match section.kind {
-        MediaKind::Audio => Feedback::AUDIO,
+        Some(MediaKind::Audio) => Feedback::AUDIO,
         _ => Feedback { reference_time: true, ..Feedback::VIDEO },
     };
-    let answer = |codec: &Codec| {
+    let answer = |codec: &PayloadFormat| {
         let mut feedback = codec.feedback.and(ours);
         feedback.transport_cc &= extensions.id(Extension::TransportCc).is_some();
-        Codec { feedback, ..codec.clone() }
+        PayloadFormat { feedback, ..codec.clone() }
     };
-    let mut codecs: Vec<Codec> = best(&section.codecs, track.format).map(answer).into_iter().collect();
-    let mut others: Vec<&Codec> = section.codecs.iter().collect();
+    let mut codecs: Vec<PayloadFormat> =
+        best(&section.codecs, track.format).map(answer).into_iter().collect();
+    let mut others: Vec<&PayloadFormat> = section.codecs.iter().collect();
     // Of the payload types of one codec the most able one: it plays the others' streams, too.
     others.sort_by_key(|codec| (codec.format.preference(), std::cmp::Reverse(codec.format.ability())));
     for codec in others {
-        let known = |other: &Codec| other.format.name() == codec.format.name();
+        let known = |other: &PayloadFormat| other.format.name() == codec.format.name();
         if !codecs.iter().any(known) {
             codecs.push(answer(codec));
         }
@@ -234,7 +248,7 @@ fn agree(offer: &Offer, index: usize, section: &MediaSection, number: usize, tra
     let rtx = codecs.first().is_some_and(|codec| codec.rtx.is_some());
     PlayMedia {
         index,
-        mid: section.mid.clone(),
+        mid: section.mid,
         track: number,
         ssrc: track.ssrc,
         rtx_ssrc: rtx.then_some(track.rtx_ssrc),

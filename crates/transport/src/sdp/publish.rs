@@ -1,12 +1,15 @@
 //! The answer to a publisher (WHIP).
 
+use rtp::{Extension, Extensions, MediaKind, Mid, Rid};
+
 use crate::DataParameters;
 
 use super::codec::parameter;
+use super::section::one_byte;
 use super::write::{Line, Writer};
 use super::{
-    Codec, CodecFormat, Direction, Extension, ExtensionMap, Feedback, Local, MediaKind, MediaSection, Mid,
-    Msid, Offer, Remote, Rid, SdpError, Setup, Source, SsrcPair,
+    CodecFormat, Direction, Feedback, Local, MediaSection, Msid, Offer, PayloadFormat, Remote, SdpError,
+    Setup, Source, SsrcPair,
 };
 
 /// What a publish answer is free to choose.
@@ -35,7 +38,7 @@ pub struct PublishAnswer {
     /// The m-lines that will carry media, in order.
     pub media: Vec<PublishMedia>,
     /// Header extension ids that hold on every m-line (an id means one thing in a bundle).
-    pub extensions: ExtensionMap,
+    pub extensions: Extensions,
     /// It takes RTCP of reduced size on every m-line.
     pub reduced_size: bool,
     /// What the publisher says about data channels, if it offers them.
@@ -55,9 +58,9 @@ pub struct PublishMedia {
     /// screen's.
     pub source: Source,
     /// The codec that the publisher will send.
-    pub codec: Codec,
+    pub codec: PayloadFormat,
     /// Header extensions of this m-line.
-    pub extensions: ExtensionMap,
+    pub extensions: Extensions,
     /// Simulcast encodings by rid, in the publisher's order; empty for a single one.
     pub rids: Vec<Rid>,
     /// Declared SSRCs; empty where the publisher declares none (always so with rids).
@@ -85,16 +88,19 @@ pub fn answer_publish(
     offer.require_carried(|section| section.direction.sends())?;
     let sources = sources(&offer.media);
     let mut media: Vec<PublishMedia> = Vec::new();
-    let mut bundle = ExtensionMap::default();
+    let mut bundle = Extensions::default();
     let mut reduced_size = true;
     for ((index, section), source) in offer.media.iter().enumerate().zip(sources) {
-        let (Some(source), Some(codec)) = (source, section.codecs.first()) else { continue };
+        let (Some(source), Some(kind), Some(codec)) = (source, section.kind, section.codecs.first()) else {
+            continue;
+        };
         let mut codec = publish_codec(codec, source, options);
-        let mut extensions = section.extensions(true).only(&options.extensions);
+        let mut extensions =
+            section.extensions(true).only(|extension, _| options.extensions.contains(&extension));
         if !offer.extmap_mixed {
-            extensions = extensions.without(Extension::DependencyDescriptor);
+            extensions = one_byte(extensions);
         }
-        if section.kind == MediaKind::Audio && codec.feedback.nack && codec.rtx.is_none() {
+        if kind == MediaKind::Audio && codec.feedback.nack && codec.rtx.is_none() {
             extensions = repeatable(extensions);
             codec.feedback.transport_cc = false;
         }
@@ -106,8 +112,8 @@ pub fn answer_publish(
         reduced_size &= section.reduced_size;
         media.push(PublishMedia {
             index,
-            mid: section.mid.clone(),
-            kind: section.kind,
+            mid: section.mid,
+            kind,
             source,
             codec,
             extensions,
@@ -131,11 +137,8 @@ pub fn answer_publish(
 /// Leaves out what a sender changes when it repeats a packet. Sound has no retransmission stream in browsers: the
 /// packet goes out again under its own SRTP index, and other bytes there would use the cipher's nonce twice, which
 /// with GCM gives its authentication key away (RFC 7714, section 8.1).
-fn repeatable(extensions: ExtensionMap) -> ExtensionMap {
-    let changing = [Extension::TransportCc, Extension::AbsSendTime];
-    let kept: Vec<Extension> =
-        extensions.iter().map(|(extension, _)| extension).filter(|e| !changing.contains(e)).collect();
-    extensions.only(&kept)
+fn repeatable(extensions: Extensions) -> Extensions {
+    extensions.without(Extension::TransportCc).without(Extension::AbsSendTime)
 }
 
 /// The source of each m-line that sends audio or video.
@@ -147,9 +150,9 @@ fn sources(media: &[MediaSection]) -> Vec<Option<Source>> {
             return None;
         }
         let (seen, first, other) = match section.kind {
-            MediaKind::Audio => (&mut seen_audio, Source::Microphone, Source::ScreenAudio),
-            MediaKind::Video => (&mut seen_video, Source::Camera, Source::Screen),
-            MediaKind::Application => return None,
+            Some(MediaKind::Audio) => (&mut seen_audio, Source::Microphone, Source::ScreenAudio),
+            Some(MediaKind::Video) => (&mut seen_video, Source::Camera, Source::Screen),
+            None => return None,
         };
         let by_order = if *seen { other } else { first };
         let source = section.content.unwrap_or(by_order);
@@ -160,7 +163,7 @@ fn sources(media: &[MediaSection]) -> Vec<Option<Source>> {
 }
 
 /// The codec as the answer writes it: our feedback, and parameters that say what we want to receive.
-fn publish_codec(offered: &Codec, source: Source, options: &PublishOptions) -> Codec {
+fn publish_codec(offered: &PayloadFormat, source: Source, options: &PublishOptions) -> PayloadFormat {
     let ours = if offered.format == CodecFormat::Opus { Feedback::AUDIO } else { Feedback::VIDEO };
     let mut feedback = offered.feedback.and(ours);
     feedback.transport_cc &= options.extensions.contains(&Extension::TransportCc);
@@ -185,7 +188,7 @@ fn publish_codec(offered: &Codec, source: Source, options: &PublishOptions) -> C
             }
         }
     }
-    Codec { fmtp, feedback, ..offered.clone() }
+    PayloadFormat { fmtp, feedback, ..offered.clone() }
 }
 
 fn write(offer: &Offer, local: &Local, setup: Setup, media: &[PublishMedia], accepted: &[usize]) -> String {

@@ -1,11 +1,14 @@
 //! One m-line: its codecs, header extensions, encodings and SSRCs.
 
+use rtp::{Extension, Extensions, MediaKind, Mid, Rid};
+
 use super::codec::parameter;
 use super::lines::{Attributes, MediaLines, limit};
 use super::remote::{Remote, TransportAttributes};
+use super::types::media_kind;
 use super::{
-    Codec, CodecFormat, Direction, Extension, ExtensionMap, Feedback, H264Profile, MAX_ENCODINGS,
-    MAX_EXTENSIONS, MediaKind, Mid, Msid, Rid, SdpError, Source, SsrcPair,
+    CodecFormat, Direction, Feedback, H264Profile, MAX_ENCODINGS, MAX_EXTENSIONS, Msid, PayloadFormat,
+    SdpError, Source, SsrcPair,
 };
 use crate::{DataParameters, MAX_MESSAGE_LEN};
 
@@ -17,8 +20,8 @@ const MAX_OFFERED_LEN: usize = 40;
 /// One m-line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaSection {
-    /// Audio, video or other.
-    pub kind: MediaKind,
+    /// Audio or video; `None` for data channels and whatever else there may be.
+    pub kind: Option<MediaKind>,
     /// Its name; one of ours where it has none or one that is too long for a header extension (more than 16 bytes).
     pub mid: Mid,
     /// Port 0 without `bundle-only`: not in use.
@@ -27,7 +30,7 @@ pub struct MediaSection {
     pub direction: Direction,
     /// The payload types that we understand, in the writer's order of preference; their retransmission types are
     /// inside them.
-    pub codecs: Vec<Codec>,
+    pub codecs: Vec<PayloadFormat>,
     /// Names of the codecs that the writer offers, for words to it: those that we understand and others, not
     /// retransmission and error correction.
     pub offered: Vec<String>,
@@ -68,8 +71,8 @@ pub(super) enum Written {
 impl MediaSection {
     /// The known header extensions that the writer of the description sends, or receives.
     #[must_use]
-    pub fn extensions(&self, writer_sends: bool) -> ExtensionMap {
-        let mut map = ExtensionMap::default();
+    pub fn extensions(&self, writer_sends: bool) -> Extensions {
+        let mut map = Extensions::default();
         for (extension, id, direction) in &self.extensions {
             let flows = if writer_sends { direction.sends() } else { direction.receives() };
             if flows {
@@ -94,11 +97,10 @@ impl MediaSection {
         written: Written,
     ) -> Result<Self, SdpError> {
         let attributes = &media.attributes;
-        let kind = MediaKind::parse(&media.media);
+        let kind = media_kind(&media.media);
         // Outside of a bundle, `bundle-only` means nothing (RFC 9143, 6).
         let rejected = media.port == 0 && !(attributes.has("bundle-only") && bundle_position.is_some());
-        let is_rtp = kind != MediaKind::Application
-            && media.protocol.split('/').any(|part| part.eq_ignore_ascii_case("RTP"));
+        let is_rtp = media.protocol.split('/').any(|part| part.eq_ignore_ascii_case("RTP"));
         let is_data = is_data(kind, &media.protocol, &media.formats);
         let mut section = Self {
             kind,
@@ -128,7 +130,7 @@ impl MediaSection {
             section.data = Some(parse_data(attributes)?);
             section.remote = Some(transport.remote()?);
         }
-        if is_rtp {
+        if let Some(kind) = kind.filter(|_| is_rtp) {
             if !transport.multiplexes_rtcp() {
                 return Err(SdpError::Missing("rtcp-mux"));
             }
@@ -150,10 +152,10 @@ impl MediaSection {
 }
 
 /// Data channels as RFC 8841 writes them; what came before it is rejected like any other m-line that is not known.
-fn is_data(kind: MediaKind, protocol: &str, formats: &[String]) -> bool {
+fn is_data(kind: Option<MediaKind>, protocol: &str, formats: &[String]) -> bool {
     let is = |other: &str| protocol.eq_ignore_ascii_case(other);
     let over_dtls = is("UDP/DTLS/SCTP") || is("TCP/DTLS/SCTP");
-    kind == MediaKind::Application && over_dtls && formats.iter().any(|format| format == "webrtc-datachannel")
+    kind.is_none() && over_dtls && formats.iter().any(|format| format == "webrtc-datachannel")
 }
 
 fn parse_data(attributes: &Attributes) -> Result<DataParameters, SdpError> {
@@ -182,7 +184,11 @@ fn numbered<'a>(attributes: &'a Attributes, key: &'a str) -> Vec<(u8, &'a str)> 
 }
 
 /// The codecs that we carry, and the names of all that are offered.
-fn parse_codecs(attributes: &Attributes, formats: &[String], kind: MediaKind) -> (Vec<Codec>, Vec<String>) {
+fn parse_codecs(
+    attributes: &Attributes,
+    formats: &[String],
+    kind: MediaKind,
+) -> (Vec<PayloadFormat>, Vec<String>) {
     let maps = numbered(attributes, "rtpmap");
     let fmtps = numbered(attributes, "fmtp");
     let mut any_feedback = Feedback::default();
@@ -203,7 +209,7 @@ fn parse_codecs(attributes: &Attributes, formats: &[String], kind: MediaKind) ->
         .filter_map(|format| format.parse().ok())
         .filter(|number: &u8| *number < 128 && !(64..96).contains(number))
         .collect();
-    let mut codecs: Vec<Codec> = Vec::new();
+    let mut codecs: Vec<PayloadFormat> = Vec::new();
     let mut offered: Vec<String> = Vec::new();
     let mut retransmissions: Vec<(u8, u8)> = Vec::new();
     for payload_type in payload_types {
@@ -232,7 +238,7 @@ fn parse_codecs(attributes: &Attributes, formats: &[String], kind: MediaKind) ->
         let mut feedback = any_feedback;
         let own = feedbacks.iter().filter(|(number, _)| *number == payload_type);
         own.for_each(|(_, value)| feedback.add(value));
-        codecs.push(Codec { payload_type, format, fmtp, feedback, rtx: None });
+        codecs.push(PayloadFormat { payload_type, format, fmtp, feedback, rtx: None });
     }
     for (original, payload_type) in retransmissions {
         if let Some(codec) = codecs.iter_mut().find(|codec| codec.payload_type == original) {
@@ -279,6 +285,13 @@ fn offered_name(name: &str, fmtp: &str) -> String {
     }
 }
 
+/// What can be sent where the two-byte form of header extensions is not understood (RFC 8285, section 4.2): ids up to 14,
+/// and values of 16 bytes at most.
+pub(super) fn one_byte(extensions: Extensions) -> Extensions {
+    let long = [Extension::DependencyDescriptor, Extension::ColorSpace];
+    extensions.only(|extension, id| id <= Extensions::MAX_ONE_BYTE_ID && !long.contains(&extension))
+}
+
 /// `a=extmap:9/sendonly urn:... attributes`; session level counts for every m-line (RFC 8285, 5).
 fn parse_extensions(
     attributes: &Attributes,
@@ -295,11 +308,11 @@ fn parse_extensions(
             Some((id, direction)) => (id, Direction::parse(direction).ok_or(invalid.clone())?),
             None => (id, Direction::SendRecv),
         };
-        // Offers may use 4096 and up to say "any free id" (RFC 8285, 7); those we leave out, like all beyond 14.
+        // Offers may use 4096 and up to say "any free id" (RFC 8285, 7); those we leave out, like the reserved ones.
         let id: u16 = id.parse().map_err(|_| invalid.clone())?;
         let Some(extension) = Extension::from_uri(uri) else { continue };
         let Ok(id) = u8::try_from(id) else { continue };
-        let fits = (1..=ExtensionMap::MAX_ID).contains(&id);
+        let fits = id != 0 && id != Extensions::RESERVED_ID;
         if fits && !known.iter().any(|(other, _, _)| *other == extension) {
             known.push((extension, id, direction));
         }

@@ -1,8 +1,10 @@
 //! SDP fragments for trickle ICE and ICE restarts: `application/trickle-ice-sdpfrag` (RFC 8840, RFC 9725 4.3).
 
+use rtp::Mid;
+
 use super::types::ice_credentials;
 use super::write::Writer;
-use super::{Candidate, Local, MAX_CANDIDATES, MAX_MEDIA, MAX_SDP_LEN, Mid, SdpError};
+use super::{Candidate, Local, MAX_CANDIDATES, MAX_MEDIA, MAX_SDP_LEN, SdpError};
 use crate::IceCredentials;
 
 /// A fragment: new candidates of a session, or new credentials (a restart).

@@ -2,46 +2,20 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
+
+use rtp::{MediaKind, Mid};
 
 use super::SdpError;
 use crate::{Fingerprint, IceCredentials};
 
-/// Longest mid or rid: what fits into a one-byte header extension (RFC 8285, 4.2).
-const MAX_ID_LEN: usize = 16;
-
-/// Audio, video, or something else (data channels).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum MediaKind {
-    /// `m=audio`.
-    Audio,
-    /// `m=video`.
-    Video,
-    /// `m=application` and whatever else may stand there.
-    Application,
+/// Audio or video, from the word in an m-line; `None` for data channels and whatever else may stand there.
+pub(super) fn media_kind(word: &str) -> Option<MediaKind> {
+    [MediaKind::Audio, MediaKind::Video].into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(word))
 }
 
-impl MediaKind {
-    /// From the word in an m-line.
-    pub(super) fn parse(word: &str) -> Self {
-        if word.eq_ignore_ascii_case("audio") {
-            Self::Audio
-        } else if word.eq_ignore_ascii_case("video") {
-            Self::Video
-        } else {
-            Self::Application
-        }
-    }
-
-    /// The word in the m-line.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Audio => "audio",
-            Self::Video => "video",
-            Self::Application => "application",
-        }
-    }
+/// The word in an m-line.
+pub(super) fn media_word(kind: Option<MediaKind>) -> &'static str {
+    kind.map_or("application", MediaKind::as_str)
 }
 
 /// Direction of an m-line, seen from whoever wrote it.
@@ -128,71 +102,12 @@ impl Setup {
     }
 }
 
-/// Whether `text` is a `token` of RFC 8866: it can be written into a line without changing its structure.
-pub(super) fn is_token(text: &str) -> bool {
-    let token = |b: u8| b.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]".contains(&b);
-    !text.is_empty() && text.bytes().all(token)
-}
-
-macro_rules! short_id {
-    ($(#[$doc:meta])* $name:ident, $attribute:literal, $allowed:expr) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(Box<str>);
-
-        impl $name {
-            /// The text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = SdpError;
-
-            fn from_str(text: &str) -> Result<Self, SdpError> {
-                let allowed: fn(&str) -> bool = $allowed;
-                if text.len() <= MAX_ID_LEN && allowed(text) {
-                    Ok(Self(text.into()))
-                } else {
-                    Err(SdpError::Invalid { attribute: $attribute })
-                }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
-}
-
-short_id!(
-    /// Name of an m-line (RFC 5888), 1 to 16 bytes.
-    Mid, "mid", is_token
-);
-short_id!(
-    /// Name of a simulcast encoding (RFC 8851 with the alphabet of RFC 8852), 1 to 16 bytes.
-    Rid, "rid", |text| {
-        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+/// The name in `a=mid`: `None` if it is too long for a header extension, and so for a name of ours.
+pub(super) fn mid_of_line(text: &str) -> Result<Option<Mid>, SdpError> {
+    if text.is_empty() || !text.bytes().all(Mid::allows) {
+        return Err(SdpError::Invalid { attribute: "mid" });
     }
-);
-
-impl Mid {
-    /// From `a=mid`: `None` if it is too long for a header extension, and so for a name of ours.
-    pub(super) fn of_line(text: &str) -> Result<Option<Self>, SdpError> {
-        if !is_token(text) {
-            return Err(SdpError::Invalid { attribute: "mid" });
-        }
-        Ok(text.parse().ok())
-    }
-
-    /// A number as name.
-    pub(super) fn number(number: usize) -> Self {
-        Self(number.to_string().into())
-    }
+    Ok(text.parse().ok())
 }
 
 /// Checks lengths and alphabet of ICE credentials (RFC 8839, 5.4).

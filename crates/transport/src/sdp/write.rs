@@ -2,11 +2,12 @@
 
 use std::fmt::{self, Display, Write as _};
 
+use rtp::{Extensions, MediaKind, Mid};
+
 use crate::{MAX_MESSAGE_LEN, SCTP_PORT};
 
-use super::{
-    Candidate, Codec, Direction, ExtensionMap, Local, MediaKind, MediaSection, Mid, Offer, Setup, Source,
-};
+use super::types::media_word;
+use super::{Candidate, Direction, Local, MediaSection, Offer, PayloadFormat, Setup, Source};
 
 /// How an m-line begins, and its name if it has one.
 #[derive(Debug, Clone, Copy)]
@@ -18,17 +19,21 @@ pub(super) struct Line<'a> {
 
 impl<'a> Line<'a> {
     /// An m-line of an offer of ours.
-    pub(super) fn offer(kind: MediaKind, mid: &'a Mid) -> Self {
+    pub(super) fn offer(kind: Option<MediaKind>, mid: &'a Mid) -> Self {
         let protocol = match kind {
-            MediaKind::Application => "UDP/DTLS/SCTP",
-            MediaKind::Audio | MediaKind::Video => "UDP/TLS/RTP/SAVPF",
+            None => "UDP/DTLS/SCTP",
+            Some(_) => "UDP/TLS/RTP/SAVPF",
         };
-        Self { kind: kind.as_str(), protocol, mid: Some(mid.as_str()) }
+        Self { kind: media_word(kind), protocol, mid: Some(mid.as_str()) }
     }
 
     /// The answer to an m-line, which repeats what was offered (RFC 3264, 6; RFC 8829, 5.1.2).
     pub(super) fn answer(section: &'a MediaSection) -> Self {
-        Self { kind: section.kind.as_str(), protocol: &section.protocol, mid: section.written_mid.as_deref() }
+        Self {
+            kind: media_word(section.kind),
+            protocol: &section.protocol,
+            mid: section.written_mid.as_deref(),
+        }
     }
 }
 
@@ -67,7 +72,7 @@ impl Writer {
     }
 
     /// The m-line of RTP media and its transport. `payload_types` as [`payload_types`] gives them.
-    pub(super) fn media(&mut self, line: Line<'_>, codecs: &[Codec], local: &Local, setup: Setup) {
+    pub(super) fn media(&mut self, line: Line<'_>, codecs: &[PayloadFormat], local: &Local, setup: Setup) {
         let Line { kind, protocol, mid } = line;
         let formats = payload_types(codecs).fold(String::new(), |list, number| format!("{list} {number}"));
         self.line(format_args!("m={kind} 9 {protocol}{formats}"));
@@ -129,14 +134,14 @@ impl Writer {
     }
 
     /// Header extensions, without direction.
-    pub(super) fn extensions(&mut self, map: &ExtensionMap) {
+    pub(super) fn extensions(&mut self, map: &Extensions) {
         for (extension, id) in map.iter() {
             self.line(format_args!("a=extmap:{id} {}", extension.uri()));
         }
     }
 
     /// Header extensions as the answer to `section`, which wrote the directions.
-    pub(super) fn answer_extensions(&mut self, map: &ExtensionMap, section: &MediaSection) {
+    pub(super) fn answer_extensions(&mut self, map: &Extensions, section: &MediaSection) {
         for (extension, id) in map.iter() {
             let offered = section.extensions.iter().find(|(other, _, _)| *other == extension);
             let direction = match offered.map(|(_, _, direction)| *direction) {
@@ -149,9 +154,9 @@ impl Writer {
     }
 
     /// `a=rtpmap`, `a=rtcp-fb`, `a=fmtp` of each codec and its retransmission.
-    pub(super) fn codecs(&mut self, codecs: &[Codec]) {
+    pub(super) fn codecs(&mut self, codecs: &[PayloadFormat]) {
         for codec in codecs {
-            let Codec { payload_type, format, fmtp, feedback, rtx } = codec;
+            let PayloadFormat { payload_type, format, fmtp, feedback, rtx } = codec;
             let channels = if format.clock_rate() == 48_000 { "/2" } else { "" };
             self.line(format_args!(
                 "a=rtpmap:{payload_type} {}/{}{channels}",
@@ -207,6 +212,6 @@ impl Writer {
 }
 
 /// The payload types of a codec list in the order of the m-line: each codec, then its retransmission.
-fn payload_types(codecs: &[Codec]) -> impl Iterator<Item = u8> + '_ {
+fn payload_types(codecs: &[PayloadFormat]) -> impl Iterator<Item = u8> + '_ {
     codecs.iter().flat_map(|codec| std::iter::once(codec.payload_type).chain(codec.rtx))
 }

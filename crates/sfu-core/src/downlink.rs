@@ -17,12 +17,12 @@ const MAX_PADDINGS: u32 = 24;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct Link {
+pub(crate) struct Downlink {
     /// Made with the first packet: a connection that gets nothing takes no memory for it.
     controller: Option<Box<Controller>>,
 }
 
-impl Link {
+impl Downlink {
     /// The transport-wide number of the packet that is sent next.
     pub(crate) fn number(&mut self, now: Instant) -> u16 {
         self.controller_mut(now).number()

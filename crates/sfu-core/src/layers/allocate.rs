@@ -8,7 +8,8 @@
 //! One exception keeps a subscriber without sound alive: if nothing at all would flow, the cheapest step goes
 //! on, since without packets there is no feedback, and without feedback the estimate would never rise again.
 
-use crate::layers::{Layers, MAX_STEPS};
+use super::MAX_STEPS;
+use super::ladder::{Ladder, Step};
 
 /// What a step above the current one must be able to cost, in percent of its measured bitrate.
 const CLIMB_PERCENT: u64 = 115;
@@ -16,39 +17,25 @@ const CLIMB_PERCENT: u64 = 115;
 /// measured has keyframes in it and a pause costs one more.
 const HOLD_PERCENT: u64 = 75;
 
-/// Something that a subscription can get of its track.
+/// What the bandwidth of a subscriber leaves for one subscription.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Step {
-    /// By index.
-    pub(crate) encoding: u8,
-    pub(crate) layers: Layers,
-    /// Bits per second, measured; 0 before the first measurement.
-    pub(crate) bitrate: u64,
+pub(crate) enum Allowance {
+    /// Nothing is known of the line: everything.
+    #[default]
+    Unbounded,
+    /// Up to this step.
+    Upto(Step),
+    /// Nothing.
+    Nothing,
 }
 
-/// Everything that a subscription can get, worst first.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Ladder {
-    steps: [Step; MAX_STEPS],
-    len: usize,
-}
-
-impl Ladder {
-    /// Adds a better step; beyond [`MAX_STEPS`] it takes the place of the best.
-    pub(crate) fn push(&mut self, step: Step) {
-        self.len = (self.len + 1).min(MAX_STEPS);
-        if let Some(slot) = self.steps.get_mut(self.len - 1) {
-            *slot = step;
+impl Allowance {
+    /// Whether both allow the same, whatever it costs at the moment.
+    pub(crate) fn is_same(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Upto(a), Self::Upto(b)) => (a.encoding, a.layers) == (b.encoding, b.layers),
+            (a, b) => a == b,
         }
-    }
-
-    pub(crate) fn steps(&self) -> &[Step] {
-        self.steps.get(..self.len).unwrap_or_default()
-    }
-
-    /// Where a step is.
-    pub(crate) fn position(&self, encoding: u8, layers: Layers) -> Option<usize> {
-        self.steps().iter().position(|step| (step.encoding, step.layers) == (encoding, layers))
     }
 }
 
@@ -84,12 +71,9 @@ impl Demand {
     }
 }
 
-/// What a subscription gets: nothing, or a step of its ladder.
-pub(crate) type Choice = Option<Step>;
-
-/// Shares `bandwidth`, in bits per second, out over `demands`: one choice for each, in their order. Sound is
-/// always chosen, whatever it costs.
-pub(crate) fn allocate(bandwidth: u64, demands: &[Demand], choices: &mut Vec<Choice>) {
+/// Shares `bandwidth`, in bits per second, out over `demands`: nothing or a step of its ladder for each, in their
+/// order. Sound always gets its step, whatever it costs.
+pub(crate) fn allocate(bandwidth: u64, demands: &[Demand], choices: &mut Vec<Option<Step>>) {
     choices.clear();
     let mut left = bandwidth;
     for demand in demands {
@@ -128,9 +112,37 @@ pub(crate) fn allocate(bandwidth: u64, demands: &[Demand], choices: &mut Vec<Cho
     }
 }
 
+/// What the best of everything costs.
+pub(crate) fn best(demands: &[Demand]) -> u64 {
+    let cost = |demand: &Demand| demand.cost(demand.ladder.steps().len().saturating_sub(1));
+    demands.iter().map(cost).fold(0, u64::saturating_add)
+}
+
+/// What the lowest step of everything costs.
+pub(crate) fn least(demands: &[Demand]) -> u64 {
+    demands.iter().map(|demand| demand.cost(0)).fold(0, u64::saturating_add)
+}
+
+/// What one step more than `choices` would cost; `None` if everybody has the best.
+pub(crate) fn need(demands: &[Demand], choices: &[Option<Step>]) -> Option<u64> {
+    let (mut used, mut extra) = (0u64, None::<u64>);
+    for (demand, choice) in demands.iter().zip(choices) {
+        let at = choice.and_then(|step| demand.ladder.position(step.encoding, step.layers));
+        let cost = at.map_or(0, |at| demand.cost(at));
+        used = used.saturating_add(cost);
+        let next = at.map_or(0, |at| at + 1);
+        if next < demand.ladder.steps().len() && demand.priority != Priority::Audio {
+            let step = demand.cost(next).saturating_sub(cost);
+            extra = Some(extra.map_or(step, |extra| extra.min(step)));
+        }
+    }
+    Some(used.saturating_add(extra?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layers::Layers;
 
     fn ladder(bitrates: &[u64]) -> Ladder {
         let mut ladder = Ladder::default();
