@@ -81,7 +81,9 @@ impl Broadcasts {
             Some(old) if !is_later(old, &told) => false,
             old => {
                 let different = old.as_ref().is_none_or(|old| shown(old) != shown(&told));
-                known.told = Some(told);
+                // One without a version must not let those count again that are older than what is known.
+                let version = old.as_ref().map_or(0, |old| old.version).max(told.version);
+                known.told = Some(BroadcastChanged { version, ..told });
                 different
             }
         })
@@ -264,6 +266,8 @@ mod tests {
         assert!(!broadcasts.changed(named("old", version("STREAMING", 6))), "it is older than what is known");
         assert!(broadcasts.changed(named("new", version("STREAMING", 8))));
         assert!(!broadcasts.changed(version("READY", 1)));
+        assert!(broadcasts.changed(named("asked", version("STREAMING", 0))));
+        assert!(!broadcasts.changed(named("old", version("STREAMING", 7))));
         assert!(broadcasts.changed(BroadcastChanged { deleted: true, ..named("new", version("CLOSED", 9)) }));
         assert!(broadcasts.state(ID, 0).deleted);
         assert_eq!(broadcasts.state(ID, 0).name.as_deref(), Some("new"));

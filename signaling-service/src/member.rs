@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use contract::destination::{Address, ChatEvent, Destination, Prefix, Reply};
@@ -117,7 +117,7 @@ impl Member {
 
     fn perform(&self, session: &mut Session, works: Vec<(Request, Work)>, now: Instant) {
         for (request, work) in works {
-            match work::perform(&self.membership, &self.who, work, now) {
+            match self.perform_one(work, now) {
                 Ok(seq) => {
                     if let Some(reply) = request.done(seq) {
                         self.reply(session, &reply, now);
@@ -126,6 +126,31 @@ impl Member {
                 Err(refusal) => self.refuse(session, request, &refusal, now),
             }
         }
+    }
+
+    /// A chat message gives back its number.
+    fn perform_one(&self, work: Work, now: Instant) -> Result<Option<u64>, Refusal> {
+        let Self { membership, who, .. } = self;
+        let hub = membership.hub();
+        hub.metrics.received.inc();
+        match work {
+            Work::Relay { to, joins, headers, body } => {
+                if let Some(room) = joins {
+                    membership.join(&room, who.token_subject());
+                }
+                membership.relay(&to, headers, body)?;
+            }
+            Work::Chat { room, text, name } => {
+                let (from, host) = (who.subject().to_owned(), who.is_host(&room));
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                let at = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+                let make = |seq| ChatEvent::Message { seq, from, name, host, text, at };
+                return Ok(Some(hub.chat(&room, make)));
+            }
+            Work::Viewers { node, report } => hub.node_viewers(&node, report, now),
+            Work::Tracks { node, report } => hub.node_tracks(&node, report, now),
+        }
+        Ok(None)
     }
 
     fn refuse(&self, session: &mut Session, request: Request, refusal: &Refusal, now: Instant) {

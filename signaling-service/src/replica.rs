@@ -76,13 +76,12 @@ impl Replica {
         }
     }
 
-    /// Whether `work` fits how things are now: chat and joins need a broadcast that is not over, a request to a node
-    /// a node that serves the sender's room.
+    /// Whether `work` fits how things are now: chat needs a broadcast that is not over, a request to a node a node that
+    /// serves the sender's room.
     pub(crate) fn fits(&mut self, who: &Identity, work: &Work) -> Result<(), Refusal> {
         match work {
             Work::Chat { room, .. } => self.is_open(room),
             Work::Relay { to, .. } => match &to.path {
-                Destination::Room(room) => self.is_open(room),
                 Destination::SfuQueue(node) => {
                     let Some(room) = who.room() else { return Ok(()) };
                     let publishes = room.broadcast().is_some_and(|id| self.broadcasts.is_served(id, node));

@@ -1,12 +1,10 @@
-//! What a SEND means: parsed, checked and allowed first, done afterwards, so that of a transaction nothing
-//! happens when one part may not.
-
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+//! What a SEND means: parsed, checked and allowed here, done afterwards, so that of a transaction nothing happens when
+//! one part may not. Pure.
 
 use bytes::Bytes;
 use contract::destination::{
-    Address, ChatEvent, ChatSend, Destination, NodeTracks, NodeViewers, Prefix, SENDER, SENDER_ROLE,
-    SENDER_ROOM, is_stamp,
+    Address, ChatSend, Destination, NodeTracks, NodeViewers, Prefix, SENDER, SENDER_ROLE, SENDER_ROOM,
+    is_stamp,
 };
 use contract::id::NodeId;
 use contract::room::Room;
@@ -15,7 +13,6 @@ use stomp_proto::Headers;
 use stomp_proto::session::Outgoing;
 
 use crate::chat;
-use crate::hub::Membership;
 use crate::limits::{Demand, relay_cost};
 use crate::mailbox::size;
 use crate::refusal::{Refusal, shown};
@@ -94,34 +91,6 @@ pub(crate) fn check(rights: Rights, who: &Identity, message: Outgoing) -> Result
             Ok(Work::Relay { to: Address { prefix, path }, joins, headers, body: message.body })
         }
     }
-}
-
-/// Does it; a chat message gives back its number.
-pub(crate) fn perform(
-    membership: &Membership,
-    who: &Identity,
-    work: Work,
-    now: Instant,
-) -> Result<Option<u64>, Refusal> {
-    let hub = membership.hub();
-    hub.metrics.received.inc();
-    match work {
-        Work::Relay { to, joins, headers, body } => {
-            if let Some(room) = joins {
-                membership.join(&room, who.token_subject());
-            }
-            membership.relay(&to, headers, body)?;
-        }
-        Work::Chat { room, text, name } => {
-            let (from, host) = (who.subject().to_owned(), who.is_host(&room));
-            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let at = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-            return Ok(Some(hub.chat(&room, |seq| ChatEvent::Message { seq, from, name, host, text, at })));
-        }
-        Work::Viewers { node, report } => hub.node_viewers(&node, report, now),
-        Work::Tracks { node, report } => hub.node_tracks(&node, report, now),
-    }
-    Ok(None)
 }
 
 /// The sender's headers as they go on: its own words on who it is are replaced by ours.

@@ -127,7 +127,7 @@ async fn announce(service: &Service, status: &str, version: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broadcast_that_is_over_takes_no_chat_and_no_viewers() {
+async fn a_broadcast_that_is_over_takes_no_chat() {
     let service = Service::start(config(false)).await;
     let viewer = join_token("par_1", "7", &[Grant::Subscribe, Grant::Chat], None);
     let mut peer = Peer::with_token(&service, &viewer).await;
@@ -140,10 +140,9 @@ async fn a_broadcast_that_is_over_takes_no_chat_and_no_viewers() {
         let reply = peer.reply().await;
         assert_eq!(reply["outcome"], outcome, "{status}: {reply}");
     }
+    // The original pages know nothing of CLOSED: a streamer who comes back to such a room is found.
     peer.request("join", "/app/7", "{}").await;
-    let reply = peer.reply().await;
-    assert_eq!((&reply["request"], &reply["reason"]), (&json!("join"), &json!("state")));
-    assert_eq!(service.count("7").await, 0);
+    assert_eq!(peer.reply().await["outcome"], "done");
     let mut late = Peer::with_token(&service, &viewer).await;
     late.subscribe("c", "/topic/-/chat/7").await;
     for _ in 0..2 {
