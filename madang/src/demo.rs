@@ -106,8 +106,6 @@ enum Failure {
     Api(#[from] ApiError),
     #[error(transparent)]
     Session(#[from] SessionError),
-    #[error("the stream key of the demo broadcast got lost, another one is created")]
-    KeyLost,
 }
 
 impl Failure {
@@ -175,9 +173,8 @@ impl Demo {
             }
             self.credentials = None;
         }
-        let created = self.api.create(&self.idempotency_key).await?;
+        let credentials = self.api.create(&self.idempotency_key).await?;
         self.idempotency_key = idempotency_key();
-        let credentials = created.ok_or(Failure::KeyLost)?;
         if let Some(path) = &self.state_file
             && let Err(error) = save(path, &credentials)
         {

@@ -3,10 +3,10 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contract::id::BroadcastId;
-use contract::rest::{Broadcast, BroadcastChanged};
+use contract::rest::BroadcastChanged;
 use contract::token::TokenKeys;
 use tokio::sync::Notify;
 
@@ -24,16 +24,18 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 struct Queue {
     order: VecDeque<BroadcastId>,
-    latest: HashMap<BroadcastId, (i64, Broadcast)>,
+    latest: HashMap<BroadcastId, BroadcastChanged>,
+    /// One was taken out and is on its way.
+    is_sending: bool,
 }
 
 impl Queue {
     /// Takes the newer version; whether an older one of another broadcast had to go.
-    fn push(&mut self, version: i64, broadcast: Broadcast) -> bool {
-        let id = broadcast.id;
+    fn push(&mut self, news: BroadcastChanged) -> bool {
+        let id = news.broadcast.id;
         if let Some(waiting) = self.latest.get_mut(&id) {
-            if waiting.0 <= version {
-                *waiting = (version, broadcast);
+            if (waiting.version, waiting.deleted) <= (news.version, news.deleted) {
+                *waiting = news;
             }
             return false;
         }
@@ -42,13 +44,28 @@ impl Queue {
             self.latest.remove(&oldest);
         }
         self.order.push_back(id);
-        self.latest.insert(id, (version, broadcast));
+        self.latest.insert(id, news);
         full
     }
 
-    fn pop(&mut self) -> Option<(i64, Broadcast)> {
+    /// The oldest, which is on its way from now on.
+    fn take(&mut self) -> Option<BroadcastChanged> {
         let id = self.order.pop_front()?;
-        self.latest.remove(&id)
+        let next = self.latest.remove(&id);
+        self.is_sending = next.is_some();
+        next
+    }
+
+    /// The one on its way arrived, or goes back to the others.
+    fn sent(&mut self, failed: Option<BroadcastChanged>) {
+        self.is_sending = false;
+        if let Some(failed) = failed {
+            self.push(failed);
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.latest.is_empty() && !self.is_sending
     }
 }
 
@@ -57,25 +74,33 @@ impl Queue {
 pub(crate) struct Announcer {
     queue: Arc<Mutex<Queue>>,
     wake: Arc<Notify>,
+    /// Wakes who waits for the queue to be done.
+    done: Arc<Notify>,
     enabled: bool,
     metrics: Metrics,
 }
 
 impl Announcer {
     pub(crate) fn new(enabled: bool, metrics: Metrics) -> Self {
-        Self { queue: Arc::default(), wake: Arc::default(), enabled, metrics }
+        Self { queue: Arc::default(), wake: Arc::default(), done: Arc::default(), enabled, metrics }
     }
 
     /// Queues the state of a broadcast.
     pub(crate) fn announce(&self, record: &Record) {
-        self.put(record.version, record.broadcast.clone());
+        self.put(record, false);
     }
 
-    fn put(&self, version: i64, broadcast: Broadcast) {
+    /// Queues the end of a broadcast that is no longer there.
+    pub(crate) fn announce_deleted(&self, record: &Record) {
+        self.put(record, true);
+    }
+
+    fn put(&self, record: &Record, deleted: bool) {
         if !self.enabled {
             return;
         }
-        if self.lock().push(version, broadcast) {
+        let news = BroadcastChanged { broadcast: record.broadcast.clone(), version: record.version, deleted };
+        if self.lock().push(news) {
             self.metrics.announcements.get_or_create(&Label::of("dropped")).inc();
         }
         self.wake.notify_one();
@@ -85,9 +110,18 @@ impl Announcer {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether nothing waits.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.lock().latest.is_empty()
+    /// Waits until everything has been sent, also what is on its way, but not longer than `until`.
+    pub(crate) async fn flush(&self, until: Instant) {
+        let all_sent = async {
+            loop {
+                let done = self.done.notified();
+                if self.lock().is_done() {
+                    return;
+                }
+                done.await;
+            }
+        };
+        let _ = tokio::time::timeout_at(until.into(), all_sent).await;
     }
 
     /// Sends what waits, for ever.
@@ -95,16 +129,17 @@ impl Announcer {
         let url = format!("{}/internal/events", base.trim_end_matches('/'));
         let mut retry = FIRST_RETRY;
         loop {
-            let next = self.lock().pop();
-            let Some((version, broadcast)) = next else {
+            let next = self.lock().take();
+            let Some(news) = next else {
                 self.wake.notified().await;
                 continue;
             };
-            let body = BroadcastChanged { broadcast, version, deleted: false };
             let token = keys.mint_service("meta", clock.unix());
-            let request = client.post(&url).bearer_auth(token).timeout(REQUEST_TIMEOUT).json(&body);
+            let request = client.post(&url).bearer_auth(token).timeout(REQUEST_TIMEOUT).json(&news);
             match request.send().await.and_then(reqwest::Response::error_for_status) {
                 Ok(_) => {
+                    self.lock().sent(None);
+                    self.done.notify_waiters();
                     self.metrics.announcements.get_or_create(&Label::of("sent")).inc();
                     retry = FIRST_RETRY;
                 }
@@ -113,7 +148,7 @@ impl Announcer {
                         tracing::warn!(error = %error.without_url(), "signaling takes no announcement, trying on");
                     }
                     self.metrics.announcements.get_or_create(&Label::of("failed")).inc();
-                    self.put(version, body.broadcast);
+                    self.lock().sent(Some(news));
                     tokio::time::sleep(retry).await;
                     retry = (retry * 2).min(LAST_RETRY);
                 }
@@ -125,13 +160,13 @@ impl Announcer {
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
-    use contract::rest::Status;
+    use contract::rest::{Broadcast, Status};
 
     use super::*;
 
-    fn broadcast(id: i64, name: &str) -> Broadcast {
+    fn news(version: i64, id: i64, name: &str) -> BroadcastChanged {
         let at = DateTime::from_timestamp(0, 0).unwrap();
-        Broadcast {
+        let broadcast = Broadcast {
             id: BroadcastId(id),
             name: name.into(),
             description: String::new(),
@@ -141,29 +176,52 @@ mod tests {
             ended_at: None,
             created_at: at,
             modified_at: at,
-        }
+        };
+        BroadcastChanged { broadcast, version, deleted: false }
     }
 
     #[test]
     fn the_latest_version_of_a_broadcast_wins() {
         let mut queue = Queue::default();
-        queue.push(2, broadcast(1, "second"));
-        queue.push(1, broadcast(2, "other"));
-        queue.push(3, broadcast(1, "third"));
-        queue.push(1, broadcast(1, "late"));
-        assert_eq!(queue.pop().unwrap().1.name, "third");
-        assert_eq!(queue.pop().unwrap().1.name, "other");
-        assert!(queue.pop().is_none());
+        queue.push(news(2, 1, "second"));
+        queue.push(news(1, 2, "other"));
+        queue.push(news(3, 1, "third"));
+        queue.push(news(1, 1, "late"));
+        assert_eq!(queue.take().unwrap().broadcast.name, "third");
+        assert_eq!(queue.take().unwrap().broadcast.name, "other");
+        assert!(queue.take().is_none());
+        // Nothing comes after the end.
+        queue.push(BroadcastChanged { deleted: true, ..news(3, 1, "gone") });
+        queue.push(news(3, 1, "third"));
+        assert!(queue.take().unwrap().deleted);
+    }
+
+    #[test]
+    fn what_is_on_its_way_is_not_done() {
+        let mut queue = Queue::default();
+        assert!(queue.is_done());
+        queue.push(news(1, 1, "a"));
+        let sending = queue.take().unwrap();
+        assert!(!queue.is_done());
+        queue.sent(Some(sending));
+        assert!(!queue.is_done());
+        // What failed does not come back over what is newer.
+        let sending = queue.take().unwrap();
+        queue.push(news(2, 1, "b"));
+        queue.sent(Some(sending));
+        assert_eq!(queue.take().unwrap().broadcast.name, "b");
+        queue.sent(None);
+        assert!(queue.is_done());
     }
 
     #[test]
     fn a_full_queue_drops_its_oldest() {
         let mut queue = Queue::default();
         for id in 0..i64::try_from(MAX_WAITING).unwrap() {
-            assert!(!queue.push(1, broadcast(id, "")));
+            assert!(!queue.push(news(1, id, "")));
         }
-        assert!(queue.push(1, broadcast(-1, "")));
+        assert!(queue.push(news(1, -1, "")));
         assert_eq!(queue.latest.len(), MAX_WAITING);
-        assert_eq!(queue.pop().unwrap().1.id, BroadcastId(1));
+        assert_eq!(queue.take().unwrap().broadcast.id, BroadcastId(1));
     }
 }

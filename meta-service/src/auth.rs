@@ -2,9 +2,11 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
-use contract::key::{KeyHash, SecretKey};
+use contract::key::SecretKey;
 use contract::token::{Claims, Role, TokenKeys};
 use service_kit::HttpProblem;
+
+use crate::store::{Owner, Record};
 
 /// Who calls, by the Authorization header. A key proves itself only against what it opens.
 #[derive(Debug)]
@@ -19,8 +21,8 @@ pub(crate) enum Caller {
 
 /// In what quality somebody acts on a broadcast or a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// With its key.
+pub(crate) enum ActsAs {
+    /// With its owner key, or with a creator token of the subject that created it.
     Owner,
     /// With an admin token.
     Admin,
@@ -58,29 +60,52 @@ impl Caller {
         }
     }
 
-    /// The quality in which the caller acts on what `key` opens.
-    pub(crate) fn access(&self, key: &KeyHash) -> Result<Access, HttpProblem> {
+    /// A name for limits: who the caller is, as far as that is known.
+    pub(crate) fn person(&self) -> Option<String> {
+        match self {
+            Self::Anonymous => None,
+            Self::Key(key) => {
+                Some(key.hash().as_bytes().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+            }
+            Self::Token(claims) => Some(claims.sub.clone()),
+        }
+    }
+
+    /// The subject that will own what the caller creates, besides the holder of its owner key: a creator's. (What
+    /// others own by nobody's name needs the key; admins may do everything as it is.)
+    pub(crate) fn creating_subject(&self) -> Option<String> {
+        match self {
+            Self::Token(Claims { role: Role::Creator, sub, .. }) => Some(sub.clone()),
+            Self::Anonymous | Self::Key(_) | Self::Token(_) => None,
+        }
+    }
+
+    /// The quality in which the caller acts on what `owner` owns.
+    pub(crate) fn acts_on(&self, owner: &Owner) -> Result<ActsAs, HttpProblem> {
         match self {
             Self::Anonymous => {
-                Err(HttpProblem::unauthorized("this needs the key that came with its creation"))
+                Err(HttpProblem::unauthorized("this needs the owner key that came with its creation"))
             }
-            Self::Key(own) if own.hash() == *key => Ok(Access::Owner),
+            Self::Key(own) if own.hash() == owner.key => Ok(ActsAs::Owner),
             Self::Key(_) => Err(HttpProblem::unauthorized("the key is not valid here")),
             Self::Token(claims) => match claims.role {
-                Role::Admin => Ok(Access::Admin),
-                Role::Service => Ok(Access::Service),
+                Role::Admin => Ok(ActsAs::Admin),
+                Role::Service => Ok(ActsAs::Service),
+                Role::Creator if owner.subject.as_ref() == Some(&claims.sub) => Ok(ActsAs::Owner),
                 Role::Join { .. } | Role::Creator => Err(HttpProblem::forbidden(
-                    "this token does not allow it; the key or an admin token does",
+                    "this token does not allow it; the owner key or an admin token does",
                 )),
             },
         }
     }
 
-    /// Fails unless the caller may act on what `key` opens as its owner or an admin.
-    pub(crate) fn owner_or_admin(&self, key: &KeyHash) -> Result<(), HttpProblem> {
-        match self.access(key)? {
-            Access::Owner | Access::Admin => Ok(()),
-            Access::Service => Err(HttpProblem::forbidden("a service token does not allow it")),
+    /// The same for a broadcast, whose stream key publishes and does nothing else.
+    pub(crate) fn acts_on_broadcast(&self, record: &Record) -> Result<ActsAs, HttpProblem> {
+        match self {
+            Self::Key(key) if key.hash() == record.key && record.key != record.owner.key => Err(
+                HttpProblem::forbidden("a stream key publishes and nothing else; the owner key does this"),
+            ),
+            _ => self.acts_on(&record.owner),
         }
     }
 
@@ -105,6 +130,16 @@ impl Caller {
             Self::Token(Claims { role: Role::Service, .. }) => Ok(()),
             Self::Anonymous => Err(HttpProblem::unauthorized("for services")),
             _ => Err(HttpProblem::forbidden("for services")),
+        }
+    }
+}
+
+impl ActsAs {
+    /// Fails unless this is the owner or an admin.
+    pub(crate) fn owner_or_admin(self) -> Result<(), HttpProblem> {
+        match self {
+            Self::Owner | Self::Admin => Ok(()),
+            Self::Service => Err(HttpProblem::forbidden("a service token does not allow it")),
         }
     }
 }

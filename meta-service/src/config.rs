@@ -7,6 +7,9 @@ use serde::Deserialize;
 use service_kit::config::{ConfigError, Secret, list};
 use url::Url;
 
+/// Longest retention: a hundred years.
+const MAX_DAYS: u32 = 36_500;
+
 /// Settings of the meta service. Every list may be written as one string with commas.
 #[derive(Debug, Clone, Deserialize, DocumentedFields)]
 #[serde(default, deny_unknown_fields)]
@@ -38,8 +41,16 @@ pub struct Config {
     pub signaling_public_url: String,
     /// Base URL at which signaling takes announcements, for example `http://127.0.0.1:8080`; empty: none are made.
     pub signaling_url: String,
-    /// Broadcasts and groups that one address may create in a minute.
+    /// Broadcasts and groups that one person (by token), or one address without, may create in a minute.
     pub create_per_minute: u32,
+    /// Join tokens that one person or address may ask for in a minute.
+    pub tokens_per_minute: u32,
+    /// Searches that one person or address may make in a minute.
+    pub searches_per_minute: u32,
+    /// Days after its end that a broadcast is kept; 0: for ever.
+    pub keep_closed_days: u32,
+    /// Days after it was closed that a broadcast is kept which never started; 0: as long as others.
+    pub keep_unstarted_days: u32,
     /// Origins whose pages may call, outside the development mode.
     #[serde(deserialize_with = "list")]
     pub allowed_origins: Vec<String>,
@@ -61,6 +72,10 @@ impl Default for Config {
             signaling_public_url: String::new(),
             signaling_url: String::new(),
             create_per_minute: 10,
+            tokens_per_minute: 120,
+            searches_per_minute: 120,
+            keep_closed_days: 90,
+            keep_unstarted_days: 7,
             allowed_origins: Vec::new(),
         }
     }
@@ -81,8 +96,21 @@ impl Config {
         if !(1..=500).contains(&self.connections) {
             return Err(ConfigError::value("connections", "must be from 1 to 500"));
         }
-        if !(1..=1_000_000).contains(&self.create_per_minute) {
-            return Err(ConfigError::value("create_per_minute", "must be from 1 to 1000000"));
+        for (setting, per_minute) in [
+            ("create_per_minute", self.create_per_minute),
+            ("tokens_per_minute", self.tokens_per_minute),
+            ("searches_per_minute", self.searches_per_minute),
+        ] {
+            if !(1..=1_000_000).contains(&per_minute) {
+                return Err(ConfigError::value(setting, "must be from 1 to 1000000"));
+            }
+        }
+        for (setting, days) in
+            [("keep_closed_days", self.keep_closed_days), ("keep_unstarted_days", self.keep_unstarted_days)]
+        {
+            if days > MAX_DAYS {
+                return Err(ConfigError::value(setting, "must be from 0 to 36500"));
+            }
         }
         if self.token_secret.reveal().len() < MIN_SECRET_LEN {
             return Err(ConfigError::value("token_secret", "must have at least 32 bytes"));
@@ -175,7 +203,7 @@ mod tests {
     fn a_wrong_value_is_named() {
         type Spoil = fn(&mut Config);
         assert!(valid().validate().is_ok());
-        let cases: [(&str, Spoil); 8] = [
+        let cases: [(&str, Spoil); 11] = [
             ("database", |c| c.database = Secret::default()),
             ("token_secret", |c| c.token_secret = Secret::new("short".into())),
             ("token_secret_previous", |c| c.token_secret_previous = Secret::new("short".into())),
@@ -184,6 +212,9 @@ mod tests {
             ("public_url", |c| c.public_url = "example.org".into()),
             ("signaling_url", |c| c.signaling_url = "ftp://example.org".into()),
             ("create_per_minute", |c| c.create_per_minute = 0),
+            ("tokens_per_minute", |c| c.tokens_per_minute = 0),
+            ("searches_per_minute", |c| c.searches_per_minute = 1_000_001),
+            ("keep_closed_days", |c| c.keep_closed_days = 36_501),
         ];
         for (setting, spoil) in cases {
             let mut config = valid();

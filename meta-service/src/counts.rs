@@ -1,237 +1,189 @@
-//! Live viewer counts: what each signaling replica says, summed, and what has to be written. Pure.
-//!
-//! A replica's part that is not renewed for [`PART_TTL`] counts as nothing, so that a count is never stuck. After
-//! a start the counts of the last run stand for [`PART_TTL`], then they go unless somebody renewed them.
+//! Live viewer counts from the parts that signaling replicas report (L9): a subject counts once, whoever says that it
+//! is there; viewers without a name are each somebody else. Pure.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use contract::id::BroadcastId;
-use contract::rest::RoomsReport;
+use contract::rest::{RoomReport, Subjects};
+
+use crate::store::NewPart;
 
 /// How long a part lives without being renewed.
 pub const PART_TTL: TimeDelta = TimeDelta::seconds(4);
-/// Most parts held. A part of one more room is left out until others go: its count stays as it was.
-pub const MAX_PARTS: usize = 200_000;
-/// Most viewers that one part may claim; more is taken as this many.
-const MAX_VIEWERS: i64 = 1 << 40;
+/// Most viewers without a name that one part may claim; more is taken as this many.
+const MAX_OTHERS: i64 = 1 << 40;
 
-#[derive(Debug)]
-struct Part {
-    viewers: i64,
-    peer_to_peer: bool,
-    at: DateTime<Utc>,
+/// A stored part: what one replica says of one broadcast.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// The broadcast.
+    pub id: BroadcastId,
+    /// Viewers with a token.
+    pub subjects: Subjects,
+    /// Viewers without.
+    pub others: i64,
+    /// A peer-to-peer streamer is there.
+    pub p2p_streamer: bool,
+    /// It has not run out.
+    pub is_live: bool,
+    /// The broadcast's count in the catalogue.
+    pub written: i64,
 }
 
-/// The counts of every broadcast.
-#[derive(Debug)]
-pub struct Counts {
-    parts: HashMap<BroadcastId, HashMap<String, Part>>,
-    held: usize,
-    /// What the store says, as far as it is not zero or not known.
-    written: HashMap<BroadcastId, i64>,
-    /// Counts of the last run that nobody has renewed or ended yet; none after [`PART_TTL`].
-    carried: HashSet<BroadcastId>,
-    started: DateTime<Utc>,
+/// The viewers of one broadcast, by all its parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Count {
+    /// The broadcast.
+    pub id: BroadcastId,
+    /// How many.
+    pub viewers: i64,
+    /// What the catalogue says.
+    pub written: i64,
+    /// A peer-to-peer streamer is there.
+    pub p2p_streamer: bool,
+    /// A part has run out or was taken back.
+    pub has_ended: bool,
 }
 
-impl Counts {
-    /// Counts as the store has them at the start.
+impl Count {
+    /// Whether the catalogue says so already.
     #[must_use]
-    pub fn new(written: impl IntoIterator<Item = (BroadcastId, i64)>, now: DateTime<Utc>) -> Self {
-        let written: HashMap<_, _> = written.into_iter().collect();
-        let carried = written.keys().copied().collect();
-        Self { parts: HashMap::new(), held: 0, written, carried, started: now }
+    pub fn is_written(&self) -> bool {
+        self.viewers == self.written
     }
+}
 
-    /// A signaling replica reports. Rooms of groups and of no broadcast are left out.
-    pub fn report(&mut self, report: &RoomsReport, now: DateTime<Utc>) {
-        for room in &report.rooms {
-            let Some(id) = room.room.broadcast() else { continue };
-            self.carried.remove(&id);
-            let viewers = room.viewer_count.clamp(0, MAX_VIEWERS);
-            if viewers == 0 && !room.p2p_streamer {
-                self.remove(id, &report.replica);
-                continue;
-            }
-            let part = Part { viewers, peer_to_peer: room.p2p_streamer, at: now };
-            let known = self.parts.get(&id).is_some_and(|parts| parts.contains_key(&report.replica));
-            if !known && self.held >= MAX_PARTS {
-                continue;
-            }
-            if self.parts.entry(id).or_default().insert(report.replica.clone(), part).is_none() {
-                self.held += 1;
-            }
+/// The part that a replica reports of a room; `None` for rooms of groups and of no broadcast.
+#[must_use]
+pub fn reported(room: &RoomReport) -> Option<NewPart> {
+    let named = i64::try_from(room.subjects.len()).unwrap_or(i64::MAX);
+    Some(NewPart {
+        id: room.room.broadcast()?,
+        subjects: room.subjects.clone(),
+        others: room.viewer_count.saturating_sub(named).clamp(0, MAX_OTHERS),
+        p2p_streamer: room.p2p_streamer,
+    })
+}
+
+/// The counts of the broadcasts that have parts; the parts of a broadcast follow each other.
+#[must_use]
+pub fn counts(parts: &[Part]) -> Vec<Count> {
+    let by_broadcast = parts.chunk_by(|a, b| a.id == b.id);
+    by_broadcast.filter_map(|parts| parts.first().map(|first| count(first, parts))).collect()
+}
+
+fn count(first: &Part, parts: &[Part]) -> Count {
+    let mut subjects = Subjects::default();
+    let (mut others, mut p2p_streamer) = (0_i64, false);
+    for part in parts.iter().filter(|part| part.is_live) {
+        subjects.extend(&part.subjects);
+        others = others.saturating_add(part.others.max(0));
+        p2p_streamer |= part.p2p_streamer;
+    }
+    Count {
+        id: first.id,
+        viewers: others.saturating_add(i64::try_from(subjects.len()).unwrap_or(i64::MAX)),
+        written: first.written,
+        p2p_streamer,
+        has_ended: parts.iter().any(|part| !part.is_live),
+    }
+}
+
+/// The broadcasts with a peer-to-peer streamer.
+#[must_use]
+pub fn peer_to_peer(counts: &[Count]) -> HashSet<BroadcastId> {
+    counts.iter().filter(|count| count.p2p_streamer).map(|count| count.id).collect()
+}
+
+/// Whether parts that ran out count on. After a start, and after the database was away, nobody could renew them: for
+/// [`PART_TTL`] they stand.
+#[derive(Debug, Default)]
+pub struct Patience {
+    well_since: Option<DateTime<Utc>>,
+}
+
+impl Patience {
+    /// A sweep finds the database well at `now`.
+    pub fn good(&mut self, now: DateTime<Utc>) -> bool {
+        let since = *self.well_since.get_or_insert(now);
+        if now < since {
+            // A clock that stepped back: patience would last as long as the step.
+            self.well_since = Some(now);
         }
+        now - since < PART_TTL
     }
 
-    fn remove(&mut self, id: BroadcastId, replica: &str) {
-        if let Some(parts) = self.parts.get_mut(&id) {
-            self.held -= usize::from(parts.remove(replica).is_some());
-            if parts.is_empty() {
-                self.parts.remove(&id);
-            }
-        }
-    }
-
-    /// Drops the parts that nobody renewed.
-    fn expire(&mut self, now: DateTime<Utc>) {
-        let mut dropped = 0;
-        self.parts.retain(|_, parts| {
-            let before = parts.len();
-            // A part from the future is a clock that stepped back: it would never end.
-            parts.retain(|_, part| part.at <= now && now - part.at < PART_TTL);
-            dropped += before - parts.len();
-            !parts.is_empty()
-        });
-        self.held -= dropped;
-    }
-
-    /// The counts that differ from what is written, each once.
-    pub fn changes(&mut self, now: DateTime<Utc>) -> Vec<(BroadcastId, i64)> {
-        self.expire(now);
-        let total = |parts: &HashMap<String, Part>| parts.values().map(|part| part.viewers).sum::<i64>();
-        let mut changes: Vec<(BroadcastId, i64)> = self
-            .parts
-            .iter()
-            .map(|(id, parts)| (*id, total(parts)))
-            .filter(|(id, count)| self.written.get(id) != Some(count))
-            .collect();
-        if now - self.started >= PART_TTL || now < self.started {
-            self.carried.clear();
-        }
-        let stands = |id: &BroadcastId| self.parts.contains_key(id) || self.carried.contains(id);
-        let gone = self.written.iter().filter(|(id, count)| **count != 0 && !stands(id));
-        changes.extend(gone.map(|(id, _)| (*id, 0)));
-        changes
-    }
-
-    /// These counts are in the store now.
-    pub fn written(&mut self, counts: &[(BroadcastId, i64)]) {
-        for (id, count) in counts {
-            if *count == 0 && !self.parts.contains_key(id) {
-                self.written.remove(id);
-            } else {
-                self.written.insert(*id, *count);
-            }
-        }
-    }
-
-    /// The store's count of `id` was changed by another hand: the next report writes it again.
-    pub fn forget(&mut self, id: BroadcastId) {
-        self.written.remove(&id);
-    }
-
-    /// Viewers of all broadcasts, as written.
-    #[must_use]
-    pub fn total(&self) -> i64 {
-        self.written.values().sum()
-    }
-
-    /// The broadcasts with a peer-to-peer streamer.
-    #[must_use]
-    pub fn peer_to_peer(&self) -> HashSet<BroadcastId> {
-        let streams = |parts: &HashMap<String, Part>| parts.values().any(|part| part.peer_to_peer);
-        self.parts.iter().filter(|(_, parts)| streams(parts)).map(|(id, _)| *id).collect()
+    /// A sweep finds the database away.
+    pub fn bad(&mut self) {
+        self.well_since = None;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use contract::rest::{RoomReport, Subjects};
-
     use super::*;
 
     const ID: BroadcastId = BroadcastId(7);
 
-    fn at(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
+    fn part(subjects: &[&str], others: i64) -> Part {
+        let subjects = subjects.iter().copied().collect();
+        Part { id: ID, subjects, others, p2p_streamer: false, is_live: true, written: 5 }
     }
 
-    fn report(replica: &str, viewer_count: i64, p2p_streamer: bool) -> RoomsReport {
-        let room = RoomReport { room: ID.into(), viewer_count, subjects: Subjects::default(), p2p_streamer };
-        RoomsReport { replica: replica.into(), rooms: vec![room] }
-    }
-
-    /// One tick whose writes succeed.
-    fn tick(counts: &mut Counts, now: DateTime<Utc>) -> Vec<(BroadcastId, i64)> {
-        let changes = counts.changes(now);
-        counts.written(&changes);
-        changes
+    fn report(room: &str, viewer_count: i64, subjects: &[&str]) -> RoomReport {
+        let subjects = subjects.iter().copied().collect();
+        RoomReport { room: room.parse().unwrap(), viewer_count, subjects, p2p_streamer: false }
     }
 
     #[test]
-    fn parts_of_replicas_add_up_and_are_written_once() {
-        let mut counts = Counts::new([], at(0));
-        counts.report(&report("a", 2, false), at(0));
-        counts.report(&report("b", 3, false), at(0));
-        assert_eq!(tick(&mut counts, at(0)), [(ID, 5)]);
-        assert_eq!(tick(&mut counts, at(1)), []);
-        counts.report(&report("b", 0, false), at(1));
-        assert_eq!(tick(&mut counts, at(1)), [(ID, 2)]);
+    fn a_person_counts_once_over_replicas_and_the_nameless_add_up() {
+        let counted = counts(&[part(&["a", "b"], 2), part(&["b", "c"], 1)]);
+        let [count] = counted.as_slice() else { panic!("{counted:?}") };
+        assert_eq!((count.viewers, count.written, count.is_written(), count.has_ended), (6, 5, false, false));
+        let other = Part { id: BroadcastId(8), ..part(&["a"], 0) };
+        assert_eq!(counts(&[part(&["a"], 0), other]).len(), 2);
+        assert!(counts(&[]).is_empty());
     }
 
     #[test]
-    fn a_part_that_nobody_renews_is_dropped_after_four_seconds() {
-        let mut counts = Counts::new([], at(0));
-        counts.report(&report("a", 2, false), at(0));
-        tick(&mut counts, at(0));
-        assert_eq!(tick(&mut counts, at(3)), []);
-        assert_eq!(tick(&mut counts, at(4)), [(ID, 0)]);
-        assert_eq!(tick(&mut counts, at(5)), []);
-        assert_eq!(counts.held, 0);
+    fn what_ran_out_counts_no_more_and_is_known_to_have_ended() {
+        let ended = Part { is_live: false, p2p_streamer: true, ..part(&["a"], 9) };
+        let counted = counts(&[ended.clone(), part(&["b"], 0)]);
+        assert_eq!((counted[0].viewers, counted[0].has_ended, counted[0].p2p_streamer), (1, true, false));
+        assert_eq!(counts(&[ended])[0].viewers, 0);
     }
 
     #[test]
-    fn a_count_of_the_last_run_stands_four_seconds_unless_renewed() {
-        let mut counts = Counts::new([(ID, 9), (BroadcastId(8), 1)], at(0));
-        counts.report(&report("a", 2, false), at(1));
-        assert_eq!(tick(&mut counts, at(1)), [(ID, 2)]);
-        counts.report(&report("a", 2, false), at(3));
-        assert_eq!(tick(&mut counts, at(4)), [(BroadcastId(8), 0)]);
+    fn a_report_is_taken_within_bounds() {
+        assert_eq!(reported(&report("7", 3, &["a"])).unwrap().others, 2);
+        assert_eq!(reported(&report("7", -4, &[])).unwrap().others, 0);
+        assert_eq!(reported(&report("7", i64::MIN, &["a"])).unwrap().others, 0);
+        assert_eq!(reported(&report("7", i64::MAX, &[])).unwrap().others, MAX_OTHERS);
+        let most = part(&[], i64::MAX);
+        assert_eq!(counts(&[most.clone(), most])[0].viewers, i64::MAX);
+        for nothing in ["grp_x", "lobby"] {
+            assert!(reported(&report(nothing, 4, &[])).is_none(), "{nothing}");
+        }
     }
 
     #[test]
-    fn a_room_that_empties_right_after_a_start_is_empty_at_once() {
-        let mut counts = Counts::new([(ID, 9)], at(0));
-        counts.report(&report("a", 0, false), at(1));
-        assert_eq!(tick(&mut counts, at(1)), [(ID, 0)]);
+    fn a_streamer_is_found() {
+        let streams = Part { p2p_streamer: true, ..part(&[], 0) };
+        assert_eq!(peer_to_peer(&counts(&[streams])), HashSet::from([ID]));
     }
 
     #[test]
-    fn a_write_that_failed_is_tried_again() {
-        let mut counts = Counts::new([], at(0));
-        counts.report(&report("a", 2, false), at(0));
-        assert_eq!(counts.changes(at(0)), [(ID, 2)]);
-        assert_eq!(counts.changes(at(1)), [(ID, 2)]);
-    }
-
-    #[test]
-    fn no_count_is_negative_and_groups_have_none() {
-        let mut counts = Counts::new([], at(0));
-        counts.report(&report("a", -4, false), at(0));
-        let group = RoomReport { room: "grp_x".parse().unwrap(), ..report("a", 4, true).rooms[0].clone() };
-        counts.report(&RoomsReport { replica: "a".into(), rooms: vec![group] }, at(0));
-        counts.report(&report("b", i64::MAX, false), at(0));
-        counts.report(&report("c", i64::MAX, false), at(0));
-        assert_eq!(tick(&mut counts, at(0)), [(ID, 2 * MAX_VIEWERS)]);
-    }
-
-    #[test]
-    fn a_peer_to_peer_streamer_is_seen_while_it_is_renewed() {
-        let mut counts = Counts::new([], at(0));
-        counts.report(&report("a", 0, true), at(0));
-        counts.changes(at(3));
-        assert_eq!(counts.peer_to_peer(), HashSet::from([ID]));
-        counts.changes(at(4));
-        assert!(counts.peer_to_peer().is_empty());
-    }
-
-    #[test]
-    fn a_clock_that_steps_back_leaves_nothing_stuck() {
-        let mut counts = Counts::new([], at(0));
-        counts.report(&report("a", 2, false), at(1_000));
-        tick(&mut counts, at(1_000));
-        assert_eq!(tick(&mut counts, at(10)), [(ID, 0)]);
+    fn patience_lasts_while_nobody_could_renew() {
+        let at = |seconds: i64| DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap();
+        let mut patience = Patience::default();
+        assert!(patience.good(at(0)) && patience.good(at(3)));
+        assert!(!patience.good(at(4)) && !patience.good(at(100)));
+        patience.bad();
+        assert!(patience.good(at(101)));
+        assert!(!patience.good(at(105)));
+        // A clock that stepped back an hour costs seconds, not an hour.
+        assert!(patience.good(at(-3_600)));
+        assert!(!patience.good(at(-3_590)));
     }
 }

@@ -1,142 +1,163 @@
-//! The HTTP side: routes and what their handlers share. The URL tree is the module tree.
+//! The HTTP side: the table of operations. The URL tree is the module tree.
+//!
+//! A handler takes typed extractors ([`extract`]) and carries `#[utoipa::path]`; one line in [`operations`] mounts it
+//! and describes it. ARCHITECTURE.md has the steps for a new resource.
 
-mod body;
 mod broadcasts;
-mod conditional;
+mod extract;
+mod failure;
 mod groups;
 mod ice;
 mod internal;
+mod keys;
 pub(crate) mod openapi;
 mod page;
+mod repeat;
 mod thumbnails;
 mod tokens;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::body::BoxBody;
-use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{Error, HttpRequest, HttpResponse, Resource, Route, web};
-use contract::id::BroadcastId;
-use service_kit::client::{self, Origin};
+use actix_web::{Error, FromRequest, Handler, HttpRequest, HttpResponse, Responder, Route, web};
 use service_kit::{HttpProblem, Routes};
+use utoipa::__dev::SchemaReferences;
+use utoipa::openapi::path::Operation as Description;
+use utoipa::openapi::{HttpMethod, RefOr, Schema};
 
-use crate::auth::Caller;
+use failure::Failure;
+
 use crate::service::Shared;
 use crate::store::one_request;
 
 /// What every handler returns.
-type Answer = Result<HttpResponse, HttpProblem>;
-/// What every handler gets.
+type Answer = Result<HttpResponse, Failure>;
+/// What every handler can get at.
 type State = web::Data<Shared>;
+
+/// The public operations: path and method come from the attribute of the handler, `__path_...` is what it generates.
+fn operations() -> Vec<Operation> {
+    vec![
+        operation::<broadcasts::__path_list, _, _>(broadcasts::list),
+        operation::<broadcasts::__path_create, _, _>(broadcasts::create),
+        operation::<broadcasts::__path_read, _, _>(broadcasts::read),
+        operation::<broadcasts::__path_update, _, _>(broadcasts::update),
+        operation::<broadcasts::__path_delete, _, _>(broadcasts::delete),
+        operation::<keys::__path_replace, _, _>(keys::replace),
+        operation::<tokens::__path_of_broadcast, _, _>(tokens::of_broadcast),
+        operation::<thumbnails::__path_read, _, _>(thumbnails::read),
+        operation::<thumbnails::__path_write, _, _>(thumbnails::write),
+        operation::<groups::__path_list, _, _>(groups::list),
+        operation::<groups::__path_create, _, _>(groups::create),
+        operation::<groups::__path_read, _, _>(groups::read),
+        operation::<groups::__path_delete, _, _>(groups::delete),
+        operation::<tokens::__path_of_group, _, _>(tokens::of_group),
+        operation::<ice::__path_read, _, _>(ice::read),
+    ]
+}
+
+/// A public operation: how it is served, and how it is described.
+struct Operation {
+    path: String,
+    methods: Vec<HttpMethod>,
+    description: Description,
+    schemas: Vec<(String, RefOr<Schema>)>,
+    route: Arc<dyn Fn() -> Route + Send + Sync>,
+}
+
+fn operation<P, F, Args>(handler: F) -> Operation
+where
+    P: utoipa::Path + SchemaReferences,
+    F: Handler<Args> + Send + Sync,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let mut schemas = Vec::new();
+    P::schemas(&mut schemas);
+    Operation {
+        path: P::path(),
+        methods: P::methods(),
+        description: P::operation(),
+        schemas,
+        route: Arc::new(move || web::route().to(handler.clone())),
+    }
+}
 
 /// The routes of the service.
 pub(crate) fn routes(shared: Arc<Shared>) -> Routes {
+    let operations = Arc::new(operations());
     Routes::new(move |config| {
-        config
-            .app_data(web::Data::from(Arc::clone(&shared)))
-            .service(
-                resource("/broadcasts", "GET, HEAD, POST")
-                    .route(web::get().to(broadcasts::list))
-                    .route(web::head().to(broadcasts::list))
-                    .route(web::post().to(broadcasts::create)),
-            )
-            .service(
-                resource("/broadcasts/{id}", "GET, HEAD, PUT")
-                    .route(web::get().to(broadcasts::read))
-                    .route(web::head().to(broadcasts::read))
-                    .route(web::put().to(broadcasts::update)),
-            )
-            .service(resource("/broadcasts/{id}/key", "POST").route(web::post().to(broadcasts::replace_key)))
-            .service(resource("/broadcasts/{id}/token", "POST").route(web::post().to(tokens::of_broadcast)))
-            .service(
-                resource("/broadcasts/{id}/thumbnail", "GET, HEAD, PUT")
-                    .route(web::get().to(thumbnails::read))
-                    .route(web::head().to(thumbnails::read))
-                    .route(web::put().to(thumbnails::write)),
-            )
-            .service(resource("/ice-servers", "GET").route(web::get().to(ice::read)))
-            .service(
-                resource("/groups", "GET, HEAD, POST")
-                    .route(web::get().to(groups::list))
-                    .route(web::head().to(groups::list))
-                    .route(web::post().to(groups::create)),
-            )
-            .service(
-                resource("/groups/{id}", "GET, HEAD, DELETE")
-                    .route(web::get().to(groups::read))
-                    .route(web::head().to(groups::read))
-                    .route(web::delete().to(groups::delete)),
-            )
-            .service(resource("/groups/{id}/token", "POST").route(web::post().to(tokens::of_group)))
-            .service(
-                resource("/internal/broadcasts/{id}/admit", "POST").route(web::post().to(internal::admit)),
-            )
-            .service(report("/internal/nodes/{node}/report", "POST").route(web::post().to(internal::node)))
-            .service(report("/internal/rooms/report", "POST").route(web::post().to(internal::rooms)))
-            .service(resource("/openapi.json", "GET").route(web::get().to(openapi::document)))
-            .service(resource("/docs", "GET").route(web::get().to(openapi::redirect)))
-            .service(resource("/docs/{file:.*}", "GET").route(web::get().to(openapi::page)));
-    })
-}
-
-/// A path that answers other methods than `allow` with 405, and a plain OPTIONS with what it takes. Clients wait for
-/// the answer: it comes in time, also from a database that is away.
-fn resource(path: &str, allow: &'static str) -> Resource<impl Factory> {
-    report(path, allow)
-        .wrap(from_fn(|request: ServiceRequest, next: Next<BoxBody>| one_request(next.call(request))))
-}
-
-/// The same for reports of services, which may be long: each call of the store is bounded, not all of them together.
-fn report(path: &str, allow: &'static str) -> Resource {
-    web::resource(path).default_service(refuse(allow))
-}
-
-/// What a resource with middleware is.
-trait Factory:
-    ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse, Error = Error, InitError = ()>
-{
-}
-impl<T> Factory for T where
-    T: ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse, Error = Error, InitError = ()>
-{
-}
-
-fn refuse(allow: &'static str) -> Route {
-    web::route().to(move |request: HttpRequest| async move {
-        if request.method() == Method::OPTIONS {
-            return Ok(HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish());
+        config.app_data(web::Data::from(Arc::clone(&shared)));
+        for same_path in operations.chunk_by(|a, b| a.path == b.path) {
+            let Some(first) = same_path.first() else { continue };
+            let methods = same_path.iter().flat_map(|operation| {
+                let methods = operation.methods.iter().map(method);
+                methods.flatten().map(|method| (method, (operation.route)()))
+            });
+            mount(config, &first.path, methods.collect(), true);
         }
-        Err(HttpProblem::plain(StatusCode::METHOD_NOT_ALLOWED)
-            .detail(format!("this path takes {allow}"))
-            .header(header::ALLOW, header::HeaderValue::from_static(allow)))
+        let post = |route: Route| vec![(Method::POST, route)];
+        let get = |route: Route| vec![(Method::GET, route)];
+        mount(config, "/internal/broadcasts/{id}/admit", post(web::route().to(internal::admit)), true);
+        // Reports may be long: each call of the store is bounded, not all of them together.
+        mount(config, "/internal/nodes/{node}/report", post(web::route().to(internal::node)), false);
+        mount(config, "/internal/rooms/report", post(web::route().to(internal::rooms)), false);
+        mount(config, "/openapi.json", get(web::route().to(openapi::document)), true);
+        mount(config, "/docs", get(web::route().to(openapi::redirect)), true);
+        mount(config, "/docs/{file:.*}", get(web::route().to(openapi::page)), true);
     })
 }
 
-impl Shared {
-    /// Who calls.
-    fn caller(&self, request: &HttpRequest) -> Result<Caller, HttpProblem> {
-        Caller::of(request, &self.keys, self.clock.unix())
-    }
-
-    /// The address of the client.
-    fn client_address(&self, request: &HttpRequest) -> IpAddr {
-        client::address(request)
-    }
-
-    /// The origin that the client used.
-    fn origin(&self, request: &HttpRequest) -> Origin {
-        Origin::of(request)
+/// The methods that serve an operation: HEAD comes with GET.
+fn method(method: &HttpMethod) -> Vec<Method> {
+    match method {
+        HttpMethod::Get => vec![Method::GET, Method::HEAD],
+        HttpMethod::Post => vec![Method::POST],
+        HttpMethod::Put => vec![Method::PUT],
+        HttpMethod::Delete => vec![Method::DELETE],
+        HttpMethod::Patch => vec![Method::PATCH],
+        HttpMethod::Options | HttpMethod::Head | HttpMethod::Trace => Vec::new(),
     }
 }
 
-/// The broadcast id of the path; what is no id names nothing.
-fn broadcast_id(request: &HttpRequest) -> Result<BroadcastId, HttpProblem> {
-    request.match_info().query("id").parse().map_err(|_| no_broadcast())
+/// Mounts a path: other methods than its own get 405, a plain OPTIONS what it takes, failures of the database are
+/// counted. With `is_short` all calls of the store share one limit: the answer comes in time, also from a database that
+/// is away.
+fn mount(config: &mut web::ServiceConfig, path: &str, methods: Vec<(Method, Route)>, is_short: bool) {
+    let allow: Vec<&str> = methods.iter().map(|(method, _)| method.as_str()).collect();
+    let allow: Arc<str> = allow.join(", ").into();
+    let mut resource = web::resource(path.to_owned()).default_service(refuse(allow));
+    for (method, route) in methods {
+        resource = resource.route(route.method(method));
+    }
+    config.service(resource.wrap(from_fn(move |request: ServiceRequest, next: Next<BoxBody>| async move {
+        let response =
+            if is_short { one_request(next.call(request)).await } else { next.call(request).await };
+        response.inspect(count_failure)
+    })));
 }
 
-fn no_broadcast() -> HttpProblem {
-    HttpProblem::not_found("there is no such broadcast")
+fn count_failure(response: &ServiceResponse) {
+    let failure = response.response().error().and_then(Error::as_error::<Failure>);
+    if let (Some(Failure::Store(error)), Ok(state)) = (failure, extract::state(response.request())) {
+        state.count_failure(error);
+    }
+}
+
+fn refuse(allow: Arc<str>) -> Route {
+    web::route().to(move |request: HttpRequest| {
+        let allow = header::HeaderValue::from_str(&allow);
+        async move {
+            let allow = allow.map_err(|_| HttpProblem::plain(StatusCode::INTERNAL_SERVER_ERROR))?;
+            if request.method() == Method::OPTIONS {
+                return Ok(HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish());
+            }
+            let words = format!("this path takes {}", allow.to_str().unwrap_or_default());
+            let refused = HttpProblem::plain(StatusCode::METHOD_NOT_ALLOWED).detail(words);
+            Err(refused.header(header::ALLOW, allow))
+        }
+    })
 }

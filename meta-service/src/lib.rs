@@ -14,6 +14,7 @@ pub mod lifecycle;
 mod metrics;
 mod process;
 mod rate;
+mod seal;
 mod service;
 pub mod store;
 mod sweep;

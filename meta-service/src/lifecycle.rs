@@ -14,6 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use contract::rest::{
     Broadcast, CloseReason, MAX_TEXT_CHARS, MediaReport, MediaState, Status, UpdateBroadcast,
 };
+use contract::text;
 
 use crate::store::{Record, Seen, whole_millis};
 
@@ -74,7 +75,7 @@ impl Change {
 
 /// What one report about one broadcast leads to.
 #[derive(Debug, Clone, Default)]
-pub struct Verdict {
+pub struct Outcome {
     /// The row changes.
     pub change: Option<Change>,
     /// A sign of life to record.
@@ -85,12 +86,12 @@ pub struct Verdict {
 
 /// A node's report about a broadcast; `record` is `None` where there is no such broadcast.
 #[must_use]
-pub fn media(record: Option<&Record>, report: &MediaReport, now: DateTime<Utc>) -> Verdict {
+pub fn media(record: Option<&Record>, report: &MediaReport, now: DateTime<Utc>) -> Outcome {
     let Some(record) = record.filter(|record| record.broadcast.status != Status::Closed) else {
-        return Verdict { order: Some(CloseReason::Closed), ..Verdict::default() };
+        return Outcome { order: Some(CloseReason::Closed), ..Outcome::default() };
     };
     if report.key_revision != record.key_revision {
-        return Verdict { order: Some(CloseReason::KeyRevoked), ..Verdict::default() };
+        return Outcome { order: Some(CloseReason::KeyRevoked), ..Outcome::default() };
     }
     let started_at = whole_millis(report.started_at);
     let last_media_at = whole_millis(report.last_media_at).min(now);
@@ -103,7 +104,7 @@ pub fn media(record: Option<&Record>, report: &MediaReport, now: DateTime<Utc>) 
     }
     let moved = change.status != record.broadcast.status;
     let present = report.state == MediaState::Live;
-    Verdict {
+    Outcome {
         change: moved.then_some(change),
         seen: Some(Seen { id: record.broadcast.id, last_media_at, present }),
         order: None,
@@ -112,13 +113,13 @@ pub fn media(record: Option<&Record>, report: &MediaReport, now: DateTime<Utc>) 
 
 /// A peer-to-peer streamer is there, which is all the media that can be known of it.
 #[must_use]
-pub fn peer_to_peer(record: &Record, now: DateTime<Utc>) -> Verdict {
+pub fn peer_to_peer(record: &Record, now: DateTime<Utc>) -> Outcome {
     if record.broadcast.status == Status::Closed {
-        return Verdict::default();
+        return Outcome::default();
     }
     let mut change = Change::of(&record.broadcast);
     change.start(now, now);
-    Verdict {
+    Outcome {
         change: (record.broadcast.status == Status::Ready).then_some(change),
         seen: Some(Seen { id: record.broadcast.id, last_media_at: now, present: true }),
         order: None,
@@ -178,11 +179,17 @@ pub enum EditError {
     },
 }
 
-/// Whether `text` may be a name or description: at most [`MAX_TEXT_CHARS`] characters, none of them NUL (which
-/// Postgres does not store).
+/// `text` as a name: one line, without characters that nobody sees; `None` when it has more than [`MAX_TEXT_CHARS`]
+/// characters as it came. (What is too long is refused and never cut: nobody would notice what is missing.)
 #[must_use]
-pub fn is_text(text: &str) -> bool {
-    text.chars().count() <= MAX_TEXT_CHARS && !text.contains('\0')
+pub fn title(text: &str) -> Option<String> {
+    (text.chars().count() <= MAX_TEXT_CHARS).then(|| text::one_line(text))
+}
+
+/// The same for a description, which may have lines.
+#[must_use]
+pub fn description(text: &str) -> Option<String> {
+    (text.chars().count() <= MAX_TEXT_CHARS).then(|| text::lines(text))
 }
 
 /// Checks what is wrong with an edit whatever it is applied to.
@@ -190,11 +197,12 @@ pub fn is_text(text: &str) -> bool {
 /// # Errors
 /// [`EditError::Invalid`].
 pub fn check(patch: &UpdateBroadcast) -> Result<(), EditError> {
-    if !patch.name.as_deref().is_none_or(is_text) {
-        return Err(EditError::Invalid("name has at most 255 characters, none of them NUL"));
+    let fits = |text: &Option<String>| text.as_deref().is_none_or(|text| title(text).is_some());
+    if !fits(&patch.name) {
+        return Err(EditError::Invalid("name has at most 255 characters"));
     }
-    if !patch.description.as_deref().is_none_or(is_text) {
-        return Err(EditError::Invalid("description has at most 255 characters, none of them NUL"));
+    if !fits(&patch.description) {
+        return Err(EditError::Invalid("description has at most 255 characters"));
     }
     if patch.viewer_count.is_some_and(|count| count < 0) {
         return Err(EditError::Invalid("viewer_count is not negative"));
@@ -216,11 +224,11 @@ pub fn edit(
     check(patch)?;
     let was = &record.broadcast;
     let mut change = Change::of(was);
-    if let Some(name) = &patch.name {
-        change.name.clone_from(name);
+    if let Some(name) = patch.name.as_deref().and_then(title) {
+        change.name = name;
     }
-    if let Some(description) = &patch.description {
-        change.description.clone_from(description);
+    if let Some(description) = patch.description.as_deref().and_then(description) {
+        change.description = description;
     }
     let patched = |at: Option<DateTime<Utc>>, was: Option<DateTime<Utc>>| {
         at.map(whole_millis).filter(|at| Some(*at) != was)

@@ -25,12 +25,16 @@ impl Label {
 pub(crate) struct Metrics {
     /// Status changes, by new status.
     pub(crate) transitions: Family<Label, Counter>,
-    /// Failed database calls: `unavailable` or `failed`.
+    /// Failed database calls: `unavailable`, `unwritable` or `failed`.
     pub(crate) store_errors: Family<Label, Counter>,
     /// Announcements to signaling: `sent`, `failed`, `dropped`.
     pub(crate) announcements: Family<Label, Counter>,
-    /// Requests over the rate limit.
-    pub(crate) rate_limited: Counter,
+    /// Broadcasts that are open, by status.
+    pub(crate) broadcasts: Family<Label, Gauge>,
+    /// Broadcasts that retention deleted.
+    pub(crate) expired: Counter,
+    /// Requests over a rate limit: `create`, `token`, `search`.
+    pub(crate) rate_limited: Family<Label, Counter>,
     /// Viewers of all broadcasts, as last written.
     pub(crate) viewers: Gauge,
     /// Length of the last sweep in seconds.
@@ -48,7 +52,13 @@ impl Metrics {
         );
         registry.register("store_errors", "Failed database calls", metrics.store_errors.clone());
         registry.register("announcements", "Announcements to signaling", metrics.announcements.clone());
-        registry.register("rate_limited", "Requests over the rate limit", metrics.rate_limited.clone());
+        registry.register(
+            "broadcasts",
+            "Broadcasts that are not closed, by status",
+            metrics.broadcasts.clone(),
+        );
+        registry.register("broadcasts_expired", "Broadcasts that retention deleted", metrics.expired.clone());
+        registry.register("rate_limited", "Requests over a rate limit", metrics.rate_limited.clone());
         registry.register("viewers", "Viewers of all broadcasts", metrics.viewers.clone());
         registry.register("sweep_seconds", "Length of the last sweep", metrics.sweep_seconds.clone());
         metrics

@@ -1,8 +1,8 @@
 //! The running service: what its handlers share, its background tasks, start and drain.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -20,12 +20,11 @@ use tokio_util::task::TaskTracker;
 use crate::announce::Announcer;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::counts::Counts;
 use crate::http;
-use crate::lifecycle::Verdict;
+use crate::lifecycle::Outcome;
 use crate::metrics::{Label, Metrics};
-use crate::rate::RateLimit;
-use crate::store::{self, OpenError, Record, Store, StoreError};
+use crate::rate::{Asker, RateLimit};
+use crate::store::{OpenError, Record, Store, StoreError};
 use crate::sweep::{self, Sweeper};
 
 /// How often time alone is looked at.
@@ -35,7 +34,7 @@ const MAX_NODES: usize = 1_000;
 /// A node that has not reported for this long is not offered.
 const NODE_TTL: TimeDelta = TimeDelta::seconds(10);
 /// How often a change is tried again after another one came first.
-const UPDATE_TRIES: usize = 8;
+pub(crate) const UPDATE_TRIES: usize = 8;
 
 /// What a start needs besides the settings.
 #[derive(Debug)]
@@ -82,16 +81,16 @@ impl MetaService {
     pub async fn start(config: Config, deps: Deps<'_>) -> Result<Self, StartError> {
         config.validate()?;
         let keys = config.token_keys()?;
-        let store = store::open(config.database.reveal(), config.connections).await?;
+        let store = Store::open(config.database.reveal(), config.connections).await?;
+        deps.clock.follow(store.upkeep.now().await?);
         let metrics = Metrics::register(deps.registry);
-        let counts = Counts::new(store.viewers().await?, deps.clock.now());
         let announcer = Announcer::new(!config.signaling_url.is_empty(), metrics.clone());
         let shared = Arc::new(Shared {
-            limit: Mutex::new(RateLimit::new(config.create_per_minute)),
+            limits: Limits::new(&config),
+            unwritable: AtomicBool::new(false),
             turn: config.turn_secret(),
             store,
             keys,
-            counts: Mutex::new(counts),
             nodes: Mutex::default(),
             announcer,
             clock: deps.clock,
@@ -150,16 +149,41 @@ impl MetaService {
         self.sweeper.lock().await.sweep().await;
     }
 
-    /// Sends what is still to be announced, within `deadline`, then stops the tasks and closes the database. Call
-    /// it after the HTTP server has stopped.
+    /// Sends what is still to be announced, what is on its way included, within `deadline`; then stops the tasks and
+    /// closes the database. Call it after the HTTP server has stopped, with what that has left of the time.
     pub async fn drain(&self, deadline: Duration) {
-        let end = Instant::now() + deadline;
-        while !self.shared.announcer.is_empty() && Instant::now() < end {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        self.shared.announcer.flush(Instant::now() + deadline).await;
         self.stop.cancel();
         self.tasks.wait().await;
         self.shared.store.close().await;
+    }
+}
+
+/// What is limited by person and address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limited {
+    /// Creating broadcasts and groups.
+    Create,
+    /// Join tokens.
+    Token,
+    /// Searches.
+    Search,
+}
+
+#[derive(Debug)]
+struct Limits {
+    create: Mutex<RateLimit>,
+    token: Mutex<RateLimit>,
+    search: Mutex<RateLimit>,
+}
+
+impl Limits {
+    fn new(config: &Config) -> Self {
+        Self {
+            create: Mutex::new(RateLimit::new(config.create_per_minute)),
+            token: Mutex::new(RateLimit::new(config.tokens_per_minute)),
+            search: Mutex::new(RateLimit::new(config.searches_per_minute)),
+        }
     }
 }
 
@@ -167,35 +191,37 @@ impl MetaService {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Store,
     pub(crate) keys: TokenKeys,
     pub(crate) turn: TurnSecret,
     pub(crate) announcer: Announcer,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: Readiness,
-    counts: Mutex<Counts>,
-    limit: Mutex<RateLimit>,
+    /// A change failed since the last sweep.
+    pub(crate) unwritable: AtomicBool,
+    limits: Limits,
     nodes: Mutex<HashMap<NodeId, (String, DateTime<Utc>)>>,
 }
 
 impl Shared {
-    pub(crate) fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes one creation from the budget of `address`.
-    pub(crate) fn take_creation(&self, address: IpAddr) -> Result<(), HttpProblem> {
-        let taken = self.limit.lock().unwrap_or_else(PoisonError::into_inner).take(address, Instant::now());
+    /// Takes one of `what` from the budget of `asker`.
+    pub(crate) fn take(&self, what: Limited, asker: &Asker) -> Result<(), HttpProblem> {
+        let (limit, name, per_minute) = match what {
+            Limited::Create => (&self.limits.create, "create", self.config.create_per_minute),
+            Limited::Token => (&self.limits.token, "token", self.config.tokens_per_minute),
+            Limited::Search => (&self.limits.search, "search", self.config.searches_per_minute),
+        };
+        let taken = limit.lock().unwrap_or_else(PoisonError::into_inner).take(asker, Instant::now());
         taken.map_err(|wait| {
-            self.metrics.rate_limited.inc();
+            self.metrics.rate_limited.get_or_create(&Label::of(name)).inc();
             let seconds = u32::try_from(wait.as_secs_f64().ceil() as u64).unwrap_or(60).max(1);
             HttpProblem::new(
                 actix_web::http::StatusCode::TOO_MANY_REQUESTS,
                 "too-many-requests",
                 "Too many requests",
             )
-            .detail(format!("{} a minute from one address", self.config.create_per_minute))
+            .detail(format!("{per_minute} a minute from one person or address"))
             .retry_after(seconds)
         })
     }
@@ -220,24 +246,25 @@ impl Shared {
         alive.min_by(|a, b| a.0.cmp(b.0)).map(|(_, (url, _))| url.clone())
     }
 
-    /// Applies what `decide` says of the current row, again when another change came first, and announces it. The
-    /// last verdict.
-    pub(crate) async fn settle(
+    /// Writes what `decide` says of the current row, again when another change came first, and announces it. The last
+    /// outcome.
+    pub(crate) async fn write(
         &self,
         id: BroadcastId,
         mut record: Option<Record>,
-        decide: impl Fn(Option<&Record>) -> Verdict,
-    ) -> Result<Verdict, StoreError> {
+        decide: impl Fn(Option<&Record>) -> Outcome,
+    ) -> Result<Outcome, StoreError> {
         for _ in 0..UPDATE_TRIES {
-            let mut verdict = decide(record.as_ref());
-            let (Some(current), Some(change)) = (&record, verdict.change.take()) else { return Ok(verdict) };
+            let mut outcome = decide(record.as_ref());
+            let (Some(current), Some(change)) = (&record, outcome.change.take()) else { return Ok(outcome) };
             let now = self.clock.now();
-            if let Some(updated) = self.store.update(id, current.version, change.clone(), now).await? {
+            let updated = self.store.broadcasts.update(id, current.version, change.clone(), now).await?;
+            if let Some(updated) = updated {
                 self.changed(current.broadcast.status, &updated);
-                verdict.change = Some(change);
-                return Ok(verdict);
+                outcome.change = Some(change);
+                return Ok(outcome);
             }
-            record = self.store.broadcast(id).await?;
+            record = self.store.broadcasts.find(id).await?;
         }
         Err(StoreError::Unavailable("the broadcast keeps changing".into()))
     }
@@ -257,19 +284,31 @@ impl Shared {
         self.announcer.announce(record);
     }
 
-    /// Counts and logs a failed database call, and says what the client gets.
-    pub(crate) fn failed(&self, error: &StoreError) -> HttpProblem {
-        match error {
+    /// Tells of a broadcast that is no longer there.
+    pub(crate) fn deleted(&self, record: &Record) {
+        tracing::info!(broadcast.id = record.broadcast.id.0, "broadcast deleted");
+        self.announcer.announce_deleted(record);
+    }
+
+    /// Counts and logs a failed database call.
+    pub(crate) fn count_failure(&self, error: &StoreError) {
+        let kind = match error {
             StoreError::Unavailable(why) => {
-                self.metrics.store_errors.get_or_create(&Label::of("unavailable")).inc();
                 tracing::debug!(error = %why, "the database is not available");
-                HttpProblem::unavailable("the catalogue is not available at the moment, try again", 1)
+                "unavailable"
+            }
+            StoreError::Unwritable(why) => {
+                tracing::debug!(error = %why, "the database takes no changes");
+                // At once, and until a sweep has written something.
+                self.unwritable.store(true, Ordering::Relaxed);
+                self.readiness.not_ready(sweep::CONDITION, "the database takes no changes");
+                "unwritable"
             }
             StoreError::Failed(why) => {
-                self.metrics.store_errors.get_or_create(&Label::of("failed")).inc();
                 tracing::error!(error = %why, "a database call failed");
-                HttpProblem::plain(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR)
+                "failed"
             }
-        }
+        };
+        self.metrics.store_errors.get_or_create(&Label::of(kind)).inc();
     }
 }

@@ -37,7 +37,7 @@ export class MetaApi {
     return this.json('GET', `/broadcasts/${id}`, signal ? { signal } : {});
   }
 
-  /** Creates a broadcast; the same `idempotencyKey` never creates two. */
+  /** Creates a broadcast; the same `idempotencyKey` (see {@link randomKey}) never creates two and gets the same keys. */
   async create(
     body: { name: string; description: string },
     idempotencyKey: string,
@@ -50,12 +50,30 @@ export class MetaApi {
     });
   }
 
-  /** Changes what is named in `body`. */
-  async update(id: number, body: UpdateBroadcast, bearer: string): Promise<Broadcast> {
-    return this.json('PUT', `/broadcasts/${id}`, { body, bearer });
+  /** Changes what is named in `body`, for the owner. */
+  async update(id: number, body: UpdateBroadcast, ownerKey: string): Promise<Broadcast> {
+    return this.json('PUT', `/broadcasts/${id}`, { body, bearer: ownerKey });
   }
 
-  /** A token for the room of a broadcast: for guests without a bearer, with more rights for the key's holder. */
+  /** Deletes a broadcast, for the owner; a live one ends. */
+  async delete(id: number, ownerKey: string): Promise<void> {
+    await request(`${this.base}/broadcasts/${id}`, {
+      method: 'DELETE',
+      headers: { Authorization: `Bearer ${ownerKey}` },
+    });
+  }
+
+  /** Replaces `streamKey`, for the owner; whoever sends with it is cut off. Fails if it was replaced meanwhile. */
+  async replaceStreamKey(id: number, streamKey: string, ownerKey: string): Promise<string> {
+    const body = { stream_key: streamKey };
+    const answer = await this.json<{ stream_key: string }>('POST', `/broadcasts/${id}/key`, {
+      body,
+      bearer: ownerKey,
+    });
+    return answer.stream_key;
+  }
+
+  /** A token for the room of a broadcast: for guests without a bearer, with more rights for its owner. */
   async token(
     id: number,
     body: { grants?: Grant[]; name?: string } = {},
@@ -74,11 +92,11 @@ export class MetaApi {
     return `${this.base}/broadcasts/${id}/thumbnail?v=${encodeURIComponent(version)}`;
   }
 
-  /** Replaces the thumbnail. */
-  async putThumbnail(id: number, jpeg: Blob, bearer: string): Promise<void> {
+  /** Replaces the thumbnail, for the owner. */
+  async putThumbnail(id: number, jpeg: Blob, ownerKey: string): Promise<void> {
     await request(`${this.base}/broadcasts/${id}/thumbnail`, {
       method: 'PUT',
-      headers: { 'Content-Type': 'image/jpeg', Authorization: `Bearer ${bearer}` },
+      headers: { 'Content-Type': 'image/jpeg', Authorization: `Bearer ${ownerKey}` },
       body: jpeg,
     });
   }

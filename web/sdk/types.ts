@@ -29,9 +29,12 @@ export interface IceServers {
   ttl: number;
 }
 
-/** Answer to `POST /broadcasts`; the key is null when an Idempotency-Key repeats. */
+/** Answer to `POST /broadcasts`; a repeated Idempotency-Key gets the same keys. */
 export interface CreatedBroadcast extends Broadcast {
-  stream_key: string | null;
+  /** Publishes and does nothing else. */
+  stream_key: string;
+  /** Changes, closes and deletes the broadcast, and replaces its stream key. */
+  owner_key: string;
   whip_url: string;
   whep_url: string;
   watch_url: string;

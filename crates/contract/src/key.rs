@@ -9,8 +9,7 @@ use subtle::ConstantTimeEq;
 
 use crate::id::random_128;
 
-/// A secret that lets its holder publish to, change and close one broadcast (`sk_...`) or own one group
-/// (`ok_...`). Never printed: `Debug` hides it.
+/// A secret that lets its holder publish to one broadcast (`sk_...`), or own one broadcast or group (`ok_...`). Never printed: `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretKey(String);
 
@@ -25,7 +24,7 @@ impl SecretKey {
         Self(format!("sk_{}", random_128(rng)))
     }
 
-    /// A new owner key of a group.
+    /// A new owner key.
     pub fn owner(rng: &mut impl Rng) -> Self {
         Self(format!("ok_{}", random_128(rng)))
     }

@@ -13,7 +13,8 @@ use crate::id::{BroadcastId, GroupId, NodeId, ParticipantId};
 use crate::room::Room;
 use crate::token::Grant;
 
-/// Longest name or description, in Unicode scalar values.
+/// Longest name or description, in Unicode scalar values. A longer one is refused; characters that nobody sees
+/// ([`crate::text`]) are taken out.
 pub const MAX_TEXT_CHARS: usize = 255;
 
 /// Status of a broadcast. It only moves forward, and back from nothing: CLOSED is final.
@@ -55,21 +56,24 @@ pub struct Broadcast {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CreateBroadcast {
     /// Title.
-    #[schema(max_length = 255, pattern = r"^[^\u0000]*$")]
+    #[schema(max_length = 255)]
     pub name: String,
     /// Description.
-    #[schema(max_length = 255, pattern = r"^[^\u0000]*$")]
+    #[schema(max_length = 255)]
     pub description: String,
 }
 
-/// Answer to `POST /broadcasts`.
+/// Answer to `POST /broadcasts`. A repeated Idempotency-Key gets the same broadcast with the same keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CreatedBroadcast {
     /// The broadcast.
     #[serde(flatten)]
     pub broadcast: Broadcast,
-    /// The stream key, shown this once; null when an Idempotency-Key repeats.
-    pub stream_key: Option<String>,
+    /// Publishes, and nothing else: it stands in an encoder. Shown this once.
+    pub stream_key: String,
+    /// Changes, closes and deletes the broadcast, replaces its stream key and mints tokens of its hosts. Shown this
+    /// once.
+    pub owner_key: String,
     /// Where to publish (WHIP, with the key as bearer).
     pub whip_url: String,
     /// Where to play (WHEP).
@@ -80,17 +84,17 @@ pub struct CreatedBroadcast {
     pub ice_servers: Vec<IceServer>,
 }
 
-/// Body of `PUT /broadcasts/{id}`: a field that is not there stays as it is. Owners and admins may set `name`,
+/// Body of `PUT /broadcasts/{id}`: a field that is not there stays as it is. The owner and admins may set `name`,
 /// `description` and `status: CLOSED`; service tokens may set everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct UpdateBroadcast {
     /// Title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 255, pattern = r"^[^\u0000]*$")]
+    #[schema(max_length = 255)]
     pub name: Option<String>,
     /// Description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 255, pattern = r"^[^\u0000]*$")]
+    #[schema(max_length = 255)]
     pub description: Option<String>,
     /// First media.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -151,7 +155,7 @@ pub struct TokenRequest {
     pub grants: Option<Vec<Grant>>,
     /// Display name that chat shows, at most 64 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 64, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    #[schema(max_length = 64)]
     pub name: Option<String>,
 }
 
@@ -168,6 +172,16 @@ pub struct JoinToken {
     pub expires_at: DateTime<Utc>,
 }
 
+/// Body of `POST /broadcasts/{id}/key`, which may be left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ReplaceStreamKey {
+    /// The stream key to replace, as the client knows it: of several who replace the same one, one succeeds and the
+    /// others get 409. Without it the key of the moment is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^sk_[A-Za-z0-9_-]{22}$")]
+    pub stream_key: Option<String>,
+}
+
 /// Answer to `POST /broadcasts/{id}/key`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct NewStreamKey {
@@ -180,7 +194,7 @@ pub struct NewStreamKey {
 pub struct CreateGroup {
     /// Title, may be empty.
     #[serde(default)]
-    #[schema(max_length = 255, pattern = r"^[^\u0000]*$")]
+    #[schema(max_length = 255)]
     pub name: String,
 }
 
@@ -201,8 +215,8 @@ pub struct CreatedGroup {
     /// The group.
     #[serde(flatten)]
     pub group: Group,
-    /// The key that mints its tokens and deletes it, shown this once; null when an Idempotency-Key repeats.
-    pub owner_key: Option<String>,
+    /// The key that mints its tokens and deletes it, shown this once.
+    pub owner_key: String,
 }
 
 // ---- between services: `/internal/...`, service token, not routed by an ingress -------------------------------

@@ -49,11 +49,20 @@ impl ApiError {
     }
 }
 
-/// A broadcast and the key to publish to it.
+/// A broadcast, the key to publish to it, and the key that owns it.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Credentials {
     pub(super) id: BroadcastId,
     pub(super) stream_key: String,
+    /// Missing in what an earlier release remembered: there the stream key was the owner's.
+    #[serde(default)]
+    owner_key: Option<String>,
+}
+
+impl Credentials {
+    fn owner_key(&self) -> &str {
+        self.owner_key.as_deref().unwrap_or(&self.stream_key)
+    }
 }
 
 /// A WHIP session.
@@ -81,8 +90,8 @@ impl Api {
         self.base.join(path).map_err(|_| ApiError::Answer("the base URL cannot carry a path"))
     }
 
-    /// `POST /broadcasts`. `None` when the Idempotency-Key repeats: the key was shown in an answer that got lost.
-    pub(super) async fn create(&self, idempotency_key: &str) -> Result<Option<Credentials>, ApiError> {
+    /// `POST /broadcasts`. The same Idempotency-Key gets the same broadcast with the same keys.
+    pub(super) async fn create(&self, idempotency_key: &str) -> Result<Credentials, ApiError> {
         let body = CreateBroadcast {
             name: "Madang demo".into(),
             description: "A short clip in a loop, published through WHIP by the server itself.".into(),
@@ -95,7 +104,8 @@ impl Api {
         let answer =
             expect("POST /broadcasts", request.send().await?, &[StatusCode::CREATED, StatusCode::OK])?;
         let created: CreatedBroadcast = answer.json().await?;
-        Ok(created.stream_key.map(|stream_key| Credentials { id: created.broadcast.id, stream_key }))
+        let (id, owner_key) = (created.broadcast.id, Some(created.owner_key));
+        Ok(Credentials { id, stream_key: created.stream_key, owner_key })
     }
 
     /// Whether a broadcast is there and not CLOSED.
@@ -115,7 +125,7 @@ impl Api {
         jpeg: &'static [u8],
     ) -> Result<(), ApiError> {
         let url = self.url(&format!("/broadcasts/{}/thumbnail", credentials.id))?;
-        let request = self.client.put(url).bearer_auth(&credentials.stream_key);
+        let request = self.client.put(url).bearer_auth(credentials.owner_key());
         let answer = request.header(CONTENT_TYPE, "image/jpeg").body(jpeg).send().await?;
         let good = [StatusCode::OK, StatusCode::CREATED, StatusCode::NO_CONTENT];
         expect("PUT /broadcasts/{id}/thumbnail", answer, &good).map(|_| ())

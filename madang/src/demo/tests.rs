@@ -60,6 +60,7 @@ async fn create(server: web::Data<Server>, request: HttpRequest) -> HttpResponse
     };
     let mut body = broadcast(id, false);
     body["stream_key"] = "sk_0123456789abcdefghijkl".into();
+    body["owner_key"] = "ok_0123456789abcdefghijkl".into();
     for url in ["whip_url", "whep_url", "watch_url"] {
         body[url] = format!("/{url}/{id}").into();
     }

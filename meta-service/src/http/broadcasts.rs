@@ -1,22 +1,22 @@
-//! `/broadcasts`, `/broadcasts/{id}`, `/broadcasts/{id}/key`.
+//! `/broadcasts`, `/broadcasts/{id}`.
 
 use actix_web::http::header;
-use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
+use contract::id::BroadcastId;
 use contract::key::SecretKey;
-use contract::rest::{Broadcast, CreateBroadcast, CreatedBroadcast, NewStreamKey, Status, UpdateBroadcast};
-use contract::room::Room;
+use contract::rest::{Broadcast, CreateBroadcast, CreatedBroadcast, Status, UpdateBroadcast};
 use service_kit::HttpProblem;
 
-use super::conditional::{changed, check_match, etag, none_match};
-use super::page::{self, BroadcastQuery, PLAIN_LIMIT, SortBy, cursor, cursor_after, next_link};
-use super::{Answer, State, body, broadcast_id, no_broadcast};
-use crate::auth::Access;
+use super::Answer;
+use super::extract::{Client, IdempotencyKey, IfMatch, IfNoneMatch, Json, Meta, Path, Somebody, missing};
+use super::openapi::{CreateProblems, DeleteProblems, ListProblems, ReadProblems, UpdateProblems};
+use super::page::{self, BroadcastQuery, PLAIN_LIMIT, Query, cursor, cursor_after, next_link};
+use super::repeat::{Repeat, Secrets, key_reused};
+use crate::auth::{ActsAs, Caller};
 use crate::http::ice::ice_servers;
-use crate::http::openapi::{CreateProblems, KeyProblems, ListProblems, ReadProblems, UpdateProblems};
-use crate::http::tokens::repeatable;
-use crate::lifecycle::{self, EditError, Editor, is_text};
-use crate::store::{Inserted, Listing, NewBroadcast, Record, Sort, StoreError};
+use crate::lifecycle::{self, Editor};
+use crate::service::{Limited, UPDATE_TRIES};
+use crate::store::{Inserted, Listing, NewBroadcast, Owner, Record, Sort, StoreError};
 
 /// List broadcasts
 ///
@@ -24,29 +24,25 @@ use crate::store::{Inserted, Listing, NewBroadcast, Record, Sort, StoreError};
 /// a Link header to the next page.
 #[utoipa::path(
     get, path = "/broadcasts", tag = "broadcasts", operation_id = "list_broadcasts",
-    params(
-        ("q" = Option<String>, Query, max_length = 255, pattern = r"^[^\u0000]*$",
-            description = "Words to find in name or description, in any case"),
-        ("status" = Option<Status>, Query, description = "Only this status"),
-        ("sort" = Option<SortBy>, Query, description = "Order; newest without it"),
-        ("limit" = Option<i64>, Query, minimum = 1, maximum = 100, description = "Rows of a page; 20 without it"),
-        ("cursor" = Option<String>, Query, pattern = "^[0-9]{1,15}-[0-9]{1,15}$",
-            description = "Where to go on: from a Link header"),
-    ),
     responses(
         (status = 200, description = "Broadcasts", body = Vec<Broadcast>,
             headers(("Link" = Option<String>, description = "The next page, `rel=\"next\"`, if there is one"))),
         ListProblems
     )
 )]
-pub(crate) async fn list(request: HttpRequest, state: State) -> Answer {
-    let query: BroadcastQuery = page::query(&request)?;
+pub(crate) async fn list(
+    meta: Meta,
+    caller: Option<Caller>,
+    client: Client,
+    Query(query): Query<BroadcastQuery>,
+    request: HttpRequest,
+) -> Answer {
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CACHE_CONTROL, "no-cache"));
     if query.is_plain() {
         let listing =
             Listing { search: None, status: None, sort: Sort::Newest, after: None, limit: PLAIN_LIMIT };
-        let mut broadcasts = state.store.list(listing).await.map_err(|error| state.failed(&error))?;
+        let mut broadcasts = meta.store.lists.page(listing).await?;
         broadcasts.reverse();
         return Ok(response.json(broadcasts));
     }
@@ -59,7 +55,11 @@ pub(crate) async fn list(request: HttpRequest, state: State) -> Answer {
         // One more row tells whether there is a next page.
         limit: limit + 1,
     };
-    let mut broadcasts = state.store.list(listing).await.map_err(|error| state.failed(&error))?;
+    if listing.search.is_some() {
+        // Who cannot say who they are is nobody: the list is for everybody.
+        meta.take(Limited::Search, &client.asker(&caller.unwrap_or(Caller::Anonymous)))?;
+    }
+    let mut broadcasts = meta.store.lists.page(listing).await?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     if broadcasts.len() > limit {
         broadcasts.truncate(limit);
@@ -72,13 +72,11 @@ pub(crate) async fn list(request: HttpRequest, state: State) -> Answer {
 
 /// Create a broadcast
 ///
-/// Answers with its stream key, shown this once. A repeated Idempotency-Key of the same caller within 24 hours
-/// returns the same broadcast without the key.
+/// Answers with its stream key and its owner key, shown this once. A repeated Idempotency-Key of the same caller
+/// within 24 hours returns the same broadcast with the same keys.
 #[utoipa::path(
     post, path = "/broadcasts", tag = "broadcasts", operation_id = "create_broadcast",
-    params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,255}$",
-        description = "Chosen by the client: a repeated request makes no second broadcast")),
-    request_body = CreateBroadcast,
+    params(IdempotencyKey),
     responses(
         (status = 201, description = "Created", body = CreatedBroadcast,
             headers(("Location" = String, description = "Path of the broadcast"), ("ETag" = String))),
@@ -86,55 +84,61 @@ pub(crate) async fn list(request: HttpRequest, state: State) -> Answer {
     ),
     security((), ("bearer" = []))
 )]
-pub(crate) async fn create(request: HttpRequest, state: State, payload: Payload) -> Answer {
-    let caller = state.caller(&request)?;
-    caller.may_create(state.config.dev)?;
-    let wanted: CreateBroadcast = body::json(&request, payload, body::MAX_BODY).await?;
-    if !is_text(&wanted.name) || !is_text(&wanted.description) {
-        return Err(HttpProblem::bad_request(
-            "name and description have at most 255 characters, none of them NUL",
-        ));
-    }
-    let repeat = repeatable(&request, &state, &caller, "broadcast", &wanted)?;
-    state.take_creation(state.client_address(&request))?;
-    let key = SecretKey::stream(&mut rand::rng());
+pub(crate) async fn create(
+    meta: Meta,
+    caller: Caller,
+    client: Client,
+    key: IdempotencyKey,
+    Json(wanted): Json<CreateBroadcast>,
+) -> Answer {
+    caller.may_create(meta.config.dev)?;
+    let texts = lifecycle::title(&wanted.name).zip(lifecycle::description(&wanted.description));
+    let (name, description) =
+        texts.ok_or_else(|| HttpProblem::bad_request("name and description have at most 255 characters"))?;
+    let repeat = Repeat::new(&key, &caller, "broadcast", &wanted)?;
+    meta.take(Limited::Create, &client.asker(&caller))?;
+
+    let (stream_key, owner_key) = (SecretKey::stream(&mut rand::rng()), SecretKey::owner(&mut rand::rng()));
     let new = NewBroadcast {
-        name: wanted.name,
-        description: wanted.description,
-        key: key.hash(),
-        created_at: state.clock.now(),
+        name,
+        description,
+        key: stream_key.hash(),
+        owner: Owner { key: owner_key.hash(), subject: caller.creating_subject() },
+        created_at: meta.clock.now(),
     };
-    let (record, key) =
-        match state.store.create_broadcast(new, repeat).await.map_err(|error| state.failed(&error))? {
-            Inserted::New(record) => {
-                state.changed(record.broadcast.status, &record);
-                (record, Some(key))
-            }
-            Inserted::Repeated(record) => (record, None),
-            Inserted::Mismatch => return Err(super::tokens::key_reused()),
-        };
+    let secrets =
+        Secrets { stream_key: Some(stream_key.reveal().into()), owner_key: owner_key.reveal().into() };
+    let repeatable = repeat.as_ref().map(|repeat| repeat.seal(&secrets)).transpose()?;
+    let (record, secrets) = match meta.store.broadcasts.create(new, repeatable).await? {
+        Inserted::New(record) => {
+            meta.changed(record.broadcast.status, &record);
+            (record, secrets)
+        }
+        Inserted::Repeated { made, sealed } => (made, Repeat::open(repeat.as_ref(), &sealed)?),
+        Inserted::Mismatch => return Err(key_reused().into()),
+    };
     Ok(HttpResponse::Created()
         .insert_header((header::LOCATION, format!("/broadcasts/{}", record.broadcast.id)))
         .insert_header((header::ETAG, etag(&record)))
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(created(&request, &state, record, key)))
+        .json(created(&meta, &client, record, secrets)))
 }
 
-fn created(request: &HttpRequest, state: &State, record: Record, key: Option<SecretKey>) -> CreatedBroadcast {
-    let now = state.clock.now();
-    let origin = state.origin(request);
+fn created(meta: &Meta, client: &Client, record: Record, secrets: Secrets) -> CreatedBroadcast {
+    let now = meta.clock.now();
     let id = record.broadcast.id;
     let base = |url: &str| match url.trim_end_matches('/') {
-        "" => origin.http(),
+        "" => client.origin.http(),
         url => url.to_owned(),
     };
-    let sfu = base(&state.sfu_url(now).unwrap_or_default());
+    let sfu = base(&meta.sfu_url(now).unwrap_or_default());
     CreatedBroadcast {
-        stream_key: key.map(|key| key.reveal().to_owned()),
+        stream_key: secrets.stream_key.unwrap_or_default(),
+        owner_key: secrets.owner_key,
         whip_url: format!("{sfu}/whip/{id}"),
         whep_url: format!("{sfu}/whep/{id}"),
-        watch_url: format!("{}/watch/{id}", base(&state.config.public_url)),
-        ice_servers: ice_servers(state, &origin, &format!("broadcast-{id}")),
+        watch_url: format!("{}/watch/{id}", base(&meta.config.public_url)),
+        ice_servers: ice_servers(meta, &client.origin, &format!("broadcast-{id}")),
         broadcast: record.broadcast,
     }
 }
@@ -144,20 +148,17 @@ fn created(request: &HttpRequest, state: &State, record: Record, key: Option<Sec
 /// The ETag covers everything but the viewer count.
 #[utoipa::path(
     get, path = "/broadcasts/{id}", tag = "broadcasts", operation_id = "read_broadcast",
-    params(
-        ("id" = i64, Path, minimum = 1, maximum = 9007199254740991_i64, description = "Its id"),
-        ("If-None-Match" = Option<String>, Header, description = "ETags that the client has"),
-    ),
+    params(IfNoneMatch),
     responses(
         (status = 200, description = "The broadcast", body = Broadcast, headers(("ETag" = String))),
         (status = 304, description = "As the client has it", headers(("ETag" = String))),
         ReadProblems
     )
 )]
-pub(crate) async fn read(request: HttpRequest, state: State) -> Answer {
-    let record = find(&request, &state).await?;
+pub(crate) async fn read(meta: Meta, Path(id): Path<BroadcastId>, known: IfNoneMatch) -> Answer {
+    let record = find(&meta, id).await?;
     let etag = etag(&record);
-    let same = none_match(&request, &etag);
+    let same = known.names(&etag);
     let mut response = if same { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response.insert_header((header::ETAG, etag)).insert_header((header::CACHE_CONTROL, "no-cache"));
     if same {
@@ -168,97 +169,89 @@ pub(crate) async fn read(request: HttpRequest, state: State) -> Answer {
 
 /// Change a broadcast
 ///
-/// A field that is not there stays as it is. The owner (with the stream key) and admins set `name`, `description`
-/// and `status: CLOSED`; services set everything. The status only moves forward.
+/// A field that is not there stays as it is. The owner (with the owner key, or a creator token of the subject that
+/// created it) and admins set `name`, `description` and `status: CLOSED`; services set everything. The status only
+/// moves forward.
 #[utoipa::path(
     put, path = "/broadcasts/{id}", tag = "broadcasts", operation_id = "update_broadcast",
-    params(
-        ("id" = i64, Path, minimum = 1, maximum = 9007199254740991_i64, description = "Its id"),
-        ("If-Match" = Option<String>, Header, description = "The ETag that the change is for"),
-    ),
-    request_body = UpdateBroadcast,
+    params(IfMatch),
     responses(
         (status = 200, description = "As it is now", body = Broadcast, headers(("ETag" = String))),
         UpdateProblems
     ),
     security(("bearer" = []))
 )]
-pub(crate) async fn update(request: HttpRequest, state: State, payload: Payload) -> Answer {
-    let caller = state.caller(&request)?;
-    let id = broadcast_id(&request);
-    caller.is_somebody()?;
-    let patch: UpdateBroadcast = body::json(&request, payload, body::MAX_BODY).await?;
-    lifecycle::check(&patch).map_err(refusal)?;
-    let id = id?;
-    let failed = |error: StoreError| state.failed(&error);
-    // Tried again when another change came between: a viewer count or a status must not fail an edit.
-    for _ in 0..8 {
-        let record = state.store.broadcast(id).await.map_err(failed)?.ok_or_else(no_broadcast)?;
-        let editor = match caller.access(&record.key)? {
-            Access::Owner | Access::Admin => Editor::Owner,
-            Access::Service => Editor::Service,
-        };
-        check_match(&request, &etag(&record))?;
-        let now = state.clock.now();
-        let record = match lifecycle::edit(&record, &patch, editor, now).map_err(refusal)? {
-            None => record,
-            Some(change) => {
-                let counted = change.viewer_count.is_some();
-                let updated = state.store.update(id, record.version, change, now).await.map_err(failed)?;
-                let Some(updated) = updated else { continue };
-                if counted {
-                    state.counts().forget(id);
-                }
-                state.changed(record.broadcast.status, &updated);
-                updated
-            }
-        };
-        return Ok(HttpResponse::Ok().insert_header((header::ETAG, etag(&record))).json(record.broadcast));
-    }
-    Err(changed())
+pub(crate) async fn update(
+    meta: Meta,
+    Somebody(caller): Somebody,
+    Path(id): Path<BroadcastId>,
+    if_match: IfMatch,
+    Json(patch): Json<UpdateBroadcast>,
+) -> Answer {
+    lifecycle::check(&patch)?;
+    let record = edit(&meta, &caller, id, &patch, &if_match).await?;
+    Ok(HttpResponse::Ok().insert_header((header::ETAG, etag(&record))).json(record.broadcast))
 }
 
-fn refusal(error: EditError) -> HttpProblem {
-    match error {
-        EditError::Invalid(_) => HttpProblem::bad_request(error.to_string()),
-        EditError::Reserved(_) => HttpProblem::forbidden(error.to_string()),
-        EditError::Backwards { .. } => HttpProblem::conflict(error.to_string()),
+/// Applies `patch`, again when another change came between: a viewer count or a status must not fail an edit.
+async fn edit(
+    meta: &Meta,
+    caller: &Caller,
+    id: BroadcastId,
+    patch: &UpdateBroadcast,
+    if_match: &IfMatch,
+) -> Result<Record, super::Failure> {
+    for _ in 0..UPDATE_TRIES {
+        let record = find(meta, id).await?;
+        let editor = match caller.acts_on_broadcast(&record)? {
+            ActsAs::Owner | ActsAs::Admin => Editor::Owner,
+            ActsAs::Service => Editor::Service,
+        };
+        if_match.check(&etag(&record))?;
+        let now = meta.clock.now();
+        let Some(change) = lifecycle::edit(&record, patch, editor, now)? else { return Ok(record) };
+        if let Some(updated) = meta.store.broadcasts.update(id, record.version, change, now).await? {
+            meta.changed(record.broadcast.status, &updated);
+            return Ok(updated);
+        }
     }
+    Err(StoreError::Unavailable("the broadcast keeps changing".into()).into())
 }
 
-/// Replace the stream key
+/// Delete a broadcast
 ///
-/// The old key ends at once: a publisher that uses it is cut off.
+/// For its owner and admins. One that is not closed is closed first: publisher and viewers are sent away.
 #[utoipa::path(
-    post, path = "/broadcasts/{id}/key", tag = "broadcasts", operation_id = "replace_stream_key",
-    params(("id" = i64, Path, minimum = 1, maximum = 9007199254740991_i64, description = "Its id")),
-    responses(
-        (status = 200, description = "The new key, shown this once", body = NewStreamKey),
-        KeyProblems
-    ),
+    delete, path = "/broadcasts/{id}", tag = "broadcasts", operation_id = "delete_broadcast",
+    params(IfMatch),
+    responses((status = 204, description = "Deleted"), DeleteProblems),
     security(("bearer" = []))
 )]
-pub(crate) async fn replace_key(request: HttpRequest, state: State) -> Answer {
-    let caller = state.caller(&request)?;
-    caller.is_somebody()?;
-    let record = find(&request, &state).await?;
-    caller.owner_or_admin(&record.key)?;
-    let key = SecretKey::stream(&mut rand::rng());
-    let replaced = state.store.replace_key(record.broadcast.id, key.hash()).await;
-    replaced.map_err(|error| state.failed(&error))?.ok_or_else(no_broadcast)?;
-    tracing::info!(broadcast.id = record.broadcast.id.0, "stream key replaced");
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(NewStreamKey { stream_key: key.reveal().to_owned() }))
+pub(crate) async fn delete(
+    meta: Meta,
+    Somebody(caller): Somebody,
+    Path(id): Path<BroadcastId>,
+    if_match: IfMatch,
+) -> Answer {
+    let record = find(&meta, id).await?;
+    caller.acts_on_broadcast(&record)?.owner_or_admin()?;
+    if_match.check(&etag(&record))?;
+    let close = UpdateBroadcast { status: Some(Status::Closed), ..UpdateBroadcast::default() };
+    let closed = edit(&meta, &caller, id, &close, &IfMatch::none()).await?;
+    if !meta.store.broadcasts.delete(id).await? {
+        return Err(missing::<BroadcastId>().into());
+    }
+    meta.deleted(&closed);
+    Ok(HttpResponse::NoContent().finish())
 }
 
-/// The broadcast of the path.
-pub(crate) async fn find(request: &HttpRequest, state: &State) -> Result<Record, HttpProblem> {
-    let found = state.store.broadcast(broadcast_id(request)?).await;
-    found.map_err(|error| state.failed(&error))?.ok_or_else(no_broadcast)
+/// The broadcast, or 404.
+pub(crate) async fn find(meta: &Meta, id: BroadcastId) -> Result<Record, super::Failure> {
+    Ok(meta.store.broadcasts.find(id).await?.ok_or_else(missing::<BroadcastId>)?)
 }
 
-/// The room of a broadcast.
-pub(crate) fn room(record: &Record) -> Room {
-    record.broadcast.id.into()
+/// The ETag of a broadcast: changes with everything that an owner edits and with the status, not with the viewer
+/// count, so that a page may keep it while people come and go.
+fn etag(record: &Record) -> String {
+    format!("\"{:x}-{}\"", record.broadcast.created_at.timestamp_millis(), record.version)
 }

@@ -2,8 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use actix_web::web::Payload;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpResponse;
 use contract::id::{BroadcastId, NodeId};
 use contract::key::SecretKey;
 use contract::rest::{
@@ -12,42 +11,43 @@ use contract::rest::{
 };
 use service_kit::HttpProblem;
 
-use super::{Answer, State, body, broadcasts};
-use crate::lifecycle;
+use super::extract::{Json, Meta, Path, Report, Service};
+use super::{Answer, broadcasts};
 use crate::store::{Record, Seen};
+use crate::{counts, lifecycle};
 
 /// `POST /internal/broadcasts/{id}/admit`: may this key publish? Answers 200, 401, 404 or 409.
-pub(crate) async fn admit(request: HttpRequest, state: State, payload: Payload) -> Answer {
-    state.caller(&request)?.service()?;
-    let asked: AdmitPublisher = body::json(&request, payload, body::MAX_BODY).await?;
-    let record = broadcasts::find(&request, &state).await?;
+pub(crate) async fn admit(
+    meta: Meta,
+    _: Service,
+    Path(id): Path<BroadcastId>,
+    Json(asked): Json<AdmitPublisher>,
+) -> Answer {
+    let record = broadcasts::find(&meta, id).await?;
     let key: Option<SecretKey> = asked.stream_key.parse().ok();
     if key.is_none_or(|key| key.hash() != record.key) {
-        return Err(HttpProblem::unauthorized("the stream key is not valid"));
+        return Err(HttpProblem::unauthorized("the stream key is not valid").into());
     }
     if record.broadcast.status == Status::Closed {
-        return Err(HttpProblem::conflict("the broadcast is closed"));
+        return Err(HttpProblem::conflict("the broadcast is closed").into());
     }
     let admitted = Admitted { broadcast_id: record.broadcast.id, key_revision: record.key_revision };
     Ok(HttpResponse::Ok().json(admitted))
 }
 
 /// `POST /internal/nodes/{node}/report`: what the node's publishers do; answers with what it has to end.
-pub(crate) async fn node(request: HttpRequest, state: State, payload: Payload) -> Answer {
-    state.caller(&request)?.service()?;
-    let node: NodeId = request
-        .match_info()
-        .query("node")
-        .parse()
-        .map_err(|error| HttpProblem::bad_request(format!("node: {error}")))?;
-    let report: NodeReport = body::json(&request, payload, body::MAX_REPORT).await?;
-    let now = state.clock.now();
-    state.announce_node(node, report.public_url, now);
+pub(crate) async fn node(
+    meta: Meta,
+    _: Service,
+    Path(node): Path<NodeId>,
+    Report(report): Report<NodeReport>,
+) -> Answer {
+    let now = meta.clock.now();
+    meta.announce_node(node, report.public_url, now);
 
     let reported = report.broadcasts.iter().map(|media| media.broadcast_id);
     let ids: HashSet<BroadcastId> = reported.chain(report.watched.iter().copied()).collect();
-    let found = state.store.broadcasts(ids.into_iter().collect()).await;
-    let found = found.map_err(|error| state.failed(&error))?;
+    let found = meta.store.broadcasts.find_all(ids.into_iter().collect()).await?;
     let mut records: HashMap<BroadcastId, Record> =
         found.into_iter().map(|record| (record.broadcast.id, record)).collect();
 
@@ -56,15 +56,14 @@ pub(crate) async fn node(request: HttpRequest, state: State, payload: Payload) -
     for media in &report.broadcasts {
         let record = records.get(&media.broadcast_id).cloned();
         let decide = |record: Option<&Record>| lifecycle::media(record, media, now);
-        let verdict = state.settle(media.broadcast_id, record, decide).await;
-        let verdict = verdict.map_err(|error| state.failed(&error))?;
-        if let (Some(change), Some(record)) = (&verdict.change, records.get_mut(&media.broadcast_id)) {
+        let outcome = meta.write(media.broadcast_id, record, decide).await?;
+        if let (Some(change), Some(record)) = (&outcome.change, records.get_mut(&media.broadcast_id)) {
             record.broadcast.status = change.status;
         }
-        order(&mut orders, media, verdict.order);
-        seen.extend(verdict.seen);
+        order(&mut orders, media, outcome.order);
+        seen.extend(outcome.seen);
     }
-    state.store.touch(seen, now).await.map_err(|error| state.failed(&error))?;
+    meta.store.broadcasts.touch(seen, now).await?;
     for id in report.watched {
         let over = records.get(&id).is_none_or(|record| record.broadcast.status == Status::Closed);
         if over && !orders.close.iter().any(|order| order.broadcast_id == id) {
@@ -80,14 +79,13 @@ fn order(orders: &mut NodeOrders, media: &MediaReport, reason: Option<CloseReaso
     }
 }
 
-/// `POST /internal/rooms/report`: viewers and peer-to-peer streamers, as signaling counts them. Answers 204; the
-/// catalogue has it within a second.
-pub(crate) async fn rooms(request: HttpRequest, state: State, payload: Payload) -> Answer {
-    state.caller(&request)?.service()?;
-    let report: RoomsReport = body::json(&request, payload, body::MAX_REPORT).await?;
+/// `POST /internal/rooms/report`: viewers and peer-to-peer streamers, as signaling counts them. Answers 204 when they
+/// are stored; the catalogue has the counts a second later.
+pub(crate) async fn rooms(meta: Meta, _: Service, Report(report): Report<RoomsReport>) -> Answer {
     if report.replica.is_empty() || report.replica.len() > contract::room::MAX_NAME_LEN {
-        return Err(HttpProblem::bad_request("replica has 1 to 128 bytes"));
+        return Err(HttpProblem::bad_request("replica has 1 to 128 bytes").into());
     }
-    state.counts().report(&report, state.clock.now());
+    let parts = report.rooms.iter().filter_map(counts::reported).collect();
+    meta.store.viewers.put(&report.replica, parts, meta.clock.of_test()).await?;
     Ok(HttpResponse::NoContent().finish())
 }

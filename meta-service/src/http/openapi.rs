@@ -10,12 +10,18 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::page::SortBy;
-use super::{Answer, broadcasts, groups, ice, thumbnails, tokens};
+use super::{Answer, operations};
 
-/// The OpenAPI document of the public routes.
+/// The OpenAPI document of the public routes, made from the same table as the routes.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    Document::openapi()
+    let mut document = Document::openapi();
+    let components = document.components.get_or_insert_default();
+    for operation in operations() {
+        components.schemas.extend(operation.schemas);
+        document.paths.add_path_operation(operation.path, operation.methods, operation.description);
+    }
+    document
 }
 
 #[derive(OpenApi)]
@@ -24,22 +30,6 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         title = "Madang meta service",
         description = "The catalogue of broadcasts and groups. Errors are problem details (RFC 9457).",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
-    ),
-    paths(
-        broadcasts::list,
-        broadcasts::create,
-        broadcasts::read,
-        broadcasts::update,
-        broadcasts::replace_key,
-        tokens::of_broadcast,
-        thumbnails::read,
-        thumbnails::write,
-        groups::list,
-        groups::create,
-        groups::read,
-        groups::delete,
-        tokens::of_group,
-        ice::read,
     ),
     tags(
         (name = "broadcasts", description = "Live broadcasts"),
@@ -83,6 +73,7 @@ problems!(
     /// Of a list.
     ListProblems {
         BadRequest = 400, "A parameter";
+        TooMany = 429, "Too many searches by one person or address";
         Unavailable = 503, "The database is away";
     }
 );
@@ -112,7 +103,7 @@ problems!(
         TooLarge = 413, "More than 64 KiB";
         MediaType = 415, "Not JSON";
         Mismatch = 422, "The Idempotency-Key came with another request before";
-        TooMany = 429, "Too many from one address";
+        TooMany = 429, "Too many by one person or address";
         Unavailable = 503, "The database is away";
     }
 );
@@ -134,9 +125,14 @@ problems!(
 problems!(
     /// Of replacing a key.
     KeyProblems {
+        BadRequest = 400, "What it names is no stream key";
         Unauthorized = 401, "No valid credential";
         Forbidden = 403, "Not with this credential";
         NotFound = 404, "There is none";
+        Timeout = 408, "The body took too long";
+        Conflict = 409, "The key was replaced meanwhile";
+        TooLarge = 413, "More than 64 KiB";
+        MediaType = 415, "Not JSON";
         Unavailable = 503, "The database is away";
     }
 );
@@ -146,12 +142,14 @@ problems!(
         Unauthorized = 401, "No valid credential";
         Forbidden = 403, "Not with this credential";
         NotFound = 404, "There is none";
+        Changed = 412, "It is no longer what If-Match names";
         Unavailable = 503, "The database is away";
     }
 );
 problems!(
     /// Of asking for a token.
     TokenProblems {
+        TooMany = 429, "Too many by one person or address";
         BadRequest = 400, "An unknown grant, a name that is too long";
         Unauthorized = 401, "No valid credential";
         Forbidden = 403, "Not with this credential";

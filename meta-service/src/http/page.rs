@@ -1,11 +1,15 @@
 //! Pages of lists: parameters, cursors and the Link header.
 
-use actix_web::HttpRequest;
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, web};
 use contract::rest::{Broadcast, MAX_TEXT_CHARS, Status};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use service_kit::HttpProblem;
 use url::form_urlencoded;
+use utoipa::IntoParams;
 
 use crate::store::{After, Sort};
 
@@ -19,19 +23,31 @@ pub(crate) const PLAIN_LIMIT: i64 = 1_000;
 const CURSOR_DIGITS: usize = 15;
 
 /// Parameters of `GET /broadcasts`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 pub(crate) struct BroadcastQuery {
+    /// Words to find in name or description, in any case; one or two characters: in the first 20,000 of the order
+    #[param(max_length = 255, pattern = r"^[^\u0000]*$")]
     pub(crate) q: Option<String>,
+    /// Only this status
     pub(crate) status: Option<Status>,
+    /// Order; newest without it
     pub(crate) sort: Option<SortBy>,
+    /// Rows of a page; 20 without it
+    #[param(minimum = 1, maximum = 100)]
     pub(crate) limit: Option<i64>,
+    /// Where to go on: from a Link header
+    #[param(pattern = "^[0-9]{1,15}-[0-9]{1,15}$")]
     pub(crate) cursor: Option<String>,
 }
 
 /// Parameters of `GET /groups`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 pub(crate) struct GroupQuery {
+    /// Rows of a page; 20 without it
+    #[param(minimum = 1, maximum = 100)]
     pub(crate) limit: Option<i64>,
+    /// Where to go on: from a Link header
+    #[param(pattern = "^[0-9]{1,15}-[0-9]{1,15}$")]
     pub(crate) cursor: Option<String>,
 }
 
@@ -71,11 +87,18 @@ impl BroadcastQuery {
     }
 }
 
-/// Reads the query string.
-pub(crate) fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, HttpProblem> {
-    actix_web::web::Query::<T>::from_query(request.query_string())
-        .map(actix_web::web::Query::into_inner)
-        .map_err(|error| HttpProblem::bad_request(format!("query: {error}")))
+/// The parameters of the query string.
+#[derive(Debug)]
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest for Query<T> {
+    type Error = HttpProblem;
+    type Future = Ready<Result<Self, HttpProblem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let query = web::Query::<T>::from_query(request.query_string()).map(|query| Self(query.into_inner()));
+        ready(query.map_err(|error| HttpProblem::bad_request(format!("query: {error}"))))
+    }
 }
 
 /// The wanted number of rows.

@@ -2,16 +2,16 @@
 //! broadcasts are 64 MiB), deleted a week after the broadcast ended.
 
 use actix_web::http::header;
-use actix_web::web::Payload;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use contract::id::BroadcastId;
 use contract::rest::Status;
 use service_kit::HttpProblem;
 use sha2::{Digest as _, Sha256};
 
-use super::conditional::none_match;
-use super::{Answer, State, body, broadcast_id, broadcasts};
-use crate::auth::Access;
-use crate::http::openapi::{ReadProblems, ThumbnailProblems};
+use super::extract::{File, IfNoneMatch, Meta, Path, Somebody, unsupported};
+use super::openapi::{ReadProblems, ThumbnailProblems};
+use super::{Answer, broadcasts};
+use crate::auth::ActsAs;
 use crate::store::Thumbnail;
 
 /// The bytes of a picture.
@@ -22,46 +22,43 @@ pub(crate) struct Picture(Vec<u8>);
 
 /// Set the thumbnail
 ///
-/// A JPEG or WebP file of at most 64 KiB, by the holder of the stream key, while the broadcast is not closed.
+/// A JPEG or WebP file of at most 64 KiB, by the owner, while the broadcast is not closed.
 #[utoipa::path(
     put, path = "/broadcasts/{id}/thumbnail", tag = "thumbnails", operation_id = "put_thumbnail",
-    params(("id" = i64, Path, minimum = 1, maximum = 9007199254740991_i64, description = "Id of the broadcast")),
     request_body(content((Picture = "image/jpeg"), (Picture = "image/webp"))),
     responses((status = 204, description = "Stored", headers(("ETag" = String))), ThumbnailProblems),
     security(("bearer" = []))
 )]
-pub(crate) async fn write(request: HttpRequest, state: State, payload: Payload) -> Answer {
-    let caller = state.caller(&request)?;
-    caller.is_somebody()?;
-    let record = broadcasts::find(&request, &state).await?;
-    if caller.access(&record.key)? != Access::Owner {
-        return Err(HttpProblem::forbidden("only the stream key sets the thumbnail"));
+pub(crate) async fn write(
+    meta: Meta,
+    Somebody(caller): Somebody,
+    Path(id): Path<BroadcastId>,
+    file: File,
+) -> Answer {
+    let record = broadcasts::find(&meta, id).await?;
+    if caller.acts_on_broadcast(&record)? != ActsAs::Owner {
+        return Err(HttpProblem::forbidden("only the owner sets the thumbnail").into());
     }
-    let media_type = body::media_type(&request);
+    let File { media_type, bytes } = file;
     if !matches!(media_type.as_str(), "image/jpeg" | "image/webp") {
-        return Err(body::unsupported("send image/jpeg or image/webp"));
+        return Err(unsupported("send image/jpeg or image/webp").into());
     }
-    let image = service_kit::body::read(&request, payload, body::MAX_BODY).await?;
-    if !is_picture(&media_type, &image) {
-        return Err(HttpProblem::bad_request(format!("the body is no {media_type}")));
+    if !is_picture(&media_type, &bytes) {
+        return Err(HttpProblem::bad_request(format!("the body is no {media_type}")).into());
     }
     if record.broadcast.status == Status::Closed {
-        return Err(HttpProblem::conflict("the broadcast is closed"));
+        return Err(HttpProblem::conflict("the broadcast is closed").into());
     }
-    let etag = etag(&image);
-    let thumbnail = Thumbnail { media_type, etag: etag.clone(), image: image.to_vec() };
-    let stored = state.store.put_thumbnail(record.broadcast.id, thumbnail).await;
-    stored.map_err(|error| state.failed(&error))?;
+    let etag = etag(&bytes);
+    let thumbnail = Thumbnail { media_type, etag: etag.clone(), image: bytes.to_vec() };
+    meta.store.thumbnails.put(id, thumbnail).await?;
     Ok(HttpResponse::NoContent().insert_header((header::ETAG, etag)).finish())
 }
 
 /// Get the thumbnail
 #[utoipa::path(
     get, path = "/broadcasts/{id}/thumbnail", tag = "thumbnails", operation_id = "read_thumbnail",
-    params(
-        ("id" = i64, Path, minimum = 1, maximum = 9007199254740991_i64, description = "Id of the broadcast"),
-        ("If-None-Match" = Option<String>, Header, description = "ETags that the client has"),
-    ),
+    params(IfNoneMatch),
     responses(
         (status = 200, description = "The picture",
             content((Picture = "image/jpeg"), (Picture = "image/webp")), headers(("ETag" = String))),
@@ -69,22 +66,27 @@ pub(crate) async fn write(request: HttpRequest, state: State, payload: Payload) 
         ReadProblems
     )
 )]
-pub(crate) async fn read(request: HttpRequest, state: State) -> Answer {
-    let found = state.store.thumbnail(broadcast_id(&request)?).await.map_err(|error| state.failed(&error))?;
-    let thumbnail = found.ok_or_else(|| HttpProblem::not_found("there is no thumbnail"))?;
-    let same = none_match(&request, &thumbnail.etag);
-    let mut response = if same { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response
-        .insert_header((header::ETAG, thumbnail.etag))
-        .insert_header((header::CACHE_CONTROL, "public, max-age=5"));
-    if same {
-        return Ok(response.finish());
+pub(crate) async fn read(meta: Meta, Path(id): Path<BroadcastId>, known: IfNoneMatch) -> Answer {
+    // The picture itself is read only for who does not have it.
+    if known.is_there()
+        && let Some(etag) = meta.store.thumbnails.etag(id).await?
+        && known.names(&etag)
+    {
+        return Ok(cached(HttpResponse::NotModified(), etag).finish());
     }
+    let found = meta.store.thumbnails.find(id).await?;
+    let thumbnail = found.ok_or_else(|| HttpProblem::not_found("there is no thumbnail"))?;
     // Somebody chose these bytes: they are a picture and nothing else, also when opened as a page.
-    response
+    Ok(cached(HttpResponse::Ok(), thumbnail.etag)
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"));
-    Ok(response.content_type(thumbnail.media_type).body(thumbnail.image))
+        .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"))
+        .content_type(thumbnail.media_type)
+        .body(thumbnail.image))
+}
+
+fn cached(mut response: HttpResponseBuilder, etag: String) -> HttpResponseBuilder {
+    response.insert_header((header::ETAG, etag)).insert_header((header::CACHE_CONTROL, "public, max-age=5"));
+    response
 }
 
 fn etag(image: &[u8]) -> String {

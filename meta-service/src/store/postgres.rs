@@ -2,19 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
-use contract::id::{BroadcastId, GroupId};
-use contract::key::KeyHash;
-use contract::rest::{Broadcast, Group};
-use futures_util::future::BoxFuture;
+use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{Connection as _, QueryBuilder};
 
-use super::record::{BroadcastRow, GroupRow, ThumbnailRow, broadcast_columns, records, status_text};
-use super::sql::{Claimed, bounded, impl_store};
-use super::*;
-use crate::lifecycle::Change;
+use super::{ACQUIRE_TIMEOUT, OpenError, STATEMENT_TIMEOUT};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 
@@ -22,31 +14,22 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 const START_PATIENCE: Duration = Duration::from_secs(30);
 const START_RETRY: Duration = Duration::from_millis(250);
 
-/// The catalogue in Postgres.
-#[derive(Debug)]
-pub struct Postgres {
-    pool: PgPool,
-}
-
-impl Postgres {
-    /// Connects (waiting up to 30 s for a database that is starting), migrates, and opens the pool.
-    ///
-    /// # Errors
-    /// [`OpenError`].
-    pub async fn open(url: &str, connections: u32) -> Result<Self, OpenError> {
-        let options: PgConnectOptions =
-            url.parse().map_err(|_| OpenError::Url("not a valid postgres:// URL".into()))?;
-        let options = options.application_name("madang-meta");
-        migrate(&options).await?;
-        let timeout = STATEMENT_TIMEOUT.as_millis().to_string();
-        let pool = PgPoolOptions::new()
-            .max_connections(connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .idle_timeout(Duration::from_secs(60))
-            .max_lifetime(Duration::from_secs(30 * 60))
-            .connect_lazy_with(options.options([("statement_timeout", timeout)]));
-        Ok(Self { pool })
-    }
+/// Connects (waiting up to 30 s for a database that is starting), migrates, and opens the pool.
+///
+/// # Errors
+/// [`OpenError`].
+pub(super) async fn open(url: &str, connections: u32) -> Result<PgPool, OpenError> {
+    let options: PgConnectOptions =
+        url.parse().map_err(|_| OpenError::Url("not a valid postgres:// URL".into()))?;
+    let options = options.application_name("madang-meta");
+    migrate(&options).await?;
+    let timeout = STATEMENT_TIMEOUT.as_millis().to_string();
+    Ok(PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(Duration::from_secs(60))
+        .max_lifetime(Duration::from_secs(30 * 60))
+        .connect_lazy_with(options.options([("statement_timeout", timeout)])))
 }
 
 /// Brings the schema up to date on a connection of its own (no statement timeout). sqlx holds an advisory lock
@@ -78,5 +61,3 @@ fn is_starting(error: &sqlx::Error) -> bool {
         _ => false,
     }
 }
-
-impl_store!(Postgres, sqlx::Postgres, begin = "BEGIN");

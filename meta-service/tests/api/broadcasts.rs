@@ -2,9 +2,10 @@
 
 use contract::token::Role;
 use meta_service::Config;
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Api, Backend, Database, ask, config, on_both};
+use crate::support::{Answer, Api, Backend, Created, Database, ask, config, on_both};
 
 on_both!(
     a_created_broadcast_is_read_and_listed,
@@ -16,8 +17,12 @@ on_both!(
     an_edit_is_partial_and_conditional,
     an_unchanged_broadcast_is_not_sent_again,
     statuses_do_not_go_back,
-    a_repeated_idempotency_key_shows_no_key,
-    the_stream_key_can_be_replaced,
+    a_repeated_request_gets_its_whole_answer,
+    the_owner_replaces_the_stream_key,
+    of_many_who_replace_a_key_one_does,
+    the_creator_owns_what_it_creates,
+    a_deleted_broadcast_is_gone,
+    texts_lose_what_nobody_sees,
     edits_at_the_same_time_lose_nothing,
     no_stored_key_is_readable,
 );
@@ -58,9 +63,13 @@ async fn a_created_broadcast_is_read_and_listed(backend: Backend) {
     assert_eq!((&broadcast["name"], &broadcast["status"]), (&body["name"], &json!("READY")));
     assert_eq!((&broadcast["started_at"], &broadcast["viewer_count"]), (&Value::Null, &json!(0)));
     assert_eq!(ask(api.get("/broadcasts")).await.json(), json!([broadcast]));
-    for missing in
-        ["/broadcasts/999999", "/broadcasts/0", "/broadcasts/x", "/broadcasts/99999999999999999999"]
-    {
+    for missing in [
+        "/broadcasts/999999",
+        "/broadcasts/0",
+        "/broadcasts/01",
+        "/broadcasts/x",
+        "/broadcasts/99999999999999999999",
+    ] {
         ask(api.get(missing)).await.is_problem(404);
     }
 }
@@ -97,7 +106,6 @@ async fn wrong_bodies_are_refused(backend: Backend) {
         json!({ "name": null, "description": "" }),
         json!({ "name": long, "description": "" }),
         json!({ "name": "", "description": "한".repeat(256) }),
-        json!({ "name": "a\u{0}", "description": "" }),
         json!([]),
         json!(["a", "b"]),
         json!("text"),
@@ -288,45 +296,158 @@ async fn statuses_do_not_go_back(backend: Backend) {
     assert_eq!(viewers.json()["viewer_count"], 0);
 }
 
-async fn a_repeated_idempotency_key_shows_no_key(backend: Backend) {
+async fn a_repeated_request_gets_its_whole_answer(backend: Backend) {
     let api = Api::dev(backend).await;
     let body = json!({ "name": "a", "description": "" });
+    let (k1, k2) = ("0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210");
     let post = |key: &str, body: &Value| api.post("/broadcasts").header("idempotency-key", key).json(body);
-    let first = ask(post("k1", &body)).await;
-    let second = ask(post("k1", &body)).await;
+    let first = ask(post(k1, &body)).await;
+    let second = ask(post(k1, &body)).await;
     assert_eq!((first.status, second.status), (201, 201));
+    for name in ["location", "etag", "cache-control"] {
+        assert_eq!(first.header(name), second.header(name));
+    }
     let (first, second) = (first.json(), second.json());
-    assert_eq!(first["id"], second["id"]);
-    assert!(first["stream_key"].is_string() && second["stream_key"].is_null());
-    ask(post("k1", &json!({ "name": "b", "description": "" }))).await.is_problem(422);
+    assert_eq!(first, second);
+    assert!(first["stream_key"].as_str().unwrap().starts_with("sk_"));
+    assert!(first["owner_key"].as_str().unwrap().starts_with("ok_"));
+    ask(post(k1, &json!({ "name": "b", "description": "" }))).await.is_problem(422);
+    assert_ne!(ask(post(k2, &body)).await.json()["id"], first["id"]);
     // Another caller's key is another key, and so is the key of a group.
-    let other = ask(post("k1", &body).bearer_auth(api.token(Role::Creator))).await.json();
+    let other = ask(post(k1, &body).bearer_auth(api.token(Role::Creator))).await.json();
     assert_ne!(other["id"], first["id"]);
-    assert!(other["stream_key"].is_string());
-    let group = api.post("/groups").header("idempotency-key", "k1").json(&json!({ "name": "a" }));
+    let group = api.post("/groups").header("idempotency-key", k1).json(&json!({ "name": "a" }));
     assert_eq!(ask(group).await.status, 201);
-    assert_eq!(ask(api.get("/broadcasts")).await.json().as_array().unwrap().len(), 2);
-    for bad in ["", "with space", &"x".repeat(256)] {
+    assert_eq!(ask(api.get("/broadcasts")).await.json().as_array().unwrap().len(), 3);
+    for bad in ["", "k1", &"x".repeat(21), "with space in the middle", &"x".repeat(256)] {
         ask(post(bad, &body)).await.is_problem(400);
     }
+    // Many at once make one, and all have its keys.
+    let k3 = "00112233445566778899aabbccddeeff";
+    let answers = futures_util::future::join_all((0..8).map(|_| ask(post(k3, &body)))).await;
+    let answers: Vec<Value> = answers.iter().map(Answer::json).collect();
+    assert!(answers.iter().all(|answer| answer["owner_key"] == answers[0]["owner_key"]), "{answers:?}");
+    // It is as it is now; the keys are those of the answer.
+    let path = format!("/broadcasts/{}", first["id"]);
+    let owner_key = first["owner_key"].as_str().unwrap();
+    let close = api.put(&path).bearer_auth(owner_key).json(&json!({ "status": "CLOSED" }));
+    assert_eq!(ask(close).await.status, 200);
+    let third = ask(post(k1, &body)).await.json();
+    assert_eq!((&third["status"], &third["owner_key"]), (&json!("CLOSED"), &first["owner_key"]));
+    assert_eq!(ask(api.delete(&path).bearer_auth(owner_key)).await.status, 204);
+    ask(post(k1, &body)).await.is_problem(422);
 }
 
-async fn the_stream_key_can_be_replaced(backend: Backend) {
+async fn the_owner_replaces_the_stream_key(backend: Backend) {
     let api = Api::dev(backend).await;
-    let (id, old) = api.create("a").await;
+    let Created { id, stream_key: old, owner_key } = api.created("a").await;
     let path = format!("/broadcasts/{id}/key");
-    let replaced = ask(api.post(&path).bearer_auth(&old)).await;
+    ask(api.post(&path).bearer_auth(&old)).await.is_problem(403);
+    let replaced = ask(api.post(&path).bearer_auth(&owner_key)).await;
     assert_eq!((replaced.status, replaced.header("cache-control")), (200, "no-store"));
     let new = replaced.json()["stream_key"].as_str().unwrap().to_owned();
-    assert_ne!(new, old);
-    ask(api.post(&path).bearer_auth(&old)).await.is_problem(401);
-    let edit =
-        |key: &str| api.put(&format!("/broadcasts/{id}")).bearer_auth(key).json(&json!({ "name": "b" }));
-    ask(edit(&old)).await.is_problem(401);
-    assert_eq!(ask(edit(&new)).await.status, 200);
+    assert!(new.starts_with("sk_") && new != old);
+    // The old key is nothing any more, the new one publishes, and the owner stays the owner.
+    let ice = |key: &str| ask(api.get("/ice-servers").bearer_auth(key));
+    ice(&old).await.is_problem(401);
+    assert_eq!(ice(&new).await.status, 200);
+    let edit = api.put(&format!("/broadcasts/{id}")).bearer_auth(&owner_key).json(&json!({ "name": "b" }));
+    assert_eq!(ask(edit).await.status, 200);
+    // Who names what is replaced replaces nothing else.
+    let named = |key: &str| api.post(&path).bearer_auth(&owner_key).json(&json!({ "stream_key": key }));
+    ask(named(&old)).await.is_problem(409);
+    ask(named("nothing")).await.is_problem(400);
+    assert_eq!(ask(named(&new)).await.status, 200);
+    ice(&new).await.is_problem(401);
     assert_eq!(ask(api.post(&path).bearer_auth(api.token(Role::Admin))).await.status, 200);
-    ask(edit(&new)).await.is_problem(401);
-    ask(api.post("/broadcasts/999/key").bearer_auth(&new)).await.is_problem(404);
+    ask(api.post("/broadcasts/999/key").bearer_auth(&owner_key)).await.is_problem(404);
+}
+
+async fn of_many_who_replace_a_key_one_does(backend: Backend) {
+    let api = Api::dev(backend).await;
+    let Created { id, stream_key, owner_key } = api.created("a").await;
+    let path = format!("/broadcasts/{id}/key");
+    let body = json!({ "stream_key": stream_key });
+    let asked = (0..100).map(|_| ask(api.post(&path).bearer_auth(&owner_key).json(&body)));
+    let mut answers = futures_util::future::join_all(asked).await;
+    answers.retain(|answer| {
+        assert!(matches!(answer.status, 200 | 409), "{}", answer.text);
+        answer.status == 200
+    });
+    let [won] = answers.as_slice() else { panic!("{} answered 200", answers.len()) };
+    let key = won.json()["stream_key"].as_str().unwrap().to_owned();
+    assert_eq!(ask(api.get("/ice-servers").bearer_auth(&key)).await.status, 200);
+    // Without a name each success replaced what the one before had made: none is lost.
+    let asked = (0..20).map(|_| ask(api.post(&path).bearer_auth(&owner_key)));
+    let answers = futures_util::future::join_all(asked).await;
+    let won = answers.iter().filter(|answer| answer.status == 200).count();
+    let record = api.stored_revision(id).await;
+    assert_eq!(usize::try_from(record).unwrap(), 2 + won);
+}
+
+async fn the_creator_owns_what_it_creates(backend: Backend) {
+    let api = Api::production(backend).await;
+    let body = json!({ "name": "a", "description": "" });
+    let (mine, other) = (api.token_of("me", Role::Creator), api.token_of("you", Role::Creator));
+    let made = ask(api.post("/broadcasts").bearer_auth(&mine).json(&body)).await.json();
+    let path = format!("/broadcasts/{}", made["id"]);
+    // Whoever saw the stream key cannot take it over, and who created it can take it back, also without its keys.
+    let leaked = made["stream_key"].as_str().unwrap();
+    for (method, path, body) in [
+        (Method::PUT, path.clone(), json!({ "name": "taken" })),
+        (Method::PUT, path.clone(), json!({ "status": "CLOSED" })),
+        (Method::POST, format!("{path}/key"), json!({})),
+        (Method::POST, format!("{path}/token"), json!({ "grants": ["moderate"] })),
+        (Method::DELETE, path.clone(), json!({})),
+    ] {
+        ask(api.request(method.clone(), &path).bearer_auth(leaked).json(&body)).await.is_problem(403);
+        ask(api.request(method, &path).bearer_auth(&other).json(&body)).await.is_problem(403);
+    }
+    assert_eq!(ask(api.post(&format!("{path}/key")).bearer_auth(&mine)).await.status, 200);
+    ask(api.get("/ice-servers").bearer_auth(leaked)).await.is_problem(401);
+    let edit = api.put(&path).bearer_auth(&mine).json(&json!({ "name": "still mine" }));
+    assert_eq!(ask(edit).await.json()["name"], "still mine");
+    let host = api.post(&format!("{path}/token")).bearer_auth(&mine).json(&json!({ "grants": ["moderate"] }));
+    assert_eq!(ask(host).await.status, 200);
+}
+
+async fn a_deleted_broadcast_is_gone(backend: Backend) {
+    let api = Api::dev(backend).await;
+    let (id, key) = api.create("a").await;
+    let path = format!("/broadcasts/{id}");
+    let media = json!({
+        "broadcast_id": id, "key_revision": 1, "state": "live",
+        "started_at": api.clock.now(), "last_media_at": api.clock.now(),
+    });
+    let report = json!({ "public_url": "", "broadcasts": [media], "watched": [id] });
+    api.report("/internal/nodes/nod_1/report", &report).await;
+    assert_eq!(api.broadcast(id).await["status"], "STREAMING");
+    let stale = api.delete(&path).bearer_auth(&key).header("if-match", "\"stale\"");
+    ask(stale).await.is_problem(412);
+    let deleted = ask(api.delete(&path).bearer_auth(&key)).await;
+    assert_eq!((deleted.status, deleted.text.as_str()), (204, ""));
+    ask(api.get(&path)).await.is_problem(404);
+    ask(api.delete(&path).bearer_auth(&key)).await.is_problem(404);
+    ask(api.put(&path).bearer_auth(&key).json(&json!({ "name": "b" }))).await.is_problem(404);
+    assert_eq!(ask(api.get("/broadcasts")).await.json(), json!([]));
+    // The node that sends it is told to stop.
+    let told = api.report("/internal/nodes/nod_1/report", &report).await;
+    assert_eq!(told["close"], json!([{ "broadcast_id": id, "reason": "closed" }]));
+    // Its id is never given again.
+    assert!(api.create("b").await.0 > id);
+}
+
+async fn texts_lose_what_nobody_sees(backend: Backend) {
+    let api = Api::dev(backend).await;
+    let body = json!({ "name": " evil\u{202e}gpj.exe\u{0}\n ", "description": "one\r\ntwo\u{2066}\u{7}" });
+    let made = ask(api.post("/broadcasts").json(&body)).await.json();
+    assert_eq!((&made["name"], &made["description"]), (&json!("evilgpj.exe"), &json!("one\ntwo")));
+    let path = format!("/broadcasts/{}", made["id"]);
+    let put = api.put(&path).bearer_auth(made["owner_key"].as_str().unwrap());
+    let edited = ask(put.json(&json!({ "name": "a\u{2069}b\u{85}" }))).await.json();
+    assert_eq!(edited["name"], "ab");
+    let group = ask(api.post("/groups").json(&json!({ "name": "g\u{202d}" }))).await.json();
+    assert_eq!(group["name"], "g");
 }
 
 async fn edits_at_the_same_time_lose_nothing(backend: Backend) {
@@ -351,8 +472,10 @@ async fn edits_at_the_same_time_lose_nothing(backend: Backend) {
 
 async fn no_stored_key_is_readable(backend: Backend) {
     let api = Api::dev(backend).await;
-    let (_, key) = api.create("a").await;
-    let secret = key.strip_prefix("sk_").unwrap();
+    // Repeatable, so that the keys are stored sealed as well.
+    let post = api.post("/broadcasts").header("idempotency-key", "0123456789abcdef0123456789abcdef");
+    let made = ask(post.json(&json!({ "name": "a", "description": "" }))).await.json();
+    let secrets = ["stream_key", "owner_key"].map(|key| made[key].as_str().unwrap()[3..].to_owned());
     let database = api.stop().await;
     let stored = match backend {
         Backend::Sqlite => {
@@ -361,16 +484,17 @@ async fn no_stored_key_is_readable(backend: Backend) {
         }
         Backend::Postgres => {
             let pool = sqlx::PgPool::connect(&database.url).await.unwrap();
-            sqlx::query_scalar("SELECT string_agg(b::text, ' ') FROM broadcast b")
-                .fetch_one(&pool)
-                .await
-                .unwrap()
+            let rows = "SELECT string_agg(b::text, ' ') || (SELECT string_agg(i::text, ' ') FROM idempotency i) \
+                        FROM broadcast b";
+            sqlx::query_scalar(rows).fetch_one(&pool).await.unwrap()
         }
     };
     assert!(stored.contains("about") || stored.contains('a'));
-    assert!(!stored.contains(secret));
-    let encoded: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
-    assert!(!stored.contains(&encoded));
+    for secret in secrets.iter().map(String::as_str).chain(["0123456789abcdef0123456789abcdef"]) {
+        assert!(!stored.contains(secret));
+        let encoded: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        assert!(!stored.contains(&encoded));
+    }
 }
 
 #[tokio::test]
@@ -393,6 +517,29 @@ async fn one_address_creates_ten_a_minute() {
     assert_eq!(post("198.51.100.2").await.status, 201);
     let wrong = api.post("/broadcasts").header("x-forwarded-for", "198.51.100.1").json(&json!({}));
     ask(wrong).await.is_problem(400);
+}
+
+#[tokio::test]
+async fn one_address_gets_so_many_tokens_and_searches_a_minute() {
+    let config = Config { tokens_per_minute: 120, searches_per_minute: 60, ..config() };
+    let api = Api::with(Database::new(Backend::Sqlite).await, config).await;
+    let (id, key) = api.create("a").await;
+    let path = format!("/broadcasts/{id}/token");
+    let granted = async |answers: Vec<Answer>| {
+        let refused = answers.iter().filter(|answer| answer.status == 429);
+        refused.for_each(|answer| assert!(answer.header("retry-after").parse::<u32>().unwrap() >= 1));
+        answers.iter().filter(|answer| answer.status == 200).count()
+    };
+    let tokens = futures_util::future::join_all((0..300).map(|_| ask(api.post(&path)))).await;
+    // A little more than the bucket: it fills while they are asked.
+    let all = granted(tokens).await;
+    assert!((120..180).contains(&all), "{all}");
+    // Its owner is somebody, and not stopped by guests.
+    assert_eq!(ask(api.post(&path).bearer_auth(key)).await.status, 200);
+    let searches = (0..200).map(|n| ask(api.get(&format!("/broadcasts?q=word{n}"))));
+    let all = granted(futures_util::future::join_all(searches).await).await;
+    assert!((60..120).contains(&all), "{all}");
+    assert_eq!(ask(api.get("/broadcasts?limit=1")).await.status, 200);
 }
 
 #[tokio::test]

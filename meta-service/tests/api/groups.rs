@@ -8,7 +8,7 @@ use crate::support::{Api, Backend, ask, on_both};
 on_both!(
     a_group_is_created_read_and_deleted,
     groups_page,
-    a_repeat_shows_no_key,
+    a_repeat_shows_the_same_key,
     production_lists_for_admins
 );
 
@@ -32,7 +32,7 @@ async fn a_group_is_created_read_and_deleted(backend: Backend) {
     // The name may be left out; nothing else may be wrong.
     assert_eq!(ask(api.post("/groups").json(&json!({}))).await.status, 201);
     for body in
-        [json!({ "name": 1 }), json!({ "name": "x".repeat(256) }), json!({ "name": "\u{0}" }), json!([1])]
+        [json!({ "name": 1 }), json!({ "name": "x".repeat(256) }), json!({ "name": null }), json!([1])]
     {
         ask(api.post("/groups").json(&body)).await.is_problem(400);
     }
@@ -57,13 +57,18 @@ async fn groups_page(backend: Backend) {
     ask(api.get("/groups?cursor=x")).await.is_problem(400);
 }
 
-async fn a_repeat_shows_no_key(backend: Backend) {
+async fn a_repeat_shows_the_same_key(backend: Backend) {
     let api = Api::dev(backend).await;
-    let post = |name: &str| api.post("/groups").header("idempotency-key", "k").json(&json!({ "name": name }));
+    let key = "0123456789abcdef0123456789abcdef";
+    let post = |name: &str| api.post("/groups").header("idempotency-key", key).json(&json!({ "name": name }));
     let (first, second) = (ask(post("a")).await.json(), ask(post("a")).await.json());
-    assert_eq!(first["id"], second["id"]);
-    assert!(first["owner_key"].is_string() && second["owner_key"].is_null());
+    assert_eq!(first, second);
     ask(post("b")).await.is_problem(422);
+    let path = format!("/groups/{}", first["id"].as_str().unwrap());
+    let owner_key = second["owner_key"].as_str().unwrap();
+    assert_eq!(ask(api.delete(&path).bearer_auth(owner_key)).await.status, 204);
+    // What it made is gone: another request needs another key.
+    ask(post("a")).await.is_problem(422);
 }
 
 async fn production_lists_for_admins(backend: Backend) {

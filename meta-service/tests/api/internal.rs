@@ -3,14 +3,15 @@
 use contract::token::Role;
 use serde_json::json;
 
-use crate::support::{Api, Backend, ask, on_both};
+use crate::support::{Api, Backend, Created, ask, on_both};
 
 on_both!(a_publisher_is_admitted_by_its_key, only_services_come_in, wrong_reports_are_refused);
 
 async fn a_publisher_is_admitted_by_its_key(backend: Backend) {
     let api = Api::production(backend).await;
-    let (id, key) = api.create("a").await;
-    let (_, other) = api.create("b").await;
+    let made = api.created("a").await;
+    let (id, key) = (made.id, made.stream_key);
+    let other = api.created("b").await.stream_key;
     let service = api.token(Role::Service);
     let admit = |id: i64, key: &str| {
         let body = json!({ "stream_key": key, "node_id": "nod_1" });
@@ -18,22 +19,22 @@ async fn a_publisher_is_admitted_by_its_key(backend: Backend) {
     };
     let admitted = admit(id, &key).await;
     assert_eq!((admitted.status, admitted.json()), (200, json!({ "broadcast_id": id, "key_revision": 1 })));
-    for wrong in [other.as_str(), "", "sk_", "x", &key[..key.len() - 1]] {
+    for wrong in [other.as_str(), made.owner_key.as_str(), "", "sk_", "x", &key[..key.len() - 1]] {
         admit(id, wrong).await.is_problem(401);
     }
     admit(999, &key).await.is_problem(404);
-    let replaced = ask(api.post(&format!("/broadcasts/{id}/key")).bearer_auth(&key)).await.json();
+    let replaced = ask(api.post(&format!("/broadcasts/{id}/key")).bearer_auth(&made.owner_key)).await.json();
     admit(id, &key).await.is_problem(401);
     let key = replaced["stream_key"].as_str().unwrap();
     assert_eq!(admit(id, key).await.json()["key_revision"], 2);
-    let close = api.put(&format!("/broadcasts/{id}")).bearer_auth(key).json(&json!({ "status": "CLOSED" }));
-    assert_eq!(ask(close).await.status, 200);
+    let close = api.put(&format!("/broadcasts/{id}")).bearer_auth(&made.owner_key);
+    assert_eq!(ask(close.json(&json!({ "status": "CLOSED" }))).await.status, 200);
     admit(id, key).await.is_problem(409);
 }
 
 async fn only_services_come_in(backend: Backend) {
     let api = Api::dev(backend).await;
-    let (id, key) = api.create("a").await;
+    let Created { id, stream_key: key, .. } = api.created("a").await;
     let admit =
         (format!("/internal/broadcasts/{id}/admit"), json!({ "stream_key": key, "node_id": "nod_1" }));
     let node = ("/internal/nodes/nod_1/report".to_owned(), json!({ "public_url": "", "broadcasts": [] }));
@@ -53,7 +54,7 @@ async fn wrong_reports_are_refused(backend: Backend) {
     let api = Api::dev(backend).await;
     let service = api.token(Role::Service);
     let post = |path: &str, body: serde_json::Value| ask(api.post(path).bearer_auth(&service).json(&body));
-    post("/internal/nodes/par_1/report", json!({ "public_url": "", "broadcasts": [] })).await.is_problem(400);
+    post("/internal/nodes/par_1/report", json!({ "public_url": "", "broadcasts": [] })).await.is_problem(404);
     post("/internal/nodes/nod_1/report", json!({ "broadcasts": [] })).await.is_problem(400);
     post("/internal/rooms/report", json!({ "replica": "", "rooms": [] })).await.is_problem(400);
     let room = json!({ "room": "a/b", "viewer_count": 1, "p2p_streamer": false });

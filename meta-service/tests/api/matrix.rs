@@ -4,54 +4,72 @@ use contract::token::{Grant, Role};
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
-use crate::support::{Api, Backend, ask, on_both};
+use crate::support::{Api, Backend, Created, ask, on_both};
 
 on_both!(nobody_does_more_than_allowed);
 
 /// The credentials, in the order of the columns of [`OPERATIONS`].
-const CALLERS: [&str; 9] =
-    ["none", "garbage", "own key", "other key", "guest", "host", "creator", "admin", "service"];
+const CALLERS: [&str; 11] = [
+    "none",
+    "garbage",
+    "owner key",
+    "stream key",
+    "other key",
+    "guest",
+    "host",
+    "creator",
+    "other creator",
+    "admin",
+    "service",
+];
 
 /// What an operation answers to each caller in production; in dev, creating and listing groups are open.
 /// `2` any success, `1` 401, `3` 403.
-const OPERATIONS: [(&str, &str, &str); 16] = [
+const OPERATIONS: [(&str, &str, &str); 18] = [
     // operation, production, dev
-    ("list broadcasts", "222222222", "222222222"),
-    ("create broadcast", "113333223", "212222222"),
-    ("read broadcast", "222222222", "222222222"),
-    ("edit broadcast", "112133322", "112133322"),
-    ("reserved field", "113133332", "113133332"),
-    ("replace key", "112133323", "112133323"),
-    ("guest token", "212222222", "212222222"),
-    ("host token", "112133323", "112133323"),
-    ("put thumbnail", "112133333", "112133333"),
-    ("get thumbnail", "222222222", "222222222"),
-    ("ice servers", "112222222", "112222222"),
-    ("list groups", "113333323", "212222222"),
-    ("read group", "222222222", "222222222"),
-    ("group token", "112133323", "112133323"),
-    ("delete group", "112133323", "112133323"),
-    ("node report", "113333332", "113333332"),
+    ("list broadcasts", "22222222222", "22222222222"),
+    ("create broadcast", "11333332223", "21222222222"),
+    ("read broadcast", "22222222222", "22222222222"),
+    ("edit broadcast", "11231332322", "11231332322"),
+    ("reserved field", "11331333332", "11331333332"),
+    ("delete broadcast", "11231332323", "11231332323"),
+    ("replace key", "11231332323", "11231332323"),
+    ("guest token", "21222222222", "21222222222"),
+    ("host token", "11231332323", "11231332323"),
+    ("put thumbnail", "11231332333", "11231332333"),
+    ("get thumbnail", "22222222222", "22222222222"),
+    ("ice servers", "11222222222", "11222222222"),
+    ("list groups", "11333333323", "21222222222"),
+    ("read group", "22222222222", "22222222222"),
+    ("group token", "11211332323", "11211332323"),
+    ("delete group", "11211332323", "11211332323"),
+    ("admit publisher", "11333333332", "11333333332"),
+    ("node report", "11333333332", "11333333332"),
 ];
 
 /// Things of one owner, fresh for each cell.
 struct Things {
     broadcast: i64,
-    key: String,
+    owner_key: String,
+    stream_key: String,
     group: String,
     group_key: String,
 }
 
+/// Made by the creator `tester`.
 async fn things(api: &Api) -> Things {
-    let (broadcast, key) = api.create("mine").await;
-    let picture = vec![0xff, 0xd8, 0xff];
-    let put = api.put(&format!("/broadcasts/{broadcast}/thumbnail")).bearer_auth(&key);
-    assert_eq!(ask(put.header("content-type", "image/jpeg").body(picture)).await.status, 204);
-    let group = api.post("/groups").bearer_auth(api.token(Role::Admin)).json(&json!({}));
-    let group = ask(group).await.json();
+    let creator = api.token(Role::Creator);
+    let body = json!({ "name": "mine", "description": "" });
+    let made = ask(api.post("/broadcasts").bearer_auth(&creator).json(&body)).await.json();
+    let made: Created = serde_json::from_value(made).unwrap();
+    let put = api.put(&format!("/broadcasts/{}/thumbnail", made.id)).bearer_auth(&made.owner_key);
+    let put = put.header("content-type", "image/jpeg").body(vec![0xff, 0xd8, 0xff]);
+    assert_eq!(ask(put).await.status, 204);
+    let group = ask(api.post("/groups").bearer_auth(&creator).json(&json!({}))).await.json();
     Things {
-        broadcast,
-        key,
+        broadcast: made.id,
+        owner_key: made.owner_key,
+        stream_key: made.stream_key,
         group: group["id"].as_str().unwrap().to_owned(),
         group_key: group["owner_key"].as_str().unwrap().to_owned(),
     }
@@ -66,6 +84,11 @@ fn request(api: &Api, operation: &str, things: &Things) -> RequestBuilder {
         "read broadcast" => api.get(&broadcast("")),
         "edit broadcast" => api.put(&broadcast("")).json(&json!({ "name": "changed" })),
         "reserved field" => api.put(&broadcast("")).json(&json!({ "viewer_count": 77 })),
+        "delete broadcast" => api.delete(&broadcast("")),
+        "admit publisher" => {
+            let body = json!({ "stream_key": things.stream_key, "node_id": "nod_1" });
+            api.post(&format!("/internal/broadcasts/{}/admit", things.broadcast)).json(&body)
+        }
         "replace key" => api.post(&broadcast("/key")),
         "guest token" => api.post(&broadcast("/token")),
         "host token" => api.post(&broadcast("/token")).json(&json!({ "grants": ["publish"] })),
@@ -88,16 +111,18 @@ fn request(api: &Api, operation: &str, things: &Things) -> RequestBuilder {
 
 fn bearer(api: &Api, caller: &str, operation: &str, own: &Things, other: &Things) -> Option<String> {
     let of_group = operation.contains("group");
-    let key = |things: &Things| if of_group { things.group_key.clone() } else { things.key.clone() };
+    let key = |things: &Things| if of_group { things.group_key.clone() } else { things.owner_key.clone() };
     let room = if of_group { own.group.clone() } else { own.broadcast.to_string() };
     match caller {
         "none" => None,
         "garbage" => Some("garbage".into()),
-        "own key" => Some(key(own)),
+        "owner key" => Some(key(own)),
+        "stream key" => Some(own.stream_key.clone()),
         "other key" => Some(key(other)),
         "guest" => Some(api.join(&room, &[Grant::Subscribe, Grant::Chat])),
         "host" => Some(api.join(&room, &[Grant::Publish, Grant::Subscribe, Grant::Chat, Grant::Moderate])),
         "creator" => Some(api.token(Role::Creator)),
+        "other creator" => Some(api.token_of("somebody else", Role::Creator)),
         "admin" => Some(api.token(Role::Admin)),
         "service" => Some(api.token(Role::Service)),
         other => panic!("{other}"),
@@ -143,5 +168,7 @@ async fn unchanged(api: &Api, own: &Things) {
     let read = api.broadcast(own.broadcast).await;
     assert_eq!((&read["name"], &read["viewer_count"]), (&json!("mine"), &json!(0)));
     assert_eq!(ask(api.get(&format!("/groups/{}", own.group))).await.status, 200);
-    assert_eq!(ask(api.get("/ice-servers").bearer_auth(&own.key)).await.status, 200);
+    for key in [&own.stream_key, &own.owner_key] {
+        assert_eq!(ask(api.get("/ice-servers").bearer_auth(key)).await.status, 200);
+    }
 }

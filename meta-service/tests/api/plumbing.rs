@@ -16,10 +16,10 @@ async fn errors_that_no_handler_wrote_are_problems_too() {
     }
     for (method, path, allow) in [
         (Method::DELETE, "/broadcasts", "GET, HEAD, POST"),
-        (Method::PATCH, "/broadcasts/1", "GET, HEAD, PUT"),
+        (Method::PATCH, "/broadcasts/1", "GET, HEAD, PUT, DELETE"),
         (Method::GET, "/broadcasts/1/key", "POST"),
         (Method::GET, "/broadcasts/1/token", "POST"),
-        (Method::POST, "/ice-servers", "GET"),
+        (Method::POST, "/ice-servers", "GET, HEAD"),
         (Method::PUT, "/groups/grp_x", "GET, HEAD, DELETE"),
         (Method::POST, "/openapi.json", "GET"),
     ] {
@@ -72,6 +72,7 @@ async fn the_description_covers_every_public_path() {
         }
     }
     let expected = [
+        "delete /broadcasts/{id}",
         "delete /groups/{id}",
         "get /broadcasts",
         "get /broadcasts/{id}",

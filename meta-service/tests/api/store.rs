@@ -6,10 +6,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use contract::id::{BroadcastId, GroupId};
 use contract::key::SecretKey;
 use contract::rest::Status;
+use meta_service::counts::counts;
 use meta_service::lifecycle::Change;
 use meta_service::store::{
-    After, Inserted, Listing, NewBroadcast, NewGroup, Record, Repeatable, Seen, Sort, Store, Thumbnail, open,
+    After, Expired, Inserted, Listing, NewBroadcast, NewGroup, NewPart, Owner, Record, Repeatable, Seen,
+    Sort, Store, Thumbnail,
 };
+use sqlx::migrate::Migrator;
 
 use crate::support::{Backend, Database, on_both};
 
@@ -23,7 +26,12 @@ on_both!(
     signs_of_life_never_go_back,
     silence_and_age_are_found,
     a_sign_of_life_in_between_keeps_a_broadcast_open,
-    viewers_are_written_and_a_closed_broadcast_has_none,
+    a_search_does_not_read_every_row,
+    viewers_are_written_once_a_second_and_a_closed_broadcast_has_none,
+    the_databases_clock_counts_where_no_test_turns_it,
+    deleting_takes_everything_that_belongs_to_it,
+    retention_deletes_what_is_old_and_nothing_else,
+    what_an_earlier_release_stored_means_the_same,
     thumbnails_are_replaced_and_purged,
     groups_come_and_go,
     starts_at_the_same_time_migrate_once,
@@ -34,18 +42,22 @@ fn now() -> DateTime<Utc> {
     DateTime::from_timestamp_millis(1_700_000_000_123).unwrap()
 }
 
-async fn store(backend: Backend) -> (std::sync::Arc<dyn Store>, Database) {
+async fn store(backend: Backend) -> (Store, Database) {
     let database = Database::new(backend).await;
-    (open(&database.url, 4).await.unwrap(), database)
+    (Store::open(&database.url, 4).await.unwrap(), database)
+}
+
+fn owner() -> Owner {
+    Owner { key: SecretKey::owner(&mut rand::rng()).hash(), subject: Some("somebody".into()) }
 }
 
 fn new(name: &str) -> NewBroadcast {
     let key = SecretKey::stream(&mut rand::rng()).hash();
-    NewBroadcast { name: name.into(), description: "about".into(), key, created_at: now() }
+    NewBroadcast { name: name.into(), description: "about".into(), key, owner: owner(), created_at: now() }
 }
 
-async fn insert(store: &dyn Store, name: &str) -> Record {
-    match store.create_broadcast(new(name), None).await.unwrap() {
+async fn insert(store: &Store, name: &str) -> Record {
+    match store.broadcasts.create(new(name), None).await.unwrap() {
         Inserted::New(record) => record,
         other => panic!("{other:?}"),
     }
@@ -53,6 +65,16 @@ async fn insert(store: &dyn Store, name: &str) -> Record {
 
 fn all() -> Listing {
     Listing { search: None, status: None, sort: Sort::Newest, after: None, limit: 1_000 }
+}
+
+/// Writes counts as a service does.
+async fn set_viewers(store: &Store, counts: Vec<(BroadcastId, i64)>) {
+    for (id, viewers) in counts {
+        let record = store.broadcasts.find(id).await.unwrap().unwrap();
+        let counted =
+            Change { viewer_count: Some(viewers), started_at: None, ..change(&record, Status::Ready) };
+        store.broadcasts.update(id, record.version, counted, now()).await.unwrap().unwrap();
+    }
 }
 
 fn change(record: &Record, status: Status) -> Change {
@@ -70,23 +92,26 @@ fn change(record: &Record, status: Status) -> Change {
 
 async fn broadcasts_round_trip(backend: Backend) {
     let (store, database) = store(backend).await;
-    let made = insert(&*store, "한국 ' \" \\ é").await;
-    let read = store.broadcast(made.broadcast.id).await.unwrap().unwrap();
+    let made = insert(&store, "한국 ' \" \\ é").await;
+    let read = store.broadcasts.find(made.broadcast.id).await.unwrap().unwrap();
     assert_eq!(read.broadcast, made.broadcast);
     assert_eq!((read.broadcast.created_at, read.broadcast.status), (now(), Status::Ready));
     assert_eq!((read.version, read.key_revision, read.key), (1, 1, made.key));
-    assert_eq!(store.broadcast_of_key(made.key).await.unwrap(), Some(made.broadcast.id));
-    assert!(store.broadcast(BroadcastId(1 << 40)).await.unwrap().is_none());
+    assert_eq!(store.broadcasts.of_key(made.key).await.unwrap(), Some(made.broadcast.id));
+    assert!(store.broadcasts.find(BroadcastId(1 << 40)).await.unwrap().is_none());
 
     let other = SecretKey::stream(&mut rand::rng()).hash();
-    assert_eq!(store.replace_key(made.broadcast.id, other).await.unwrap(), Some(2));
-    assert_eq!(store.broadcast_of_key(made.key).await.unwrap(), None);
-    assert_eq!(store.replace_key(BroadcastId(1 << 40), made.key).await.unwrap(), None);
+    assert_eq!(store.broadcasts.replace_key(made.broadcast.id, made.key, other).await.unwrap(), Some(2));
+    assert_eq!(store.broadcasts.replace_key(made.broadcast.id, made.key, other).await.unwrap(), None);
+    assert_eq!(store.broadcasts.of_key(made.key).await.unwrap(), None);
+    assert_eq!(store.broadcasts.replace_key(BroadcastId(1 << 40), other, made.key).await.unwrap(), None);
+    assert_eq!(store.broadcasts.of_key(made.owner.key).await.unwrap(), Some(made.broadcast.id));
+    assert_eq!(read.owner, made.owner);
 
     // Another process sees the same.
     store.close().await;
-    let again = open(&database.url, 4).await.unwrap();
-    let read = again.broadcast(made.broadcast.id).await.unwrap().unwrap();
+    let again = Store::open(&database.url, 4).await.unwrap();
+    let read = again.broadcasts.find(made.broadcast.id).await.unwrap().unwrap();
     assert_eq!((read.broadcast, read.key_revision, read.key), (made.broadcast, 2, other));
 }
 
@@ -94,16 +119,16 @@ async fn pages_have_every_row_once(backend: Backend) {
     let (store, _database) = store(backend).await;
     let mut ids = Vec::new();
     for n in 0..11 {
-        ids.push(insert(&*store, &format!("b{n}")).await.broadcast.id);
+        ids.push(insert(&store, &format!("b{n}")).await.broadcast.id);
     }
     // Ties on purpose: the id decides.
     let counts = ids.iter().enumerate().map(|(n, id)| (*id, i64::try_from(n).unwrap() % 3)).collect();
-    store.write_viewers(counts).await.unwrap();
+    set_viewers(&store, counts).await;
     for sort in [Sort::Newest, Sort::Viewers] {
         let mut seen = Vec::new();
         let mut after = None;
         loop {
-            let page = store.list(Listing { sort, after, limit: 4, ..all() }).await.unwrap();
+            let page = store.lists.page(Listing { sort, after, limit: 4, ..all() }).await.unwrap();
             let Some(last) = page.last() else { break };
             after = Some(After { viewers: last.viewer_count, id: last.id.0 });
             seen.extend(page.iter().map(|b| (b.viewer_count, b.id)));
@@ -116,9 +141,10 @@ async fn pages_have_every_row_once(backend: Backend) {
         };
         assert!(ordered, "{sort:?}: {seen:?}");
     }
-    let many = store.broadcasts(ids.iter().copied().chain([BroadcastId(1 << 40)]).collect()).await.unwrap();
+    let many =
+        store.broadcasts.find_all(ids.iter().copied().chain([BroadcastId(1 << 40)]).collect()).await.unwrap();
     assert_eq!(many.len(), 11);
-    assert!(store.broadcasts(Vec::new()).await.unwrap().is_empty());
+    assert!(store.broadcasts.find_all(Vec::new()).await.unwrap().is_empty());
 }
 
 async fn a_search_finds_words_and_nothing_by_accident(backend: Backend) {
@@ -126,11 +152,11 @@ async fn a_search_finds_words_and_nothing_by_accident(backend: Backend) {
     for name in
         ["100% Élan", "under_score", "back\\slash", "plain", "'; DROP TABLE broadcast; --", "한국 방송"]
     {
-        insert(&*store, name).await;
+        insert(&store, name).await;
     }
     let found = async |words: &str| {
         let listing = Listing { search: Some(words.into()), ..all() };
-        let names = store.list(listing).await.unwrap().into_iter().map(|b| b.name);
+        let names = store.lists.page(listing).await.unwrap().into_iter().map(|b| b.name);
         names.collect::<Vec<_>>()
     };
     assert_eq!(found("%").await, ["100% Élan"]);
@@ -143,33 +169,83 @@ async fn a_search_finds_words_and_nothing_by_accident(backend: Backend) {
     assert_eq!(found("ABOUT").await.len(), 6);
     assert!(found("nowhere").await.is_empty());
     let closed = Listing { status: Some(Status::Closed), ..all() };
-    assert!(store.list(closed).await.unwrap().is_empty());
+    assert!(store.lists.page(closed).await.unwrap().is_empty());
     let ready = Listing { status: Some(Status::Ready), search: Some("plain".into()), ..all() };
-    assert_eq!(store.list(ready).await.unwrap().len(), 1);
+    assert_eq!(store.lists.page(ready).await.unwrap().len(), 1);
+}
+
+async fn a_search_does_not_read_every_row(backend: Backend) {
+    let (store, database) = store(backend).await;
+    // More rows than are looked at one by one; one of the first is what is searched.
+    let fill = "INSERT INTO broadcast (name, description, search, status, created_at, modified_at, stream_key_hash) \
+                SELECT 'n', 'd', CASE n WHEN 7 THEN 'a needle\n' WHEN 8 THEN '방송 중\n' ELSE 'hay ' || n || '\nmore hay' END, \
+                'READY', $1, $1, CAST(";
+    match backend {
+        Backend::Sqlite => {
+            let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", database.url)).await.unwrap();
+            let rows = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 30000) ";
+            let fill = format!("{rows}{fill}printf('%032d', n) AS BLOB) FROM numbers");
+            sqlx::query(sqlx::AssertSqlSafe(fill)).bind(now()).execute(&pool).await.unwrap();
+            pool.close().await;
+        }
+        Backend::Postgres => {
+            let pool = sqlx::PgPool::connect(&database.url).await.unwrap();
+            let fill = format!("{fill}lpad(n::text, 32, '0') AS BYTEA) FROM generate_series(1, 30000) AS n");
+            sqlx::query(sqlx::AssertSqlSafe(fill)).bind(now()).execute(&pool).await.unwrap();
+            sqlx::query("ANALYZE broadcast").execute(&pool).await.unwrap();
+            pool.close().await;
+        }
+    }
+    let found = async |words: &str, sort: Sort| {
+        let listing = Listing { search: Some(words.into()), sort, limit: 21, ..all() };
+        store.lists.page(listing).await.unwrap().iter().map(|b| b.id.0).collect::<Vec<_>>()
+    };
+    for sort in [Sort::Newest, Sort::Viewers] {
+        assert_eq!(found("needle", sort).await, [7]);
+        assert_eq!(found("방송 중", sort).await, [8]);
+        assert!(found("nowhere at all", sort).await.is_empty());
+        assert_eq!(found("more hay", sort).await.len(), 21);
+        // Too short for the index, and too old for the rows that are compared one by one.
+        assert!(found("ee", sort).await.is_empty());
+        assert_eq!(found("ay", sort).await.len(), 21);
+        let listing = Listing { search: None, sort, limit: 21, ..all() };
+        let plan = store.lists.explain(&listing, "needle").await.unwrap();
+        let index = match backend {
+            Backend::Sqlite => "VIRTUAL TABLE INDEX",
+            Backend::Postgres => "broadcast_by_grams",
+        };
+        assert!(plan.contains(index), "{plan}");
+        assert!(!plan.contains("SCAN broadcast\n") && !plan.contains("Seq Scan"), "{plan}");
+    }
+    assert_eq!(found("hay", Sort::Newest).await[..2], [30_000, 29_999]);
 }
 
 async fn an_update_needs_the_version_that_was_read(backend: Backend) {
     let (store, _database) = store(backend).await;
-    let made = insert(&*store, "a").await;
+    let made = insert(&store, "a").await;
     let id = made.broadcast.id;
     let later = now() + TimeDelta::seconds(5);
     let mut edit = change(&made, Status::Streaming);
     edit.name = "NEW name".into();
-    let updated = store.update(id, 1, edit.clone(), later).await.unwrap().unwrap();
+    let updated = store.broadcasts.update(id, 1, edit.clone(), later).await.unwrap().unwrap();
     assert_eq!((updated.version, updated.broadcast.modified_at), (2, later));
     assert_eq!(updated.broadcast.created_at, now());
-    assert!(store.update(id, 1, edit.clone(), later).await.unwrap().is_none());
-    assert!(store.update(BroadcastId(1 << 40), 1, edit, later).await.unwrap().is_none());
+    assert!(store.broadcasts.update(id, 1, edit.clone(), later).await.unwrap().is_none());
+    assert!(store.broadcasts.update(BroadcastId(1 << 40), 1, edit, later).await.unwrap().is_none());
     // The search follows the name.
     let listing = Listing { search: Some("new NAME".into()), ..all() };
-    assert_eq!(store.list(listing).await.unwrap().len(), 1);
+    assert_eq!(store.lists.page(listing).await.unwrap().len(), 1);
 }
 
 async fn one_idempotency_key_makes_one_broadcast_however_many_ask(backend: Backend) {
     let (store, _database) = store(backend).await;
-    let repeat =
-        |scope: &str, request: u8| Repeatable { scope: scope.into(), key: [1; 32], request: [request; 32] };
-    let asked = (0..8).map(|_| store.create_broadcast(new("once"), Some(repeat("a", 1))));
+    let repeat = |scope: &str, request: u8| Repeatable {
+        scope: scope.into(),
+        key: [1; 32],
+        request: [request; 32],
+        sealed: b"sealed".to_vec(),
+    };
+    let asked = (0..8).map(|_| store.broadcasts.create(new("once"), Some(repeat("a", 1))));
     let outcomes = futures_util::future::join_all(asked).await;
     let mut ids = HashSet::new();
     let mut fresh = 0;
@@ -179,132 +255,226 @@ async fn one_idempotency_key_makes_one_broadcast_however_many_ask(backend: Backe
                 fresh += 1;
                 ids.insert(record.broadcast.id);
             }
-            Inserted::Repeated(record) => {
-                ids.insert(record.broadcast.id);
+            Inserted::Repeated { made, sealed } => {
+                assert_eq!(sealed, b"sealed");
+                ids.insert(made.broadcast.id);
             }
             Inserted::Mismatch => panic!("the same request"),
         }
     }
     assert_eq!((fresh, ids.len()), (1, 1));
-    assert_eq!(store.list(all()).await.unwrap().len(), 1);
-    let other = store.create_broadcast(new("other"), Some(repeat("a", 2))).await.unwrap();
+    assert_eq!(store.lists.page(all()).await.unwrap().len(), 1);
+    let other = store.broadcasts.create(new("other"), Some(repeat("a", 2))).await.unwrap();
     assert!(matches!(other, Inserted::Mismatch));
-    let else_where = store.create_broadcast(new("else"), Some(repeat("b", 2))).await.unwrap();
+    let else_where = store.broadcasts.create(new("else"), Some(repeat("b", 2))).await.unwrap();
     assert!(matches!(else_where, Inserted::New(_)));
     // Forgotten after a while, and not before.
-    store.purge(now() - TimeDelta::seconds(1), now()).await.unwrap();
-    let again = store.create_broadcast(new("once"), Some(repeat("a", 1))).await.unwrap();
-    assert!(matches!(again, Inserted::Repeated(_)));
-    store.purge(now(), now()).await.unwrap();
-    let again = store.create_broadcast(new("once"), Some(repeat("a", 1))).await.unwrap();
+    store.upkeep.purge(now() - TimeDelta::seconds(1), now()).await.unwrap();
+    let again = store.broadcasts.create(new("once"), Some(repeat("a", 1))).await.unwrap();
+    assert!(matches!(again, Inserted::Repeated { .. }));
+    store.upkeep.purge(now(), now()).await.unwrap();
+    let again = store.broadcasts.create(new("once"), Some(repeat("a", 1))).await.unwrap();
     assert!(matches!(again, Inserted::New(_)));
 }
 
 async fn a_deleted_group_is_not_repeated(backend: Backend) {
     let (store, _database) = store(backend).await;
-    let repeat = Repeatable { scope: "a".into(), key: [1; 32], request: [1; 32] };
+    let repeat = Repeatable { scope: "a".into(), key: [1; 32], request: [1; 32], sealed: vec![7] };
     let group = || NewGroup {
         id: GroupId::random(&mut rand::rng()),
         name: "g".into(),
-        key: SecretKey::owner(&mut rand::rng()).hash(),
+        owner: owner(),
         created_at: now(),
     };
-    let Inserted::New(made) = store.create_group(group(), Some(repeat.clone())).await.unwrap() else {
+    let Inserted::New(made) = store.groups.create(group(), Some(repeat.clone())).await.unwrap() else {
         panic!("new");
     };
-    let Inserted::Repeated(same) = store.create_group(group(), Some(repeat.clone())).await.unwrap() else {
+    let Inserted::Repeated { made: same, .. } =
+        store.groups.create(group(), Some(repeat.clone())).await.unwrap()
+    else {
         panic!("repeated");
     };
     assert_eq!(same, made);
-    assert!(store.delete_group(made.id).await.unwrap());
-    assert!(matches!(store.create_group(group(), Some(repeat)).await.unwrap(), Inserted::Mismatch));
+    assert!(store.groups.delete(made.id).await.unwrap());
+    assert!(matches!(store.groups.create(group(), Some(repeat)).await.unwrap(), Inserted::Mismatch));
 }
 
 async fn signs_of_life_never_go_back(backend: Backend) {
     let (store, _database) = store(backend).await;
-    let (a, b) = (insert(&*store, "a").await.broadcast.id, insert(&*store, "b").await.broadcast.id);
+    let (a, b) = (insert(&store, "a").await.broadcast.id, insert(&store, "b").await.broadcast.id);
     let seen =
         |id, seconds, present| Seen { id, last_media_at: now() + TimeDelta::seconds(seconds), present };
-    store.touch(vec![seen(a, 2, true), seen(b, 1, false)], now()).await.unwrap();
-    store.touch(vec![seen(a, 1, false)], now() + TimeDelta::seconds(9)).await.unwrap();
-    store.touch(Vec::new(), now()).await.unwrap();
-    let read = store.broadcast(a).await.unwrap().unwrap();
+    store.broadcasts.touch(vec![seen(a, 2, true), seen(b, 1, false)], now()).await.unwrap();
+    store.broadcasts.touch(vec![seen(a, 1, false)], now() + TimeDelta::seconds(9)).await.unwrap();
+    store.broadcasts.touch(Vec::new(), now()).await.unwrap();
+    let read = store.broadcasts.find(a).await.unwrap().unwrap();
     assert_eq!((read.seen_at, read.last_media_at), (Some(now()), Some(now() + TimeDelta::seconds(2))));
     assert_eq!(read.version, 1);
-    let read = store.broadcast(b).await.unwrap().unwrap();
+    let read = store.broadcasts.find(b).await.unwrap().unwrap();
     assert_eq!((read.seen_at, read.last_media_at), (None, Some(now() + TimeDelta::seconds(1))));
 }
 
 async fn silence_and_age_are_found(backend: Backend) {
     let (store, _database) = store(backend).await;
-    let ready = insert(&*store, "ready").await;
-    let live = insert(&*store, "live").await;
-    let never = insert(&*store, "never seen").await;
+    let ready = insert(&store, "ready").await;
+    let live = insert(&store, "live").await;
+    let never = insert(&store, "never seen").await;
     for record in [&live, &never] {
-        let updated = store.update(record.broadcast.id, 1, change(record, Status::Streaming), now()).await;
+        let updated =
+            store.broadcasts.update(record.broadcast.id, 1, change(record, Status::Streaming), now()).await;
         assert!(updated.unwrap().is_some());
     }
     let seen = Seen { id: live.broadcast.id, last_media_at: now(), present: true };
-    store.touch(vec![seen], now()).await.unwrap();
+    store.broadcasts.touch(vec![seen], now()).await.unwrap();
     let ids = |records: Vec<Record>| records.into_iter().map(|r| r.broadcast.id).collect::<Vec<_>>();
     let second = TimeDelta::milliseconds(1);
-    assert_eq!(ids(store.unseen(now() - second).await.unwrap()), [never.broadcast.id]);
-    assert_eq!(ids(store.unseen(now()).await.unwrap()), [live.broadcast.id, never.broadcast.id]);
-    assert_eq!(ids(store.unstarted(now()).await.unwrap()), [ready.broadcast.id]);
-    assert!(store.unstarted(now() - second).await.unwrap().is_empty());
+    assert_eq!(ids(store.broadcasts.unseen(now() - second).await.unwrap()), [never.broadcast.id]);
+    assert_eq!(ids(store.broadcasts.unseen(now()).await.unwrap()), [live.broadcast.id, never.broadcast.id]);
+    assert_eq!(ids(store.broadcasts.unstarted(now()).await.unwrap()), [ready.broadcast.id]);
+    assert!(store.broadcasts.unstarted(now() - second).await.unwrap().is_empty());
 }
 
 async fn a_sign_of_life_in_between_keeps_a_broadcast_open(backend: Backend) {
     let (store, _database) = store(backend).await;
-    let made = insert(&*store, "a").await;
+    let made = insert(&store, "a").await;
     let id = made.broadcast.id;
     let mut close = change(&made, Status::Closed);
     close.unless_seen_after = Some(now());
     store
+        .broadcasts
         .touch(vec![Seen { id, last_media_at: now(), present: true }], now() + TimeDelta::seconds(1))
         .await
         .unwrap();
-    assert!(store.update(id, 1, close.clone(), now()).await.unwrap().is_none());
+    assert!(store.broadcasts.update(id, 1, close.clone(), now()).await.unwrap().is_none());
     close.unless_seen_after = Some(now() + TimeDelta::seconds(1));
-    assert!(store.update(id, 1, close, now()).await.unwrap().is_some());
+    assert!(store.broadcasts.update(id, 1, close, now()).await.unwrap().is_some());
 }
 
-async fn viewers_are_written_and_a_closed_broadcast_has_none(backend: Backend) {
+fn part(id: BroadcastId, subjects: &[&str], others: i64) -> NewPart {
+    NewPart { id, subjects: subjects.iter().copied().collect(), others, p2p_streamer: false }
+}
+
+/// What a sweep at `at` does; how many the catalogue says then.
+async fn sweep(store: &Store, at: DateTime<Utc>, id: BroadcastId) -> i64 {
+    let counts = counts(&store.viewers.parts(false, Some(at)).await.unwrap());
+    store.viewers.write(counts, false, Some(at)).await.unwrap();
+    store.broadcasts.find(id).await.unwrap().unwrap().broadcast.viewer_count
+}
+
+async fn viewers_are_written_once_a_second_and_a_closed_broadcast_has_none(backend: Backend) {
     let (store, _database) = store(backend).await;
-    let a = insert(&*store, "a").await;
-    let b = insert(&*store, "b").await;
-    let (ida, idb) = (a.broadcast.id, b.broadcast.id);
-    store.write_viewers(vec![(ida, 5), (idb, -3), (BroadcastId(1 << 40), 1)]).await.unwrap();
-    assert_eq!(store.viewers().await.unwrap(), [(ida, 5)]);
-    let mut close = change(&a, Status::Closed);
+    let made = insert(&store, "a").await;
+    let id = made.broadcast.id;
+    let at = |millis: i64| Some(now() + TimeDelta::milliseconds(millis));
+    let reported = vec![part(id, &["x", "y"], 1), part(BroadcastId(1 << 40), &["x"], 1)];
+    store.viewers.put("one", reported, at(0)).await.unwrap();
+    store.viewers.put("two", vec![part(id, &["y", "z"], 0)], at(0)).await.unwrap();
+    assert_eq!(sweep(&store, at(0).unwrap(), id).await, 4);
+    assert_eq!(store.broadcasts.find(id).await.unwrap().unwrap().version, 1);
+    // Whoever writes, once in a second: 123 ms of it are over.
+    store.viewers.put("two", vec![part(id, &[], 0)], at(100)).await.unwrap();
+    assert_eq!(sweep(&store, at(800).unwrap(), id).await, 4);
+    assert_eq!(sweep(&store, at(900).unwrap(), id).await, 3);
+    // It runs out four seconds after the last report, also where the writes come late.
+    assert_eq!(sweep(&store, at(3_999).unwrap(), id).await, 3);
+    assert_eq!(sweep(&store, at(4_000).unwrap(), id).await, 0);
+    assert_eq!(sweep(&store, at(5_000).unwrap(), id).await, 0);
+    assert!(store.viewers.parts(true, at(5_000)).await.unwrap().is_empty());
+
+    store.viewers.put("one", vec![part(id, &["x"], 0)], at(6_000)).await.unwrap();
+    let mut close = change(&made, Status::Closed);
     close.viewer_count = Some(0);
-    let closed = store.update(ida, 1, close, now()).await.unwrap().unwrap();
-    assert_eq!(closed.broadcast.viewer_count, 0);
-    store.write_viewers(vec![(ida, 7)]).await.unwrap();
-    assert!(store.viewers().await.unwrap().is_empty());
-    assert_eq!(store.broadcast(idb).await.unwrap().unwrap().version, 1);
+    store.broadcasts.update(id, 1, close, now()).await.unwrap().unwrap();
+    store.viewers.put("two", vec![part(id, &["z"], 0)], at(6_000)).await.unwrap();
+    assert_eq!(sweep(&store, at(6_000).unwrap(), id).await, 0);
+}
+
+async fn the_databases_clock_counts_where_no_test_turns_it(backend: Backend) {
+    let (store, _database) = store(backend).await;
+    let id = insert(&store, "a").await.broadcast.id;
+    store.viewers.put("one", vec![part(id, &["x"], 0)], None).await.unwrap();
+    let parts = store.viewers.parts(false, None).await.unwrap();
+    assert!(parts.len() == 1 && parts[0].is_live);
+    let told = store.upkeep.now().await.unwrap();
+    assert!((Utc::now() - told).abs() < TimeDelta::minutes(1), "{told}");
+    // By another clock, an hour later, it has run out.
+    let later = Some(told + TimeDelta::hours(1));
+    assert!(!store.viewers.parts(false, later).await.unwrap()[0].is_live);
+    assert!(store.viewers.parts(true, later).await.unwrap()[0].is_live);
+}
+
+async fn deleting_takes_everything_that_belongs_to_it(backend: Backend) {
+    let (store, _database) = store(backend).await;
+    let made = insert(&store, "findable").await;
+    let id = made.broadcast.id;
+    let picture = Thumbnail { media_type: "image/webp".into(), etag: "\"1\"".into(), image: vec![1] };
+    store.thumbnails.put(id, picture.clone()).await.unwrap();
+    store.viewers.put("one", vec![part(id, &["x"], 0)], Some(now())).await.unwrap();
+    assert!(store.broadcasts.delete(id).await.unwrap());
+    assert!(!store.broadcasts.delete(id).await.unwrap());
+    assert!(store.broadcasts.find(id).await.unwrap().is_none());
+    assert_eq!(store.thumbnails.find(id).await.unwrap(), None);
+    assert!(store.viewers.parts(true, Some(now())).await.unwrap().is_empty());
+    let listing = Listing { search: Some("findable".into()), ..all() };
+    assert!(store.lists.page(listing).await.unwrap().is_empty());
+    // A picture that comes late makes no error and nothing else.
+    store.thumbnails.put(id, picture).await.unwrap();
+    assert_eq!(store.thumbnails.find(id).await.unwrap(), None);
+}
+
+async fn retention_deletes_what_is_old_and_nothing_else(backend: Backend) {
+    let (store, _database) = store(backend).await;
+    let day = |n| now() + TimeDelta::days(n);
+    let mut ids = Vec::new();
+    for (started, ended) in
+        [(true, Some(1)), (true, Some(9)), (false, Some(1)), (false, Some(9)), (true, None)]
+    {
+        let made = insert(&store, "b").await;
+        let status = if ended.is_some() { Status::Closed } else { Status::Streaming };
+        let ended_at = ended.map(day);
+        let started_at = started.then(now);
+        let closed = Change { started_at, ended_at, ..change(&made, status) };
+        store.broadcasts.update(made.broadcast.id, 1, closed, now()).await.unwrap().unwrap();
+        ids.push(made.broadcast.id);
+    }
+    let left = async || {
+        let kept = store.broadcasts.find_all(ids.clone()).await.unwrap();
+        let mut kept: Vec<_> = kept.iter().map(|r| ids.iter().position(|id| *id == r.broadcast.id)).collect();
+        kept.sort_unstable();
+        kept.into_iter().flatten().collect::<Vec<_>>()
+    };
+    assert_eq!(store.broadcasts.delete_expired(Expired::default()).await.unwrap(), 0);
+    let unstarted = Expired { unstarted_before: Some(day(5)), ..Expired::default() };
+    assert_eq!(store.broadcasts.delete_expired(unstarted).await.unwrap(), 1);
+    assert_eq!(left().await, [0, 1, 3, 4]);
+    let ended = Expired { ended_before: Some(day(5)), ..Expired::default() };
+    assert_eq!(store.broadcasts.delete_expired(ended).await.unwrap(), 1);
+    assert_eq!(left().await, [1, 3, 4]);
+    let everything = Expired { ended_before: Some(day(99)), unstarted_before: Some(day(99)) };
+    assert_eq!(store.broadcasts.delete_expired(everything).await.unwrap(), 2);
+    assert_eq!(left().await, [4]);
 }
 
 async fn thumbnails_are_replaced_and_purged(backend: Backend) {
     let (store, _database) = store(backend).await;
-    let made = insert(&*store, "a").await;
+    let made = insert(&store, "a").await;
     let id = made.broadcast.id;
     let picture = |byte: u8| Thumbnail {
         media_type: "image/webp".into(),
         etag: format!("\"{byte}\""),
         image: vec![byte; 65_536],
     };
-    assert_eq!(store.thumbnail(id).await.unwrap(), None);
-    store.put_thumbnail(id, picture(0)).await.unwrap();
-    store.put_thumbnail(id, picture(255)).await.unwrap();
-    assert_eq!(store.thumbnail(id).await.unwrap(), Some(picture(255)));
-    store.purge(now(), now()).await.unwrap();
-    assert!(store.thumbnail(id).await.unwrap().is_some());
+    assert_eq!(store.thumbnails.find(id).await.unwrap(), None);
+    store.thumbnails.put(id, picture(0)).await.unwrap();
+    store.thumbnails.put(id, picture(255)).await.unwrap();
+    assert_eq!(store.thumbnails.find(id).await.unwrap(), Some(picture(255)));
+    store.upkeep.purge(now(), now()).await.unwrap();
+    assert!(store.thumbnails.find(id).await.unwrap().is_some());
     let mut close = change(&made, Status::Closed);
     close.ended_at = Some(now());
-    store.update(id, 1, close, now()).await.unwrap().unwrap();
-    store.purge(now(), now()).await.unwrap();
-    assert_eq!(store.thumbnail(id).await.unwrap(), None);
+    store.broadcasts.update(id, 1, close, now()).await.unwrap().unwrap();
+    store.upkeep.purge(now(), now()).await.unwrap();
+    assert_eq!(store.thumbnails.find(id).await.unwrap(), None);
 }
 
 async fn groups_come_and_go(backend: Backend) {
@@ -316,37 +486,40 @@ async fn groups_come_and_go(backend: Backend) {
         let group = NewGroup {
             id: if first { id.clone() } else { GroupId::random(&mut rand::rng()) },
             name: format!("g{n}"),
-            key: if first { key } else { SecretKey::owner(&mut rand::rng()).hash() },
+            owner: if first { Owner { key, subject: None } } else { owner() },
             created_at: now(),
         };
-        store.create_group(group, None).await.unwrap();
+        store.groups.create(group, None).await.unwrap();
     }
-    let read = store.group(id.clone()).await.unwrap().unwrap();
-    assert_eq!((read.group.name.as_str(), read.key, read.group.created_at), ("g0", key, now()));
-    assert_eq!(store.group_of_key(key).await.unwrap(), Some(id.clone()));
-    let page = store.groups(None, 2).await.unwrap();
+    let read = store.groups.find(id.clone()).await.unwrap().unwrap();
+    assert_eq!(
+        (read.group.name.as_str(), read.owner, read.group.created_at),
+        ("g0", Owner { key, subject: None }, now())
+    );
+    assert_eq!(store.groups.of_key(key).await.unwrap(), Some(id.clone()));
+    let page = store.groups.page(None, 2).await.unwrap();
     assert_eq!(page.iter().map(|g| g.group.name.as_str()).collect::<Vec<_>>(), ["g2", "g1"]);
-    let rest = store.groups(Some(page[1].seq), 2).await.unwrap();
+    let rest = store.groups.page(Some(page[1].seq), 2).await.unwrap();
     assert_eq!(rest.iter().map(|g| g.group.name.as_str()).collect::<Vec<_>>(), ["g0"]);
-    assert!(store.delete_group(id.clone()).await.unwrap());
-    assert!(!store.delete_group(id.clone()).await.unwrap());
-    assert!(store.group(id).await.unwrap().is_none());
+    assert!(store.groups.delete(id.clone()).await.unwrap());
+    assert!(!store.groups.delete(id.clone()).await.unwrap());
+    assert!(store.groups.find(id).await.unwrap().is_none());
 }
 
 async fn starts_at_the_same_time_migrate_once(backend: Backend) {
     let database = Database::new(backend).await;
-    let opened = futures_util::future::join_all((0..6).map(|_| open(&database.url, 2))).await;
+    let opened = futures_util::future::join_all((0..6).map(|_| Store::open(&database.url, 2))).await;
     for store in opened {
         let store = store.unwrap();
-        insert(&*store, "a").await;
+        insert(&store, "a").await;
     }
-    let store = open(&database.url, 2).await.unwrap();
-    assert_eq!(store.list(all()).await.unwrap().len(), 6);
+    let store = Store::open(&database.url, 2).await.unwrap();
+    assert_eq!(store.lists.page(all()).await.unwrap().len(), 6);
 }
 
 async fn a_newer_schema_is_accepted(backend: Backend) {
     let database = Database::new(backend).await;
-    open(&database.url, 2).await.unwrap().close().await;
+    Store::open(&database.url, 2).await.unwrap().close().await;
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
                  VALUES (9999, 'of a newer release', true, $1, 1)";
     match backend {
@@ -361,6 +534,61 @@ async fn a_newer_schema_is_accepted(backend: Backend) {
             pool.close().await;
         }
     }
-    let store = open(&database.url, 2).await.unwrap();
-    insert(&*store, "a").await;
+    let store = Store::open(&database.url, 2).await.unwrap();
+    insert(&store, "a").await;
+}
+
+/// Opens a database that the first release made, with rows of its own.
+async fn what_an_earlier_release_stored_means_the_same(backend: Backend) {
+    let database = Database::new(backend).await;
+    let (stream, owner) =
+        (SecretKey::stream(&mut rand::rng()).hash(), SecretKey::owner(&mut rand::rng()).hash());
+    let broadcast = "INSERT INTO broadcast (name, description, search, status, viewer_count, created_at, \
+                     modified_at, stream_key_hash) VALUES ('Old', '', 'old one\n', 'STREAMING', 5, $1, $1, $2)";
+    let group =
+        "INSERT INTO call_group (group_id, name, created_at, owner_key_hash) VALUES ('grp_old', 'g', $1, $2)";
+    let repeated = "INSERT INTO idempotency (scope, key_hash, request_hash, target, created_at) \
+                    VALUES ('a', $2, $2, '1', $1)";
+    macro_rules! fill {
+        ($pool:expr, $first:expr) => {{
+            let pool = $pool;
+            let mut old = Migrator::with_migrations(vec![$first]);
+            old.set_ignore_missing(true);
+            old.run(&pool).await.unwrap();
+            for (insert, key) in [(broadcast, stream), (group, owner), (repeated, stream)] {
+                let key = key.as_bytes().to_vec();
+                sqlx::query(sqlx::AssertSqlSafe(insert)).bind(now()).bind(key).execute(&pool).await.unwrap();
+            }
+            pool.close().await;
+        }};
+    }
+    match backend {
+        Backend::Sqlite => {
+            let options =
+                sqlx::sqlite::SqliteConnectOptions::new().filename(&database.url).create_if_missing(true);
+            let first = sqlx::migrate!("../migrations/sqlite").iter().next().unwrap().clone();
+            fill!(sqlx::SqlitePool::connect_with(options).await.unwrap(), first);
+        }
+        Backend::Postgres => {
+            let first = sqlx::migrate!("../migrations/postgres").iter().next().unwrap().clone();
+            fill!(sqlx::PgPool::connect(&database.url).await.unwrap(), first);
+        }
+    }
+    let store = Store::open(&database.url, 4).await.unwrap();
+    let read = store.broadcasts.find(BroadcastId(1)).await.unwrap().unwrap();
+    // Its stream key is its owner's key, and stays so when the stream key is replaced.
+    assert_eq!((read.key, read.owner.key, read.owner.subject), (stream, stream, None));
+    let fresh = SecretKey::stream(&mut rand::rng()).hash();
+    assert_eq!(store.broadcasts.replace_key(BroadcastId(1), stream, fresh).await.unwrap(), Some(2));
+    let read = store.broadcasts.find(BroadcastId(1)).await.unwrap().unwrap();
+    assert_eq!((read.key, read.owner.key), (fresh, stream));
+    assert_eq!(store.groups.of_key(owner).await.unwrap(), Some("grp_old".parse().unwrap()));
+    // It is found, its viewers are counted until they run out, and its answer, never kept, is not repeated.
+    let listing = Listing { search: Some("old one".into()), ..all() };
+    assert_eq!(store.lists.page(listing).await.unwrap().len(), 1);
+    assert_eq!(store.viewers.parts(true, Some(now())).await.unwrap()[0].others, 5);
+    assert_eq!(sweep(&store, now(), BroadcastId(1)).await, 0);
+    let key = *stream.as_bytes();
+    let repeat = Repeatable { scope: "a".into(), key, request: key, sealed: vec![1] };
+    assert!(matches!(store.broadcasts.create(new("again"), Some(repeat)).await.unwrap(), Inserted::Mismatch));
 }

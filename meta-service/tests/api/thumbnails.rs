@@ -3,9 +3,13 @@
 use contract::token::Role;
 use serde_json::json;
 
-use crate::support::{Api, Backend, ask, on_both};
+use crate::support::{Api, Backend, Created, ask, on_both};
 
-on_both!(a_picture_is_kept_and_cached, what_is_no_picture_is_refused);
+on_both!(
+    a_picture_is_kept_and_cached,
+    who_has_the_picture_makes_nobody_read_it,
+    what_is_no_picture_is_refused
+);
 
 fn jpeg(length: usize) -> Vec<u8> {
     let mut file = vec![0xff, 0xd8, 0xff, 0xe0];
@@ -37,9 +41,23 @@ async fn a_picture_is_kept_and_cached(backend: Backend) {
     assert_eq!((read.status, read.header("content-type"), &read.bytes), (200, "image/webp", &webp));
 }
 
-async fn what_is_no_picture_is_refused(backend: Backend) {
+async fn who_has_the_picture_makes_nobody_read_it(backend: Backend) {
     let api = Api::dev(backend).await;
     let (id, key) = api.create("a").await;
+    let path = format!("/broadcasts/{id}/thumbnail");
+    let put = api.put(&path).bearer_auth(&key).header("content-type", "image/jpeg").body(jpeg(65_536));
+    let etag = ask(put).await.header("etag").to_owned();
+    // A column that is not there cannot be read.
+    api.database.run("ALTER TABLE thumbnail RENAME COLUMN image TO elsewhere").await;
+    ask(api.get(&path)).await.is_problem(500);
+    assert_eq!(ask(api.get(&path).header("if-none-match", &etag)).await.status, 304);
+    assert_eq!(ask(api.get(&path).header("if-none-match", "*")).await.status, 304);
+    ask(api.get(&path).header("if-none-match", "\"other\"")).await.is_problem(500);
+}
+
+async fn what_is_no_picture_is_refused(backend: Backend) {
+    let api = Api::dev(backend).await;
+    let Created { id, owner_key: key, stream_key } = api.created("a").await;
     let path = format!("/broadcasts/{id}/thumbnail");
     let put = |bearer: &str, media_type: &str, body: Vec<u8>| {
         ask(api.put(&path).bearer_auth(bearer).header("content-type", media_type).body(body))
@@ -51,6 +69,7 @@ async fn what_is_no_picture_is_refused(backend: Backend) {
     put(&key, "image/webp", jpeg(10)).await.is_problem(400);
     put(&key, "image/jpeg", jpeg(65_537)).await.is_problem(413);
     put("sk_0000000000000000000000", "image/jpeg", jpeg(10)).await.is_problem(401);
+    put(&stream_key, "image/jpeg", jpeg(10)).await.is_problem(403);
     put(&api.token(Role::Admin), "image/jpeg", jpeg(10)).await.is_problem(403);
     ask(api.put(&path).header("content-type", "image/jpeg").body(jpeg(10))).await.is_problem(401);
     ask(api.get(&path)).await.is_problem(404);

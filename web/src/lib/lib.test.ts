@@ -73,7 +73,7 @@ describe('storage', () => {
   });
 
   it('keeps the stream key in the tab only', () => {
-    const kept = { id: 1, streamKey: 'secret', whipUrl: '/whip/1', watchUrl: '/watch/1' };
+    const kept = { id: 1, streamKey: 'secret', ownerKey: 'owner', whipUrl: '/whip/1', watchUrl: '/watch/1' };
     keptBroadcast.write(kept);
     expect(keptBroadcast.read()).toEqual(kept);
     expect(localStorage).toHaveLength(0);

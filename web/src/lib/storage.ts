@@ -13,6 +13,7 @@ const MAX_HEIGHT = 8_640;
 export interface KeptBroadcast {
   id: number;
   streamKey: string;
+  ownerKey: string;
   whipUrl: string;
   watchUrl: string;
 }
@@ -26,7 +27,11 @@ export interface KeptToken {
 
 /** The tab's own broadcast. */
 export const keptBroadcast = {
-  read: (): KeptBroadcast | null => read(sessionStorage, STUDIO, isKeptBroadcast),
+  read: (): KeptBroadcast | null => {
+    const kept = read(sessionStorage, STUDIO, isKeptBroadcast);
+    // Kept before there were owner keys: the stream key owns such a broadcast.
+    return kept === null ? null : { ...kept, ownerKey: kept.ownerKey ?? kept.streamKey };
+  },
   write: (kept: KeptBroadcast): void => write(sessionStorage, STUDIO, kept),
   clear: (): void => write(sessionStorage, STUDIO, null),
 };
@@ -55,7 +60,7 @@ function isVideoChoice(value: unknown): value is VideoChoice {
   return height || value === 'auto' || value === 'audio';
 }
 
-function isKeptBroadcast(value: unknown): value is KeptBroadcast {
+function isKeptBroadcast(value: unknown): value is Omit<KeptBroadcast, 'ownerKey'> & { ownerKey?: string } {
   const kept = value as Partial<KeptBroadcast> | null;
   return (
     typeof kept?.id === 'number' && typeof kept.streamKey === 'string' && typeof kept.whipUrl === 'string'

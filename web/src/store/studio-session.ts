@@ -19,7 +19,8 @@ class StudioSession {
   readonly devices = new StudioDevices((source, track) => this.send(source, track));
   private publisher: WhipPublisher | null = null;
   private kept: KeptBroadcast | null = null;
-  private idempotencyKey = randomKey();
+  /** A creation whose answer has not come: asked again as it was, it makes no second broadcast. */
+  private asked: { body: { name: string; description: string }; key: string } | null = null;
   private stopTimers: (() => void) | null = null;
   private releaseLock: (() => void) | null = null;
 
@@ -62,7 +63,7 @@ class StudioSession {
     const { name, description, broadcast } = useStudio.getState();
     if (this.kept === null || broadcast === null) return;
     const texts = { name: name.trim(), description: description.trim() };
-    const saved = await api.update(broadcast.id, texts, this.kept.streamKey);
+    const saved = await api.update(broadcast.id, texts, this.kept.ownerKey);
     set({ broadcast: saved, name: saved.name, description: saved.description });
   }
 
@@ -81,7 +82,7 @@ class StudioSession {
     // Both say the same: the session's end reaches the SFU, the status reaches the catalogue. If neither arrives,
     // the service closes the broadcast when its media stays away.
     await publisher?.end().catch(() => undefined);
-    if (kept !== null) await api.update(kept.id, { status: 'CLOSED' }, kept.streamKey).catch(() => undefined);
+    if (kept !== null) await api.update(kept.id, { status: 'CLOSED' }, kept.ownerKey).catch(() => undefined);
     this.finish();
   }
 
@@ -116,7 +117,7 @@ class StudioSession {
       camera: { ...camera, ...fresh },
       microphone: { ...microphone, ...fresh },
     });
-    this.idempotencyKey = randomKey();
+    this.asked = null;
     void this.devices.open();
   }
 
@@ -124,14 +125,14 @@ class StudioSession {
   readonly token = async (): Promise<string | undefined> => {
     if (this.kept === null) return undefined;
     const grants = ['publish', 'subscribe', 'chat', 'moderate'] as const;
-    const { token } = await api.token(this.kept.id, { grants: [...grants] }, this.kept.streamKey);
+    const { token } = await api.token(this.kept.id, { grants: [...grants] }, this.kept.ownerKey);
     return token;
   };
 
   /** Closes a broadcast that was created while its creator pressed the button to end it. */
-  private async discard({ id, streamKey }: KeptBroadcast): Promise<void> {
+  private async discard({ id, ownerKey }: KeptBroadcast): Promise<void> {
     keptBroadcast.clear();
-    await api.update(id, { status: 'CLOSED' }, streamKey);
+    await api.update(id, { status: 'CLOSED' }, ownerKey);
   }
 
   private async create(): Promise<KeptBroadcast> {
@@ -141,13 +142,21 @@ class StudioSession {
       description: description.trim(),
     };
     const token = creatorToken === null || creatorToken === '' ? undefined : creatorToken.trim();
-    let created = await api.create(body, this.idempotencyKey, token);
-    this.idempotencyKey = randomKey();
-    // A repeated request finds its broadcast, but the key was shown with the lost answer: so another one.
-    if (created.stream_key === null) created = await api.create(body, this.idempotencyKey, token);
+    this.asked ??= { body, key: randomKey() };
+    let created = await api.create(this.asked.body, this.asked.key, token).catch((error: unknown) => {
+      // Refused: nothing was made that could be found again.
+      if (error instanceof ApiError && error.status < 500) this.asked = null;
+      throw error;
+    });
+    const { body: first } = this.asked;
+    this.asked = null;
+    if (first.name !== body.name || first.description !== body.description) {
+      created = { ...created, ...(await api.update(created.id, body, created.owner_key)) };
+    }
     const kept: KeptBroadcast = {
       id: created.id,
-      streamKey: created.stream_key ?? '',
+      streamKey: created.stream_key,
+      ownerKey: created.owner_key,
       whipUrl: created.whip_url,
       watchUrl: created.watch_url,
     };
@@ -241,7 +250,7 @@ class StudioSession {
     if (this.kept === null || track === null || link !== 'connected') return;
     const picture = await takePicture(track).catch(() => null);
     if (picture !== null)
-      await api.putThumbnail(this.kept.id, picture, this.kept.streamKey).catch(() => undefined);
+      await api.putThumbnail(this.kept.id, picture, this.kept.ownerKey).catch(() => undefined);
   }
 
   private send(source: Source, track: MediaStreamTrack | null): void {

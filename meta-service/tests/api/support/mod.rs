@@ -63,6 +63,20 @@ impl Database {
         }
     }
 
+    /// Runs statements from outside, on a connection of their own.
+    pub(crate) async fn run(&self, statements: &str) {
+        let statements = sqlx::AssertSqlSafe(statements.to_owned());
+        if self.url.starts_with("postgres:") {
+            let pool = sqlx::PgPool::connect(&self.url).await.unwrap();
+            sqlx::raw_sql(statements).execute(&pool).await.unwrap();
+            pool.close().await;
+        } else {
+            let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", self.url)).await.unwrap();
+            sqlx::raw_sql(statements).execute(&pool).await.unwrap();
+            pool.close().await;
+        }
+    }
+
     pub(crate) fn postgres_at(url: String) -> Self {
         Self { url, _folder: None }
     }
@@ -107,6 +121,8 @@ pub(crate) fn config() -> Config {
         turn_urls: vec!["turn:{host}:3478?transport=udp".into()],
         stun_urls: vec!["stun:stun.example:3478".into()],
         create_per_minute: 100_000,
+        tokens_per_minute: 100_000,
+        searches_per_minute: 100_000,
         connections: 4,
         allowed_origins: vec!["https://pages.example".into()],
         ..Config::default()
@@ -190,13 +206,18 @@ impl Api {
         self.request(Method::DELETE, path)
     }
 
-    /// Creates a broadcast (with an admin token, which works in both modes): its id and stream key.
+    /// Creates a broadcast (with an admin token, which works in both modes): its id and owner key.
     pub(crate) async fn create(&self, name: &str) -> (i64, String) {
+        let made = self.created(name).await;
+        (made.id, made.owner_key)
+    }
+
+    /// The same, with both keys.
+    pub(crate) async fn created(&self, name: &str) -> Created {
         let body = json!({ "name": name, "description": "" });
         let made = ask(self.post("/broadcasts").bearer_auth(self.token(Role::Admin)).json(&body)).await;
         assert_eq!(made.status, 201, "{}", made.text);
-        let made = made.json();
-        (made["id"].as_i64().unwrap(), made["stream_key"].as_str().unwrap().to_owned())
+        serde_json::from_value(made.json()).unwrap()
     }
 
     /// The broadcast as everybody sees it.
@@ -206,10 +227,20 @@ impl Api {
         answer.json()
     }
 
+    /// How often the stream key was set, as stored.
+    pub(crate) async fn stored_revision(&self, id: i64) -> i64 {
+        let store = meta_service::store::Store::open(&self.database.url, 1).await.unwrap();
+        store.broadcasts.find(contract::id::BroadcastId(id)).await.unwrap().unwrap().key_revision
+    }
+
     /// A token of this role for the subject `tester`.
     pub(crate) fn token(&self, role: Role) -> String {
+        self.token_of("tester", role)
+    }
+
+    pub(crate) fn token_of(&self, subject: &str, role: Role) -> String {
         let now = u64::try_from(self.clock.now().timestamp()).unwrap();
-        TokenKeys::new(SECRET, None).unwrap().mint("tester", role, now, 300)
+        TokenKeys::new(SECRET, None).unwrap().mint(subject, role, now, 300)
     }
 
     /// A join token of a room.
@@ -223,6 +254,14 @@ impl Api {
         assert!(answer.status < 300, "{path}: {} {}", answer.status, answer.text);
         if answer.text.is_empty() { Value::Null } else { answer.json() }
     }
+}
+
+/// What a creation answers, as far as tests need it.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub(crate) struct Created {
+    pub(crate) id: i64,
+    pub(crate) stream_key: String,
+    pub(crate) owner_key: String,
 }
 
 /// An answer, read to its end.
