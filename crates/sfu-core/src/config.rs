@@ -1,5 +1,6 @@
 //! What was negotiated, as values: the shell makes them from SDP.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rtp::{Codec, Extensions, MediaKind, Mid, Rid};
@@ -136,6 +137,9 @@ pub struct SubscriptionConfig {
     pub ssrc: u32,
     /// The SSRC of retransmissions; without it lost packets are repeated as they were.
     pub rtx_ssrc: Option<u32>,
+    /// The clock that its timestamps are of, as the SDP says it (RFC 3550, section 6.5.1): streams of one name are in
+    /// sync. Cut at 255 bytes.
+    pub cname: Arc<str>,
     /// The formats that the subscriber takes. The packets of a format that it does not take are not sent.
     pub formats: Vec<Format>,
     /// The track that it shows, whose publisher may still have to come; none shows nothing.

@@ -95,7 +95,7 @@ pub use ids::{
 pub use keyframe::REQUEST_INTERVAL;
 pub use members::AddError;
 pub use nack::{MAX_MISSING, MAX_TRIES, REORDER_TOLERANCE};
-pub use shard::{MAX_PUBLISHERS, MAX_SUBSCRIBERS, Shard};
+pub use shard::{MAX_PUBLISHERS, MAX_SUBSCRIBERS, Served, Shard};
 pub use sink::{ClockReport, Event, Missing, Outgoing, Sink, ToEdge};
 pub use stats::{EncodingStats, PublisherStats, SubscriberStats, SubscriptionStats, Totals, TrackStats};
 pub use subscriber::MAX_SUBSCRIPTIONS;

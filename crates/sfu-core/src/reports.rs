@@ -16,7 +16,6 @@ use crate::subscription::Subscription;
 
 /// A compound is sent when it has grown to this.
 const FULL_COMPOUND: usize = 1_000;
-const CNAME: &[u8] = b"madang";
 
 /// What reports need of the shard.
 pub(crate) struct Reports<'a, S> {
@@ -40,7 +39,7 @@ pub(crate) fn send_reports<S: Sink>(
         let Some(info) = sender_info(publishers, subscription, ntp) else { continue };
         subscription.map.told(info.ntp, info.rtp);
         rtcp::write::sender_report(out.rtcp, subscription.ssrc, &info);
-        rtcp::write::cname(out.rtcp, subscription.ssrc, CNAME);
+        rtcp::write::cname(out.rtcp, subscription.ssrc, subscription.cname.as_bytes());
         if out.rtcp.len() >= FULL_COMPOUND {
             out.sink.rtcp(subscriber.peer, out.rtcp);
             out.rtcp.clear();

@@ -33,6 +33,15 @@ const SCRATCH: usize = 2_048;
 /// A deadline that comes back within this is not due again at once: no loop without progress.
 const LEAST_STEP: Duration = Duration::from_millis(1);
 
+/// Whom a shard works for at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Served {
+    /// A publisher, with what others get of it.
+    Publisher(PublisherId),
+    /// A subscriber.
+    Subscriber(SubscriberId),
+}
+
 /// One shard's brain. See the crate's documentation for its contract.
 #[derive(Debug)]
 pub struct Shard {
@@ -54,6 +63,7 @@ pub struct Shard {
     /// Keys of the feeds whose layers are being chosen; memory that is used again.
     chosen: Vec<usize>,
     totals: Totals,
+    served: Option<Served>,
 }
 
 /// Splits a shard into what a publisher needs and the publishers themselves.
@@ -103,6 +113,7 @@ impl Shard {
             changed: Vec::new(),
             chosen: Vec::new(),
             totals: Totals::default(),
+            served: None,
         };
         shard.ssrc = shard.next_random() as u32;
         shard
@@ -228,11 +239,13 @@ impl Shard {
                 continue;
             }
             let key = stream.publisher.key();
+            self.served = Some(Served::Publisher(stream.publisher));
             let Some(publisher) = self.publishers.get_mut(key) else { continue };
             forward(publisher, stream.track, rest, &mut egress!(self, now, &mut *sink));
             let due = publisher.due_after(stream.track, now);
             self.timers.arm(Owner::Publisher(key), &mut publisher.deadline, due);
         }
+        self.served = None;
         fresh.clear();
         self.fresh = fresh;
     }
@@ -242,6 +255,12 @@ impl Shard {
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.fresh.len() >= MAX_FRESH
+    }
+
+    /// After a fault in [`Shard::forward`] or [`Shard::handle_timeout`]: whom it was working for. A shell that contains
+    /// such a fault ends that one, so that it is not met again.
+    pub fn take_served(&mut self) -> Option<Served> {
+        self.served.take()
     }
 
     /// Forwards what waits if nothing more may wait.
@@ -274,10 +293,19 @@ impl Shard {
         self.allocate_changed(now);
         while let Some((at, owner)) = self.timers.pop(now) {
             match owner {
-                Owner::Publisher(key) => self.tick_publisher(key, at, now, sink),
-                Owner::Subscriber(key) => self.tick_subscriber(key, at, now, sink),
+                Owner::Publisher(key) => {
+                    let (index, generation) = key;
+                    self.served = Some(Served::Publisher(PublisherId { index, generation }));
+                    self.tick_publisher(key, at, now, sink);
+                }
+                Owner::Subscriber(key) => {
+                    let (index, generation) = key;
+                    self.served = Some(Served::Subscriber(SubscriberId { index, generation }));
+                    self.tick_subscriber(key, at, now, sink);
+                }
             }
         }
+        self.served = None;
     }
 
     /// Shares out anew the lines of the subscribers that something changed for.

@@ -141,9 +141,16 @@ pub struct ClockReport {
     pub(crate) clock: crate::clock::ClockMapping,
 }
 
+impl ClockReport {
+    /// Whether it is of the same encoding as `other`.
+    #[must_use]
+    pub fn is_of_same(&self, other: &Self) -> bool {
+        (self.track, self.encoding) == (other.track, other.encoding)
+    }
+}
+
 /// Something that happened. Values only, so that it can cross threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Event {
     /// Media flows on a track that was silent (or never had any).
     TrackActive {

@@ -3,6 +3,7 @@
 //! It belongs to the subscriber and keeps its SSRC whatever it shows. What it shows comes from a [`crate::feed::Feed`],
 //! if the track is there.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rtp::seq::{Seq, extend};
@@ -64,6 +65,7 @@ pub(crate) struct Subscription {
     pub(crate) peer: Peer,
     pub(crate) ssrc: u32,
     pub(crate) rtx_ssrc: Option<u32>,
+    pub(crate) cname: Arc<str>,
     mid: Mid,
     ids: Extensions,
     formats: Box<[Format]>,
@@ -99,6 +101,7 @@ impl Subscription {
             peer,
             ssrc: config.ssrc,
             rtx_ssrc: config.rtx_ssrc,
+            cname: config.cname,
             mid: config.mid,
             ids,
             formats: config.formats.into_boxed_slice(),

@@ -270,6 +270,7 @@ pub fn video_subscription(source: SourceId, ssrc: u32) -> SubscriptionConfig {
         shows: Some(track(source, 0)),
         mid: "v".parse().unwrap(),
         ssrc,
+        cname: "owner".into(),
         rtx_ssrc: Some(ssrc + 1),
         formats: vec![video_format(VIEWER_VIDEO_PT, VIEWER_RTX_PT)],
     }
@@ -280,6 +281,7 @@ pub fn audio_subscription(source: SourceId, index: u8, ssrc: u32) -> Subscriptio
         shows: Some(track(source, index)),
         mid: "a".parse().unwrap(),
         ssrc,
+        cname: "owner".into(),
         rtx_ssrc: None,
         formats: vec![audio_format(VIEWER_AUDIO_PT)],
     }
