@@ -101,7 +101,15 @@ shard_counters! {
     /// SRTP packets that did not authenticate.
     srtp_failures: "sfu_srtp_failures", "SRTP packets that failed authentication or replay protection";
     /// Packets dropped because another shard's inbox was full.
-    forward_drops: "sfu_forward_dropped", "Packets dropped between shards because an inbox was full";
+    forward_drops: "sfu_forward_dropped", "Packets and requests dropped between shards because an inbox was full";
+    /// Packets that another shard was asked for again.
+    crossing_asked: "sfu_forward_asked", "Packets that did not cross between shards and were asked for again";
+    /// Of those, the ones that came.
+    crossing_repaired: "sfu_forward_repaired", "Packets that did not cross between shards and came when asked for";
+    /// Of those, the ones that did not come in ten tries.
+    crossing_given_up: "sfu_forward_given_up", "Packets that another shard was asked for in vain";
+    /// Viewers that do not decode what the publisher sends.
+    mismatches: "sfu_format_mismatches", "Changes of a publisher's format to one that a viewer does not take";
     /// Sessions that ended by a fault of their own.
     panics: "sfu_session_panics", "Sessions ended by a panic";
     /// Packets that were not sent because they could not be written or encrypted.
@@ -194,6 +202,9 @@ impl ShardCounters {
         show(&self.recovered, totals.recovered);
         show(&self.given_up, totals.given_up);
         show(&self.nacks_sent, totals.nacks_sent);
+        show(&self.crossing_asked, totals.crossing_asked);
+        show(&self.crossing_repaired, totals.crossing_repaired);
+        show(&self.crossing_given_up, totals.crossing_given_up);
         show(&self.keyframe_requests_sent, totals.keyframe_requests_sent);
         show(&self.nacks_received, totals.nacks_received);
         show(&self.nacks_unanswered, totals.nacks_unanswered);

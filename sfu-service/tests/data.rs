@@ -58,3 +58,47 @@ async fn a_viewer_that_floods_is_cut_back() {
     sfu.metric_reaches("sfu_data_messages_dropped_total", 1).await;
     assert_eq!(received.message().await, "0");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_with_names_says_who_speaks_and_reaches_one() {
+    let sfu = Sfu::start().await;
+    sfu.meta.set(1, Status::Ready);
+    let (_publisher, track, host) = Peer::publish_data(&sfu, "/whip/1", "named/stage").await;
+    let _camera = Camera::start(track, 0);
+    // On two shards.
+    let mut viewers = Vec::new();
+    for _ in 0..3 {
+        viewers.push(Peer::play_data(&sfu, "/whep/1", "named/stage").await);
+    }
+    let mut names = Vec::new();
+    for (number, (_, channel)) in viewers.iter().enumerate() {
+        channel.send(&format!("\nhello from {number}")).await;
+        let said = host.message().await;
+        let (name, text) = said.split_once('\n').expect("a line with the sender");
+        assert_eq!(text, format!("hello from {number}"));
+        names.push(name.to_owned());
+    }
+    names.iter().for_each(|name| assert!(name.starts_with("par_"), "{name}"));
+    host.send(&format!("{}\nyou alone", names[1])).await;
+    host.send("\nall of you").await;
+    let mut sender = None;
+    for (number, (_, channel)) in viewers.iter().enumerate() {
+        let mut expected = vec!["all of you"];
+        if number == 1 {
+            expected.insert(0, "you alone");
+        }
+        for text in expected {
+            let said = channel.message().await;
+            let (name, said) = said.split_once('\n').expect("a line with the sender");
+            assert_eq!(said, text);
+            assert_eq!(sender.get_or_insert_with(|| name.to_owned()), name, "the publisher has one name");
+        }
+    }
+    // A viewer reaches the publisher by its name, another viewer not at all.
+    let sender = sender.unwrap();
+    viewers[0].1.send(&format!("{}\nto another viewer", names[2])).await;
+    viewers[0].1.send(&format!("{sender}\nto you")).await;
+    assert_eq!(host.message().await, format!("{}\nto you", names[0]));
+    viewers[0].1.send("no line at all").await;
+    sfu.metric_reaches("sfu_data_messages_dropped_total", 1).await;
+}

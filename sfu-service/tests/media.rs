@@ -102,6 +102,29 @@ async fn a_publisher_who_comes_back_goes_on_for_the_viewers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_joins_while_the_publisher_is_away_sees_it_when_it_is_back_on_another_shard() {
+    let sfu = Sfu::start().await;
+    let (publisher, camera) = live(&sfu).await;
+    drop(camera);
+    publisher.connection.close().await.unwrap();
+    sfu.meta.reported(|report| report.broadcasts.iter().any(|one| one.state == MediaState::Lost)).await;
+    // Nobody else is there. One viewer on each shard, and one more, so that the publisher goes where it was not.
+    let mut viewers = Vec::new();
+    for _ in 0..3 {
+        viewers.push(Peer::play(&sfu, "/whep/1").await);
+    }
+    let (_again, track) = Peer::publish(&sfu, "/whip/1").await;
+    let _camera = Camera::start(track, 1_000_000);
+    for viewer in &mut viewers {
+        let packets = continuous(viewer, 100).await;
+        assert!(packets.iter().all(|packet| number(packet) >= 1_000_000));
+    }
+    for nothing in ["sfu_session_panics_total", "sfu_format_mismatches_total"] {
+        assert_eq!(sfu.metric(nothing).await, 0, "{nothing}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_comes_later_reaches_those_who_watch_already() {
     let sfu = Sfu::start().await;
     // One video, as an encoder sends it; the viewer has a line more than that.

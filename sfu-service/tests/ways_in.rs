@@ -153,3 +153,25 @@ async fn the_first_frame_a_viewer_gets_is_a_keyframe() {
         assert!(is_keyframe(&first), "{:02x?}", &first[..40]);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_is_of_the_clock_that_its_answer_names() {
+    let sfu = sfu().await;
+    let mut publisher = Light::publish(&sfu, "/whip/1", false).await;
+    publisher.film().await;
+    let mut viewer = Light::play(&sfu, "/whep/1", false).await;
+    let ssrc = viewer.negotiated.media[0].ssrcs[0].media;
+    let line = format!("a=ssrc:{ssrc} cname:");
+    let cname = viewer.answer.lines().find_map(|text| text.strip_prefix(&line)).expect("a CNAME").to_owned();
+    assert!(cname.starts_with("par_"), "{cname}");
+    // RFC 3550, section 6.5: the SSRC, the item CNAME, its length.
+    let chunk = [&ssrc.to_be_bytes()[..], &[1, cname.len() as u8], cname.as_bytes()].concat();
+    let named = async {
+        while !viewer.reports.iter().any(|report| report.windows(chunk.len()).any(|part| part == chunk)) {
+            publisher.film().await;
+            publisher.step().await;
+            viewer.step().await;
+        }
+    };
+    tokio::time::timeout(common::PATIENCE, named).await.expect("no report names the clock");
+}

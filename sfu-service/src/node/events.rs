@@ -29,7 +29,7 @@ impl Node {
                 let lost_publisher = {
                     let mut registry = self.registry();
                     let room =
-                        registry.by_key(key).filter(|session| matches!(session.kind, Kind::Publisher(_)));
+                        registry.by_key(key).filter(|session| matches!(session.kind, Kind::Publisher { .. }));
                     let room = room.map(|session| session.broadcast);
                     registry.closed(key, Instant::now());
                     room

@@ -155,16 +155,16 @@ impl Node {
             return Err(HttpProblem::unavailable("this server is being restarted", RETRY_AFTER));
         }
         let registry = self.registry();
-        let (may_come, shard) = match resource {
-            Resource::Whip => (registry.may_publish(broadcast, source), registry.home(broadcast)),
-            Resource::Whep => (registry.may_play(source), registry.emptiest()),
+        let may_come = match resource {
+            Resource::Whip => registry.may_publish(broadcast, source),
+            Resource::Whep => registry.may_play(source),
         };
         may_come.map_err(refused)?;
         // Whoever comes back is waited for by viewers, whose load was taken before.
-        if resource == Resource::Whip && registry.playable(broadcast).is_some() {
+        if resource == Resource::Whip && !registry.playable(broadcast).is_empty() {
             return Ok(());
         }
-        match self.load.exceeded(&self.config.limits, shard) {
+        match self.load.exceeded(&self.config.limits, registry.emptiest()) {
             None => Ok(()),
             Some(limit) => Err(overloaded(limit)),
         }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use contract::destination::Source;
-use contract::id::{BroadcastId, SessionId};
+use contract::id::{BroadcastId, ParticipantId, SessionId};
 use contract::key::SecretKey;
 use contract::rest::Status;
 use rand::RngExt as _;
 use rtp::MediaKind;
 use service_kit::HttpProblem;
+use sfu_core::{SourceId, TrackName};
 use tokio::sync::oneshot;
 use transport::DataParameters;
 use transport::sdp::{
@@ -27,6 +28,9 @@ use crate::end::EndReason;
 use crate::metrics::{Role, RoleName};
 use crate::registry::{Formats, Kind, NewSession, Placed, Playable, Removal, SOURCES, slot};
 use crate::shard::{self, Command, Join, JoinRole, LayerChoice, Published};
+
+/// The publisher of a broadcast: whoever comes by WHIP, one at a time.
+const HOST: SourceId = SourceId(0);
 
 /// A session that has been opened.
 #[derive(Debug)]
@@ -70,8 +74,8 @@ impl Node {
         // that serves it, whose addresses the answer names.
         self.answer_publish(&offer, &self.local(Vec::new()))?;
         let admitted = self.meta.admit(broadcast, key.reveal()).await.map_err(meta_problem)?;
-        let home = self.registry().home(broadcast);
-        let local = self.local(self.addresses.get(home).cloned().unwrap_or_default());
+        let shard = self.registry().emptiest();
+        let local = self.local(self.addresses.get(shard).cloned().unwrap_or_default());
         let answer = self.answer_publish(&offer, &local)?;
         let published = Arc::new(Published {
             extensions: answer.extensions,
@@ -84,7 +88,7 @@ impl Node {
         let new = NewSession {
             id: session.clone(),
             broadcast,
-            kind: Kind::Publisher(published.clone()),
+            kind: Kind::Publisher { source: HOST, published: published.clone() },
             source,
             bearer: Some(bearer::hash(key.reveal())),
             etag: etag.clone(),
@@ -93,11 +97,12 @@ impl Node {
         };
         let (placed, stale) = self
             .registry()
-            .open_publisher(new, home, admitted.key_revision, &mut rand::rng())
+            .open_publisher(new, shard, admitted.key_revision, &mut rand::rng())
             .map_err(refused)?;
         self.remove(stale);
-        self.join(&placed, broadcast, &local, &answer.remote, answer.data, JoinRole::Publisher(published))
-            .await?;
+        let participant = self.registry().owner(broadcast, HOST).ok_or_else(internal)?;
+        let role = JoinRole::Publisher { source: HOST, published };
+        self.join(&placed, (broadcast, participant), &local, &answer.remote, answer.data, role).await?;
         tracing::info!(room.id = %broadcast, "a publisher has come");
         Ok(Opened { resource: Resource::Whip, broadcast, session, etag, sdp: answer.text })
     }
@@ -114,11 +119,11 @@ impl Node {
         offer: &str,
     ) -> Result<Opened, HttpProblem> {
         let offer = parse_offer(offer)?;
-        let playable = self.registry().playable(broadcast);
-        let Some(playable) = playable else { return Err(self.why_not_playable(broadcast).await) };
+        let publishers = self.registry().playable(broadcast);
+        let Some(playable) = publishers.first() else { return Err(self.why_not_playable(broadcast).await) };
         let shard = self.registry().emptiest();
         let local = self.local(self.addresses.get(shard).cloned().unwrap_or_default());
-        let tracks = play_tracks(&playable, &offer);
+        let tracks = play_tracks(playable, &offer);
         let answer = guarded(|| sdp::answer_play(&offer, &local, &tracks))?.map_err(sdp_problem)?;
         let published = playable.published.formats.iter().flatten().count();
         // Of what is not published nothing is missing yet.
@@ -127,10 +132,14 @@ impl Node {
         }
         let (session, etag) = (SessionId::random(&mut rand::rng()), new_etag());
         let Viewer { source, subject, preview, bearer: token } = viewer;
+        // In room data a person has the name that it has in chat.
+        let named = subject.as_deref().and_then(|subject| subject.parse().ok());
+        let participant = named.unwrap_or_else(|| ParticipantId::random(&mut rand::rng()));
+        let watches = playable.source;
         let new = NewSession {
             id: session.clone(),
             broadcast,
-            kind: Kind::Viewer { subject, preview, decodes: decodes(&answer, &tracks) },
+            kind: Kind::Viewer { subject, preview, watches, decodes: decodes(&answer, &tracks) },
             source,
             bearer: token.map(bearer::hash),
             etag: etag.clone(),
@@ -140,13 +149,12 @@ impl Node {
         let opened = self.registry().open_viewer(new, shard);
         let placed = opened.map_err(refused)?.ok_or_else(no_publisher)?;
         let role = JoinRole::Viewer {
-            home: placed.home,
-            published: playable.published,
+            sections: sections(&answer, &tracks, watches),
+            published: publishers.into_iter().map(|one| (one.source, one.published)).collect(),
             extensions: answer.extensions,
             reduced_size: answer.reduced_size,
-            sections: sections(&answer, &tracks),
         };
-        self.join(&placed, broadcast, &local, &answer.remote, answer.data, role).await?;
+        self.join(&placed, (broadcast, participant), &local, &answer.remote, answer.data, role).await?;
         Ok(Opened { resource: Resource::Whep, broadcast, session, etag, sdp: answer.text })
     }
 
@@ -162,7 +170,7 @@ impl Node {
     async fn join(
         &self,
         placed: &Placed,
-        room: BroadcastId,
+        (room, participant): (BroadcastId, ParticipantId),
         local: &Local,
         remote: &Remote,
         data: Option<DataParameters>,
@@ -170,12 +178,13 @@ impl Node {
     ) -> Result<(), HttpProblem> {
         self.update_gauges();
         let name = match role {
-            JoinRole::Publisher(_) => RoleName::Publisher,
+            JoinRole::Publisher { .. } => RoleName::Publisher,
             JoinRole::Viewer { .. } => RoleName::Viewer,
         };
         let join = Join {
             key: placed.key,
             room,
+            participant,
             local: local.ice.clone(),
             remote: remote.ice.clone(),
             remote_fingerprint: remote.fingerprint.clone(),
@@ -254,18 +263,21 @@ fn decodes(answer: &PlayAnswer, tracks: &[PlayTrack]) -> Vec<(usize, Vec<CodecFo
     agreed.filter_map(|media| Some((slot(tracks.get(media.track)?.source), formats(media)))).collect()
 }
 
-/// What the viewer's shard has to know of each slot that it gets.
-fn sections(answer: &PlayAnswer, tracks: &[PlayTrack]) -> Vec<shard::MediaSection> {
-    let subscription = |media: &PlayMedia| {
+/// What the viewer's shard has to know of each slot of `source` that it gets.
+fn sections(answer: &PlayAnswer, tracks: &[PlayTrack], source: SourceId) -> Vec<shard::MediaSection> {
+    let section = |media: &PlayMedia| {
+        let track = tracks.get(media.track)?;
         Some(shard::MediaSection {
-            track: shard::track_index(tracks.get(media.track)?.source),
+            shows: TrackName { source, track: shard::track_index(track.source) },
+            cname: track.owner.as_str().into(),
             mid: media.mid,
             ssrc: media.ssrc,
             rtx_ssrc: media.rtx_ssrc,
             formats: media.codecs.iter().map(shard::format).collect(),
             id: None,
+            mismatch: false,
             choice: LayerChoice::default(),
         })
     };
-    answer.media.iter().filter_map(subscription).collect()
+    answer.media.iter().filter_map(section).collect()
 }

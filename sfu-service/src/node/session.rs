@@ -49,7 +49,7 @@ impl Node {
     ) -> Option<Access> {
         let registry = self.registry();
         let session = registry.session_or_left(id, broadcast, Instant::now())?;
-        let is_whip = matches!(session.kind, Kind::Publisher(_));
+        let is_whip = matches!(session.kind, Kind::Publisher { .. });
         if session.broadcast != broadcast || is_whip != (resource == Resource::Whip) {
             return None;
         }

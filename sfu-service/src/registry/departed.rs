@@ -54,7 +54,12 @@ mod tests {
             key: SessionKey(number),
             broadcast: BroadcastId(1),
             shard: 0,
-            kind: Kind::Viewer { subject: None, preview: false, decodes: Vec::new() },
+            kind: Kind::Viewer {
+                subject: None,
+                preview: false,
+                watches: sfu_core::SourceId(0),
+                decodes: Vec::new(),
+            },
             bearer: None,
             etag: String::new(),
             remote_ufrag: String::new(),

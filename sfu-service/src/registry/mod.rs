@@ -1,9 +1,9 @@
 //! What this node knows of its sessions and rooms: the control plane's state, pure. It says which sessions have
 //! to be removed; the caller sends that to the shards.
 //!
-//! A room's publishers all go to one shard, its home, so that a publisher who comes back takes over its viewers
-//! there without anyone else noticing. Owner and track ids belong to the room, not to the session: viewers were
-//! told them once and are not renegotiated.
+//! Everything about publishers is kept by publisher: a room has any number of them, each with a home shard of its own,
+//! and a broadcast is a room with one. Owner and track ids belong to the publisher, not to its session: viewers were told
+//! them once and are not renegotiated.
 
 mod departed;
 mod room;
@@ -14,14 +14,15 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use contract::id::{BroadcastId, SessionId};
+use contract::id::{BroadcastId, ParticipantId, SessionId};
 use contract::layer::EncodingsWanted;
 use contract::rest::{CloseOrder, CloseReason, MediaReport};
 use rand::Rng;
+use sfu_core::SourceId;
 use tokio::sync::watch;
 
 use self::departed::Departed;
-use self::room::{Media, RoomState};
+use self::room::{Media, PublisherState, RoomState};
 pub(crate) use self::session::{
     BearerHash, Formats, Kind, NewSession, Placed, Playable, Refused, Removal, SOURCES, Session, SessionKey,
     TrackState, slot,
@@ -73,7 +74,7 @@ impl Registry {
     /// Whether a publisher of `broadcast` may come from `source`: whoever replaces a session needs no place of its
     /// own in the end.
     pub(crate) fn may_publish(&self, broadcast: BroadcastId, source: IpAddr) -> Result<(), Refused> {
-        let replaces = self.rooms.get(&broadcast).is_some_and(|room| room.publisher.is_some());
+        let replaces = self.rooms.get(&broadcast).is_some_and(RoomState::is_live);
         if replaces || self.has_room() { self.may_open(source) } else { Err(Refused::Full) }
     }
 
@@ -99,7 +100,10 @@ impl Registry {
         broadcast: BroadcastId,
         now: Instant,
     ) -> Option<&Session> {
-        let left = || self.rooms.get(&broadcast)?.left.as_ref().filter(|(left, _)| left == id);
+        let left = || {
+            let mut publishers = self.rooms.get(&broadcast)?.publishers.values();
+            publishers.find_map(|publisher| publisher.left.as_ref().filter(|(left, _)| left == id))
+        };
         let session = self.session(id).or_else(|| left().map(|(_, session)| session));
         session.or_else(|| self.departed.get(id, now))
     }
@@ -109,12 +113,22 @@ impl Registry {
         self.sessions.get_mut(id)
     }
 
-    /// What viewers of a broadcast get, if it has a publisher here, or had one that may come back.
-    pub(crate) fn playable(&self, broadcast: BroadcastId) -> Option<Playable> {
-        let room = self.rooms.get(&broadcast)?;
-        let there = !room.ended && (room.media.is_some() || room.publisher.is_some());
-        let published = room.published.clone().filter(|_| there)?;
-        Some(Playable { owner: room.owner.clone(), tracks: room.tracks.clone(), published })
+    /// What viewers of a room get, publisher by publisher: of those that are here, or were and may come back.
+    pub(crate) fn playable(&self, broadcast: BroadcastId) -> Vec<Playable> {
+        let room = self.rooms.get(&broadcast);
+        let room = room.filter(|room| !room.ended && (room.media.is_some() || room.is_live()));
+        let publishers = room.into_iter().flat_map(|room| &room.publishers);
+        let playable = publishers.filter_map(|(source, publisher)| {
+            let published = publisher.published.clone()?;
+            let (owner, tracks) = (publisher.owner.clone(), publisher.tracks.clone());
+            Some(Playable { source: *source, owner, tracks, published })
+        });
+        playable.collect()
+    }
+
+    /// Who a publisher is in its room, whichever session it has, if it was there before.
+    pub(crate) fn owner(&self, broadcast: BroadcastId, source: SourceId) -> Option<ParticipantId> {
+        Some(self.rooms.get(&broadcast)?.publishers.get(&source)?.owner.clone())
     }
 
     /// A session by its key.
@@ -122,43 +136,39 @@ impl Registry {
         self.sessions.get(self.ids.get(&key)?)
     }
 
-    /// The shard of a room's publishers: for a new room the one with the fewest sessions.
-    pub(crate) fn home(&self, broadcast: BroadcastId) -> usize {
-        self.rooms.get(&broadcast).map_or_else(|| self.emptiest(), |room| room.home)
-    }
-
-    /// Takes in a publisher admitted with `key_revision`, answered with the addresses of shard `home`. An
-    /// earlier session that did not connect yet is removed; one that did goes on until the new one connects.
+    /// Takes in a publisher admitted with `key_revision`, answered with the addresses of `shard`. An earlier session
+    /// that did not connect yet is removed; one that did goes on until the new one connects.
     pub(crate) fn open_publisher(
         &mut self,
         new: NewSession,
-        home: usize,
+        shard: usize,
         key_revision: i64,
         rng: &mut impl Rng,
     ) -> Result<(Placed, Option<Removal>), Refused> {
-        // Two publishers came at once and were answered with different shards: the later one comes again.
-        if self.rooms.get(&new.broadcast).is_some_and(|room| room.home != home) {
-            return Err(Refused::Full);
-        }
         self.may_publish(new.broadcast, new.source)?;
-        let room = self.rooms.entry(new.broadcast).or_insert_with(|| RoomState::new(home, rng));
-        room.key_revision = key_revision;
+        let (broadcast, source) = (new.broadcast, new.kind.source().unwrap_or(SourceId(0)));
+        let room = self.rooms.entry(broadcast).or_default();
         room.ended = false;
-        room.left = None;
-        let stale = room.incoming.take();
-        let broadcast = new.broadcast;
-        let placed = self.insert(new, home);
-        if let Some(room) = self.rooms.get_mut(&broadcast) {
-            room.incoming = Some(placed.key);
+        let publisher = room.publishers.entry(source).or_insert_with(|| PublisherState::new(rng));
+        publisher.key_revision = key_revision;
+        publisher.left = None;
+        let stale = publisher.incoming.take();
+        let placed = self.insert(new, shard);
+        if let Some(publisher) = self.publisher_mut(broadcast, source) {
+            publisher.incoming = Some(placed.key);
         }
         let removal = stale.and_then(|key| self.forget(key, EndReason::Replaced));
         Ok((placed, removal))
     }
 
+    fn publisher_mut(&mut self, broadcast: BroadcastId, source: SourceId) -> Option<&mut PublisherState> {
+        self.rooms.get_mut(&broadcast)?.publishers.get_mut(&source)
+    }
+
     /// Takes in a viewer that was answered with the addresses of `shard`. Nothing if the room has gone meanwhile.
     pub(crate) fn open_viewer(&mut self, new: NewSession, shard: usize) -> Result<Option<Placed>, Refused> {
         self.may_play(new.source)?;
-        if self.playable(new.broadcast).is_none() {
+        if self.playable(new.broadcast).is_empty() {
             return Ok(None);
         }
         Ok(Some(self.insert(new, shard)))
@@ -169,7 +179,7 @@ impl Registry {
         self.next_key += 1;
         let NewSession { id, broadcast, kind, source, bearer, etag, remote_ufrag, now: opened_at } = new;
         let wanted = match &kind {
-            Kind::Publisher(published) => Some(watch::Sender::new(published.every_encoding())),
+            Kind::Publisher { published, .. } => Some(watch::Sender::new(published.every_encoding())),
             Kind::Viewer { .. } => None,
         };
         let session = Session {
@@ -192,9 +202,7 @@ impl Registry {
         if let Some(load) = self.load.get_mut(shard) {
             *load += 1;
         }
-        let room =
-            self.rooms.get(&broadcast).expect("callers made the room or checked it under the same lock");
-        Placed { key, shard, home: room.home }
+        Placed { key, shard }
     }
 
     /// The shard with the fewest sessions.
@@ -213,19 +221,21 @@ impl Registry {
             close_half_open(&mut self.half_open, session.source);
         }
         let broadcast = session.broadcast;
-        let Kind::Publisher(published) = &session.kind else { return Vec::new() };
-        let published = published.clone();
-        let Some(room) = self.rooms.get_mut(&broadcast).filter(|room| room.incoming == Some(key)) else {
+        let Kind::Publisher { source, published } = &session.kind else { return Vec::new() };
+        let (source, published) = (*source, published.clone());
+        let publisher = self.publisher_mut(broadcast, source);
+        let Some(publisher) = publisher.filter(|publisher| publisher.incoming == Some(key)) else {
             return Vec::new();
         };
-        room.incoming = None;
+        publisher.incoming = None;
         let formats = published.formats;
-        room.published = Some(published);
-        let before = room.publisher.replace(key);
+        publisher.published = Some(published);
+        let before = publisher.current.replace(key);
         let mut removals: Vec<Removal> =
             before.and_then(|before| self.forget(before, EndReason::Replaced)).into_iter().collect();
-        removals
-            .extend(self.remove_all(broadcast, EndReason::Codec, |session| !session.kind.can_play(&formats)));
+        removals.extend(
+            self.remove_all(broadcast, EndReason::Codec, |session| !session.kind.can_play(source, &formats)),
+        );
         removals
     }
 
@@ -236,10 +246,15 @@ impl Registry {
         if let Some((id, session)) = session.clone() {
             self.departed.add(id, session, now);
         }
-        let room = session.as_ref().and_then(|(_, session)| self.rooms.get_mut(&session.broadcast));
-        if let Some(room) = room.filter(|room| room.publisher == Some(key) && room.incoming.is_none()) {
+        let publisher = session
+            .as_ref()
+            .and_then(|(_, session)| Some((session.broadcast, session.kind.source()?)))
+            .and_then(|(broadcast, source)| self.publisher_mut(broadcast, source));
+        if let Some(publisher) =
+            publisher.filter(|publisher| publisher.current == Some(key) && publisher.incoming.is_none())
+        {
             // Its events end with it.
-            room.left = session.map(|(id, session)| (id, Session { wanted: None, ..session }));
+            publisher.left = session.map(|(id, session)| (id, Session { wanted: None, ..session }));
         }
         self.take_out(key);
     }
@@ -255,27 +270,51 @@ impl Registry {
         }
     }
 
-    /// A client's DELETE. A publisher's ends the broadcast: everybody leaves.
+    /// A client's DELETE. That of the last publisher ends the broadcast: everybody leaves.
     pub(crate) fn delete(&mut self, id: &SessionId, now: DateTime<Utc>) -> Vec<Removal> {
         let Some(session) = self.sessions.get(id) else { return self.delete_left(id, now) };
         let (key, broadcast) = (session.key, session.broadcast);
-        let is_publisher = session.kind.is_publisher();
+        let source = session.kind.source();
+        let publisher = source.and_then(|source| self.publisher_mut(broadcast, source));
         // A session that was replaced already ends only itself.
-        let current = self.rooms.get(&broadcast).is_some_and(|room| {
-            room.incoming == Some(key) || (room.incoming.is_none() && room.publisher == Some(key))
-        });
-        if !(is_publisher && current) {
-            return self.forget(key, EndReason::Deleted).into_iter().collect();
+        let is_current = |publisher: &PublisherState| {
+            publisher.incoming == Some(key)
+                || (publisher.incoming.is_none() && publisher.current == Some(key))
+        };
+        match source.filter(|_| publisher.is_some_and(|publisher| is_current(publisher))) {
+            Some(source) => self.end_publisher(broadcast, source, now),
+            None => self.forget(key, EndReason::Deleted).into_iter().collect(),
         }
-        self.end(broadcast, now)
     }
 
     /// The DELETE of a session that has left already. If it was a publisher, the broadcast need not wait for its return.
     fn delete_left(&mut self, id: &SessionId, now: DateTime<Utc>) -> Vec<Removal> {
-        let of_room = |room: &RoomState| room.left.as_ref().is_some_and(|(left, _)| left == id);
         self.departed.remove(id);
-        let broadcast = self.rooms.iter().find(|(_, room)| of_room(room)).map(|(broadcast, _)| *broadcast);
-        broadcast.map(|broadcast| self.end(broadcast, now)).unwrap_or_default()
+        let found = self.rooms.iter().find_map(|(broadcast, room)| {
+            let is_it =
+                |publisher: &PublisherState| publisher.left.as_ref().is_some_and(|(left, _)| left == id);
+            let (source, _) = room.publishers.iter().find(|(_, publisher)| is_it(publisher))?;
+            Some((*broadcast, *source))
+        });
+        found.map(|(broadcast, source)| self.end_publisher(broadcast, source, now)).unwrap_or_default()
+    }
+
+    /// A publisher goes for good, and with the last one the broadcast.
+    fn end_publisher(
+        &mut self,
+        broadcast: BroadcastId,
+        source: SourceId,
+        now: DateTime<Utc>,
+    ) -> Vec<Removal> {
+        let Some(room) = self.rooms.get_mut(&broadcast) else { return Vec::new() };
+        let stays = |(other, publisher): (&SourceId, &PublisherState)| {
+            *other != source && publisher.current.or(publisher.incoming).is_some()
+        };
+        if !room.publishers.iter().any(stays) {
+            return self.end(broadcast, now);
+        }
+        room.publishers.remove(&source);
+        self.remove_all(broadcast, EndReason::Deleted, |session| session.kind.source() == Some(source))
     }
 
     fn end(&mut self, broadcast: BroadcastId, now: DateTime<Utc>) -> Vec<Removal> {
@@ -283,8 +322,10 @@ impl Registry {
         if let Some(room) = self.rooms.get_mut(&broadcast) {
             room.media.get_or_insert(Media { started_at: now, last_at: now });
             room.ended = true;
-            room.left = None;
-            room.states.clear();
+            for publisher in room.publishers.values_mut() {
+                publisher.left = None;
+                publisher.states.clear();
+            }
         }
         self.remove_all(broadcast, EndReason::BroadcastEnded, |_| true)
     }
@@ -298,13 +339,14 @@ impl Registry {
                 removals
             }
             CloseReason::KeyRevoked => {
-                let revision = self.rooms.get(&order.broadcast_id).map(|room| room.key_revision);
+                let revision = self.rooms.get(&order.broadcast_id).map(RoomState::key_revision);
                 let mut of_room = reports.iter().filter(|report| report.broadcast_id == order.broadcast_id);
                 if of_room.any(|report| Some(report.key_revision) != revision) {
                     return Vec::new();
                 }
-                if let Some(room) = self.rooms.get_mut(&order.broadcast_id) {
-                    room.left = None;
+                let room = self.rooms.get_mut(&order.broadcast_id);
+                for publisher in room.into_iter().flat_map(|room| room.publishers.values_mut()) {
+                    publisher.left = None;
                 }
                 self.remove_all(order.broadcast_id, EndReason::KeyRevoked, |session| {
                     session.kind.is_publisher()
@@ -346,13 +388,12 @@ impl Registry {
         if let Some(load) = self.load.get_mut(session.shard) {
             *load = load.saturating_sub(1);
         }
-        if let Some(room) = self.rooms.get_mut(&session.broadcast) {
-            if room.incoming == Some(key) {
-                room.incoming = None;
-            }
-            if room.publisher == Some(key) {
-                room.publisher = None;
-                room.states.iter_mut().for_each(|state| state.active = false);
+        let source = session.kind.source();
+        if let Some(publisher) = source.and_then(|source| self.publisher_mut(session.broadcast, source)) {
+            publisher.incoming = publisher.incoming.filter(|incoming| *incoming != key);
+            if publisher.current == Some(key) {
+                publisher.current = None;
+                publisher.states.iter_mut().for_each(|state| state.active = false);
             }
         }
         self.drop_if_idle(session.broadcast);
@@ -361,10 +402,8 @@ impl Registry {
 
     /// A room without sessions that meta need not hear of is nothing.
     fn drop_if_idle(&mut self, broadcast: BroadcastId) {
-        let idle = self
-            .rooms
-            .get(&broadcast)
-            .is_some_and(|room| room.media.is_none() && room.publisher.is_none() && room.incoming.is_none());
+        let room = self.rooms.get(&broadcast);
+        let idle = room.is_some_and(|room| room.media.is_none() && !room.is_open());
         if idle && !self.sessions.values().any(|session| session.broadcast == broadcast) {
             self.rooms.remove(&broadcast);
         }

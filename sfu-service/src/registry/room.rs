@@ -1,6 +1,6 @@
 //! What the registry keeps of a room, and what is told of rooms: to meta and to signaling.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -9,27 +9,35 @@ use contract::id::{BroadcastId, ParticipantId, SessionId, TrackId};
 use contract::rest::{MediaReport, MediaState};
 use contract::room::Room;
 use rand::Rng;
+use sfu_core::SourceId;
 
 use super::Registry;
 use super::session::{Kind, SOURCES, Session, SessionKey, TrackState, slot};
 use crate::shard::Published;
 
-#[derive(Debug)]
+/// A room with any number of publishers.
+#[derive(Debug, Default)]
 pub(super) struct RoomState {
+    /// By their names.
+    pub(super) publishers: BTreeMap<SourceId, PublisherState>,
+    pub(super) media: Option<Media>,
+    pub(super) ended: bool,
+}
+
+/// A publisher of a room, over its sessions: viewers were told its owner and track ids once and are not renegotiated.
+#[derive(Debug)]
+pub(super) struct PublisherState {
     pub(super) owner: ParticipantId,
     pub(super) tracks: [TrackId; SOURCES.len()],
-    pub(super) home: usize,
     pub(super) key_revision: i64,
     /// The session that the viewers see.
-    pub(super) publisher: Option<SessionKey>,
+    pub(super) current: Option<SessionKey>,
     /// A newer session that has not connected yet.
     pub(super) incoming: Option<SessionKey>,
     /// The publisher that left by itself, until another comes: clients say goodbye with DTLS before they DELETE.
     pub(super) left: Option<(SessionId, Session)>,
     /// What the viewers get.
     pub(super) published: Option<Arc<Published>>,
-    pub(super) media: Option<Media>,
-    pub(super) ended: bool,
     pub(super) states: Vec<TrackState>,
 }
 
@@ -40,27 +48,49 @@ pub(super) struct Media {
 }
 
 impl RoomState {
-    pub(super) fn new(home: usize, rng: &mut impl Rng) -> Self {
-        Self {
-            owner: ParticipantId::random(rng),
-            tracks: std::array::from_fn(|_| TrackId::random(rng)),
-            home,
-            key_revision: 0,
-            publisher: None,
-            incoming: None,
-            left: None,
-            published: None,
-            media: None,
-            ended: false,
-            states: Vec::new(),
-        }
+    /// Whether a publisher of it has a session that viewers see.
+    pub(super) fn is_live(&self) -> bool {
+        self.publishers.values().any(|publisher| publisher.current.is_some())
     }
 
     pub(super) fn state(&self) -> MediaState {
-        match (self.ended, self.publisher) {
+        match (self.ended, self.is_live()) {
             (true, _) => MediaState::Ended,
-            (false, Some(_)) => MediaState::Live,
-            (false, None) => MediaState::Lost,
+            (false, true) => MediaState::Live,
+            (false, false) => MediaState::Lost,
+        }
+    }
+
+    /// The revision of the last key that was used.
+    pub(super) fn key_revision(&self) -> i64 {
+        self.publishers.values().map(|publisher| publisher.key_revision).max().unwrap_or_default()
+    }
+
+    /// The tracks of everybody who publishes.
+    fn infos(&self) -> impl Iterator<Item = TrackInfo> {
+        let infos = |publisher: &PublisherState| {
+            publisher.states.iter().map(|state| publisher.info(state)).collect::<Vec<_>>()
+        };
+        self.publishers.values().flat_map(infos)
+    }
+
+    /// A session of it that is connected, or will be.
+    pub(super) fn is_open(&self) -> bool {
+        self.publishers.values().any(|publisher| publisher.current.or(publisher.incoming).is_some())
+    }
+}
+
+impl PublisherState {
+    pub(super) fn new(rng: &mut impl Rng) -> Self {
+        Self {
+            owner: ParticipantId::random(rng),
+            tracks: std::array::from_fn(|_| TrackId::random(rng)),
+            key_revision: 0,
+            current: None,
+            incoming: None,
+            left: None,
+            published: None,
+            states: Vec::new(),
         }
     }
 
@@ -86,11 +116,12 @@ impl Registry {
     ) -> bool {
         let Some(session) = self.ids.get(&key).and_then(|id| self.sessions.get(id)) else { return false };
         let Some(room) = self.rooms.get_mut(&session.broadcast) else { return false };
-        if room.publisher != Some(key) {
+        let publisher = session.kind.source().and_then(|source| room.publishers.get_mut(&source));
+        let Some(publisher) = publisher.filter(|publisher| publisher.current == Some(key)) else {
             return false;
-        }
-        let mut changed = room.states != states;
-        room.states = states;
+        };
+        let mut changed = publisher.states != states;
+        publisher.states = states;
         if let Some(at) = last_media_at {
             changed |= room.media.is_none();
             let media = room.media.get_or_insert(Media { started_at: at, last_at: at });
@@ -105,7 +136,7 @@ impl Registry {
             let media = room.media?;
             Some(MediaReport {
                 broadcast_id: *id,
-                key_revision: room.key_revision,
+                key_revision: room.key_revision(),
                 state: room.state(),
                 started_at: media.started_at,
                 last_media_at: media.last_at,
@@ -118,8 +149,8 @@ impl Registry {
     /// Meta has answered a report that named these broadcasts as ended: they need no more reports.
     pub(crate) fn reported(&mut self, reports: &[MediaReport]) {
         for report in reports.iter().filter(|report| report.state == MediaState::Ended) {
-            if self.rooms.get(&report.broadcast_id).is_some_and(|room| room.ended && room.incoming.is_none())
-            {
+            let room = self.rooms.get(&report.broadcast_id);
+            if room.is_some_and(|room| room.ended && !room.is_open()) {
                 self.rooms.remove(&report.broadcast_id);
             }
         }
@@ -156,7 +187,7 @@ impl Registry {
             .map(|(id, room)| RoomTracks {
                 room: Room::from(*id),
                 media: room.state(),
-                tracks: room.states.iter().map(|state| room.info(state)).collect(),
+                tracks: room.infos().collect(),
             })
             .collect();
         rooms.sort_unstable_by(|a, b| a.room.cmp(&b.room));

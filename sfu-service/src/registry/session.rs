@@ -7,14 +7,15 @@ use std::time::Instant;
 use contract::destination::Source;
 use contract::id::{BroadcastId, ParticipantId, SessionId, TrackId};
 use contract::layer::EncodingsWanted;
+use sfu_core::SourceId;
 use tokio::sync::watch;
 use transport::sdp::CodecFormat;
 
 use crate::end::EndReason;
 use crate::shard::Published;
 
-/// Names a session inside this process, for good: keys are not used twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Names a session inside this process, for good: keys are not used twice, and later ones are greater.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct SessionKey(pub(crate) u64);
 
 /// SHA-256 of a bearer; what a session remembers of whoever opened it.
@@ -41,13 +42,20 @@ pub(crate) type Formats = [Option<CodecFormat>; SOURCES.len()];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A WHIP session.
-    Publisher(Arc<Published>),
+    Publisher {
+        /// Its name in the room.
+        source: SourceId,
+        /// What it sends.
+        published: Arc<Published>,
+    },
     /// A WHEP session.
     Viewer {
         /// Subject of its token.
         subject: Option<String>,
         /// A preview on the Home page: not counted.
         preview: bool,
+        /// The publisher that it watches.
+        watches: SourceId,
         /// What it decodes in the slots that it gets.
         decodes: Vec<(usize, Vec<CodecFormat>)>,
     },
@@ -55,16 +63,25 @@ pub(crate) enum Kind {
 
 impl Kind {
     pub(super) fn is_publisher(&self) -> bool {
-        matches!(self, Self::Publisher(_))
+        matches!(self, Self::Publisher { .. })
     }
 
-    /// Whether a viewer can go on with a publisher that sends `formats`.
-    pub(super) fn can_play(&self, formats: &Formats) -> bool {
-        let Self::Viewer { decodes, .. } = self else { return true };
-        decodes.iter().all(|(slot, decoders)| match formats.get(*slot) {
-            Some(Some(format)) => decoders.iter().any(|decoder| decoder.decodes(*format).is_some()),
-            _ => true,
-        })
+    /// The publisher that it is.
+    pub(super) fn source(&self) -> Option<SourceId> {
+        match self {
+            Self::Publisher { source, .. } => Some(*source),
+            Self::Viewer { .. } => None,
+        }
+    }
+
+    /// Whether a viewer can go on when `source` sends `formats`.
+    pub(super) fn can_play(&self, source: SourceId, formats: &Formats) -> bool {
+        let Self::Viewer { watches, decodes, .. } = self else { return true };
+        *watches != source
+            || decodes.iter().all(|(slot, decoders)| match formats.get(*slot) {
+                Some(Some(format)) => decoders.iter().any(|decoder| decoder.decodes(*format).is_some()),
+                _ => true,
+            })
     }
 }
 
@@ -111,13 +128,13 @@ pub(crate) struct Placed {
     pub(crate) key: SessionKey,
     /// Shard that serves it.
     pub(crate) shard: usize,
-    /// Shard of the room's publishers.
-    pub(crate) home: usize,
 }
 
-/// What a viewer can get of a broadcast.
+/// What a viewer can get of a publisher.
 #[derive(Debug, Clone)]
 pub(crate) struct Playable {
+    /// Its name in the room.
+    pub(crate) source: SourceId,
     /// Owner of the tracks.
     pub(crate) owner: ParticipantId,
     /// Ids of the tracks, by slot.

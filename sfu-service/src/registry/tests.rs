@@ -12,6 +12,8 @@ use super::*;
 use crate::shard::Published;
 
 const ROOM: BroadcastId = BroadcastId(7);
+const HOST: SourceId = SourceId(0);
+const GUEST: SourceId = SourceId(1);
 const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 struct Fixture {
@@ -56,8 +58,8 @@ impl Fixture {
     }
 
     fn publisher(&mut self, video: CodecFormat, revision: i64) -> (SessionId, Placed, Option<Removal>) {
-        let new = self.session(Kind::Publisher(published(video)));
-        let (id, home) = (new.id.clone(), self.registry.home(ROOM));
+        let new = self.session(Kind::Publisher { source: HOST, published: published(video) });
+        let (id, home) = (new.id.clone(), self.registry.emptiest());
         let (placed, stale) = self.registry.open_publisher(new, home, revision, &mut self.rng).unwrap();
         (id, placed, stale)
     }
@@ -71,7 +73,8 @@ impl Fixture {
 
     fn viewer(&mut self, subject: Option<&str>, preview: bool, decoders: Vec<CodecFormat>) -> Placed {
         let subject = subject.map(str::to_owned);
-        let new = self.session(Kind::Viewer { subject, preview, decodes: vec![(1, decoders)] });
+        let new =
+            self.session(Kind::Viewer { subject, preview, watches: HOST, decodes: vec![(1, decoders)] });
         let shard = self.registry.emptiest();
         self.registry.open_viewer(new, shard).unwrap().unwrap()
     }
@@ -85,7 +88,7 @@ impl Fixture {
 fn a_publisher_is_reported_from_its_first_media_on() {
     let mut fixture = Fixture::new(10);
     let (_, placed, _) = fixture.publisher(CodecFormat::Vp8, 3);
-    assert!(fixture.registry.playable(ROOM).is_none(), "not connected yet");
+    assert!(fixture.registry.playable(ROOM).is_empty(), "not connected yet");
     fixture.registry.connected(placed.key);
     assert_eq!(fixture.registry.report(), (vec![], vec![ROOM]));
     assert!(fixture.registry.media(placed.key, Vec::new(), Some(at(10))), "first media is news");
@@ -101,9 +104,9 @@ fn a_publisher_is_reported_from_its_first_media_on() {
 fn the_new_session_of_a_reloaded_page_takes_over_when_it_is_connected() {
     let mut fixture = Fixture::new(10);
     let (_, first) = fixture.live();
-    let owner = fixture.registry.playable(ROOM).unwrap().owner;
+    let owner = fixture.registry.playable(ROOM)[0].owner.clone();
     let (_, second, stale) = fixture.publisher(CodecFormat::Vp8, 1);
-    assert_eq!((second.shard, stale), (first.shard, None));
+    assert_eq!((second.shard != first.shard, stale), (true, None));
     // Until then the first one plays on, and a third one replaces the second.
     let (_, third, stale) = fixture.publisher(CodecFormat::Vp8, 1);
     assert_eq!(stale, Some(Removal { shard: second.shard, key: second.key, reason: EndReason::Replaced }));
@@ -111,7 +114,7 @@ fn the_new_session_of_a_reloaded_page_takes_over_when_it_is_connected() {
     let removed = fixture.registry.connected(third.key);
     assert_eq!(removed, [Removal { shard: first.shard, key: first.key, reason: EndReason::Replaced }]);
     assert_eq!(fixture.state(), Some(MediaState::Live));
-    assert_eq!(fixture.registry.playable(ROOM).unwrap().owner, owner);
+    assert_eq!(fixture.registry.playable(ROOM)[0].owner, owner);
 }
 
 #[test]
@@ -121,7 +124,7 @@ fn a_lost_publisher_leaves_its_viewers_waiting() {
     let viewer = fixture.viewer(None, false, vec![CodecFormat::Vp8]);
     fixture.registry.closed(placed.key, Instant::now());
     assert_eq!(fixture.state(), Some(MediaState::Lost));
-    assert!(fixture.registry.playable(ROOM).is_some(), "others may come meanwhile");
+    assert!(!fixture.registry.playable(ROOM).is_empty(), "others may come meanwhile");
     assert_eq!(fixture.registry.counts(), (0, 1));
     let (_, again, _) = fixture.publisher(CodecFormat::Vp8, 1);
     assert_eq!(fixture.registry.connected(again.key), []);
@@ -154,7 +157,7 @@ fn delete_ends_the_broadcast_and_is_reported_until_heard() {
     fixture.viewer(None, false, Vec::new());
     assert_eq!(fixture.registry.delete(&id, at(20)).len(), 2);
     assert_eq!(fixture.registry.counts(), (0, 0));
-    assert!(fixture.registry.playable(ROOM).is_none());
+    assert!(fixture.registry.playable(ROOM).is_empty());
     let (reports, _) = fixture.registry.report();
     assert_eq!(reports[0].state, MediaState::Ended);
     assert_eq!(fixture.registry.report().0, reports, "until meta has answered");
@@ -207,7 +210,8 @@ fn a_full_node_refuses_all_but_a_publisher_who_comes_back() {
     let mut fixture = Fixture::new(2);
     fixture.live();
     fixture.viewer(None, false, vec![CodecFormat::Vp8]);
-    let new = fixture.session(Kind::Viewer { subject: None, preview: false, decodes: Vec::new() });
+    let new =
+        fixture.session(Kind::Viewer { subject: None, preview: false, watches: HOST, decodes: Vec::new() });
     assert!(fixture.registry.open_viewer(new, 0).is_err());
     assert_eq!(fixture.registry.may_publish(ROOM, SOURCE), Ok(()));
     assert_eq!(fixture.registry.may_publish(BroadcastId(8), SOURCE), Err(Refused::Full));
@@ -223,7 +227,8 @@ fn sessions_that_do_not_connect_are_capped_by_source() {
     fixture.live();
     let first = fixture.viewer(None, false, Vec::new());
     let second = fixture.viewer(None, false, Vec::new());
-    let new = fixture.session(Kind::Viewer { subject: None, preview: false, decodes: Vec::new() });
+    let new =
+        fixture.session(Kind::Viewer { subject: None, preview: false, watches: HOST, decodes: Vec::new() });
     assert_eq!(fixture.registry.open_viewer(new, 0).unwrap_err(), Refused::HalfOpen);
     assert_eq!(fixture.registry.may_publish(ROOM, SOURCE), Err(Refused::HalfOpen));
     assert_eq!(fixture.registry.may_play(Ipv4Addr::BROADCAST.into()), Ok(()), "others may come");
@@ -240,7 +245,6 @@ fn sessions_spread_over_shards_and_nothing_stays_behind() {
     let (_, placed) = fixture.live();
     let viewers: Vec<Placed> = (0..9).map(|_| fixture.viewer(None, false, Vec::new())).collect();
     assert_eq!(viewers.iter().filter(|viewer| viewer.shard != placed.shard).count(), 5);
-    assert!(viewers.iter().all(|viewer| viewer.home == placed.shard));
     assert_eq!(fixture.registry.remove_everything().len(), 10);
     assert_eq!(fixture.registry.counts(), (0, 0));
     assert_eq!(fixture.registry.load, [0, 0]);
@@ -292,5 +296,37 @@ fn a_publisher_that_said_goodbye_first_may_still_delete() {
     fixture.registry.closed(next.key, Instant::now());
     let order = CloseOrder { broadcast_id: ROOM, reason: CloseReason::KeyRevoked };
     assert_eq!(fixture.registry.order(&order, &[]), []);
-    assert!(fixture.registry.rooms[&ROOM].left.is_none());
+    assert!(fixture.registry.rooms[&ROOM].publishers[&HOST].left.is_none());
+}
+
+#[test]
+fn publishers_of_a_room_come_and_go_apart_from_each_other() {
+    let mut fixture = Fixture::new(10);
+    let (host, _) = fixture.live();
+    let guest = fixture.session(Kind::Publisher { source: GUEST, published: published(CodecFormat::Vp9) });
+    let id = guest.id.clone();
+    let shard = fixture.registry.emptiest();
+    let (placed, stale) = fixture.registry.open_publisher(guest, shard, 1, &mut fixture.rng).unwrap();
+    assert_eq!(stale, None, "the host's session is not the guest's");
+    let viewer = fixture.viewer(None, false, vec![CodecFormat::Vp8]);
+    assert_eq!(fixture.registry.connected(placed.key), [], "who watches the host need not decode the guest");
+    fixture.registry.media(
+        placed.key,
+        vec![TrackState { source: contract::destination::Source::Camera, codec: "VP9", active: true }],
+        Some(at(11)),
+    );
+    let playable = fixture.registry.playable(ROOM);
+    assert_eq!(playable.iter().map(|one| one.source).collect::<Vec<_>>(), [HOST, GUEST]);
+    assert_ne!(playable[0].owner, playable[1].owner);
+    let tracks = fixture.registry.tracks().rooms.remove(0).tracks;
+    assert_eq!(tracks.iter().map(|track| &track.owner).collect::<Vec<_>>(), [&playable[1].owner]);
+
+    // The host goes, the guest stays; with the guest the broadcast ends.
+    assert_eq!(fixture.registry.delete(&host, at(12)).len(), 1);
+    assert_eq!(fixture.state(), Some(MediaState::Live));
+    assert_eq!(fixture.registry.playable(ROOM).len(), 1);
+    let removed = fixture.registry.delete(&id, at(13));
+    assert_eq!(removed.len(), 2);
+    assert!(removed.iter().any(|removal| removal.key == viewer.key));
+    assert_eq!(fixture.state(), Some(MediaState::Ended));
 }

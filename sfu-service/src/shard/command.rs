@@ -6,28 +6,26 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use contract::id::BroadcastId;
+use contract::id::{BroadcastId, ParticipantId};
 use contract::layer::{
     EncodingWanted, EncodingsWanted, LayerList, LayerRequest, MediaEncodings, WantedLayer,
 };
 use mio::Waker;
 use rtp::Extensions;
-use sfu_core::{ClockReport, EncodingIndex, Missing, SubscriptionId, TrackConfig, TrackIndex};
+use sfu_core::{SourceId, SubscriptionId, TrackConfig, TrackName};
 use tokio::sync::oneshot;
 use transport::{DataParameters, Fingerprint, IceCredentials};
 
-use super::data::RoomMessage;
+use super::message::ShardMessage;
 use crate::end::EndReason;
 use crate::registry::{Formats, SessionKey, TrackState};
 
 /// Commands that may wait for a shard besides departures, of which there is at most one a session. Beyond, new
 /// sessions are refused: the shard does not keep up.
 const MAX_COMMANDS: usize = 1_024;
-/// Packets that may wait from all other shards together. When it is full the newest is dropped: the receivers ask
-/// for it again, or skip it.
-const MAX_RELAYED: usize = 1_024;
-/// Longest packet that passes from shard to shard: what fits an Ethernet frame.
-pub(crate) const MAX_PACKET: usize = 1_500;
+/// Messages that may wait from all other shards together. When it is full, packets are dropped, and states wait where
+/// they come from (see `lane`).
+pub(super) const MAX_MESSAGES: usize = 1_024;
 
 /// A new session for a shard.
 #[derive(Debug)]
@@ -36,6 +34,8 @@ pub(crate) struct Join {
     pub(crate) key: SessionKey,
     /// Its room.
     pub(crate) room: BroadcastId,
+    /// Its name there.
+    pub(crate) participant: ParticipantId,
     /// Our ICE credentials.
     pub(crate) local: IceCredentials,
     /// The client's ICE credentials.
@@ -53,14 +53,17 @@ pub(crate) struct Join {
 /// What a new session sends or receives.
 #[derive(Debug)]
 pub(crate) enum JoinRole {
-    /// A publisher; this shard is the room's home.
-    Publisher(Arc<Published>),
+    /// A publisher; this shard is its home.
+    Publisher {
+        /// Its name in the room.
+        source: SourceId,
+        /// What it sends.
+        published: Arc<Published>,
+    },
     /// A viewer.
     Viewer {
-        /// The room's home shard.
-        home: usize,
-        /// What the room's publisher sends.
-        published: Arc<Published>,
+        /// What the publishers of the room send, or sent before they were lost.
+        published: Vec<(SourceId, Arc<Published>)>,
         /// Header extension ids.
         extensions: Extensions,
         /// It takes RTCP of reduced size.
@@ -108,18 +111,22 @@ impl Published {
 /// One m-line of a viewer.
 #[derive(Debug, Clone)]
 pub(crate) struct MediaSection {
-    /// Which track.
-    pub(crate) track: TrackIndex,
+    /// Which track of which publisher.
+    pub(crate) shows: TrackName,
     /// Its m-line.
     pub(crate) mid: rtp::Mid,
     /// SSRC of the media.
     pub(crate) ssrc: u32,
     /// SSRC of retransmissions.
     pub(crate) rtx_ssrc: Option<u32>,
+    /// Whose clock its timestamps are of, as the answer says it: the owner of what it shows.
+    pub(crate) cname: Arc<str>,
     /// What the viewer decodes.
     pub(crate) formats: Vec<sfu_core::Format>,
     /// Its id in the core, once the viewer is connected.
     pub(crate) id: Option<SubscriptionId>,
+    /// The publisher sends what the viewer does not decode.
+    pub(crate) mismatch: bool,
     /// What the viewer asked for.
     pub(crate) choice: LayerChoice,
 }
@@ -127,7 +134,7 @@ pub(crate) struct MediaSection {
 impl MediaSection {
     /// Slot of its source.
     pub(crate) fn slot(&self) -> usize {
-        usize::from(self.track.0)
+        usize::from(self.shows.track.0)
     }
 }
 
@@ -194,72 +201,15 @@ pub(crate) enum Command {
         /// The answer.
         reply: oneshot::Sender<Result<LayerList, LayerError>>,
     },
-    /// The publisher of a room that has viewers on this shard is another one now.
-    Published(BroadcastId, Arc<Published>),
-    /// Shard `shard` has viewers of a room whose home is here, or has them no more.
-    Relay {
-        /// The room.
-        room: BroadcastId,
-        /// The shard.
-        shard: usize,
-        /// Whether it wants the packets.
-        wanted: bool,
-    },
-    /// Viewers of shard `shard` want an encoding of a room whose home is here, or do not want it any more.
-    Wanted {
-        /// The room.
-        room: BroadcastId,
-        /// The shard.
-        shard: usize,
-        /// The track.
-        track: TrackIndex,
-        /// The encoding.
-        encoding: EncodingIndex,
-        /// Whether they want it.
-        wanted: bool,
-    },
     /// Shut down: end every session, then the thread.
     Stop,
-}
-
-/// What a shard tells another one of a room, by value.
-#[derive(Debug)]
-pub(crate) struct Relayed {
-    /// The room.
-    pub(crate) room: BroadcastId,
-    /// What.
-    pub(crate) what: RelayedKind,
-}
-
-/// See [`Relayed`]. A packet is carried inline: nothing is allocated, nothing shared.
-#[derive(Debug)]
-#[allow(clippy::large_enum_variant)]
-pub(crate) enum RelayedKind {
-    /// A packet of a publisher.
-    Packet {
-        track: TrackIndex,
-        encoding: EncodingIndex,
-        run: u32,
-        began: u64,
-        number: u64,
-        len: u16,
-        bytes: [u8; MAX_PACKET],
-    },
-    /// A publisher's clock.
-    Report(ClockReport),
-    /// A message on a data channel. It is rare: shared rather than copied.
-    Data(Arc<RoomMessage>),
-    /// To the home: an encoding needs a keyframe.
-    KeyframeNeeded { track: TrackIndex, encoding: EncodingIndex },
-    /// To the home: these did not come.
-    Missing(Missing),
 }
 
 /// The sending side of a shard's inbox. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct ShardHandle {
     commands: Arc<Commands>,
-    relayed: SyncSender<Relayed>,
+    messages: SyncSender<ShardMessage>,
     waker: Arc<Waker>,
 }
 
@@ -267,7 +217,7 @@ pub(crate) struct ShardHandle {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     commands: Arc<Commands>,
-    relayed: Receiver<Relayed>,
+    messages: Receiver<ShardMessage>,
 }
 
 #[derive(Debug, Default)]
@@ -284,16 +234,15 @@ pub(crate) struct InboxFull;
 /// A shard's inbox.
 pub(crate) fn inbox(waker: Arc<Waker>) -> (ShardHandle, Inbox) {
     let commands = Arc::new(Commands::default());
-    let (sender, receiver) = sync_channel(MAX_RELAYED);
+    let (sender, receiver) = sync_channel(MAX_MESSAGES);
     (
-        ShardHandle { commands: commands.clone(), relayed: sender, waker },
-        Inbox { commands, relayed: receiver },
+        ShardHandle { commands: commands.clone(), messages: sender, waker },
+        Inbox { commands, messages: receiver },
     )
 }
 
 impl ShardHandle {
-    /// Hands over a command and wakes the shard. Departures and orders between shards are always taken: there is
-    /// one a session at most.
+    /// Hands over a command and wakes the shard. Departures are always taken: there is one a session at most.
     pub(crate) fn send(&self, command: Command) -> Result<(), InboxFull> {
         {
             let mut queue = self.commands.queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -311,12 +260,12 @@ impl ShardHandle {
         Ok(())
     }
 
-    /// Hands over a packet without waking: the caller wakes once a batch. `false` if it was dropped.
-    pub(crate) fn relay(&self, relayed: Relayed) -> bool {
-        match self.relayed.try_send(relayed) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
-        }
+    /// Hands over a message of another shard without waking: that one wakes once a batch. It is given back if there is
+    /// no room.
+    pub(crate) fn post(&self, message: ShardMessage) -> Result<(), ShardMessage> {
+        self.messages.try_send(message).map_err(|error| match error {
+            TrySendError::Full(message) | TrySendError::Disconnected(message) => message,
+        })
     }
 
     /// Wakes the shard.
@@ -341,14 +290,14 @@ impl Inbox {
         command
     }
 
-    /// The next packet of another shard.
-    pub(crate) fn relayed(&self) -> Option<Relayed> {
-        self.relayed.try_recv().ok()
+    /// The next message of another shard.
+    pub(crate) fn message(&self) -> Option<ShardMessage> {
+        self.messages.try_recv().ok()
     }
 }
 
 /// What a shard tells the control plane. Never lost: what the channel does not take waits in the shard, which has at
-/// most two a session and one a publisher.
+/// most two a session and two a publisher.
 #[derive(Debug)]
 pub(crate) enum ShardEvent {
     /// ICE and DTLS are done.
@@ -371,4 +320,15 @@ pub(crate) enum ShardEvent {
         /// When media came last.
         last_media: Option<Instant>,
     },
+}
+
+impl ShardEvent {
+    /// Whether `earlier`, which waits before this one, need not be said any more.
+    pub(super) fn replaces(&self, earlier: &Self) -> bool {
+        match (self, earlier) {
+            (Self::Media { key, .. }, Self::Media { key: of, .. }) => key == of,
+            (Self::Encodings { key, .. }, Self::Encodings { key: of, .. }) => key == of,
+            _ => false,
+        }
+    }
 }

@@ -1,20 +1,23 @@
 //! Room data: messages on data channels (docs/data.md).
 //!
 //! A publisher's message goes to every viewer of the room that has a channel of that label open, a viewer's to the
-//! publisher. Messages wait in a queue of the shard and are delivered between batches of media, some at a time, so
+//! publishers. On a channel whose label begins with `named/` each message says to whom it goes, and is received with the
+//! name of who sent it. Messages wait in a queue of the shard and are delivered between batches of media, some at a time, so
 //! that a message to thousands of viewers delays no packet.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use contract::id::BroadcastId;
+use contract::id::{BroadcastId, ParticipantId};
+use sfu_core::SourceId;
 use transport::ChannelId;
 
-use super::command::{Relayed, RelayedKind};
+use super::message::{ShardMessage, ShardMessageKind};
 use super::participant::{Participant, Role};
 use super::run::ShardThread;
 use crate::metrics::ShardCounters;
+use crate::registry::SessionKey;
 
 /// Messages of all rooms that wait on a shard; the newest is dropped when it is full.
 const MAX_WAITING: usize = 256;
@@ -32,15 +35,70 @@ const VIEWER_RATE: f32 = 10.0;
 const PUBLISHER_RATE: f32 = 100.0;
 const BURST_SECONDS: f32 = 10.0;
 
+/// Labels that begin like this carry names: the first line of a message is the participant that it is for, or empty;
+/// when it is delivered, that line is the participant that it is from.
+const NAMED: &str = "named/";
+/// Longest name of a participant, with the end of its line.
+const MAX_NAME_LINE: usize = 65;
+
 /// A message of a room.
 #[derive(Debug)]
 pub(crate) struct RoomMessage {
     /// Label of the channel that it came on.
     label: Box<str>,
+    /// As it is delivered.
     bytes: Vec<u8>,
     binary: bool,
-    /// From the publisher to the viewers, or from a viewer to the publisher.
-    from_publisher: bool,
+    from: ParticipantId,
+    to: Audience,
+}
+
+/// Who gets a message, besides who sent it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Audience {
+    /// The viewers.
+    Viewers,
+    /// The publishers.
+    Publishers,
+    /// Everybody.
+    All,
+    /// One participant.
+    One(ParticipantId),
+    /// One participant, if it is a publisher.
+    OnePublisher(ParticipantId),
+}
+
+impl Audience {
+    fn includes(&self, participant: &Participant) -> bool {
+        let publishes = match participant.role {
+            // One that another connection has replaced hears nothing any more.
+            Role::Publisher { current: false, .. } => return false,
+            Role::Publisher { current: true, .. } => true,
+            Role::Viewer { .. } => false,
+        };
+        match self {
+            Self::Viewers => !publishes,
+            Self::Publishers => publishes,
+            Self::All => true,
+            Self::One(id) => participant.id == *id,
+            Self::OnePublisher(id) => publishes && participant.id == *id,
+        }
+    }
+}
+
+/// Reads whom a message on a channel with names is for, and puts the sender in place of that; nothing if it is not as it
+/// should be. Viewers reach publishers only: for talking among themselves there is chat.
+fn readdress(bytes: &[u8], from: &ParticipantId, publishes: bool) -> Option<(Audience, Vec<u8>)> {
+    let head = bytes.get(..bytes.len().min(MAX_NAME_LINE))?;
+    let end = head.iter().position(|byte| *byte == b'\n')?;
+    let (name, payload) = (bytes.get(..end)?, bytes.get(end..)?);
+    let to = match (std::str::from_utf8(name).ok()?, publishes) {
+        ("", true) => Audience::All,
+        ("", false) => Audience::Publishers,
+        (name, true) => Audience::One(name.parse().ok()?),
+        (name, false) => Audience::OnePublisher(name.parse().ok()?),
+    };
+    Some((to, [from.as_str().as_bytes(), payload].concat()))
 }
 
 /// Data channels of a participant.
@@ -127,32 +185,53 @@ impl ShardThread {
         now: Instant,
     ) {
         let Some(participant) = self.io.participants.get_mut(slot) else { return };
-        let room = participant.room;
-        let (rate, from_publisher) = match participant.role {
-            Role::Publisher { current: true, .. } => (PUBLISHER_RATE, true),
-            // Another one has taken the room over.
+        let (room, from) = (participant.room, participant.id.clone());
+        let source = match participant.role {
+            Role::Publisher { current: true, source, .. } => Some(source),
+            // Another one has taken its place.
             Role::Publisher { current: false, .. } => return,
-            Role::Viewer { .. } => (VIEWER_RATE, false),
+            Role::Viewer { .. } => None,
         };
-        let Some(label) = participant.channels.label(channel).map(Box::from) else { return };
+        let publishes = source.is_some();
+        let rate = if publishes { PUBLISHER_RATE } else { VIEWER_RATE };
+        let Some(label) = participant.channels.label(channel).map(Box::<str>::from) else { return };
         if !participant.channels.spend(bytes.len(), rate, now) {
             return ShardCounters::add(&self.io.counters.data_dropped, 1);
         }
-        let message = Arc::new(RoomMessage { label, bytes, binary, from_publisher });
-        let Some(entry) = self.io.rooms.get(&room) else { return };
-        // A viewer's goes to the home only, a publisher's to every shard with viewers.
-        match (from_publisher, entry.home) {
-            (false, Some(home)) => {
-                self.io.relay(home, Relayed { room, what: RelayedKind::Data(message) });
-            }
-            (false, None) => self.take_room_message(room, message),
-            (true, _) => {
-                for shard in entry.relays.clone() {
-                    self.io.relay(shard, Relayed { room, what: RelayedKind::Data(message.clone()) });
-                }
-                self.take_room_message(room, message);
+        let addressed = match (label.starts_with(NAMED), publishes) {
+            (true, _) => readdress(&bytes, &from, publishes),
+            (false, true) => Some((Audience::Viewers, bytes)),
+            (false, false) => Some((Audience::Publishers, bytes)),
+        };
+        let Some((to, bytes)) = addressed else {
+            return ShardCounters::add(&self.io.counters.data_dropped, 1);
+        };
+        let message = Arc::new(RoomMessage { label, bytes, binary, from, to });
+        self.tell_room(room, source, message);
+    }
+
+    /// Hands a message to every shard that may have somebody whom it is for: the homes of the room's publishers, and for
+    /// one of `source` the shards that pull it, which are those with viewers.
+    fn tell_room(&mut self, room: BroadcastId, source: Option<SourceId>, message: Arc<RoomMessage>) {
+        let own = self.settings.index;
+        let mut shards = match message.to {
+            Audience::Viewers => Vec::new(),
+            _ => self.io.rooms.room(room).map(|room| room.homes(own)).unwrap_or_default(),
+        };
+        if let Some(source) = source {
+            let entry = self.io.rooms.publisher((room, source));
+            shards.extend(entry.into_iter().flat_map(|entry| &entry.edges).map(|edge| edge.shard));
+            shards.sort_unstable();
+            shards.dedup();
+        }
+        for shard in shards {
+            let kind = ShardMessageKind::Data(message.clone());
+            let (source, connection) = (SourceId(0), SessionKey::default());
+            if !self.io.lanes.send(shard, ShardMessage { room, source, connection, from: own, kind }) {
+                ShardCounters::add(&self.io.counters.data_dropped, 1);
             }
         }
+        self.take_room_message(room, message);
     }
 
     /// Queues a message for the participants of this shard.
@@ -177,11 +256,7 @@ impl ShardThread {
                 continue;
             }
             let wanted = |participant: &&mut Participant| {
-                participant.room == room
-                    && match participant.role {
-                        Role::Publisher { current, .. } => current && !message.from_publisher,
-                        Role::Viewer { .. } => message.from_publisher,
-                    }
+                participant.room == room && participant.id != message.from && message.to.includes(participant)
             };
             let Some(participant) = self.io.participants.get_mut(slot).filter(wanted) else { continue };
             let Some(channel) = participant.channels.with_label(&message.label) else { continue };
@@ -223,13 +298,30 @@ mod tests {
     fn what_waits_is_bounded_in_messages_and_bytes() {
         let message = |len| {
             let bytes = vec![0; len];
-            Arc::new(RoomMessage { label: "chat".into(), bytes, binary: true, from_publisher: true })
+            let from = "par_a".parse().unwrap();
+            Arc::new(RoomMessage { label: "chat".into(), bytes, binary: true, from, to: Audience::Viewers })
         };
         for (len, most) in [(1, MAX_WAITING), (16 * 1024, MAX_WAITING_BYTES / (16 * 1024))] {
             let mut deliveries = Deliveries::default();
             assert_eq!((0..1000).filter(|_| deliveries.push(BroadcastId(1), message(len))).count(), most);
             deliveries.pop();
             assert!(deliveries.push(BroadcastId(1), message(len)));
+        }
+    }
+
+    #[test]
+    fn a_message_with_names_says_who_sent_it_and_goes_to_whom_it_may() {
+        let from: ParticipantId = "par_me".parse().unwrap();
+        let you: ParticipantId = "par_you".parse().unwrap();
+        let read = |text: &str, publishes| readdress(text.as_bytes(), &from, publishes);
+        let delivered = |to, text: &str| Some((to, text.as_bytes().to_vec()));
+        assert_eq!(read("\nhello", true), delivered(Audience::All, "par_me\nhello"));
+        assert_eq!(read("\nhello", false), delivered(Audience::Publishers, "par_me\nhello"));
+        assert_eq!(read("par_you\n\nx", true), delivered(Audience::One(you.clone()), "par_me\n\nx"));
+        assert_eq!(read("par_you\n", false), delivered(Audience::OnePublisher(you), "par_me\n"));
+        let long = format!("par_{}\n", "x".repeat(100));
+        for bad in ["", "hello", "you\nhello", "par_\n", &long] {
+            assert_eq!(read(bad, true), None, "{bad:?}");
         }
     }
 }

@@ -4,17 +4,18 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use contract::id::BroadcastId;
-use sfu_core::{Event, Outgoing, Peer, PublisherId, Sink};
+use sfu_core::{Event, Outgoing, Peer, PublisherId, Sink, SubscriberId, ToEdge};
 use slab::Slab;
 use transport::srtp::{Sender, SrtpError};
 use transport::{AddressPair, Protocol, Transmit};
 
-use super::command::{MAX_PACKET, Relayed, RelayedKind, ShardHandle};
+use super::lane::Lanes;
+use super::message::{MAX_PACKET, ShardMessage, ShardMessageKind};
 use super::participant::{MediaPath, MediaPaths, Participant};
-use super::room::RoomSlot;
+use super::room::{Rooms, SourceKey};
 use super::tcp::Tcp;
 use crate::metrics::ShardCounters;
+use crate::registry::SessionKey;
 
 /// Datagrams in one batch; a full one is sent before more are written.
 pub(super) const SEND_BATCH: usize = 512;
@@ -27,12 +28,15 @@ pub(super) struct Io {
     pub(super) participants: Slab<Participant>,
     /// Theirs, in the same places.
     pub(super) paths: MediaPaths,
-    pub(super) rooms: HashMap<BroadcastId, RoomSlot>,
-    pub(super) room_of: HashMap<PublisherId, BroadcastId>,
-    /// All shards of the node, this one included.
-    pub(super) shards: Vec<ShardHandle>,
-    /// Shards to wake after this batch.
-    pub(super) wake: Vec<bool>,
+    pub(super) rooms: Rooms,
+    /// The participants that the subscribers of the core are.
+    pub(super) viewers: HashMap<SubscriberId, usize>,
+    /// The ways to the other shards.
+    pub(super) lanes: Lanes,
+    /// This shard's number.
+    pub(super) index: usize,
+    /// Packets that other shards may be asked for again in this turn.
+    pub(super) may_ask: usize,
     /// What the core said during the last call.
     pub(super) events: Vec<Event>,
     pub(super) counters: Arc<ShardCounters>,
@@ -90,42 +94,41 @@ impl Io {
         self.tcp.flush();
     }
 
-    /// Wakes the shards that were handed something.
-    pub(super) fn wake_shards(&mut self) {
-        for (wake, shard) in self.wake.iter_mut().zip(&self.shards) {
-            if std::mem::take(wake) {
-                shard.wake();
-            }
-        }
+    /// Hands a publisher's packet or clock to an edge; `false` if it was dropped.
+    pub(super) fn send_media(
+        &mut self,
+        shard: usize,
+        key: SourceKey,
+        connection: SessionKey,
+        what: ToEdge<'_>,
+    ) -> bool {
+        media_message(self.index, key, connection, what)
+            .is_some_and(|message| self.lanes.send(shard, message))
     }
 
-    /// Hands a publisher's packet or report to a shard.
-    pub(super) fn relay_media(&mut self, shard: usize, room: BroadcastId, what: sfu_core::ToEdge<'_>) {
-        let what = match what {
-            sfu_core::ToEdge::Packet { track, encoding, run, began, number, packet } => {
-                let mut bytes = [0; MAX_PACKET];
-                let Some(place) = bytes.get_mut(..packet.len()) else {
-                    return ShardCounters::add(&self.counters.forward_drops, 1);
-                };
-                place.copy_from_slice(packet);
-                RelayedKind::Packet { track, encoding, run, began, number, len: packet.len() as u16, bytes }
-            }
-            sfu_core::ToEdge::Report(report) => RelayedKind::Report(report),
-        };
-        self.relay(shard, Relayed { room, what });
+    /// Counts a message that an inbox did not take.
+    pub(super) fn count_dropped(&self) {
+        ShardCounters::add(&self.counters.forward_drops, 1);
     }
+}
 
-    /// Hands `relayed` to a shard; a full inbox drops it, counted.
-    pub(super) fn relay(&mut self, shard: usize, relayed: Relayed) {
-        let Some(handle) = self.shards.get(shard) else { return };
-        if handle.relay(relayed) {
-            if let Some(wake) = self.wake.get_mut(shard) {
-                *wake = true;
-            }
-        } else {
-            ShardCounters::add(&self.counters.forward_drops, 1);
+/// A publisher's packet or clock as a message; nothing if it is longer than any that a network carries.
+fn media_message(
+    from: usize,
+    (room, source): SourceKey,
+    connection: SessionKey,
+    what: ToEdge<'_>,
+) -> Option<ShardMessage> {
+    let kind = match what {
+        ToEdge::Packet { track, encoding, run, began, number, packet } => {
+            let mut bytes = [0; MAX_PACKET];
+            bytes.get_mut(..packet.len())?.copy_from_slice(packet);
+            let len = packet.len() as u16;
+            ShardMessageKind::Packet { track, encoding, run, began, number, len, bytes }
         }
-    }
+        ToEdge::Report(clock) => ShardMessageKind::Clock(clock),
+    };
+    Some(ShardMessage { room, source, connection, from, kind })
 }
 
 /// The local address to leave from; an unspecified one leaves the choice to the kernel.
@@ -150,12 +153,14 @@ impl Sink for Io {
         });
     }
 
-    fn to_edges(&mut self, publisher: PublisherId, what: sfu_core::ToEdge<'_>) {
-        let Some(&room) = self.room_of.get(&publisher) else { return };
-        let count = self.rooms.get(&room).map_or(0, |slot| slot.relays.len());
-        for index in 0..count {
-            let Some(&shard) = self.rooms.get(&room).and_then(|slot| slot.relays.get(index)) else { return };
-            self.relay_media(shard, room, what);
+    fn to_edges(&mut self, publisher: PublisherId, what: ToEdge<'_>) {
+        let Some(key) = self.rooms.of_core(publisher) else { return };
+        let Some(entry) = self.rooms.publisher(key) else { return };
+        for edge in entry.edges.iter().filter(|edge| !edge.comes_to(&what)) {
+            let message = media_message(self.index, key, entry.connection, what);
+            if !message.is_some_and(|message| self.lanes.send(edge.shard, message)) {
+                self.count_dropped();
+            }
         }
     }
 

@@ -2,78 +2,51 @@
 
 use std::time::Instant;
 
-use contract::id::BroadcastId;
-use contract::layer::{CurrentLayer, EncodingLayer, LayerList, LayerRequest, MediaLayers, WantedLayer};
-use rtp::{MediaKind, Rid};
-use sfu_core::{
-    EncodingIndex, EncodingStats, PublisherStats, TrackConfig, TrackIndex, Wanted, WantedEncoding,
+use contract::layer::{
+    CurrentLayer, EncodingLayer, LayerList, LayerRequest, MediaLayers, Obstacle, WantedLayer,
 };
+use rtp::{MediaKind, Rid};
+use sfu_core::{EncodingStats, PublisherStats, TrackConfig, Wanted, WantedEncoding};
 
 use super::command::{LayerError, MediaSection, Published, ShardEvent};
 use super::participant::Role;
+use super::room::{Place, SourceKey};
 use super::run::ShardThread;
-use crate::registry::{SOURCES, SessionKey};
+use crate::registry::SOURCES;
 
 impl ShardThread {
     /// Carries out what a viewer asked for, if it did, and says what its video sections get.
     pub(super) fn choose_layers(
         &mut self,
-        key: SessionKey,
+        slot: usize,
         change: Option<&LayerRequest>,
         now: Instant,
     ) -> Result<LayerList, LayerError> {
-        let slot = *self.by_key.get(&key).ok_or(LayerError::Ended)?;
+        self.fault_point("layers");
         let participant = self.io.participants.get_mut(slot).ok_or(LayerError::Ended)?;
         let Role::Viewer { sections, .. } = &mut participant.role else { return Err(LayerError::Ended) };
-        let entry = self.io.rooms.get(&participant.room).ok_or(LayerError::Ended)?;
-        let published = entry.published.as_deref().ok_or(LayerError::Ended)?;
+        let room = self.io.rooms.room(participant.room).ok_or(LayerError::Ended)?;
+        let published =
+            |section: &MediaSection| room.publisher(section.shows.source).map(|entry| &*entry.published);
         if let Some(request) = change {
-            let chosen = choose(sections, published, request)?;
-            for section in chosen {
+            for section in choose(sections, published, request)? {
                 section.choice.change(request);
                 apply(&mut self.core, section, now);
             }
         }
-        let stats = entry.publisher.and_then(|id| self.core.publisher_stats(id, now));
-        let video = sections.iter().filter(|section| is_video(published, section));
-        let media = video.filter_map(|section| {
-            media_layers(&self.core, section, published.tracks.get(section.slot())?, stats.as_ref())
+        let media = sections.iter().filter(|section| is_video(published(section), section));
+        let media = media.filter_map(|section| {
+            let entry = room.publisher(section.shows.source)?;
+            let stats = entry.core.and_then(|(id, _)| self.core.publisher_stats(id, now));
+            media_layers(&self.core, section, entry.published.tracks.get(section.slot())?, stats.as_ref())
         });
         Ok(LayerList { media: media.collect() })
     }
 
-    /// Viewers of another shard want an encoding of a room whose home is here, or do not want it any more.
-    pub(super) fn wanted_by(
-        &mut self,
-        room: BroadcastId,
-        shard: usize,
-        track: TrackIndex,
-        encoding: EncodingIndex,
-        wanted: bool,
-        now: Instant,
-    ) {
-        let publisher = self.io.rooms.get(&room).and_then(|entry| entry.publisher);
-        if let (Some(id), Ok(shard)) = (publisher, u8::try_from(shard)) {
-            self.core.set_encoding_wanted(id, track, encoding, shard, wanted, now);
-        }
-    }
-
-    /// Another shard has no viewers of a room any more.
-    pub(super) fn unwanted_by(&mut self, room: BroadcastId, shard: usize, now: Instant) {
-        let Some(published) = self.io.rooms.get(&room).and_then(|entry| entry.published.clone()) else {
-            return;
-        };
-        for (track, config) in (0..).zip(&published.tracks) {
-            for encoding in (0..).map(EncodingIndex).take(config.encodings.len()) {
-                self.wanted_by(room, shard, TrackIndex(track), encoding, false, now);
-            }
-        }
-    }
-
-    /// Tells the control plane which encodings of a room's publisher are wanted, if that publisher is here.
-    pub(super) fn report_wanted(&mut self, room: BroadcastId, now: Instant) {
-        let Some(entry) = self.io.rooms.get(&room) else { return };
-        let (Some(id), Some(published), Some(slot)) = (entry.publisher, &entry.published, entry.current)
+    /// Tells the control plane which encodings of a publisher are wanted, if its home is here.
+    pub(super) fn report_wanted(&mut self, key: SourceKey, now: Instant) {
+        let Some(entry) = self.io.rooms.publisher(key) else { return };
+        let (Place::Here { slot }, Some((id, _)), published) = (entry.place, entry.core, &entry.published)
         else {
             return;
         };
@@ -108,14 +81,14 @@ fn wanted(layer: &WantedLayer) -> Wanted {
 }
 
 /// The sections that a request means; none is changed if it cannot be carried out.
-fn choose<'a>(
+fn choose<'a, 'p>(
     sections: &'a mut [MediaSection],
-    published: &Published,
+    published: impl Fn(&MediaSection) -> Option<&'p Published>,
     request: &LayerRequest,
 ) -> Result<impl Iterator<Item = &'a mut MediaSection>, LayerError> {
     let is_meant = |section: &MediaSection| {
         let named = request.media_id.as_deref().is_none_or(|mid| section.mid.as_bytes() == mid.as_bytes());
-        named && is_video(published, section)
+        named && is_video(published(section), section)
     };
     let meant: Vec<bool> = sections.iter().map(is_meant).collect();
     if !meant.contains(&true) {
@@ -123,7 +96,7 @@ fn choose<'a>(
     }
     if let Some(wanted) = request.encoding_id.as_deref() {
         let offers = |section: &MediaSection| {
-            let track = published.tracks.get(section.slot());
+            let track = published(section).and_then(|published| published.tracks.get(section.slot()));
             let mut encodings = track.into_iter().flat_map(|track| &track.encodings);
             encodings.any(|encoding| encoding.rid.is_some_and(|rid| rid.as_bytes() == wanted.as_bytes()))
         };
@@ -135,8 +108,8 @@ fn choose<'a>(
     Ok(sections.iter_mut().zip(meant).filter(|(_, meant)| *meant).map(|(section, _)| section))
 }
 
-fn is_video(published: &Published, section: &MediaSection) -> bool {
-    let slot = section.slot();
+fn is_video(published: Option<&Published>, section: &MediaSection) -> bool {
+    let (Some(published), slot) = (published, section.slot()) else { return false };
     let is_published = published.formats.get(slot).is_some_and(Option::is_some);
     is_published && published.tracks.get(slot).is_some_and(|track| track.kind == MediaKind::Video)
 }
@@ -165,7 +138,7 @@ fn media_layers(
         paused: section.choice.paused,
         wanted: section.choice.wanted.clone(),
         current,
-        obstacle: None,
+        obstacle: section.mismatch.then_some(Obstacle::Codec),
         encodings: (0..track.encodings.len()).filter_map(encoding).collect(),
     })
 }

@@ -4,12 +4,16 @@
 mod command;
 mod convert;
 mod data;
+mod events;
+mod exchange;
 mod io;
+mod lane;
 mod layers;
+mod message;
 mod outbox;
 mod owners;
 mod participant;
-mod relay;
+mod portions;
 mod room;
 mod run;
 mod session;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use contract::id::BroadcastId;
+use contract::id::{BroadcastId, ParticipantId};
 use rtp::Extensions;
-use sfu_core::SubscriberId;
+use sfu_core::{SourceId, SubscriberId};
 use transport::srtp::Sender;
 use transport::{AddressPair, Transport};
 
@@ -17,6 +17,8 @@ use crate::registry::SessionKey;
 pub(super) struct Participant {
     pub(super) key: SessionKey,
     pub(super) room: BroadcastId,
+    /// Its name in the room.
+    pub(super) id: ParticipantId,
     pub(super) transport: Transport,
     /// The timer that is set for it; others in the heap are stale.
     pub(super) timer: Option<Instant>,
@@ -63,9 +65,11 @@ impl MediaPaths {
 pub(super) enum Role {
     /// It sends.
     Publisher {
+        /// Its name in the room.
+        source: SourceId,
         /// What it offered.
         published: Arc<Published>,
-        /// It is the one that its room's viewers see.
+        /// It is the connection that viewers see, and no later one has taken its place.
         current: bool,
     },
     /// It receives.

@@ -1,154 +1,362 @@
-//! Rooms as one shard sees them: the publisher and the viewers in its core, and the shards that have more of them.
+//! Rooms as one shard sees them: where each publisher is, and who watches here.
+//!
+//! Every shard knows of every publisher of the node where its home is and what it sends. What a shard does about it
+//! depends on nothing but that and on whether it has viewers of the room, never on who came first:
+//!
+//! | The publisher | Viewers here | In the core | Between shards |
+//! |---|---|---|---|
+//! | is on this shard | - | is local | the edges pull it |
+//! | is on another shard | some | is remote | this shard pulls it |
+//! | is on another shard | none | is not there | - |
+//! | is away | some | is lost: what shows it waits | - |
+//! | is away | none | is not there, and forgotten | - |
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use contract::destination::Source;
 use contract::id::BroadcastId;
-use rtp::MediaKind;
 use sfu_core::{
-    EncodingIndex, Origin, Peer, PublisherConfig, PublisherId, Read, ReadFrom, SourceId, SubscriberConfig,
-    SubscriptionConfig, ToEdge, TrackIndex, TrackName,
+    Cursor, Origin, Peer, PublisherConfig, PublisherId, RoomId, SourceId, SubscriberConfig,
+    SubscriptionConfig, ToEdge,
 };
 
-use super::command::{Command, Published, ShardEvent};
+use super::command::{Published, ShardEvent};
 use super::convert::track_index;
 use super::layers::apply;
+use super::message::{ShardMessage, ShardMessageKind};
 use super::participant::Role;
 use super::run::ShardThread;
-use crate::registry::{SOURCES, TrackState};
+use crate::registry::{SOURCES, SessionKey, TrackState};
 
-/// The one publisher of a broadcast's room.
-const HOST: SourceId = SourceId(0);
+/// Names a publisher on a node.
+pub(super) type SourceKey = (BroadcastId, SourceId);
 
-/// A room on a shard: its home, or one that only has viewers.
+/// The rooms that a shard knows.
 #[derive(Debug, Default)]
-pub(super) struct RoomSlot {
-    /// The publisher in this shard's core; it outlives its connections.
-    pub(super) publisher: Option<PublisherId>,
-    /// What it sends.
-    pub(super) published: Option<Arc<Published>>,
-    /// Publisher connections on this shard: two while one takes over from another.
-    pub(super) publishers: usize,
-    /// The connection of those that the viewers see.
-    pub(super) current: Option<usize>,
-    /// Viewers on this shard.
-    pub(super) viewers: usize,
-    /// Other shards that want its packets; empty where this is not its home.
-    pub(super) relays: Vec<usize>,
-    /// The home shard, where that is another one.
-    pub(super) home: Option<usize>,
+pub(super) struct Rooms {
+    rooms: HashMap<BroadcastId, Room>,
+    /// Whose the publishers of the core are.
+    of: HashMap<PublisherId, SourceKey>,
 }
 
-impl RoomSlot {
-    /// Whether nobody needs it here.
-    fn is_idle(&self) -> bool {
-        self.publishers == 0 && self.viewers == 0 && self.relays.is_empty()
+/// A room with any number of publishers.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    /// Viewers on this shard.
+    pub(super) viewers: usize,
+    /// In the order of their names.
+    pub(super) publishers: Vec<RoomPublisher>,
+}
+
+/// A publisher of a room, wherever it is.
+#[derive(Debug)]
+pub(super) struct RoomPublisher {
+    /// Its name in the room.
+    pub(super) source: SourceId,
+    /// Its last connection.
+    pub(super) connection: SessionKey,
+    /// Where that is.
+    pub(super) place: Place,
+    /// What it sends, or sent before it was lost.
+    pub(super) published: Arc<Published>,
+    /// It in this shard's core, and the connection that it stands for there.
+    pub(super) core: Option<(PublisherId, SessionKey)>,
+    /// Whether this shard pulls that connection.
+    pub(super) pulled: bool,
+    /// The shards that pull it from here.
+    pub(super) edges: Vec<Edge>,
+}
+
+/// Where a publisher's connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// On this shard.
+    Here {
+        /// The participant.
+        slot: usize,
+    },
+    /// On another one.
+    On {
+        /// Its number.
+        shard: usize,
+    },
+    /// Nowhere, for now.
+    Away,
+}
+
+/// A shard that pulls a publisher from this one.
+#[derive(Debug)]
+pub(super) struct Edge {
+    /// Its number.
+    pub(super) shard: usize,
+    /// The encodings whose past it has still to be sent; it gets the others as they come.
+    pub(super) behind: Vec<Cursor>,
+}
+
+impl Edge {
+    /// Whether it will get this in its turn, with what it has missed.
+    pub(super) fn comes_to(&self, what: &ToEdge<'_>) -> bool {
+        let &ToEdge::Packet { track, encoding, run, number, .. } = what else { return false };
+        let of = |cursor: &&Cursor| (cursor.track, cursor.encoding) == (track, encoding);
+        self.behind.iter().find(of).is_some_and(|cursor| cursor.will_meet(run, number))
+    }
+}
+
+impl Rooms {
+    pub(super) fn room(&self, room: BroadcastId) -> Option<&Room> {
+        self.rooms.get(&room)
+    }
+
+    pub(super) fn publisher(&self, (room, source): SourceKey) -> Option<&RoomPublisher> {
+        self.rooms.get(&room)?.publisher(source)
+    }
+
+    pub(super) fn publisher_mut(&mut self, (room, source): SourceKey) -> Option<&mut RoomPublisher> {
+        self.rooms.get_mut(&room)?.publishers.iter_mut().find(|publisher| publisher.source == source)
+    }
+
+    /// The publisher of the core that this is.
+    pub(super) fn of_core(&self, id: PublisherId) -> Option<SourceKey> {
+        self.of.get(&id).copied()
+    }
+
+    /// The publishers whose connection is on this shard.
+    pub(super) fn homed(&self) -> impl Iterator<Item = SourceKey> {
+        let all = self.rooms.iter().flat_map(|(id, room)| room.publishers.iter().map(move |one| (*id, one)));
+        all.filter(|(_, one)| matches!(one.place, Place::Here { .. })).map(|(id, one)| (id, one.source))
+    }
+
+    /// A viewer of a room has come, who knows this of its publishers.
+    pub(super) fn viewer_came(&mut self, id: BroadcastId, known: Vec<(SourceId, Arc<Published>)>) {
+        let room = self.rooms.entry(id).or_default();
+        room.viewers += 1;
+        for (source, published) in known {
+            // Nothing is older than what the shards say themselves.
+            room.enter(source, SessionKey::default(), published);
+        }
+    }
+
+    fn viewer_left(&mut self, id: BroadcastId) {
+        if let Some(room) = self.rooms.get_mut(&id) {
+            room.viewers = room.viewers.saturating_sub(1);
+        }
+    }
+
+    fn names(&self, id: BroadcastId) -> Vec<SourceId> {
+        let publishers = self.rooms.get(&id).map(|room| room.publishers.iter().map(|one| one.source));
+        publishers.into_iter().flatten().collect()
+    }
+
+    fn forget(&mut self, (id, source): SourceKey) {
+        let Some(room) = self.rooms.get_mut(&id) else { return };
+        room.publishers.retain(|publisher| publisher.source != source);
+        self.drop_if_idle(id);
+    }
+
+    fn drop_if_idle(&mut self, id: BroadcastId) {
+        if self.rooms.get(&id).is_some_and(|room| room.viewers == 0 && room.publishers.is_empty()) {
+            self.rooms.remove(&id);
+        }
+    }
+}
+
+impl Room {
+    pub(super) fn publisher(&self, source: SourceId) -> Option<&RoomPublisher> {
+        self.publishers.iter().find(|publisher| publisher.source == source)
+    }
+
+    /// The shards other than `own` that have publishers of the room.
+    pub(super) fn homes(&self, own: usize) -> Vec<usize> {
+        let place = |publisher: &RoomPublisher| match publisher.place {
+            Place::On { shard } if shard != own => Some(shard),
+            _ => None,
+        };
+        let mut homes: Vec<usize> = self.publishers.iter().filter_map(place).collect();
+        homes.sort_unstable();
+        homes.dedup();
+        homes
+    }
+
+    /// The publisher with this name, as `published` if it was not known.
+    fn enter(
+        &mut self,
+        source: SourceId,
+        connection: SessionKey,
+        published: Arc<Published>,
+    ) -> &mut RoomPublisher {
+        let at = self.publishers.partition_point(|publisher| publisher.source < source);
+        if self.publishers.get(at).is_none_or(|publisher| publisher.source != source) {
+            let new = RoomPublisher {
+                source,
+                connection,
+                place: Place::Away,
+                published,
+                core: None,
+                pulled: false,
+                edges: Vec::new(),
+            };
+            self.publishers.insert(at, new);
+        }
+        self.publishers.get_mut(at).expect("it was there or has been inserted")
     }
 }
 
 impl ShardThread {
-    /// A publisher is connected: it takes over its room.
+    /// A publisher is connected: viewers see it, unless a later connection of it is known already.
     pub(super) fn attach_publisher(&mut self, slot: usize, now: Instant) {
         let Some(participant) = self.io.participants.get(slot) else { return };
-        let Role::Publisher { published, .. } = &participant.role else { return };
-        let (room, published) = (participant.room, published.clone());
-        let Some(entry) = self.io.rooms.get_mut(&room) else { return };
-        let before = entry.current.replace(slot);
-        for (slot, is_current) in before.into_iter().map(|before| (before, false)).chain([(slot, true)]) {
-            if let Some(Role::Publisher { current, .. }) =
-                self.io.participants.get_mut(slot).map(|p| &mut p.role)
+        let Role::Publisher { source, published, .. } = &participant.role else { return };
+        let (key, connection, published) = ((participant.room, *source), participant.key, published.clone());
+        if self.publisher_is(key, connection, Place::Here { slot }, published.clone(), now) {
+            self.tell_all(key, connection, || ShardMessageKind::Published(published.clone()));
+        }
+    }
+
+    /// A publisher is at `place` with this connection, unless a later one is known.
+    pub(super) fn publisher_is(
+        &mut self,
+        key: SourceKey,
+        connection: SessionKey,
+        place: Place,
+        published: Arc<Published>,
+        now: Instant,
+    ) -> bool {
+        let (room, source) = key;
+        let entry = self.io.rooms.rooms.entry(room).or_default();
+        let entry = entry.enter(source, SessionKey::default(), published.clone());
+        if entry.connection >= connection {
+            return false;
+        }
+        let before = std::mem::replace(&mut entry.place, place);
+        (entry.connection, entry.published, entry.pulled) = (connection, published, false);
+        entry.edges.clear();
+        for (place, is_current) in [(before, false), (place, true)] {
+            if let Place::Here { slot } = place
+                && let Some(Role::Publisher { current, .. }) =
+                    self.io.participants.get_mut(slot).map(|participant| &mut participant.role)
             {
                 *current = is_current;
             }
         }
-        let config = publisher_config(room, Origin::Local(Peer(slot as u32)), &published);
-        entry.published = Some(published.clone());
-        let relays = entry.relays.clone();
-        self.put_publisher(room, config, now);
-        for shard in relays {
-            self.send_to(shard, Command::Published(room, published.clone()));
+        self.reconcile(key, now);
+        true
+    }
+
+    /// The connection of a publisher is gone, if it is still the one that viewers see.
+    pub(super) fn publisher_is_away(&mut self, key: SourceKey, connection: SessionKey, now: Instant) -> bool {
+        let Some(entry) = self.io.rooms.publisher_mut(key) else { return false };
+        if entry.connection != connection || entry.place == Place::Away {
+            return false;
+        }
+        (entry.place, entry.pulled) = (Place::Away, false);
+        entry.edges.clear();
+        self.reconcile(key, now);
+        true
+    }
+
+    /// Tells all other shards something of a publisher whose home is, or was, here.
+    pub(super) fn tell_all(
+        &mut self,
+        (room, source): SourceKey,
+        connection: SessionKey,
+        kind: impl Fn() -> ShardMessageKind,
+    ) {
+        let from = self.settings.index;
+        for shard in (0..self.io.lanes.count()).filter(|shard| *shard != from) {
+            self.io.lanes.send(shard, ShardMessage { room, source, connection, from, kind: kind() });
         }
     }
 
-    /// Gives the core the publisher of a room, or the one that comes after it.
-    fn put_publisher(&mut self, room: BroadcastId, config: PublisherConfig, now: Instant) {
-        let Some(entry) = self.io.rooms.get_mut(&room) else { return };
-        let result = match entry.publisher {
-            Some(id) => self.core.resume_publisher(id, config, now),
-            None => self.core.add_publisher(config, now).map(|id| {
-                entry.publisher = Some(id);
-                self.io.room_of.insert(id, room);
-                self.core.set_screen(id, track_index(Source::Screen), true);
-                self.core.set_pulled(id, !entry.relays.is_empty());
-            }),
-        };
-        if let Err(error) = result {
-            tracing::warn!(%error, "the media core refuses a publisher");
+    /// Tells the home of a publisher that is pulled something.
+    pub(super) fn tell_home(&mut self, (room, source): SourceKey, kind: ShardMessageKind) {
+        let Some(entry) = self.io.rooms.publisher((room, source)) else { return };
+        let Place::On { shard } = entry.place else { return };
+        let (connection, from) = (entry.connection, self.settings.index);
+        if !self.io.lanes.send(shard, ShardMessage { room, source, connection, from, kind }) {
+            self.io.count_dropped();
         }
     }
 
-    pub(super) fn add_remote(&mut self, room: BroadcastId, now: Instant) {
-        let published = self.io.rooms.get(&room).and_then(|entry| entry.published.clone());
-        if let Some(published) = published {
-            self.put_publisher(room, publisher_config(room, Origin::Remote, &published), now);
+    /// Makes the core and the pull of a publisher what the table at the top says.
+    fn reconcile(&mut self, key: SourceKey, now: Instant) {
+        let is_watched = self.io.rooms.room(key.0).is_some_and(|room| room.viewers > 0);
+        let Some(entry) = self.io.rooms.publisher_mut(key) else { return };
+        let (place, connection) = (entry.place, entry.connection);
+        if !entry.pulled {
+            self.portions.forget(|other| *other == key);
         }
-    }
-
-    /// The publisher of a room whose home is another shard is a new one.
-    pub(super) fn published(&mut self, room: BroadcastId, published: Arc<Published>, now: Instant) {
-        let Some(entry) = self.io.rooms.get_mut(&room).filter(|entry| entry.home.is_some()) else { return };
-        if entry.published.as_ref().is_some_and(|known| Arc::ptr_eq(known, &published)) {
-            return;
-        }
-        entry.published = Some(published);
-        self.add_remote(room, now);
-    }
-
-    pub(super) fn set_relay(&mut self, room: BroadcastId, shard: usize, wanted: bool, now: Instant) {
-        let entry = self.io.rooms.entry(room).or_default();
-        entry.relays.retain(|other| *other != shard);
-        if wanted {
-            entry.relays.push(shard);
-        } else {
-            self.unwanted_by(room, shard, now);
-        }
-        let Some(entry) = self.io.rooms.get(&room) else { return };
-        let relayed = !entry.relays.is_empty();
-        let publisher = entry.publisher;
-        // The viewers' shard may have been told of a publisher that has been replaced meanwhile.
-        if let Some(published) = entry.published.clone().filter(|_| wanted) {
-            self.send_to(shard, Command::Published(room, published));
-        }
-        if let Some(id) = publisher {
-            self.core.set_pulled(id, relayed);
-            if wanted {
-                // Its viewers start at once like those here, not with the next keyframe.
-                self.hand_backlog(room, id, shard, now);
-            }
-        }
-        self.drop_idle_room(room);
-        self.handle_core_events(now);
-    }
-
-    fn hand_backlog(&mut self, room: BroadcastId, id: PublisherId, shard: usize, now: Instant) {
-        self.core.clocks(id, |what| self.io.relay_media(shard, room, what));
-        let published = self.io.rooms.get(&room).and_then(|entry| entry.published.clone());
-        let tracks = published.iter().flat_map(|published| &published.tracks).zip((0..).map(TrackIndex));
-        for (config, track) in tracks.filter(|(config, _)| config.kind == MediaKind::Video) {
-            for encoding in (0..).map(EncodingIndex).take(config.encodings.len()) {
-                let from = ReadFrom::Keyframe;
-                let Some(mut cursor) = self.core.open_cursor(id, track, encoding, from, Duration::ZERO, now)
-                else {
-                    continue;
-                };
-                while let Read::Packet { run, number, packet, .. } = self.core.read(&mut cursor, now) {
-                    let began = number;
-                    let what = ToEdge::Packet { track, encoding, run, began, number, packet };
-                    self.io.relay_media(shard, room, what);
+        match place {
+            Place::Here { slot } => self.put_into_core(key, Origin::Local(Peer(slot as u32)), now),
+            Place::On { .. } if is_watched => {
+                self.put_into_core(key, Origin::Remote, now);
+                if let Some(entry) = self.io.rooms.publisher_mut(key).filter(|entry| !entry.pulled) {
+                    entry.pulled = true;
+                    self.tell_home(key, ShardMessageKind::Pull);
+                    self.portions.want(key);
+                    self.ask_for_portions();
                 }
             }
+            Place::On { .. } => {
+                if std::mem::take(&mut entry.pulled) {
+                    self.tell_home(key, ShardMessageKind::Release);
+                    self.portions.forget(|other| *other == key);
+                    self.ask_for_portions();
+                }
+                self.take_from_core(key);
+            }
+            Place::Away if is_watched => {
+                if let Some((id, _)) = entry.core {
+                    self.core.publisher_lost(id);
+                    entry.core = Some((id, SessionKey::default()));
+                }
+            }
+            Place::Away => {
+                self.take_from_core(key);
+                self.io.rooms.forget(key);
+                tracing::trace!(connection = connection.0, "a publisher is forgotten");
+            }
         }
+    }
+
+    /// Has the core work for the last connection of a publisher.
+    fn put_into_core(&mut self, key: SourceKey, origin: Origin, now: Instant) {
+        let Some(entry) = self.io.rooms.publisher_mut(key) else { return };
+        let connection = entry.connection;
+        if entry.core.is_some_and(|(_, of)| of == connection) {
+            return;
+        }
+        let config = publisher_config(key, origin, &entry.published);
+        let result = match entry.core {
+            Some((id, _)) => self.core.resume_publisher(id, config, now).map(|()| id),
+            None => self.core.add_publisher(config, now),
+        };
+        match result {
+            Ok(id) => {
+                entry.core = Some((id, connection));
+                self.io.rooms.of.insert(id, key);
+                self.core.set_screen(id, track_index(Source::Screen), true);
+                self.core.set_pulled(id, false);
+            }
+            Err(error) => tracing::warn!(%error, "the media core refuses a publisher"),
+        }
+    }
+
+    fn take_from_core(&mut self, key: SourceKey) {
+        let core = self.io.rooms.publisher_mut(key).and_then(|entry| entry.core.take());
+        if let Some((id, _)) = core {
+            self.core.remove_publisher(id);
+            self.io.rooms.of.remove(&id);
+        }
+    }
+
+    /// Viewers of a room came or left.
+    pub(super) fn viewers_changed(&mut self, room: BroadcastId, now: Instant) {
+        for source in self.io.rooms.names(room) {
+            self.reconcile((room, source), now);
+        }
+        self.io.rooms.drop_if_idle(room);
     }
 
     pub(super) fn attach_viewer(&mut self, slot: usize, now: Instant) {
@@ -156,10 +364,9 @@ impl ShardThread {
         let Role::Viewer { extensions, reduced_size, sections, subscriber } = &mut participant.role else {
             return;
         };
-        let room = participant.room;
         let config = SubscriberConfig {
             peer: Peer(slot as u32),
-            room: core_room(room),
+            room: core_room(participant.room),
             extensions: *extensions,
             reduced_size: *reduced_size,
         };
@@ -168,12 +375,14 @@ impl ShardThread {
             Err(error) => return tracing::warn!(%error, "the media core refuses a viewer"),
         };
         *subscriber = Some(id);
+        self.io.viewers.insert(id, slot);
         for section in sections {
             let config = SubscriptionConfig {
-                shows: Some(TrackName { source: HOST, track: section.track }),
+                shows: Some(section.shows),
                 mid: section.mid,
                 ssrc: section.ssrc,
                 rtx_ssrc: section.rtx_ssrc,
+                cname: section.cname.clone(),
                 formats: section.formats.clone(),
             };
             match self.core.subscribe(id, config, now) {
@@ -186,45 +395,52 @@ impl ShardThread {
         }
     }
 
-    pub(super) fn drop_idle_room(&mut self, room: BroadcastId) {
-        if !self.io.rooms.get(&room).is_some_and(RoomSlot::is_idle) {
-            return;
-        }
-        let Some(entry) = self.io.rooms.remove(&room) else { return };
-        if let Some(id) = entry.publisher {
-            self.core.remove_publisher(id);
-            self.io.room_of.remove(&id);
-        }
-        if let Some(home) = entry.home {
-            self.send_to(home, Command::Relay { room, shard: self.settings.index, wanted: false });
+    /// A participant has left.
+    pub(super) fn left(&mut self, room: BroadcastId, connection: SessionKey, role: &Role, now: Instant) {
+        match role {
+            Role::Publisher { source, current: true, .. } => {
+                let key = (room, *source);
+                if self.publisher_is_away(key, connection, now) {
+                    self.tell_all(key, connection, || ShardMessageKind::Withdrawn);
+                }
+            }
+            Role::Publisher { .. } => {}
+            Role::Viewer { subscriber, .. } => {
+                if let Some(id) = subscriber {
+                    self.core.remove_subscriber(*id);
+                    self.io.viewers.remove(id);
+                }
+                self.io.rooms.viewer_left(room);
+                self.viewers_changed(room, now);
+            }
         }
     }
 
-    /// Tells the control plane what a publisher on this shard sends.
-    pub(super) fn report_media(&mut self, room: BroadcastId, now: Instant) {
-        let Some(entry) = self.io.rooms.get(&room) else { return };
-        let (Some(id), Some(published)) = (entry.publisher, entry.published.clone()) else { return };
-        let current = entry.current.and_then(|slot| self.io.participants.get(slot));
-        let Some(key) = current.map(|participant| participant.key) else { return };
+    /// Tells the control plane what a publisher whose home is here sends.
+    pub(super) fn report_media(&mut self, key: SourceKey, now: Instant) {
+        let Some(entry) = self.io.rooms.publisher(key) else { return };
+        let (Place::Here { slot }, Some((id, _))) = (entry.place, entry.core) else { return };
+        let published = entry.published.clone();
+        let Some(session) = self.io.participants.get(slot).map(|participant| participant.key) else { return };
         let Some(stats) = self.core.publisher_stats(id, now) else { return };
         let slots = SOURCES.into_iter().zip(published.formats).zip(&stats.tracks);
         let states = slots.filter_map(|((source, format), track)| {
             Some(TrackState { source, codec: format?.name(), active: track.active })
         });
         let states = states.collect();
-        self.outbox.say(ShardEvent::Media { key, states, last_media: stats.last_media });
+        self.outbox.say(ShardEvent::Media { key: session, states, last_media: stats.last_media });
     }
 }
 
-fn core_room(room: BroadcastId) -> sfu_core::RoomId {
+fn core_room(room: BroadcastId) -> RoomId {
     // Broadcast ids are positive.
-    sfu_core::RoomId(room.0.unsigned_abs())
+    RoomId(room.0.unsigned_abs())
 }
 
-fn publisher_config(room: BroadcastId, origin: Origin, published: &Published) -> PublisherConfig {
+fn publisher_config((room, source_id): SourceKey, origin: Origin, published: &Published) -> PublisherConfig {
     PublisherConfig {
         room: core_room(room),
-        source_id: HOST,
+        source_id,
         origin,
         extensions: published.extensions,
         tracks: published.tracks.clone(),

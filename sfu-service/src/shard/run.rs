@@ -7,18 +7,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use contract::id::BroadcastId;
 use mio::{Events, Interest, Poll, Token, Waker};
+use sfu_core::Served;
 use slab::Slab;
 use tokio::sync::mpsc;
 use transport::Identity;
 
-use super::command::{Command, Inbox, ShardEvent, ShardHandle, inbox};
+use super::command::{Command, Inbox, LayerError, ShardEvent, ShardHandle, inbox};
 use super::data::Deliveries;
 use super::io::{Io, SEND_BATCH};
+use super::lane::Lanes;
 use super::outbox::Outbox;
 use super::owners::AddressOwners;
 use super::participant::MediaPaths;
+use super::portions::Portions;
+use super::room::{Rooms, SourceKey};
 use super::tcp::{LISTENER, Tcp};
 use crate::end::EndReason;
 use crate::metrics::ShardCounters;
@@ -127,6 +130,12 @@ pub(super) struct ShardThread {
     pub(super) timers: BinaryHeap<Reverse<(Instant, usize)>>,
     pub(super) outbox: Outbox,
     pub(super) deliveries: Deliveries,
+    /// Whose turn it is to be sent what this shard has missed.
+    pub(super) portions: Portions<SourceKey>,
+    /// Packets that may be repeated for other shards in this turn.
+    pub(super) may_repeat: usize,
+    #[cfg(test)]
+    pub(super) fault: Option<&'static str>,
     next_report: Instant,
     stopping: bool,
 }
@@ -149,10 +158,11 @@ impl ShardThread {
             batch: udp::SendBatch::new(SEND_BATCH, udp::DEFAULT_MAX_DATAGRAM),
             participants: Slab::new(),
             paths: MediaPaths::default(),
-            rooms: HashMap::new(),
-            room_of: HashMap::new(),
-            wake: vec![false; shards.len()],
-            shards,
+            rooms: Rooms::default(),
+            viewers: HashMap::new(),
+            lanes: Lanes::new(shards),
+            index: settings.index,
+            may_ask: 0,
             events: Vec::with_capacity(64),
             counters: settings.counters.clone(),
         };
@@ -169,6 +179,10 @@ impl ShardThread {
             timers: BinaryHeap::new(),
             outbox: Outbox::new(events),
             deliveries: Deliveries::default(),
+            portions: Portions::default(),
+            may_repeat: 0,
+            #[cfg(test)]
+            fault: None,
             next_report: epoch,
             stopping: false,
         }
@@ -197,12 +211,12 @@ impl ShardThread {
             self.command(command, Instant::now());
         }
         ready.iter().for_each(|event| self.io.tcp.ready(event));
-        let mut more = self.receive(recv) | self.take_relayed();
+        let mut more = self.receive(recv) | self.take_messages(Instant::now());
         more |= self.receive_tcp(Instant::now());
         self.run_timers(Instant::now());
         more |= self.deliver(Instant::now());
         self.io.flush();
-        self.io.wake_shards();
+        self.io.lanes.flush();
         self.io.counters.show(&self.core.totals());
         self.outbox.flush();
         more
@@ -212,8 +226,12 @@ impl ShardThread {
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
         let next = [timer, self.core.poll_timeout(), Some(self.next_report)].into_iter().flatten().min();
         let sleep = next.map_or(MAX_SLEEP, |at| at.saturating_duration_since(now));
-        // What the channel did not take is tried again soon.
-        if self.outbox.is_empty() { sleep.min(MAX_SLEEP) } else { sleep.min(Duration::from_millis(10)) }
+        // What the channel or another shard did not take is tried again soon.
+        if self.outbox.is_empty() && self.io.lanes.is_clear() {
+            sleep.min(MAX_SLEEP)
+        } else {
+            sleep.min(Duration::from_millis(10))
+        }
     }
 
     /// Takes what the socket has; `true` if there may be more.
@@ -242,10 +260,28 @@ impl ShardThread {
     /// Hands on what the core has taken in, viewer by viewer.
     pub(super) fn forward(&mut self, now: Instant) {
         if catch_unwind(AssertUnwindSafe(|| self.core.forward(now, &mut self.io))).is_err() {
-            ShardCounters::add(&self.io.counters.panics, 1);
-            tracing::error!(shard = self.settings.index, "forwarding failed");
+            self.core_failed("forwarding failed", now);
         }
         self.handle_core_events(now);
+    }
+
+    /// A fault in the core, which says whom it was working for: that session ends.
+    fn core_failed(&mut self, what: &'static str, now: Instant) {
+        ShardCounters::add(&self.io.counters.panics, 1);
+        tracing::error!(shard = self.settings.index, "{what}");
+        match self.core.take_served() {
+            Some(Served::Publisher(id)) => {
+                if let Some(key) = self.io.rooms.of_core(id) {
+                    self.give_up(key, now);
+                }
+            }
+            Some(Served::Subscriber(id)) => {
+                if let Some(&slot) = self.io.viewers.get(&id) {
+                    self.end_faulty(slot, now);
+                }
+            }
+            None => {}
+        }
     }
 
     fn run_timers(&mut self, now: Instant) {
@@ -263,27 +299,31 @@ impl ShardThread {
                 shard.drain_transport(slot, now);
             });
         }
-        if self.core.poll_timeout().is_some_and(|at| at <= now) {
-            if catch_unwind(AssertUnwindSafe(|| self.core.handle_timeout(now, &mut self.io))).is_err() {
-                ShardCounters::add(&self.io.counters.panics, 1);
-                tracing::error!(shard = self.settings.index, "the timers of the media core failed");
-            }
-            self.handle_core_events(now);
-        }
+        self.run_core(now);
         if now >= self.next_report {
             self.next_report = now + REPORT_INTERVAL;
             self.io.tcp.sweep(now);
-            let rooms: Vec<BroadcastId> = self.io.rooms.keys().copied().collect();
-            rooms.into_iter().for_each(|room| self.report_media(room, now));
+            let homed: Vec<SourceKey> = self.io.rooms.homed().collect();
+            homed.into_iter().for_each(|key| self.report_media(key, now));
         }
     }
 
-    fn command(&mut self, command: Command, now: Instant) {
+    /// Does what the core has due.
+    pub(super) fn run_core(&mut self, now: Instant) {
+        if self.core.poll_timeout().is_some_and(|at| at <= now) {
+            if catch_unwind(AssertUnwindSafe(|| self.core.handle_timeout(now, &mut self.io))).is_err() {
+                self.core_failed("the timers of the media core failed", now);
+            }
+            self.handle_core_events(now);
+        }
+    }
+
+    pub(super) fn command(&mut self, command: Command, now: Instant) {
         match command {
             Command::Join(join, reply) => {
-                self.join(*join, now);
+                let joined = self.join_guarded(*join, now);
                 // Nobody waits any more if the client has gone.
-                let _ = reply.send(Ok(()));
+                let _ = reply.send(joined.ok_or_else(|| "a fault inside".to_owned()));
             }
             Command::Leave(key, reason) => {
                 if let Some(&slot) = self.by_key.get(&key) {
@@ -291,17 +331,24 @@ impl ShardThread {
                 }
             }
             Command::RestartIce { key, local, remote, reply } => {
-                let restarted = self.restart_ice(key, &local, &remote, now);
-                let _ = reply.send(restarted.ok_or_else(|| "the session has ended".to_owned()));
+                let Some(&slot) = self.by_key.get(&key) else {
+                    let _ = reply.send(Err("the session has ended".to_owned()));
+                    return;
+                };
+                // A fault drops the answer with the session.
+                self.guarded(slot, now, |shard| {
+                    shard.restart_ice(slot, &local, &remote, now);
+                    let _ = reply.send(Ok(()));
+                });
             }
             Command::ChooseLayers { key, change, reply } => {
-                // Nobody waits any more if the client has gone.
-                let _ = reply.send(self.choose_layers(key, change.as_ref(), now));
-            }
-            Command::Published(room, published) => self.published(room, published, now),
-            Command::Relay { room, shard, wanted } => self.set_relay(room, shard, wanted, now),
-            Command::Wanted { room, shard, track, encoding, wanted } => {
-                self.wanted_by(room, shard, track, encoding, wanted, now);
+                let Some(&slot) = self.by_key.get(&key) else {
+                    let _ = reply.send(Err(LayerError::Ended));
+                    return;
+                };
+                self.guarded(slot, now, |shard| {
+                    let _ = reply.send(shard.choose_layers(slot, change.as_ref(), now));
+                });
             }
             Command::Stop => {
                 let slots: Vec<usize> = self.by_key.values().copied().collect();
@@ -314,8 +361,19 @@ impl ShardThread {
         }
     }
 
-    pub(super) fn send_to(&self, shard: usize, command: Command) {
-        // Orders between shards are always taken.
-        let _ = self.io.shards.get(shard).map(|handle| handle.send(command));
+    /// Where a test may have a fault happen.
+    #[cfg(test)]
+    pub(super) fn fault_point(&mut self, name: &'static str) {
+        if self.fault == Some(name) {
+            self.fault = None;
+            panic!("a fault of the test");
+        }
     }
+
+    #[cfg(not(test))]
+    pub(super) fn fault_point(&mut self, _: &'static str) {}
 }
+
+#[cfg(test)]
+#[path = "node_tests.rs"]
+mod tests;

@@ -7,13 +7,12 @@ use std::time::Instant;
 
 use transport::{AddressPair, CloseReason, DatagramKind, Protocol, Received, ServerConfig, Transport};
 
-use super::command::{Command, Join, JoinRole, ShardEvent};
+use super::command::{Join, JoinRole, ShardEvent};
 use super::data::Channels;
 use super::participant::{MediaPath, Participant, Role};
 use super::run::ShardThread;
 use crate::end::EndReason;
 use crate::metrics::ShardCounters;
-use crate::registry::SessionKey;
 
 impl ShardThread {
     /// Finds whom a datagram belongs to: a check by the user name that it carries, anything else by an address that ICE
@@ -33,6 +32,7 @@ impl ShardThread {
             return;
         };
         let path = AddressPair { protocol: Protocol::Udp, local, remote: from };
+        self.make_room(now);
         self.guarded(slot, now, |shard| shard.session_packet(slot, path, data, now));
     }
 
@@ -41,11 +41,24 @@ impl ShardThread {
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
             ShardCounters::add(&self.io.counters.panics, 1);
             tracing::error!(shard = self.settings.index, "a session ended by a fault inside");
-            if catch_unwind(AssertUnwindSafe(|| self.remove(slot, EndReason::Panic, now))).is_err() {
-                tracing::error!(shard = self.settings.index, "a faulty session could not be removed cleanly");
-            }
+            self.end_faulty(slot, now);
         }
         self.handle_core_events(now);
+    }
+
+    /// Forwards what waits if no more may wait, before a session's boundary is entered: a fault in what others sent
+    /// must not end this session.
+    pub(super) fn make_room(&mut self, now: Instant) {
+        if self.core.is_full() {
+            self.forward(now);
+        }
+    }
+
+    /// Ends the session that a fault happened in.
+    pub(super) fn end_faulty(&mut self, slot: usize, now: Instant) {
+        if catch_unwind(AssertUnwindSafe(|| self.remove(slot, EndReason::Panic, now))).is_err() {
+            tracing::error!(shard = self.settings.index, "a faulty session could not be removed cleanly");
+        }
     }
 
     pub(super) fn session_packet(&mut self, slot: usize, path: AddressPair, data: &mut [u8], now: Instant) {
@@ -57,15 +70,12 @@ impl ShardThread {
         }
         let Some(participant) = self.io.participants.get_mut(slot) else { return };
         match received {
-            Received::Rtp(packet) => {
-                let Role::Publisher { current: true, .. } = participant.role else { return };
-                if let Some(id) = self.io.rooms.get(&room).and_then(|room| room.publisher) {
-                    self.core.handle_rtp(id, packet, now, &mut self.io);
-                }
-            }
+            Received::Rtp(packet) => self.publisher_rtp(slot, packet, now),
             Received::Rtcp(packet) => match participant.role {
-                Role::Publisher { current: true, .. } => {
-                    if let Some(id) = self.io.rooms.get(&room).and_then(|room| room.publisher) {
+                Role::Publisher { current: true, source, .. } => {
+                    if let Some((id, _)) =
+                        self.io.rooms.publisher((room, source)).and_then(|entry| entry.core)
+                    {
                         self.core.handle_publisher_rtcp(id, packet, now, &mut self.io);
                     }
                 }
@@ -82,6 +92,17 @@ impl ShardThread {
                 }
                 self.drain_transport(slot, now);
             }
+        }
+    }
+
+    /// Takes a packet of a publisher; one whose place another connection has taken is not listened to.
+    pub(super) fn publisher_rtp(&mut self, slot: usize, packet: &[u8], now: Instant) {
+        let Some(participant) = self.io.participants.get(slot) else { return };
+        let Role::Publisher { current: true, source, .. } = participant.role else { return };
+        if let Some((id, _)) =
+            self.io.rooms.publisher((participant.room, source)).and_then(|entry| entry.core)
+        {
+            self.core.handle_rtp(id, packet, now, &mut self.io);
         }
     }
 
@@ -153,8 +174,23 @@ impl ShardThread {
         }
     }
 
+    /// Takes a session in; a fault inside ends it alone. Nothing if there was one.
+    pub(super) fn join_guarded(&mut self, join: Join, now: Instant) -> Option<()> {
+        let key = join.key;
+        if catch_unwind(AssertUnwindSafe(|| self.join(join, now))).is_ok() {
+            return Some(());
+        }
+        ShardCounters::add(&self.io.counters.panics, 1);
+        tracing::error!(shard = self.settings.index, "a session could not begin: a fault inside");
+        if let Some(&slot) = self.by_key.get(&key) {
+            self.end_faulty(slot, now);
+        }
+        None
+    }
+
     pub(super) fn join(&mut self, join: Join, now: Instant) {
-        let Join { key, room, local, remote, remote_fingerprint, dtls_client, data, role } = join;
+        let Join { key, room, participant, local, remote, remote_fingerprint, dtls_client, data, role } =
+            join;
         let config = ServerConfig {
             identity: self.settings.identity.clone(),
             local: local.clone(),
@@ -166,28 +202,20 @@ impl ShardThread {
         if let Some(data) = data {
             transport.enable_data_channels(data, now);
         }
-        let slot_of_room = self.io.rooms.entry(room).or_default();
-        let role = match role {
-            JoinRole::Publisher(published) => {
-                slot_of_room.publishers += 1;
-                Role::Publisher { published, current: false }
+        let (role, watches) = match role {
+            JoinRole::Publisher { source, published } => {
+                (Role::Publisher { source, published, current: false }, None)
             }
-            JoinRole::Viewer { home, published, extensions, reduced_size, sections } => {
-                slot_of_room.viewers += 1;
-                if home != self.settings.index && slot_of_room.home.is_none() {
-                    slot_of_room.home = Some(home);
-                    slot_of_room.published = Some(published);
-                    let relay = Command::Relay { room, shard: self.settings.index, wanted: true };
-                    self.send_to(home, relay);
-                    self.add_remote(room, now);
-                }
-                Role::Viewer { extensions, reduced_size, sections, subscriber: None }
+            JoinRole::Viewer { published, extensions, reduced_size, sections } => {
+                let role = Role::Viewer { extensions, reduced_size, sections, subscriber: None };
+                (role, Some(published))
             }
         };
         let ufrag = local.ufrag;
         let slot = self.io.participants.insert(Participant {
             key,
             room,
+            id: participant,
             transport,
             timer: None,
             ufrags: vec![ufrag.clone()],
@@ -196,18 +224,23 @@ impl ShardThread {
         });
         self.by_key.insert(key, slot);
         self.by_ufrag.insert(ufrag, slot);
+        if let Some(published) = watches {
+            self.io.rooms.viewer_came(room, published);
+            self.viewers_changed(room, now);
+        }
+        self.fault_point("join");
         self.schedule(slot);
     }
 
     pub(super) fn restart_ice(
         &mut self,
-        key: SessionKey,
+        slot: usize,
         local: &transport::IceCredentials,
         remote: &transport::IceCredentials,
         now: Instant,
-    ) -> Option<()> {
-        let slot = *self.by_key.get(&key)?;
-        let participant = self.io.participants.get_mut(slot)?;
+    ) {
+        self.fault_point("restart");
+        let Some(participant) = self.io.participants.get_mut(slot) else { return };
         participant.transport.restart_ice(local, remote, now);
         // The transport takes checks of one generation before the current one.
         while participant.ufrags.len() > 1 {
@@ -216,7 +249,6 @@ impl ShardThread {
         participant.ufrags.push(local.ufrag.clone());
         self.by_ufrag.insert(local.ufrag.clone(), slot);
         self.drain_transport(slot, now);
-        Some(())
     }
 
     /// Ends a session from our side: the client is told.
@@ -236,7 +268,7 @@ impl ShardThread {
         }
     }
 
-    fn connected(&mut self, slot: usize, now: Instant) {
+    pub(super) fn connected(&mut self, slot: usize, now: Instant) {
         let Some(participant) = self.io.participants.get(slot) else { return };
         let key = participant.key;
         if participant.is_publisher() {
@@ -264,23 +296,7 @@ impl ShardThread {
         }
         self.io.tcp.forget(slot);
         self.outbox.say(ShardEvent::Ended(key, reason));
-        let Some(entry) = self.io.rooms.get_mut(&room) else { return };
-        match role {
-            Role::Publisher { current, .. } => {
-                entry.publishers = entry.publishers.saturating_sub(1);
-                entry.current = entry.current.filter(|current| *current != slot);
-                if let Some(id) = entry.publisher.filter(|_| current) {
-                    self.core.publisher_lost(id);
-                }
-            }
-            Role::Viewer { subscriber, .. } => {
-                entry.viewers = entry.viewers.saturating_sub(1);
-                if let Some(id) = subscriber {
-                    self.core.remove_subscriber(id);
-                }
-            }
-        }
-        self.drop_idle_room(room);
+        self.left(room, key, &role, now);
         self.handle_core_events(now);
     }
 }

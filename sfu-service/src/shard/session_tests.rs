@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use contract::id::BroadcastId;
 use rtp::Extensions;
+use sfu_core::SourceId;
+
 use tokio::sync::mpsc;
 use transport::{IceCredentials, Identity};
 
 use super::super::command::Published;
 use super::super::convert::tracks;
 use super::super::run::{ShardSettings, prepare};
+use crate::registry::SessionKey;
+
 use super::*;
 
 fn shard() -> (ShardThread, mpsc::Receiver<ShardEvent>) {
@@ -43,12 +47,13 @@ fn join(shard: &mut ShardThread, room: i64, now: Instant) -> usize {
     let join = Join {
         key,
         room: BroadcastId(room),
+        participant: format!("par_{room}").parse().unwrap(),
         local: credentials("ours"),
         remote: credentials("theirs"),
         remote_fingerprint: shard.settings.identity.fingerprint().clone(),
         dtls_client: false,
         data: None,
-        role: JoinRole::Publisher(Arc::new(published)),
+        role: JoinRole::Publisher { source: SourceId(0), published: Arc::new(published) },
     };
     shard.join(join, now);
     shard.by_key[&key]
@@ -69,12 +74,12 @@ fn a_panic_ends_its_own_session_and_no_other() {
     assert!(matches!(events.try_recv(), Ok(ShardEvent::Ended(SessionKey(1), EndReason::Panic))));
     assert!(events.try_recv().is_err(), "nobody else ends");
     assert_eq!(shard.io.counters.panics.load(Ordering::Relaxed), 1);
-    assert!(!shard.io.participants.contains(faulty) && !shard.io.rooms.contains_key(&BroadcastId(1)));
+    assert!(!shard.io.participants.contains(faulty) && shard.io.rooms.room(BroadcastId(1)).is_none());
     assert!(!shard.by_key.contains_key(&SessionKey(1)) && !shard.by_ufrag.contains_key("ours1"));
 
     let mut went_on = false;
     shard.guarded(sound, now, |shard| went_on = shard.io.participants.contains(sound));
-    assert!(went_on && shard.io.rooms.contains_key(&BroadcastId(2)));
+    assert!(went_on && shard.io.rooms.room(BroadcastId(2)).is_some());
     // Its place is free again, and what is still on its way to the old session reaches nobody.
     assert_eq!(join(&mut shard, 3, now), faulty);
     shard.guarded(faulty, now, |shard| shard.close(faulty, EndReason::Deleted, now));
