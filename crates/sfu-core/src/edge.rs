@@ -4,55 +4,13 @@
 //! the edge knows at once that a stream has started over, and keeps the numbers that it gives to packets apart from
 //! those of every run before. What did not cross is asked for again by the rules of NACKs.
 
-use crate::encoding::Encoding;
-use crate::ids::{EncodingIndex, TrackIndex};
-use crate::publisher::{Context, Publisher};
-use crate::receive::Arrival;
-use crate::sink::{Event, Missing, Sink};
 use rtp::MediaKind;
 use rtp::seq::{Seq, extend};
 
-/// Packets of one encoding that are asked for at a time; the rest follows a moment later.
-const MAX_ASKED: usize = 64;
-/// Numbers further apart than this are not of one stream.
-const MAX_JUMP: u64 = 1 << 32;
-
-/// The run of a remote encoding that flows.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Crossing {
-    /// As the origin counts it.
-    run: u32,
-    /// What has to be added, wrapping, to the origin's numbers: a multiple of 65,536.
-    moved: u64,
-    /// Where the run began, if its first packets have not crossed.
-    pub(crate) missed: Option<Seq>,
-}
-
-impl Encoding {
-    /// Places a packet of a remote publisher.
-    pub(crate) fn cross(&mut self, run: u32, began: u64, number: u64, wire: u16) -> Arrival {
-        match self.crossing {
-            Some(crossing) if crossing.run == run => {
-                let seq = number.wrapping_add(crossing.moved);
-                let highest = self.receive.highest().unwrap_or(seq);
-                let fits = seq as u16 == wire && seq.abs_diff(highest) < MAX_JUMP;
-                if fits { self.receive.place(seq) } else { Arrival::Stray }
-            }
-            // What was repeated of a run that is over.
-            Some(crossing) if (run.wrapping_sub(crossing.run) as i32) < 0 => Arrival::Stray,
-            before => {
-                let seq = self.receive.begin(wire);
-                // Who pulls already has missed what came before; who begins to pull gets what it needs from the ring,
-                // unless the run has only just begun.
-                let count = number.saturating_sub(began);
-                let is_missed = count > 0 && (before.is_some() || count <= MAX_ASKED as u64);
-                let missed = is_missed.then(|| seq.saturating_sub(count));
-                self.crossing = Some(Crossing { run, moved: seq.wrapping_sub(number), missed });
-                Arrival::First(seq)
-            }
-        }
-    }
-}
+use crate::crossing::{Crossing, MAX_ASKED};
+use crate::ids::{EncodingIndex, TrackIndex};
+use crate::publisher::{Context, Publisher};
+use crate::sink::{Event, Missing, Sink};
 
 impl Publisher {
     /// Asks the shard that has the publisher for keyframes, and for what did not cross.

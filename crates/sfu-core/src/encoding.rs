@@ -10,7 +10,7 @@ use rtp::{Codec, Extension, Extensions, MediaKind, RtpPacket};
 use crate::clock::{ClockMapping, Ntp};
 use crate::codec::{self, FrameInfo};
 use crate::config::{EncodingConfig, Format};
-use crate::edge::Crossing;
+use crate::crossing::Crossing;
 use crate::group::{Group, Patience};
 use crate::interest::Interest;
 use crate::keyframe::KeyframeRequests;
@@ -240,7 +240,10 @@ impl Encoding {
         let recovered = way == Way::Recovered;
         let arrival = match way {
             Way::Direct | Way::Recovered => self.receive.arrive(packet.sequence, recovered),
-            Way::Crossed { run, began, number } => self.cross(run, began, number, packet.sequence),
+            Way::Crossed { run, began, number } => {
+                let (crossing, receive) = (&mut self.crossing, &mut self.receive);
+                Crossing::place(crossing, receive, (run, began, number), packet.sequence)
+            }
         };
         let (mut round_trip, mut repeated, mut was_missing) = (None, recovered, false);
         let seq = match arrival {

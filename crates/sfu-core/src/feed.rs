@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use rtp::MediaKind;
 use rtp::seq::Seq;
 
 use crate::codec::{FrameInfo, Up};
@@ -224,13 +225,12 @@ impl Feed {
         &mut self,
         media: &Media<'_>,
         encoding: &Encoding,
-        may_wait: bool,
         length: usize,
         subscription: &mut Subscription,
         downlink: &mut Downlink,
         out: &mut Outlet<'_, S>,
     ) {
-        if may_wait {
+        if media.format.codec.kind() == MediaKind::Video {
             if subscription.map.is_newest(media.seq) && !downlink.may_send(out.now) {
                 self.fall_behind(media.seq, out.now + MAX_WAIT);
                 return;

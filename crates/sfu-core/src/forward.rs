@@ -112,7 +112,7 @@ fn pass_batch<S: Sink>(
             // It started with an earlier packet of this batch, or waits: the ring gives it all of them.
             continue;
         }
-        feed.pass(media, view.encoding, may_wait, length, subscription, downlink, out);
+        feed.pass(media, view.encoding, length, subscription, downlink, out);
     }
     if feed.has_fallen_behind() {
         subscriber.catch_up_soon(out.now, timers);

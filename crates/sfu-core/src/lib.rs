@@ -5,40 +5,70 @@
 //! and keeps no queue of outputs. The contract is:
 //!
 //! 1. call any method that changes something;
-//! 2. after the packets of a receive batch ([`Shard::handle_rtp`], [`Shard::handle_relayed`]), call
+//! 2. after the packets of a receive batch ([`Shard::handle_rtp`], [`Shard::handle_from_origin`]), call
 //!    [`Shard::forward`] once;
 //! 3. when [`Shard::poll_timeout`] is due, call [`Shard::handle_timeout`].
 //!
+//! # Who is there
+//! A room (`room`) knows its publishers by the names that the shell gives them ([`SourceId`]), which are the same on
+//! every shard and after a reconnect. A publisher (`publisher`) has tracks (`track`), a track its encodings
+//! (`encoding`: statistics, ring, what is known of its numbers). A subscriber (`subscriber`) has a line (`downlink`)
+//! and outgoing streams (`subscription`: SSRC, numbers, retransmissions). What a stream shows now is its feed
+//! (`feed`), which lies with the track, in its fan-out. A subscription lives without one: it waits in the room for the
+//! track that it shows, and [`Shard::show`] gives it another. So nothing depends on who came first.
+//!
 //! # How a packet flows
-//! [`Shard::handle_rtp`] parses it, binds its SSRC to an encoding, unwraps a retransmission, stores it once in
-//! the encoding's ring, notes which layers it belongs to, and hands it once to [`Sink::relayed`] if another shard
-//! wants it. [`Shard::forward`] then goes through the subscriptions, one after another, and calls [`Sink::rtp`]
-//! for each packet that came since and is of the encoding and the layers that this subscription gets, with a
-//! rewritten header and the payload as it came. The shell writes both into its send buffer and encrypts there:
-//! one header rewrite, one copy, one encryption, and a frame's packets to one viewer side by side.
+//! | Step | Where |
+//! |---|---|
+//! | parsed; its SSRC bound to an encoding; a retransmission unwrapped | `publisher` |
+//! | its number and run; duplicates dropped; what is missing asked for | `encoding`, `receive`, `nack`, `crossing` |
+//! | stored once; its layers noted; handed to [`Sink::to_edges`] if other shards pull it | `ring`, `membership` |
+//! | after the batch: read from the ring and understood once for all viewers | `forward`, `packet` |
+//! | feed by feed: is it the encoding, and of the layers, that this one gets? may it leave now? | `feed` |
+//! | the numbers that this subscriber sees | `splice` |
+//! | a new header; the payload as it came; to [`Sink::rtp`] | `subscription`, `rewrite` |
+//!
+//! The shell writes both parts into its send buffer and encrypts there: one header rewrite, one copy, one encryption,
+//! and a frame's packets to one viewer side by side. After warm-up nothing on that way allocates.
+//!
+//! A NACK goes the same way back (`answers`): the number says which piece of the stream it was, the piece which ring.
 //!
 //! # What a viewer gets of it
 //! ```text
-//! meter: bitrate of each choice of layers --+
-//! what the viewer asked for (Wanted) -------+-> layers: ladder of steps -+-> allocate -> layers: pick -> aim
-//! which encodings flow, and their size -----+       estimate of the line +
+//! encodings that flow, their size and bitrate (encoding, meter) --+
+//! what the viewer asked for (Wanted) -----------------------------+-> ladder --+-> decide -> Plan -> apply
+//!                                                estimate (cc) ---+-> allocate +
 //! ```
-//! Four times a second, and when anything changes, `Publisher::settle` aims each subscription at a step of its
-//! ladder. Another encoding begins with a keyframe (`splice`), which is asked for while the old one goes on; other
-//! layers of the same encoding begin where the codec allows it (`Subscription::adapt`). What is left out leaves no
-//! gap in the numbers (`membership`). An encoding that nobody aims at is given up (`interest`).
+//! A change marks what it concerns: the subscriber, whose line is then shared out anew (`allocator`), and the feed, which
+//! is then decided anew (`choose`). Both happen with the next [`Shard::handle_timeout`], which is due at once: n changes
+//! cost n decisions. Four times a second feeds are looked at again whose last decision has not come about yet, and all of
+//! a track if its encodings have changed.
+//!
+//! Another encoding begins with a keyframe (`splice`), which is asked for while the old one goes on; other layers of the
+//! same encoding begin where the codec allows it (`feed`). What is left out leaves no gap in the numbers (`membership`).
+//! An encoding that nobody is interested in is given up (`interest`).
 //!
 //! # What its line carries
-//! Every packet is noted in the [`cc::Controller`] of its connection (`link`), and feedback, report blocks and REMB
-//! go there. When the estimate moves it is shared out over the subscriptions (`share`), and what their next step
-//! would need is told to the controller, which probes for it with padding. A line that was just cut is left to
-//! drain: what was too much for it is not sent on, nor sent again.
+//! Every packet is noted in the [`cc::Controller`] of its connection (`downlink`), and feedback, report blocks and REMB
+//! go there. When the estimate moves it is shared out over the subscriptions, and what their next step would need is
+//! told to the controller, which probes for it with padding. A line that was just cut is left to drain: what was too
+//! much for it is not sent on, nor sent again.
 //!
 //! What the line takes leaves at once; what is more than that, a large keyframe or what a viewer who joins gets of the
-//! ring, leaves at 2.5 times the estimate (`cc::pacer`). Nothing is queued for it: the subscription falls behind, with
-//! its place in the ring, and catches up by a timer within 150 ms (`forward::Feed::catch_up`). Sound never waits.
+//! ring, leaves at 2.5 times the estimate (`cc::pacer`). Nothing is queued for it: the feed falls behind, with its place
+//! in the ring, and catches up by a timer within 150 ms (`feed`). Sound never waits.
 //!
-//! After warm-up nothing on that way allocates.
+//! # Which file knows which
+//! Files import those of the lines above theirs, and never the other way round:
+//! ```text
+//! ids, config, sink, stats, clock, slots, timers        values
+//! layers/                                               decisions, pure
+//! codec, receive, nack, ring, meter, ... -> encoding -> packet -> cursor
+//! splice, rewrite, budget, downlink -> subscription -> feed, subscriber
+//! track -> publisher -> upstream, edge; room
+//! forward, choose, allocator, answers, reports          publishers meet subscribers
+//! shard -> members, pull                                the public face
+//! ```
 
 mod allocator;
 mod answers;
@@ -48,6 +78,7 @@ mod choose;
 mod clock;
 mod codec;
 mod config;
+mod crossing;
 mod cursor;
 mod downlink;
 mod edge;

@@ -365,6 +365,12 @@ impl Shard {
         self.totals
     }
 
+    /// How many rooms have somebody on this shard.
+    #[must_use]
+    pub fn rooms(&self) -> usize {
+        self.rooms.len()
+    }
+
     /// Numbers of a publisher.
     #[must_use]
     pub fn publisher_stats(&self, id: PublisherId, now: Instant) -> Option<PublisherStats> {

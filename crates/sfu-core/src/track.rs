@@ -64,15 +64,14 @@ impl Marks {
     }
 }
 
-/// What a choice of layers depends on, but for the bitrates where sizes are known.
+/// What a choice of layers depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Choosable {
-    encodings: [(Flow, Option<(u16, u16)>, (u8, u8)); MAX_ENCODINGS],
+    /// Without their bitrates, which move all the time and count only while sizes are not known.
+    candidates: [Candidate; MAX_ENCODINGS],
     /// By index, worst first.
     order: [u8; MAX_ENCODINGS],
     codec: Option<Codec>,
-    /// While sizes are not known the bitrates count, which move all the time.
-    rates: Option<[u64; MAX_ENCODINGS]>,
 }
 
 impl Track {
@@ -279,26 +278,14 @@ impl Track {
 }
 
 impl Choosable {
-    fn new(candidates: &Candidates, codec: Option<Codec>) -> Self {
-        let list = candidates.as_slice();
-        let mut choosable = Self {
-            encodings: [(Flow::Stopped, None, (0, 0)); MAX_ENCODINGS],
-            order: [0; MAX_ENCODINGS],
-            codec,
-            rates: None,
-        };
-        for (slot, candidate) in choosable.encodings.iter_mut().zip(list) {
-            *slot = (candidate.flow, candidate.size, candidate.top);
-        }
-        for (slot, index) in choosable.order.iter_mut().zip(ladder::ranked(list)) {
+    fn new(list: &Candidates, codec: Option<Codec>) -> Self {
+        let mut choosable = Self { candidates: list.candidates, order: [0; MAX_ENCODINGS], codec };
+        for (slot, index) in choosable.order.iter_mut().zip(ladder::ranked(list.as_slice())) {
             *slot = index;
         }
-        if list.iter().any(|candidate| candidate.size.is_none() && candidate.flow != Flow::Stopped) {
-            let mut rates = [0; MAX_ENCODINGS];
-            for (slot, candidate) in rates.iter_mut().zip(list) {
-                *slot = candidate.rate(Layers::ALL);
-            }
-            choosable.rates = Some(rates);
+        let mut flowing = list.as_slice().iter().filter(|candidate| candidate.flow != Flow::Stopped);
+        if flowing.all(|candidate| candidate.size.is_some()) {
+            choosable.candidates.iter_mut().for_each(|candidate| candidate.rates = Candidate::NONE.rates);
         }
         choosable
     }

@@ -54,7 +54,7 @@ pub(crate) enum Flow {
 }
 
 /// An encoding as a candidate.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) rid: Option<Rid>,
     pub(crate) flow: Flow,
