@@ -141,6 +141,28 @@ fn with_its_readers_gone_it_serves_on_and_ends_at_a_signal() {
 }
 
 #[test]
+fn requests_that_come_after_the_signal_are_served_until_the_delay_is_over() {
+    let data = folder();
+    let mut command = command(&data, &[]);
+    command.env("MADANG_DRAIN_DELAY_SECS", "2").stderr(Stdio::null());
+    let (mut process, home, mut out) = Process::start(command, "Home");
+    let mut admin = String::new();
+    while !admin.contains("Admin") {
+        admin.clear();
+        assert!(out.read_line(&mut admin).expect("UTF-8") > 0);
+    }
+    process.terminate();
+    let give_up = Instant::now() + PATIENCE;
+    while !get(&admin, "/readyz").starts_with("HTTP/1.1 503") {
+        assert!(Instant::now() < give_up, "it stays ready");
+    }
+    for _ in 0..10 {
+        assert!(get(&home, "/broadcasts?limit=1").starts_with("HTTP/1.1 200"));
+    }
+    assert!(process.end().success());
+}
+
+#[test]
 fn the_admin_port_lists_what_is_there_and_output_that_is_no_terminal_has_no_colours() {
     let data = folder();
     let (mut process, admin, mut out) =

@@ -6,7 +6,7 @@ use service_kit::config::ConfigError;
 use service_kit::service::Context;
 use service_kit::{Cors, Routes, Service, Settings};
 
-use crate::store::{self, OpenError};
+use crate::store::{OpenError, Store};
 use crate::{Clock, Config, Deps, MetaService, StartError};
 
 /// A database that is not there yet is waited for this long, looked at after pauses that double up to the last one.
@@ -19,7 +19,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 /// # Errors
 /// [`OpenError`].
 pub async fn migrate(config: &Config) -> Result<(), OpenError> {
-    store::open(config.database.reveal(), 1).await?.close().await;
+    Store::open(config.database.reveal(), 1).await?.close().await;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use actix_web::web::Bytes;
 use rust_embed::{EmbeddedFile, RustEmbed};
@@ -28,24 +29,32 @@ pub(crate) struct File {
     pub(crate) gzip: Option<Bytes>,
 }
 
-/// Every file that was asked for: never more than `web/dist` has. Debug builds read from the folder, so a file may
-/// change; then the new one takes the place of the old one.
-static FILES: RwLock<Option<HashMap<String, File>>> = RwLock::new(None);
+/// Debug builds read from the folder, which takes long with a hash in it: they look again after this time.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Every file that was asked for, and when it was looked at: never more than `web/dist` has.
+static FILES: RwLock<Option<HashMap<String, (Instant, File)>>> = RwLock::new(None);
 
 /// The file at `path`.
 pub(crate) fn get(path: &str) -> Option<File> {
+    let known = FILES.read().unwrap_or_else(PoisonError::into_inner);
+    let before = known.as_ref().and_then(|files| files.get(path)).cloned();
+    drop(known);
+    if let Some((looked_at, file)) = &before
+        && (cfg!(not(debug_assertions)) || looked_at.elapsed() < LOOK_AGAIN)
+    {
+        return Some(file.clone());
+    }
     let found = Dist::get(path)?;
     let hash: String =
         found.metadata.sha256_hash().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     let etag = format!("\"{hash}\"");
-    let known = FILES.read().unwrap_or_else(PoisonError::into_inner);
-    if let Some(file) = known.as_ref().and_then(|files| files.get(path)).filter(|file| file.etag == etag) {
-        return Some(file.clone());
-    }
-    drop(known);
-    let file = File::new(found, etag);
+    let file = match before {
+        Some((_, file)) if file.etag == etag => file,
+        _ => File::new(found, etag),
+    };
     let mut known = FILES.write().unwrap_or_else(PoisonError::into_inner);
-    known.get_or_insert_default().insert(path.to_owned(), file.clone());
+    known.get_or_insert_default().insert(path.to_owned(), (Instant::now(), file.clone()));
     Some(file)
 }
 

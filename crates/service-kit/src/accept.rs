@@ -25,10 +25,10 @@ use crate::body::{self, Answer};
 use crate::client::{Arrival, PublicOrigin, TrustedProxies};
 use crate::compress;
 use crate::connection::Connection;
-use crate::http::{Cors, Routes};
 use crate::listen::local_addr;
 use crate::observe::Observer;
 use crate::problem::rewrite_plain_errors;
+use crate::routes::{Cors, Routes};
 use crate::seats::{Seat, Seats};
 
 /// How long a connection without a request is kept.

@@ -17,6 +17,7 @@ mod metrics;
 mod observe;
 pub mod problem;
 pub mod process;
+mod routes;
 mod seats;
 pub mod service;
 pub mod shutdown;
@@ -24,10 +25,11 @@ pub mod telemetry;
 pub mod tls;
 
 pub use admin::Readiness;
-pub use http::{Cors, Listen, Options, Routes, Server, SettingNames};
+pub use http::{Listen, Options, Server, SettingNames};
 pub use listen::BindError;
 pub use observe::RequestId;
 pub use problem::HttpProblem;
+pub use routes::{Cors, Routes};
 pub use seats::ConnectionLimits;
 pub use service::{Service, Settings};
 

@@ -299,3 +299,32 @@ async fn behind_a_trusted_proxy_the_origin_is_the_clients_and_https_stays() {
     shutdown.cancel();
     served.await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn over_tls_a_request_is_secure_and_http_1() {
+    let tls = service_kit::tls::self_signed(&["127.0.0.1".parse().unwrap()]).unwrap();
+    let listen = Listen { http: LOCAL, https: Some((LOCAL, tls)), admin: LOCAL };
+    let server = Server::bind(listen).unwrap().with(Options { hsts: true, ..Options::default() });
+    let port = server.https_addr().unwrap().port();
+    let routes = Routes::new(|config| {
+        let who = |request: actix_web::HttpRequest| async move { client::Origin::of(&request).http() };
+        config.route("/who", web::get().to(who));
+    });
+    let shutdown = CancellationToken::new();
+    let served = tokio::spawn(server.serve(
+        vec![routes],
+        Cors::Any,
+        Readiness::default(),
+        Registry::default(),
+        shutdown.clone(),
+        Duration::from_secs(1),
+    ));
+    let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).build().unwrap();
+    let url = format!("https://127.0.0.1:{port}");
+    let answer = client.get(format!("{url}/who")).send().await.unwrap();
+    assert_eq!(answer.version(), reqwest::Version::HTTP_11);
+    assert!(answer.headers().contains_key("strict-transport-security"));
+    assert_eq!(answer.text().await.unwrap(), url);
+    shutdown.cancel();
+    served.await.unwrap().unwrap();
+}
