@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use crate::message::Method;
 use crate::peer::PeerRefusal;
-use crate::types::Family;
+use crate::types::{Family, Method};
 
 /// The error codes this server answers with (RFC 8489, section 14.8; RFC 8656, section 19).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

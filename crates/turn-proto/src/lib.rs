@@ -70,7 +70,9 @@ mod config;
 mod error;
 mod framing;
 mod hash;
+mod integrity;
 mod limit;
+mod live;
 mod message;
 mod peer;
 mod ports;
@@ -87,7 +89,6 @@ pub use auth::NONCE_LIFETIME;
 pub use config::{Config, ConfigError, Limits, StaticUser};
 pub use error::{ErrorCode, Reason, Refusal};
 pub use framing::{Framer, FramingError, MAX_FIRST_MESSAGE, MAX_MESSAGE, message_length};
-pub use message::Method;
 pub use peer::{OwnPorts, PeerPolicy, PeerRefusal, canonical, is_public};
 pub use server::{
     CloseReason, Command, DEFAULT_LIFETIME, Event, MAX_LIFETIME, RESERVATION_LIFETIME, Server, ToClient,
@@ -95,5 +96,5 @@ pub use server::{
 };
 pub use shared::Shared;
 pub use stats::Stats;
-pub use types::{ClientAddr, Family, FiveTuple, Icmp, PeerAddr, RelayId, Transport};
+pub use types::{ClientAddr, Family, FiveTuple, Icmp, Method, PeerAddr, RelayId, Transport};
 pub use wire::{CHANNEL_NUMBERS, Header, LEGACY_CHANNEL_NUMBERS, MAX_HEADER, MAX_PADDING};

@@ -17,9 +17,9 @@ use stun::message::{
     MessageType, Method as StunMethod, TRANSACTION_ID_SIZE,
 };
 
-use crate::auth::{Integrity, Signer};
 use crate::error::ErrorCode;
-use crate::types::Family;
+use crate::integrity::{Integrity, Signer};
+use crate::types::{Family, Method};
 use crate::wire::{self, MAX_ADDRESS};
 
 /// Longest control message; a longer one is discarded. (Send, Data and ChannelData are not control messages.)
@@ -61,53 +61,25 @@ const KNOWN: [AttrType; 21] = [
     ATTR_RESERVATION_TOKEN,
 ];
 
-/// The requests that are served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Method {
-    /// STUN Binding, for everyone.
-    Binding,
-    /// Create an allocation.
-    Allocate,
-    /// Prolong or delete an allocation.
-    Refresh,
-    /// Let peers' addresses in.
-    CreatePermission,
-    /// Bind a channel number to a peer.
-    ChannelBind,
+/// The request that a method of the wire is, if it is served.
+fn method_of(method: StunMethod) -> Option<Method> {
+    match method {
+        METHOD_BINDING => Some(Method::Binding),
+        METHOD_ALLOCATE => Some(Method::Allocate),
+        METHOD_REFRESH => Some(Method::Refresh),
+        METHOD_CREATE_PERMISSION => Some(Method::CreatePermission),
+        METHOD_CHANNEL_BIND => Some(Method::ChannelBind),
+        _ => None,
+    }
 }
 
-impl Method {
-    /// The name in the RFC.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Binding => "Binding",
-            Self::Allocate => "Allocate",
-            Self::Refresh => "Refresh",
-            Self::CreatePermission => "CreatePermission",
-            Self::ChannelBind => "ChannelBind",
-        }
-    }
-
-    fn of(method: StunMethod) -> Option<Self> {
-        match method {
-            METHOD_BINDING => Some(Self::Binding),
-            METHOD_ALLOCATE => Some(Self::Allocate),
-            METHOD_REFRESH => Some(Self::Refresh),
-            METHOD_CREATE_PERMISSION => Some(Self::CreatePermission),
-            METHOD_CHANNEL_BIND => Some(Self::ChannelBind),
-            _ => None,
-        }
-    }
-
-    fn wire(self) -> StunMethod {
-        match self {
-            Self::Binding => METHOD_BINDING,
-            Self::Allocate => METHOD_ALLOCATE,
-            Self::Refresh => METHOD_REFRESH,
-            Self::CreatePermission => METHOD_CREATE_PERMISSION,
-            Self::ChannelBind => METHOD_CHANNEL_BIND,
-        }
+fn wire_method(method: Method) -> StunMethod {
+    match method {
+        Method::Binding => METHOD_BINDING,
+        Method::Allocate => METHOD_ALLOCATE,
+        Method::Refresh => METHOD_REFRESH,
+        Method::CreatePermission => METHOD_CREATE_PERMISSION,
+        Method::ChannelBind => METHOD_CHANNEL_BIND,
     }
 }
 
@@ -143,7 +115,7 @@ impl Request {
         if message.typ.class != CLASS_REQUEST {
             return None;
         }
-        let method = Method::of(message.typ.method)?;
+        let method = method_of(message.typ.method)?;
         let fingerprint = message.contains(ATTR_FINGERPRINT);
         if fingerprint {
             // One, at the end, of four bytes: the last eight of the message.
@@ -250,7 +222,7 @@ impl Response {
 
     fn new(transaction: Transaction, class: MessageClass) -> Self {
         let mut message = Message::new();
-        message.typ = MessageType::new(transaction.method.wire(), class);
+        message.typ = MessageType::new(wire_method(transaction.method), class);
         message.transaction_id.0 = transaction.id;
         message.write_header();
         Self { message, fingerprint: transaction.fingerprint }

@@ -7,9 +7,9 @@ use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 
-use crate::shared::LiveRelays;
+use crate::live::LiveRelays;
 
-/// Why a peer is refused.
+/// Why a peer is refused, if it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PeerRefusal {
     /// 127.0.0.0/8, ::1.
@@ -89,8 +89,8 @@ pub struct OwnPorts {
     pub ports: RangeInclusive<u16>,
 }
 
-/// Why a peer is refused.
-type Verdict = Result<(), PeerRefusal>;
+/// Why a peer is refused, if it is.
+type PeerCheck = Result<(), PeerRefusal>;
 
 /// The peer filter. Deny wins over allow; own addresses are reachable on their own ports only, whatever kind
 /// of address they are.
@@ -117,7 +117,7 @@ impl PeerPolicy {
 
     /// May a permission be installed for this address? (CreatePermission and ChannelBind.) On an own address there
     /// must be a port that is ever reachable.
-    pub(crate) fn permission(&self, ip: IpAddr, live: &LiveRelays) -> Verdict {
+    pub(crate) fn permission(&self, ip: IpAddr, live: &LiveRelays) -> PeerCheck {
         let ip = canonical(ip);
         self.denied(ip)?;
         if live.is_relay(ip) || self.own(ip).any(|own| !own.ports.is_empty()) {
@@ -128,7 +128,7 @@ impl PeerPolicy {
 
     /// May a datagram go to, or come from, this address and port? Checked for each datagram: a permission
     /// covers all ports of an address, this does not.
-    pub(crate) fn send(&self, peer: SocketAddr, live: &LiveRelays) -> Verdict {
+    pub(crate) fn send(&self, peer: SocketAddr, live: &LiveRelays) -> PeerCheck {
         let ip = canonical(peer.ip());
         self.denied(ip)?;
         if peer.port() == 0 {
@@ -147,7 +147,7 @@ impl PeerPolicy {
         if is_own { Err(PeerRefusal::OwnPort) } else { self.by_kind(ip) }
     }
 
-    fn denied(&self, ip: IpAddr) -> Verdict {
+    fn denied(&self, ip: IpAddr) -> PeerCheck {
         if self.deny.iter().any(|net| net.contains(&ip)) { Err(PeerRefusal::Denied) } else { Ok(()) }
     }
 
@@ -155,7 +155,7 @@ impl PeerPolicy {
         self.own.iter().filter(move |own| own.ip == ip)
     }
 
-    fn by_kind(&self, ip: IpAddr) -> Verdict {
+    fn by_kind(&self, ip: IpAddr) -> PeerCheck {
         match kind(ip) {
             None => Ok(()),
             Some(PeerRefusal::Private) if self.allow_private.iter().any(|net| net.contains(&ip)) => Ok(()),
@@ -248,11 +248,11 @@ mod tests {
     const NO_PORT: RangeInclusive<u16> = 1..=0;
 
     impl PeerPolicy {
-        fn permits(&self, ip: IpAddr) -> Verdict {
+        fn permits(&self, ip: IpAddr) -> PeerCheck {
             self.permission(ip, &LiveRelays::new(&[]))
         }
 
-        fn sends(&self, peer: SocketAddr) -> Verdict {
+        fn sends(&self, peer: SocketAddr) -> PeerCheck {
             self.send(peer, &LiveRelays::new(&[]))
         }
     }

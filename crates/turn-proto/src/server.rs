@@ -16,16 +16,17 @@ use slab::Slab;
 use stun::attributes::{ATTR_UNKNOWN_ATTRIBUTES, ATTR_XORMAPPED_ADDRESS, AttrType};
 
 use crate::allocation::Allocation;
-use crate::auth::{Authenticator, Identity, Rejection, Signer};
+use crate::auth::{Authenticator, Identity, Rejection};
 use crate::config::{Config, ConfigError, Limits, StaticUser};
 use crate::error::{ErrorCode, Reason, Refusal};
 use crate::hash::Keyed;
+use crate::integrity::Signer;
 use crate::limit::Source;
-use crate::message::{ATTR_ALTERNATE_DOMAIN, Method, Request, Response, Transaction};
+use crate::message::{ATTR_ALTERNATE_DOMAIN, Request, Response, Transaction};
 use crate::peer::{PeerPolicy, PeerRefusal};
 use crate::shared::Shared;
 use crate::stats::Stats;
-use crate::types::{Family, FiveTuple, RelayId, Transport};
+use crate::types::{Family, FiveTuple, Method, RelayId, Transport};
 use crate::wire::{self, Kind};
 
 pub use allocate::RESERVATION_LIFETIME;

@@ -151,3 +151,32 @@ impl Icmp {
         }
     }
 }
+
+/// The requests that are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// STUN Binding, for everyone.
+    Binding,
+    /// Create an allocation.
+    Allocate,
+    /// Prolong or delete an allocation.
+    Refresh,
+    /// Let peers' addresses in.
+    CreatePermission,
+    /// Bind a channel number to a peer.
+    ChannelBind,
+}
+
+impl Method {
+    /// The name in the RFC.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Binding => "Binding",
+            Self::Allocate => "Allocate",
+            Self::Refresh => "Refresh",
+            Self::CreatePermission => "CreatePermission",
+            Self::ChannelBind => "ChannelBind",
+        }
+    }
+}

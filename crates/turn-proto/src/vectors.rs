@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use stun::attributes::{ATTR_NONCE, ATTR_PASSWORD_ALGORITHM, ATTR_REALM, ATTR_USER_HASH, ATTR_USERNAME};
 
-use crate::auth::{Integrity, Key};
+use crate::integrity::{Integrity, Key};
 use crate::message::Request;
 use crate::wire::xor_address;
 
