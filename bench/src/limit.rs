@@ -89,6 +89,7 @@ impl Limit {
         };
         Ok(Self {
             socket: UdpSocket::bind("127.0.0.1:0")?,
+            // As it always was, so that figures of years compare: without what the SFU's socket was given since.
             gso: udp::Socket::bind("127.0.0.1:0".parse()?)?,
             batch: udp::SendBatch::new(512, SLOT),
             receivers: ports.iter().enumerate().map(receiver).collect::<Result<_, _>>()?,

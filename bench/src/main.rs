@@ -7,6 +7,7 @@ mod camera;
 mod cpu;
 mod janus;
 mod limit;
+mod paired;
 mod publisher;
 mod results;
 mod room;
@@ -39,6 +40,10 @@ struct Flags {
     /// Viewer sessions of the scale scenario
     #[arg(long, default_value_t = 10_000)]
     scale: usize,
+    /// Another build of this program: what forwarding and memory cost its server and this one's, in turn. Nothing else
+    /// is measured then
+    #[arg(long)]
+    baseline: Option<PathBuf>,
     /// Only these scenarios: forwarding, memory, capacity, scale, turn
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
@@ -88,6 +93,17 @@ async fn bench(flags: Flags) -> anyhow::Result<()> {
     let wanted = |name: &str| flags.only.is_empty() || flags.only.iter().any(|only| only == name);
     let mut results = Results::default();
     let mut world = World::new()?;
+    if let Some(baseline) = &flags.baseline {
+        if wanted("forwarding") {
+            report("forwarding", paired::forwarding(&mut world, baseline, effort, &mut results).await);
+        }
+        if wanted("memory") {
+            report("memory", paired::memory(&mut world, baseline, effort, &mut results).await);
+        }
+        results.merge_into(&flags.out)?;
+        results.print();
+        return Ok(());
+    }
     if wanted("forwarding") {
         report("forwarding", scenarios::forwarding(&mut world, effort, &mut results).await);
         results.merge_into(&flags.out)?;

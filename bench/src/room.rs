@@ -1,5 +1,6 @@
 //! One broadcast on one server process: a publisher and its viewers.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -66,7 +67,12 @@ impl World {
 
     /// A server with a publisher that is connected and silent.
     pub(crate) async fn room(&mut self, shards: usize) -> anyhow::Result<Room> {
-        let server = Process::start(shards)?;
+        self.room_of(&std::env::current_exe()?, shards).await
+    }
+
+    /// The same with the server of another build of this program.
+    pub(crate) async fn room_of(&mut self, program: &Path, shards: usize) -> anyhow::Result<Room> {
+        let server = Process::start(program, shards)?;
         let url = format!("{}/whip/1", server.base);
         let session = signal::open(&self.http, &url, &self.identity, Direction::SendOnly).await?;
         let publisher = Publisher::start(session)?;

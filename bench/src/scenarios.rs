@@ -1,6 +1,7 @@
 //! What is measured, in the order of the table.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -26,13 +27,13 @@ pub(crate) struct Effort {
 }
 
 /// A process that sends the bare minimum.
-struct Bare {
+pub(crate) struct Bare {
     child: Child,
     group: usize,
 }
 
 impl Bare {
-    fn start(world: &mut World, receivers: usize) -> anyhow::Result<Self> {
+    pub(crate) fn start(world: &mut World, receivers: usize) -> anyhow::Result<Self> {
         let group = world.group();
         let ports: Vec<String> = (0..receivers)
             .map(|_| Ok(world.viewers.count(group)?.to_string()))
@@ -125,7 +126,7 @@ pub(crate) async fn forwarding(
     Ok(())
 }
 
-async fn limit_window(
+pub(crate) async fn limit_window(
     world: &World,
     bare: &mut Bare,
     pattern: Pattern,
@@ -139,7 +140,7 @@ async fn limit_window(
     Ok(window.us_per_packet)
 }
 
-async fn sfu_window(
+pub(crate) async fn sfu_window(
     world: &World,
     room: &Room,
     pattern: Pattern,
@@ -164,7 +165,29 @@ async fn sfu_window(
 
 /// Memory per viewer, and CPU per session that is set up.
 pub(crate) async fn memory(world: &mut World, results: &mut Results) -> anyhow::Result<()> {
-    let mut room = world.room(1).await?;
+    let cost = session_cost(world, &std::env::current_exe()?).await?;
+    results.add("transport_setup_ms", cost.transport_ms);
+    results.add("session_setup_ms", cost.session_ms);
+    results.add("sfu_rss_kb_per_viewer_connected", cost.connected_kb);
+    results.add("sfu_rss_kb_per_viewer", cost.media_kb);
+    results.add("sfu_rss_kb_per_viewer_all", cost.all_kb);
+    Ok(())
+}
+
+/// What a viewer costs beside its packets.
+pub(crate) struct SessionCost {
+    /// CPU of the media thread to set it up, and of the whole process.
+    transport_ms: f64,
+    session_ms: f64,
+    /// Resident memory: connected, with media, with feedback and history.
+    connected_kb: f64,
+    pub(crate) media_kb: f64,
+    pub(crate) all_kb: f64,
+}
+
+/// What a viewer costs the server of `program`, on the average of a thousand.
+pub(crate) async fn session_cost(world: &mut World, program: &Path) -> anyhow::Result<SessionCost> {
+    let mut room = world.room_of(program, 1).await?;
     // The first viewers pay for what is allocated once.
     world.join(&mut room, 20).await?;
     world.play(&room, Pattern::EVEN).await?;
@@ -178,22 +201,19 @@ pub(crate) async fn memory(world: &mut World, results: &mut Results) -> anyhow::
     let (all, shards) = (cpu::time(pid)?, cpu::time_of_threads(pid, "sfu-shard")?);
     world.join(&mut room, MEMORY_VIEWERS).await?;
     let per_session = |used: Duration| used.as_secs_f64() * 1e3 / MEMORY_VIEWERS as f64;
-    results.add(
-        "transport_setup_ms",
-        per_session(cpu::time_of_threads(pid, "sfu-shard")?.saturating_sub(shards)),
-    );
-    results.add("session_setup_ms", per_session(cpu::time(pid)?.saturating_sub(all)));
-    results.add("sfu_rss_kb_per_viewer_connected", per_viewer(cpu::resident(pid)?, empty));
+    let transport_ms = per_session(cpu::time_of_threads(pid, "sfu-shard")?.saturating_sub(shards));
+    let session_ms = per_session(cpu::time(pid)?.saturating_sub(all));
+    let connected_kb = per_viewer(cpu::resident(pid)?, empty);
     world.play(&room, Pattern::SLOW).await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    results.add("sfu_rss_kb_per_viewer", per_viewer(cpu::resident(pid)?, empty));
+    let media_kb = per_viewer(cpu::resident(pid)?, empty);
     world.viewers.feedback(room.group, Some(FEEDBACK * 2))?;
     // Enough packets to fill what is remembered of those that were sent.
     world.play(&room, Pattern { frames: 60, ..Pattern::SLOW }).await?;
     tokio::time::sleep(Duration::from_secs(8)).await;
-    results.add("sfu_rss_kb_per_viewer_all", per_viewer(cpu::resident(pid)?, empty));
+    let all_kb = per_viewer(cpu::resident(pid)?, empty);
     world.viewers.leave(room.group)?;
-    Ok(())
+    Ok(SessionCost { transport_ms, session_ms, connected_kb, media_kb, all_kb })
 }
 
 /// The most viewers at 1 Mbit/s without loss and with a small delay, with everything on this machine.

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,9 +32,9 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts one with that many shards.
-    pub(crate) fn start(shards: usize) -> anyhow::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
+    /// Starts one of `program` with that many shards.
+    pub(crate) fn start(program: &Path, shards: usize) -> anyhow::Result<Self> {
+        let mut child = Command::new(program)
             .args(["server", "--shards", &shards.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -1,6 +1,6 @@
 //! The service: sockets, threads, tasks, and their end.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -93,8 +93,8 @@ impl SfuService {
         let id = config.node_id.clone().unwrap_or_else(|| NodeId::random(&mut rand::rng()));
         let meta = MetaClient::new(&config.meta_url, id.clone(), keys.clone())?;
         let identity = Identity::generate()?;
-        let prepared = bind(&config)?;
         let machine = addresses::of_this_machine();
+        let prepared = bind(&config, addresses::to_bind(&config, &machine))?;
         let announced =
             |shard: &Prepared| addresses::announced(&config, &machine, shard.socket().local_addr());
         let addresses: Vec<Vec<SocketAddr>> = prepared.iter().map(announced).collect();
@@ -215,30 +215,33 @@ impl Drop for SfuService {
 /// Ports tried for one that is free for UDP and TCP.
 const PORT_TRIES: usize = 16;
 
-/// Opens the media port of each shard.
-fn bind(config: &Config) -> Result<Vec<Prepared>, StartError> {
+/// Opens the media port of each shard, for UDP on `ip`.
+fn bind(config: &Config, ip: IpAddr) -> Result<Vec<Prepared>, StartError> {
     let shards = u16::try_from(config.shard_count()).unwrap_or(u16::MAX);
     let open = |index: u16| {
         let port = if config.media_port == 0 { 0 } else { config.media_port.saturating_add(index) };
-        let address = SocketAddr::new(config.media_bind, port);
+        let address = SocketAddr::new(ip, port);
         // The number that is free for UDP may be taken for TCP: then another one is.
         let tries = if port == 0 { PORT_TRIES } else { 1 };
-        let mut opened = open_port(address, config.ice_tcp);
+        let listen = config.ice_tcp.then_some(config.media_bind);
+        let mut opened = open_port(address, listen);
         for _ in 1..tries {
             if opened.is_ok() {
                 break;
             }
-            opened = open_port(address, config.ice_tcp);
+            opened = open_port(address, listen);
         }
         opened.map_err(|source| StartError::Media { address, source })
     };
     (0..shards).map(open).collect()
 }
 
-fn open_port(address: SocketAddr, ice_tcp: bool) -> std::io::Result<Prepared> {
-    let socket = udp::Socket::bind(address)?;
-    let listen = || mio::net::TcpListener::bind(SocketAddr::new(address.ip(), socket.local_addr().port()));
-    let listener = ice_tcp.then(listen).transpose()?;
+/// UDP on `address`, and TCP on the same port of `listen` if it is given.
+fn open_port(address: SocketAddr, listen: Option<IpAddr>) -> std::io::Result<Prepared> {
+    let socket =
+        udp::Socket::bind_with(address, udp::Options { dont_fragment: true, ..udp::Options::default() })?;
+    let listener = |ip| mio::net::TcpListener::bind(SocketAddr::new(ip, socket.local_addr().port()));
+    let listener = listen.map(listener).transpose()?;
     prepare(socket, listener)
 }
 

@@ -170,6 +170,7 @@ impl Relaying {
             icmp_errors: true,
             share_port: false,
             to_ip: false,
+            dont_fragment: false,
         };
         self.watch(relay, Socket::bind_with(SocketAddr::new(bind, address.port()), options)?)
     }

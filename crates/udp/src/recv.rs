@@ -16,7 +16,8 @@ const SLOT: usize = 65_536;
 pub struct Datagram<'a> {
     /// Where it came from; IPv4 also on a dual-stack socket.
     pub from: SocketAddr,
-    /// The local address it was sent to, where the kernel says so: answers should leave from it.
+    /// The local address that it was sent to, where the kernel says so or the socket is bound to it: answers should
+    /// leave from it.
     pub to_ip: Option<IpAddr>,
     /// Its payload, to be decrypted in place.
     pub data: &'a mut [u8],
@@ -27,6 +28,8 @@ pub struct RecvBatch {
     arena: Box<[u8]>,
     meta: [RecvMeta; BATCH_SIZE],
     filled: usize,
+    /// Of a socket that is bound to one.
+    bound_ip: Option<IpAddr>,
 }
 
 impl RecvBatch {
@@ -37,6 +40,7 @@ impl RecvBatch {
             arena: vec![0; SLOT * BATCH_SIZE].into_boxed_slice(),
             meta: [RecvMeta::default(); BATCH_SIZE],
             filled: 0,
+            bound_ip: None,
         }
     }
 
@@ -45,7 +49,7 @@ impl RecvBatch {
         let slots = self.arena.chunks_exact_mut(SLOT);
         slots.zip(&self.meta).take(self.filled).flat_map(|(slot, meta)| {
             let from = canonical(meta.addr);
-            let to_ip = meta.dst_ip.map(|ip| ip.to_canonical());
+            let to_ip = meta.dst_ip.map(|ip| ip.to_canonical()).or(self.bound_ip);
             let filled = slot.get_mut(..meta.len).unwrap_or_default();
             // An empty datagram has no chunk, and is one all the same.
             let empty = filled.is_empty().then(<&mut [u8]>::default);
@@ -63,6 +67,7 @@ impl RecvBatch {
 
     pub(crate) fn fill(&mut self, socket: &Socket) -> io::Result<usize> {
         self.filled = 0;
+        self.bound_ip = socket.bound_ip();
         let mut slots = self.arena.chunks_exact_mut(SLOT);
         // The arena has exactly BATCH_SIZE slots, so no default is ever taken.
         let mut buffers: [IoSliceMut<'_>; BATCH_SIZE] =

@@ -43,6 +43,8 @@ struct Packet {
 struct Group {
     to: SocketAddr,
     from: Option<IpAddr>,
+    /// Routers may cut its datagrams, whatever the socket asks for.
+    fragmentable: bool,
     head: u32,
     tail: u32,
     /// Place in the hash table, to empty it without walking the table.
@@ -58,6 +60,8 @@ pub struct SendBatch {
     max_datagram: usize,
     packets: Vec<Packet>,
     groups: Vec<Group>,
+    /// Some of the groups are fragmentable.
+    has_fragmentable: bool,
     /// Open addressing from (destination, source) to a group; twice as many places as packets.
     table: Box<[u32]>,
 }
@@ -74,6 +78,7 @@ impl SendBatch {
             max_datagram,
             packets: Vec::with_capacity(packets),
             groups: Vec::with_capacity(packets),
+            has_fragmentable: false,
             table: vec![NONE; (packets * 2).next_power_of_two()].into_boxed_slice(),
         }
     }
@@ -100,7 +105,7 @@ impl SendBatch {
         let index = self.packets.len() as u32;
         self.packets.push(Packet { offset: self.used as u32, len: len as u32, next: NONE });
         self.used += len;
-        self.link(to, from, index);
+        self.link(to, from, false, index);
         Ok(())
     }
 
@@ -109,27 +114,38 @@ impl SendBatch {
     /// # Errors
     /// [`Full`] when there is no room or `data` is longer than a datagram of this batch.
     pub fn push_slice(&mut self, to: SocketAddr, from: Option<IpAddr>, data: &[u8]) -> Result<(), Full> {
-        if data.len() > self.max_datagram {
-            return Err(Full);
-        }
-        if data.is_empty() {
-            return self.push_empty(to, from);
-        }
-        self.push(to, from, |buffer| {
-            if let Some(buffer) = buffer.get_mut(..data.len()) {
-                buffer.copy_from_slice(data);
-            }
-            data.len()
-        })
+        self.push_copy(to, from, false, data)
     }
 
-    fn push_empty(&mut self, to: SocketAddr, from: Option<IpAddr>) -> Result<(), Full> {
-        if self.packets.len() == self.packets.capacity() {
-            return Err(Full);
-        }
+    /// The same for a datagram that has to arrive over a path with a small MTU, if need be in fragments: also from a
+    /// socket that forbids them ([`crate::Options::dont_fragment`]), which costs it two calls a flush.
+    ///
+    /// # Errors
+    /// As [`SendBatch::push_slice`].
+    pub fn push_fragmentable(
+        &mut self,
+        to: SocketAddr,
+        from: Option<IpAddr>,
+        data: &[u8],
+    ) -> Result<(), Full> {
+        self.push_copy(to, from, true, data)
+    }
+
+    fn push_copy(
+        &mut self,
+        to: SocketAddr,
+        from: Option<IpAddr>,
+        fragmentable: bool,
+        data: &[u8],
+    ) -> Result<(), Full> {
+        let end = self.used + self.max_datagram;
+        let room = self.packets.len() < self.packets.capacity();
+        let place = self.arena.get_mut(self.used..end).filter(|_| room);
+        place.and_then(|place| place.get_mut(..data.len())).ok_or(Full)?.copy_from_slice(data);
         let index = self.packets.len() as u32;
-        self.packets.push(Packet { offset: self.used as u32, len: 0, next: NONE });
-        self.link(to, from, index);
+        self.packets.push(Packet { offset: self.used as u32, len: data.len() as u32, next: NONE });
+        self.used += data.len();
+        self.link(to, from, fragmentable, index);
         Ok(())
     }
 
@@ -167,13 +183,15 @@ impl SendBatch {
             }
         }
         self.packets.clear();
+        self.has_fragmentable = false;
         self.used = 0;
     }
 
     /// Appends packet `index` to the group of its destination.
-    fn link(&mut self, to: SocketAddr, from: Option<IpAddr>, index: u32) {
+    fn link(&mut self, to: SocketAddr, from: Option<IpAddr>, fragmentable: bool, index: u32) {
+        let same = |group: &Group| group.to == to && group.from == from && group.fragmentable == fragmentable;
         // The packets of a frame come one after another: no look into the table for them.
-        if let Some(group) = self.groups.last_mut().filter(|group| group.to == to && group.from == from) {
+        if let Some(group) = self.groups.last_mut().filter(|group| same(group)) {
             if let Some(last) = self.packets.get_mut(group.tail as usize) {
                 last.next = index;
             }
@@ -185,7 +203,7 @@ impl SendBatch {
         // The table has more places than packets, so there is always an empty one.
         while let Some(&entry) = self.table.get(place) {
             let Some(group) = self.groups.get_mut(entry as usize) else { break };
-            if group.to == to && group.from == from {
+            if same(group) {
                 if let Some(last) = self.packets.get_mut(group.tail as usize) {
                     last.next = index;
                 }
@@ -196,7 +214,8 @@ impl SendBatch {
         }
         if let Some(entry) = self.table.get_mut(place) {
             *entry = self.groups.len() as u32;
-            self.groups.push(Group { to, from, head: index, tail: index, place: place as u32 });
+            self.groups.push(Group { to, from, fragmentable, head: index, tail: index, place: place as u32 });
+            self.has_fragmentable |= fragmentable;
         }
     }
 
@@ -208,8 +227,19 @@ impl SendBatch {
 
     #[cfg(target_os = "linux")]
     fn transmit(&self, socket: &Socket, done: &mut Sent) {
+        if !(self.has_fragmentable && socket.forbids_fragments()) {
+            return self.transmit_groups(socket, |_| true, done);
+        }
+        self.transmit_groups(socket, |group| !group.fragmentable, done);
+        socket.set_dont_fragment(false);
+        self.transmit_groups(socket, |group| group.fragmentable, done);
+        socket.set_dont_fragment(socket.forbids_fragments());
+    }
+
+    #[cfg(target_os = "linux")]
+    fn transmit_groups(&self, socket: &Socket, wanted: impl Fn(&Group) -> bool, done: &mut Sent) {
         let mut chunk = crate::sys::Chunk::new();
-        for group in &self.groups {
+        for group in self.groups.iter().filter(|group| wanted(group)) {
             let (to, from) = (group.to, group.from.filter(|_| socket.chooses_source()));
             let mut next = group.head;
             while let Some((data, after)) = self.packet(next) {

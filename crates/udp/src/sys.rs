@@ -220,7 +220,18 @@ impl<'a> Chunk<'a> {
     /// The kernel refused message `index`: without GSO its datagrams may pass one by one.
     fn refused(&self, socket: &Socket, index: usize, code: Option<i32>, done: &mut Sent) {
         let Some(message) = self.message(index) else { return };
-        if message.count == 1 || !matches!(code, Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE)) {
+        // Of a message with segments some kernels say EINVAL where others say EMSGSIZE.
+        let too_long = match code {
+            Some(libc::EMSGSIZE) => socket.forbids_fragments(),
+            Some(libc::EINVAL) => message.count > 1 && socket.forbids_fragments(),
+            _ => false,
+        };
+        if too_long {
+            socket.allow_fragments();
+        }
+        if (message.count == 1 && !too_long)
+            || !matches!(code, Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE))
+        {
             done.failed += usize::from(message.count);
             return;
         }
@@ -318,13 +329,13 @@ unsafe fn put<T: Copy>(at: *mut libc::cmsghdr, level: i32, kind: i32, value: T) 
     }
 }
 
-/// Has runs of equal datagrams come as one message (GRO), lets IP fragment what is longer than the path takes (a
-/// handshake flight or a relayed datagram may be, and nobody here does path MTU discovery), and what `options` ask
-/// for. Best effort: a kernel without one of these still sends and receives.
+/// Has runs of equal datagrams come as one message (GRO), lets IP fragment what is longer than the path takes (nobody
+/// here does path MTU discovery) unless that is forbidden, and does what `options` ask for. Best effort: a kernel without one of these still sends and receives.
 pub(crate) fn prepare(socket: &socket2::Socket, v6: bool, options: Options) {
     set(socket, libc::SOL_UDP, libc::UDP_GRO, 1);
     // Of an IPv6 socket too: it may send to IPv4 addresses.
-    set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_DONT);
+    let mode = if options.dont_fragment { libc::IP_PMTUDISC_PROBE } else { libc::IP_PMTUDISC_DONT };
+    set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, mode);
     if v6 {
         set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IP_PMTUDISC_DONT);
     }
@@ -463,5 +474,66 @@ fn set(socket: &impl AsRawFd, level: i32, name: i32, value: i32) {
             (&raw const value).cast(),
             size_of::<libc::c_int>() as _,
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RecvBatch, SendBatch};
+
+    /// The kernel's word for what it does with datagrams that are too long.
+    fn mode(socket: &Socket) -> i32 {
+        let (mut value, mut length): (libc::c_int, libc::socklen_t) = (-1, size_of::<libc::c_int>() as _);
+        // SAFETY: the kernel writes `length` bytes to a live local, and their number to another.
+        let result = unsafe {
+            libc::getsockopt(
+                socket.io.as_raw_fd(),
+                libc::IPPROTO_IP,
+                libc::IP_MTU_DISCOVER,
+                (&raw mut value).cast(),
+                &raw mut length,
+            )
+        };
+        assert_eq!(result, 0);
+        value
+    }
+
+    fn socket(dont_fragment: bool) -> Socket {
+        let options = Options { dont_fragment, ..Options::default() };
+        Socket::bind_with("127.0.0.1:0".parse().unwrap(), options).unwrap()
+    }
+
+    #[test]
+    fn what_may_be_cut_leaves_without_df_and_the_rest_with_it() {
+        let (from, to) = (socket(true), socket(false));
+        assert_eq!((mode(&from), mode(&to)), (libc::IP_PMTUDISC_PROBE, libc::IP_PMTUDISC_DONT));
+        let mut batch = SendBatch::new(16, 1_500);
+        let address = to.local_addr();
+        batch.push_fragmentable(address, None, b"flight 1").unwrap();
+        batch.push_slice(address, None, b"media 1").unwrap();
+        batch.push_fragmentable(address, None, b"flight 2").unwrap();
+        batch.push_slice(address, None, b"media 2").unwrap();
+        assert_eq!(batch.flush(&from), Sent { sent: 4, dropped: 0, failed: 0 });
+        assert_eq!(mode(&from), libc::IP_PMTUDISC_PROBE, "as before");
+        let mut recv = RecvBatch::new();
+        let mut came = Vec::new();
+        while came.len() < 4 {
+            to.recv(&mut recv).unwrap();
+            came.extend(recv.iter_mut().map(|datagram| String::from_utf8_lossy(datagram.data).into_owned()));
+        }
+        // In the order of each kind.
+        assert_eq!(came, ["media 1", "media 2", "flight 1", "flight 2"]);
+    }
+
+    #[test]
+    fn an_interface_that_takes_less_ends_it() {
+        let from = socket(true);
+        from.allow_fragments();
+        assert_eq!(mode(&from), libc::IP_PMTUDISC_DONT);
+        let mut batch = SendBatch::new(1, 1_500);
+        batch.push_fragmentable(from.local_addr(), None, b"to myself").unwrap();
+        batch.flush(&from);
+        assert_eq!(mode(&from), libc::IP_PMTUDISC_DONT, "a flush does not bring it back");
     }
 }

@@ -252,3 +252,14 @@ fn shared_ports_keep_each_client_with_one_socket() {
     assert_eq!(count.len(), 16);
     assert!(count.values().all(|n| *n == (4, 0) || *n == (0, 4)), "{count:?}");
 }
+
+#[test]
+fn a_socket_that_is_bound_to_one_address_knows_it_without_being_told() {
+    let options = Options { to_ip: false, ..Options::default() };
+    let mut receiver = Receiver::new(Socket::bind_with("127.0.0.2:0".parse().unwrap(), options).unwrap());
+    let sender = bind();
+    let mut batch = SendBatch::new(1, 100);
+    batch.push_slice(receiver.addr(), None, b"x").unwrap();
+    batch.flush(&sender);
+    assert_eq!(receiver.take(1)[0].1, Some("127.0.0.2".parse().unwrap()));
+}

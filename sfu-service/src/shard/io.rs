@@ -20,6 +20,10 @@ use crate::registry::SessionKey;
 /// Datagrams in one batch; a full one is sent before more are written.
 pub(super) const SEND_BATCH: usize = 512;
 
+/// Payload bytes that pass over every IPv4 path in one piece: 576 less the longest header (RFC 791) and UDP's. What is
+/// longer and of a handshake or a data channel may leave in fragments; media is lost there, and asked for again.
+const SMALL_DATAGRAM: usize = 508;
+
 /// Sockets, participants and neighbours of a shard.
 pub(super) struct Io {
     pub(super) socket: Arc<udp::Socket>,
@@ -64,7 +68,11 @@ impl Io {
             self.flush();
         }
         // Longer than a datagram of ours can be: the transport makes none.
-        let _ = self.batch.push_slice(to, source(from), bytes);
+        let _ = if bytes.len() > SMALL_DATAGRAM {
+            self.batch.push_fragmentable(to, source(from), bytes)
+        } else {
+            self.batch.push_slice(to, source(from), bytes)
+        };
     }
 
     /// Writes a packet for `peer` where it leaves from: `seal` writes and encrypts it there, and returns its length.
