@@ -262,10 +262,11 @@ impl ShardHandle {
 
     /// Hands over a message of another shard without waking: that one wakes once a batch. It is given back if there is
     /// no room.
-    pub(crate) fn post(&self, message: ShardMessage) -> Result<(), ShardMessage> {
-        self.messages.try_send(message).map_err(|error| match error {
-            TrySendError::Full(message) | TrySendError::Disconnected(message) => message,
-        })
+    pub(crate) fn post(&self, message: ShardMessage) -> Option<ShardMessage> {
+        match self.messages.try_send(message) {
+            Ok(()) => None,
+            Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => Some(message),
+        }
     }
 
     /// Wakes the shard.

@@ -41,6 +41,10 @@ pub(super) struct Io {
     pub(super) index: usize,
     /// Packets that other shards may be asked for again in this turn.
     pub(super) may_ask: usize,
+    /// Whom a packet is being written for: after a fault, whose it was.
+    pub(super) sending: Option<Peer>,
+    #[cfg(test)]
+    pub(super) fault: Option<Peer>,
     /// What the core said during the last call.
     pub(super) events: Vec<Event>,
     pub(super) counters: Arc<ShardCounters>,
@@ -81,6 +85,14 @@ impl Io {
         if self.batch.len() == SEND_BATCH {
             self.flush();
         }
+        self.sending = Some(peer);
+        #[cfg(test)]
+        self.fault_point(peer);
+        self.seal(peer, seal);
+        self.sending = None;
+    }
+
+    fn seal(&mut self, peer: Peer, seal: impl FnOnce(&mut Sender, &mut [u8]) -> Result<usize, SrtpError>) {
         let Some(MediaPath { pair, sender }) = self.paths.get_mut(peer.0 as usize) else { return };
         let (Some(pair), Some(sender)) = (*pair, sender) else { return };
         let mut written = 0;
@@ -94,6 +106,15 @@ impl Io {
         }
         let _ = self.batch.push(pair.remote, source(pair.local), seal);
         ShardCounters::add(&self.counters.unsent, u64::from(written == 0));
+    }
+
+    /// Where a test may have a fault happen.
+    #[cfg(test)]
+    fn fault_point(&mut self, peer: Peer) {
+        if self.fault == Some(peer) {
+            self.fault = None;
+            panic!("a fault of the test");
+        }
     }
 
     /// Sends what waits.

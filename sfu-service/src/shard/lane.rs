@@ -61,13 +61,11 @@ impl Lanes {
 impl Lane {
     fn send(&mut self, message: ShardMessage) -> bool {
         if self.held.is_empty() {
-            match self.to.post(message) {
-                Ok(()) => {
-                    self.wake = true;
-                    return true;
-                }
-                Err(message) => return self.hold(message),
-            }
+            let Some(message) = self.to.post(message) else {
+                self.wake = true;
+                return true;
+            };
+            return self.hold(message);
         }
         self.hold(message)
     }
@@ -83,7 +81,7 @@ impl Lane {
 
     fn try_held(&mut self) {
         while let Some(message) = self.held.pop_front() {
-            if let Err(message) = self.to.post(message) {
+            if let Some(message) = self.to.post(message) {
                 return self.held.push_front(message);
             }
             self.wake = true;

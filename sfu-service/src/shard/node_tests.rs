@@ -8,7 +8,7 @@ use contract::id::{BroadcastId, ParticipantId};
 use contract::layer::Obstacle;
 use proptest::prelude::*;
 use rtp::{Codec, Extensions, Header, HeaderWriter, MediaKind};
-use sfu_core::{EncodingConfig, Format, SourceId, TrackConfig, TrackName};
+use sfu_core::{EncodingConfig, Format, Peer, SourceId, TrackConfig, TrackName};
 use transport::IceCredentials;
 use transport::sdp::CodecFormat;
 
@@ -500,6 +500,25 @@ fn a_fault_in_what_one_session_caused_ends_that_session_alone() {
     assert_eq!(node.counter(|counters| &counters.panics), 5);
     node.shards.iter().for_each(|thread| thread.io.counters.panics.store(0, Ordering::Relaxed));
     node.publish(other, SourceId(0), 0, false);
+    everybody_sees(&mut node);
+}
+
+#[test]
+fn a_fault_while_others_are_sent_to_ends_only_the_one_that_it_was_for() {
+    let mut node = Node::new(1);
+    node.publish(ROOM, SourceId(0), 0, false);
+    let viewers = [node.watch(ROOM, 0), node.watch(ROOM, 0), node.watch(ROOM, 0)];
+    node.film(1);
+    let thread = &mut node.shards[0];
+    thread.io.fault = Some(Peer(thread.by_key[&viewers[1].key] as u32));
+    // So many packets that some are forwarded before the next is taken: not inside of the publisher's boundary.
+    node.film(100);
+    let ended = |session: Session| !node.shards[0].by_key.contains_key(&session.key);
+    assert_eq!(viewers.map(ended), [false, true, false]);
+    assert!(!ended(node.publishers[&(ROOM, SourceId(0))].session));
+    assert_eq!(node.counter(|counters| &counters.panics), 1);
+    node.shards[0].io.counters.panics.store(0, Ordering::Relaxed);
+    node.viewers.retain(|(_, session)| *session != viewers[1]);
     everybody_sees(&mut node);
 }
 

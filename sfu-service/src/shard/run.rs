@@ -163,6 +163,9 @@ impl ShardThread {
             lanes: Lanes::new(shards),
             index: settings.index,
             may_ask: 0,
+            sending: None,
+            #[cfg(test)]
+            fault: None,
             events: Vec::with_capacity(64),
             counters: settings.counters.clone(),
         };
@@ -269,7 +272,11 @@ impl ShardThread {
     fn core_failed(&mut self, what: &'static str, now: Instant) {
         ShardCounters::add(&self.io.counters.panics, 1);
         tracing::error!(shard = self.settings.index, "{what}");
-        match self.core.take_served() {
+        let served = self.core.take_served();
+        if let Some(peer) = self.io.sending.take() {
+            return self.end_faulty(peer.0 as usize, now);
+        }
+        match served {
             Some(Served::Publisher(id)) => {
                 if let Some(key) = self.io.rooms.of_core(id) {
                     self.give_up(key, now);

@@ -41,6 +41,7 @@ impl ShardThread {
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
             ShardCounters::add(&self.io.counters.panics, 1);
             tracing::error!(shard = self.settings.index, "a session ended by a fault inside");
+            self.io.sending = None;
             self.end_faulty(slot, now);
         }
         self.handle_core_events(now);
