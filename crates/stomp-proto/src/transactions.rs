@@ -11,8 +11,9 @@ use crate::frame::Headers;
 pub(crate) const MAX_TRANSACTIONS: usize = 16;
 /// Frames that wait in all of them together; one more is an ERROR.
 pub(crate) const MAX_OPERATIONS: usize = 256;
-/// Bytes of bodies and headers that wait in all of them together; more is an ERROR.
-pub(crate) const MAX_BYTES: usize = 1024 * 1024;
+/// Bytes of bodies and headers that wait in all of them together; more is an ERROR. It takes no right to make them
+/// wait, so they are no more than a frame or two.
+pub(crate) const MAX_BYTES: usize = 128 * 1024;
 
 /// A message that a client sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,8 +12,8 @@ import { Link } from './link';
 import { Thumbnail } from './thumbnail';
 
 const MEASURE_MS = 2_000;
-/** A broadcast that has nothing to show now is asked again after this. */
-const RETRY_MS = 15_000;
+/** A broadcast that has nothing to show now is asked again after this and up to as long again: not by all at once. */
+const RETRY_MS = 10_000;
 
 /** The most watched live broadcast, playing without sound. */
 export function Featured({ id }: { id: number }): ReactNode {
@@ -92,7 +92,7 @@ function playPreview(id: number, show: (track: MediaStreamTrack | null) => void)
       if (state !== 'failed' && state !== 'waiting') return;
       show(null);
       void own.close();
-      again = setTimeout(open, RETRY_MS);
+      again = setTimeout(open, RETRY_MS * (1 + Math.random()));
     });
     own.start();
   };
