@@ -87,7 +87,7 @@ impl MetaService {
         let announcer = Announcer::new(!config.signaling_url.is_empty(), metrics.clone());
         let shared = Arc::new(Shared {
             limits: Limits::new(&config),
-            unwritable: AtomicBool::new(false),
+            suspect: AtomicBool::new(false),
             turn: config.turn_secret(),
             store,
             keys,
@@ -198,8 +198,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: Readiness,
-    /// A change failed since the last sweep.
-    pub(crate) unwritable: AtomicBool,
+    /// A call failed since the last sweep, which then tries whether the database takes changes.
+    pub(crate) suspect: AtomicBool,
     limits: Limits,
     nodes: Mutex<HashMap<NodeId, (String, DateTime<Utc>)>>,
 }
@@ -300,12 +300,13 @@ impl Shared {
             StoreError::Unwritable(why) => {
                 tracing::debug!(error = %why, "the database takes no changes");
                 // At once, and until a sweep has written something.
-                self.unwritable.store(true, Ordering::Relaxed);
+                self.suspect.store(true, Ordering::Relaxed);
                 self.readiness.not_ready(sweep::CONDITION, "the database takes no changes");
                 "unwritable"
             }
             StoreError::Failed(why) => {
                 tracing::error!(error = %why, "a database call failed");
+                self.suspect.store(true, Ordering::Relaxed);
                 "failed"
             }
         };

@@ -96,7 +96,7 @@ impl Sweeper {
 
     /// A database that only reads looks well to who only asks.
     async fn probe(&mut self, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let well = self.well && !self.shared.unwritable.swap(false, Ordering::Relaxed);
+        let well = self.well && !self.shared.suspect.swap(false, Ordering::Relaxed);
         if well && self.probed_at.is_some_and(|at| at <= now && now - at < PROBE_INTERVAL) {
             return Ok(());
         }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use crate::support::{Api, Backend, ask, on_both};
+use crate::support::{Api, Backend, Database, ask, on_both};
 
 on_both!(
     first_media_starts_and_an_end_closes,
@@ -16,6 +16,8 @@ on_both!(
     a_peer_to_peer_streamer_streams,
     viewer_counts_follow_and_fall,
     a_restart_leaves_no_viewer_behind,
+    two_processes_on_one_database_agree,
+    a_person_at_two_replicas_counts_once,
     a_restart_gives_publishers_time_to_report,
 );
 
@@ -222,6 +224,57 @@ async fn a_restart_leaves_no_viewer_behind(backend: Backend) {
     api.pass(3).await;
     assert_eq!(api.broadcast(id).await["viewer_count"], 0);
     assert_eq!(api.broadcast(renewed).await["viewer_count"], 5);
+}
+
+async fn two_processes_on_one_database_agree(backend: Backend) {
+    let api = Api::dev(backend).await;
+    let (id, _, _) = streaming(&api).await;
+    let viewers = async || api.broadcast(id).await["viewer_count"].clone();
+    rooms(&api, "one", id, 7, false).await;
+    api.pass(1).await;
+    assert_eq!(viewers().await, 7);
+    // A second process starts: what it has not heard itself is there all the same.
+    let second = Api::with(Database::at(api.database.url.clone()), crate::support::config()).await;
+    let together = |by: TimeDelta| {
+        second.clock.turn(api.clock.now() + by - second.clock.now());
+        api.clock.turn(by);
+    };
+    for _ in 0..6 {
+        together(TimeDelta::seconds(1));
+        rooms(&api, "one", id, 7, false).await;
+        second.meta.sweep().await;
+        assert_eq!(viewers().await, 7);
+        api.meta.sweep().await;
+        assert_eq!(viewers().await, 7);
+    }
+    // Reports may go to either of them, and both drop what runs out.
+    rooms(&second, "two", id, 2, false).await;
+    rooms(&second, "one", id, 0, false).await;
+    together(TimeDelta::seconds(1));
+    api.meta.sweep().await;
+    assert_eq!(viewers().await, 2);
+    // One report that is lost changes nothing.
+    together(TimeDelta::seconds(2));
+    second.meta.sweep().await;
+    assert_eq!(viewers().await, 2);
+    together(TimeDelta::seconds(2));
+    second.meta.sweep().await;
+    assert_eq!(viewers().await, 0);
+}
+
+async fn a_person_at_two_replicas_counts_once(backend: Backend) {
+    let api = Api::dev(backend).await;
+    let (id, _, _) = streaming(&api).await;
+    for (replica, count, people) in [("one", 3, ["kim", "lee"]), ("two", 2, ["lee", "park"])] {
+        let subjects: contract::rest::Subjects = people.into_iter().collect();
+        let room = json!({
+            "room": id.to_string(), "viewer_count": count, "subjects": subjects, "p2p_streamer": false,
+        });
+        api.report("/internal/rooms/report", &json!({ "replica": replica, "rooms": [room] })).await;
+    }
+    api.pass(1).await;
+    // Kim, Lee, Park, and somebody without a name.
+    assert_eq!(api.broadcast(id).await["viewer_count"], 4);
 }
 
 async fn a_restart_gives_publishers_time_to_report(backend: Backend) {

@@ -3,6 +3,7 @@
 
 mod announcements;
 mod broadcasts;
+mod failures;
 mod groups;
 mod internal;
 mod lifecycle;

@@ -41,7 +41,7 @@ async fn all_there(api: &Api, acknowledged: &[i64]) {
 #[tokio::test]
 async fn a_database_that_restarts_or_hangs_loses_no_acknowledged_write() {
     let mut postgres = Server::start().await;
-    let database = Database::postgres_at(postgres.new_database().await);
+    let database = Database::at(postgres.new_database().await);
     let api = Api::with(database, config()).await;
     let mut acknowledged = Vec::new();
     recover(&api, &mut acknowledged).await;
@@ -96,7 +96,7 @@ async fn a_database_that_restarts_or_hangs_loses_no_acknowledged_write() {
 async fn a_saturated_pool_refuses_and_recovers() {
     let postgres = Server::start().await;
     let url = postgres.new_database().await;
-    let api = Api::with(Database::postgres_at(url.clone()), config()).await;
+    let api = Api::with(Database::at(url.clone()), config()).await;
     let (id, _) = api.create("a").await;
     // Somebody holds a lock on the row: every edit waits for it, and holds a connection of the pool meanwhile.
     let pool = sqlx::PgPool::connect(&url).await.unwrap();
@@ -117,7 +117,7 @@ async fn a_saturated_pool_refuses_and_recovers() {
 #[tokio::test]
 async fn an_outage_closes_nothing_that_streams() {
     let mut postgres = Server::start().await;
-    let database = Database::postgres_at(postgres.new_database().await);
+    let database = Database::at(postgres.new_database().await);
     let api = Api::with(database, config()).await;
     let (id, _) = api.create("a").await;
     api.pass(31).await;

@@ -59,7 +59,7 @@ impl Database {
                 let url = folder.path().join("meta.db").to_str().unwrap().to_owned();
                 Self { url, _folder: Some(folder) }
             }
-            Backend::Postgres => Self::postgres_at(postgres::shared().await.new_database().await),
+            Backend::Postgres => Self::at(postgres::shared().await.new_database().await),
         }
     }
 
@@ -77,7 +77,8 @@ impl Database {
         }
     }
 
-    pub(crate) fn postgres_at(url: String) -> Self {
+    /// One that somebody else keeps.
+    pub(crate) fn at(url: String) -> Self {
         Self { url, _folder: None }
     }
 }
