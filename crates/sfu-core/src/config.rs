@@ -34,9 +34,6 @@ pub struct Format {
     pub nack: bool,
     /// The codec.
     pub codec: Codec,
-    /// What tells two formats of one codec apart, as a number that the shell makes the same way for every
-    /// connection (H.264: profile and packetization mode; VP9: profile). 0 where there is one format only.
-    pub profile: u32,
     /// Timestamp units per second.
     pub clock_rate: u32,
 }

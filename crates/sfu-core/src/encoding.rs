@@ -299,7 +299,7 @@ impl Encoding {
             self.begins_at(seq);
             return Some(Accepted { seq, late, round_trip, repaired: was_missing });
         };
-        if self.format.is_some_and(|old| old.codec != format.codec || old.profile != format.profile) {
+        if self.format.is_some_and(|old| old.codec != format.codec) {
             self.next_run();
         }
         self.format = Some(*format);
@@ -445,14 +445,8 @@ impl Encoding {
         references.all(|&back| self.numbers.frames.contains(frame.saturating_sub(u64::from(back)), layers))
     }
 
-    /// Notes that a keyframe begins with this packet; true if it is another one than the last.
-    pub(crate) fn keyframe_begins(
-        &mut self,
-        seq: Seq,
-        timestamp: u32,
-        info: &FrameInfo,
-        now: Instant,
-    ) -> bool {
+    /// Notes that a keyframe, perhaps the last one, begins with this packet.
+    pub(crate) fn keyframe_begins(&mut self, seq: Seq, timestamp: u32, info: &FrameInfo, now: Instant) {
         let begins = Keyframe {
             seq,
             timestamp,
@@ -468,16 +462,14 @@ impl Encoding {
                     *last = begins;
                     self.ring.hold(Some(seq));
                 }
-                false
             }
-            Some(last) if seq < last.seq => false,
+            Some(last) if seq < last.seq => {}
             _ => {
                 self.keyframe = Some(begins);
                 self.group = Group::default();
                 self.ring.hold(Some(seq));
                 self.keyframes.came(now);
                 self.stats.keyframes += 1;
-                true
             }
         }
     }

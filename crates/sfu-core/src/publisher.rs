@@ -221,9 +221,8 @@ impl Publisher {
         let top = encoding.top();
         let info = encoding.inspect(packet, accepted.seq, &format, &self.ids);
         let other_layers = encoding.top() != top;
-        let (track_name, encoding_name) = (TrackIndex(track_index), EncodingIndex(encoding_index));
-        if info.keyframe && encoding.keyframe_begins(accepted.seq, packet.timestamp, &info, now) {
-            cx.sink.event(Event::Keyframe { publisher: id, track: track_name, encoding: encoding_name });
+        if info.keyframe {
+            encoding.keyframe_begins(accepted.seq, packet.timestamp, &info, now);
         }
         if other_layers || !was_active {
             track.mark_all();
@@ -232,7 +231,7 @@ impl Publisher {
             track.active = true;
             let first = self.first_media.is_none();
             self.first_media.get_or_insert(now);
-            cx.sink.event(Event::TrackActive { publisher: id, track: track_name, first });
+            cx.sink.event(Event::TrackActive { publisher: id, track: TrackIndex(track_index), first });
         }
         for (sibling, index) in track.encodings.iter_mut().zip(0u8..) {
             if index != encoding_index {

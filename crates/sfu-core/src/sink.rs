@@ -170,15 +170,6 @@ pub enum Event {
         /// When its last packet came.
         last_media: Instant,
     },
-    /// A keyframe began on an encoding.
-    Keyframe {
-        /// Whose track.
-        publisher: PublisherId,
-        /// Which.
-        track: TrackIndex,
-        /// Which encoding.
-        encoding: EncodingIndex,
-    },
     /// A remote publisher's encoding needs a keyframe: tell its shard, which calls
     /// [`crate::Shard::request_keyframe`]. Merged and repeated as a PLI would be.
     KeyframeNeeded {

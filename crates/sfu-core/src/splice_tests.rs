@@ -13,7 +13,7 @@ const A: StreamId =
     StreamId { publisher: PublisherId { index: 0, generation: 0 }, track: 0, encoding: 0, run: 1 };
 const B: StreamId = StreamId { encoding: 1, ..A };
 const FORMAT: Format =
-    Format { payload_type: 96, rtx: None, nack: true, codec: Codec::Vp8, profile: 0, clock_rate: 90_000 };
+    Format { payload_type: 96, rtx: None, nack: true, codec: Codec::Vp8, clock_rate: 90_000 };
 
 /// A VP8 packet with a picture id and a TL0PICIDX.
 fn packet(timestamp: u32, id: u16) -> Vec<u8> {

@@ -149,9 +149,9 @@ impl Subscription {
             return resolved.output;
         }
         let same_codec = |f: &&Format| f.codec == format.codec && f.clock_rate == format.clock_rate;
-        let exact = self.formats.iter().filter(same_codec).find(|f| f.profile == format.profile);
-        // Decoders take more profiles than they announce; a picture that may come is better than none.
-        let found = exact.or_else(|| self.formats.iter().find(same_codec));
+        // Decoders take more profiles than they announce, and a picture that may come is better than none: which profile
+        // it is does not matter here.
+        let found = self.formats.iter().find(same_codec);
         let output = found.map(|found| (found.payload_type, found.rtx));
         self.resolved = Some(Resolved { input: *format, output });
         if output.is_none()

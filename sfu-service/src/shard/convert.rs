@@ -49,7 +49,7 @@ fn absent(source: Source) -> TrackConfig {
         kind: kind(source),
         mid: Mid::new(name.as_bytes()).expect("two bytes fit a mid"),
         // No packet has this payload type: RTCP would be taken for it (RFC 5761, section 4).
-        formats: vec![Format { payload_type: 64, rtx: None, nack: false, codec, profile: 0, clock_rate }],
+        formats: vec![Format { payload_type: 64, rtx: None, nack: false, codec, clock_rate }],
         encodings: vec![EncodingConfig::default()],
     }
 }
@@ -70,7 +70,6 @@ pub(crate) fn format(codec: &sdp::PayloadFormat) -> Format {
         rtx: codec.rtx,
         nack: codec.feedback.nack,
         codec: codec.format.codec(),
-        profile: 0,
         clock_rate: codec.format.clock_rate(),
     }
 }

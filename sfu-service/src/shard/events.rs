@@ -64,8 +64,6 @@ impl ShardThread {
                     "a viewer does not take the format that the publisher sends"
                 );
             }
-            // A keyframe starts viewers inside of the core.
-            Event::Keyframe { .. } => {}
         }
     }
 

@@ -205,11 +205,11 @@ pub fn viewer_extensions() -> Extensions {
 }
 
 pub fn video_format(payload_type: u8, rtx: u8) -> Format {
-    Format { payload_type, rtx: Some(rtx), nack: true, codec: Codec::Vp8, profile: 0, clock_rate: 90_000 }
+    Format { payload_type, rtx: Some(rtx), nack: true, codec: Codec::Vp8, clock_rate: 90_000 }
 }
 
 pub fn audio_format(payload_type: u8) -> Format {
-    Format { payload_type, rtx: None, nack: false, codec: Codec::Opus, profile: 0, clock_rate: 48_000 }
+    Format { payload_type, rtx: None, nack: false, codec: Codec::Opus, clock_rate: 48_000 }
 }
 
 /// An encoding with this name.
