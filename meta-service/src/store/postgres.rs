@@ -11,10 +11,12 @@ use super::{ACQUIRE_TIMEOUT, OpenError, STATEMENT_TIMEOUT};
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 
 /// How long a start waits for a database that is itself starting.
-const START_PATIENCE: Duration = Duration::from_secs(30);
-const START_RETRY: Duration = Duration::from_millis(250);
+const START_PATIENCE: Duration = Duration::from_secs(60);
+/// First pause; it doubles with each try, up to the longest.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LONGEST_RETRY: Duration = Duration::from_secs(8);
 
-/// Connects (waiting up to 30 s for a database that is starting), migrates, and opens the pool.
+/// Connects (waiting up to a minute for a database that is starting), migrates, and opens the pool.
 ///
 /// # Errors
 /// [`OpenError`].
@@ -35,13 +37,14 @@ pub(super) async fn open(url: &str, connections: u32) -> Result<PgPool, OpenErro
 /// Brings the schema up to date on a connection of its own (no statement timeout). sqlx holds an advisory lock
 /// of the database meanwhile: of two that start at once, the second waits and finds nothing left to do.
 async fn migrate(options: &PgConnectOptions) -> Result<(), OpenError> {
-    let start = Instant::now();
+    let (start, mut pause) = (Instant::now(), FIRST_RETRY);
     let mut connection = loop {
         match PgConnection::connect_with(options).await {
             Ok(connection) => break connection,
             Err(error) if is_starting(&error) && start.elapsed() < START_PATIENCE => {
-                tracing::info!(error = %error, "waiting for the database");
-                tokio::time::sleep(START_RETRY).await;
+                tracing::warn!(%error, retry_seconds = pause.as_secs_f32(), "no database yet");
+                tokio::time::sleep(pause).await;
+                pause = pause.saturating_mul(2).min(LONGEST_RETRY);
             }
             Err(error) => return Err(OpenError::Connect(error)),
         }
