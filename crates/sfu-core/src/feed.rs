@@ -94,6 +94,12 @@ impl Feed {
         }
     }
 
+    /// See [`crate::Shard::check`].
+    pub(crate) fn check(&self) {
+        assert!(self.target.is_some() || self.current.is_none(), "what is not to go out does not");
+        assert!(self.current.is_some() || self.behind.is_none(), "what waits is of the stream that goes out");
+    }
+
     pub(crate) fn current(&self) -> Option<StreamId> {
         self.current
     }

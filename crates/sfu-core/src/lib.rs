@@ -74,6 +74,7 @@ mod allocator;
 mod answers;
 mod budget;
 pub mod cc;
+mod check;
 mod choose;
 mod clock;
 mod codec;

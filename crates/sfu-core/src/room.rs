@@ -61,6 +61,15 @@ impl Room {
         self.waiting.remove(&(name, id));
     }
 
+    /// How many subscriptions wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(crate) fn is_waiting(&self, name: TrackName, id: SubscriptionId) -> bool {
+        self.waiting.contains(&(name, id))
+    }
+
     /// Takes out one of those that wait for one of the first `tracks` tracks of a publisher.
     pub(crate) fn take_waiting(
         &mut self,

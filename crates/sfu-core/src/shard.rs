@@ -319,6 +319,10 @@ impl Shard {
     }
 
     fn tick_publisher(&mut self, key: Key, at: Instant, now: Instant, sink: &mut impl Sink) {
+        debug_assert!(
+            self.fresh.is_empty(),
+            "who starts from the ring gets what came, too: it was forwarded"
+        );
         let Some(publisher) = self.publishers.get_mut(key) else { return };
         if !publisher.deadline.take(at) {
             return;

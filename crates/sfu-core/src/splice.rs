@@ -22,7 +22,7 @@ use crate::layers::Layers;
 use crate::membership::{Count, FIRST, Numbers};
 use crate::packet::Media;
 
-/// Pieces remembered for retransmissions: a NACK comes within a second, a source or its layers change less often.
+/// Pieces remembered for retransmissions: a NACK comes within a second, what is shown and its layers change less often.
 const HISTORY: usize = 6;
 /// How far the line of the sender reports may lie from what the time of arrival says. A clock further off is wrong.
 const MAX_LINE_SHIFT: Duration = Duration::from_secs(1);
@@ -123,6 +123,11 @@ impl SpliceMap {
             next_frame: 0,
             next_template: 0,
         }
+    }
+
+    /// The stream of the newest piece.
+    pub(crate) fn newest(&self) -> Option<StreamId> {
+        self.newest.as_ref().map(|splice| splice.stream)
     }
 
     /// The layers of the newest piece.

@@ -168,6 +168,16 @@ impl Track {
         self.interest_moved = true;
     }
 
+    /// See [`crate::Shard::check`].
+    pub(crate) fn check(&self) {
+        for (&count, encoding) in self.interest.iter().zip(0u8..) {
+            let interested = self.feeds.iter().filter(|(_, feed)| feed.interest().contains(encoding)).count();
+            assert_eq!(count as usize, interested, "interest is counted once for each feed");
+        }
+        let marked = self.feeds.iter().filter(|(_, feed)| feed.marked);
+        assert!(self.marks.all || { marked }.all(|(key, _)| self.marks.keys.contains(&key)));
+    }
+
     /// Whether a feed is interested in an encoding.
     pub(crate) fn has_interest(&self, encoding: u8) -> bool {
         self.interest.get(usize::from(encoding)).is_some_and(|&count| count > 0)

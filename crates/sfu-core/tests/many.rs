@@ -99,6 +99,7 @@ proptest! {
                 Step::Show { watcher: index, shows } => cluster.show(watcher(index), shows.map(SourceId)),
                 Step::Play => cluster.frame(20),
             }
+            cluster.shards.iter().for_each(|world| world.shard.check());
         }
         cluster.check();
     }

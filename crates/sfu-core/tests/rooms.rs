@@ -105,6 +105,7 @@ proptest! {
                     }
                 }
             }
+            world.shard.check();
             world.advance(ms(50));
             for sent in world.out.rtp.drain(..) {
                 let (peer, tag, ssrc) = expected[&sent.subscription];

@@ -47,6 +47,7 @@ impl Scene {
             }
         }
         self.world.advance(ms(33));
+        self.world.shard.check();
         let sent = self.world.out.take_rtp(Peer(9));
         let tag = |sent: &Sent| {
             assert_eq!(sent.subscription, self.subscription);
@@ -171,4 +172,47 @@ fn what_was_sent_before_a_change_is_sent_again_from_where_it_came() {
     assert_eq!(scene.ask(&numbers), []);
     let stats = scene.world.shard.subscription_stats(scene.subscription).unwrap();
     assert_eq!((stats.retransmitted, stats.unanswered), (3, 6));
+}
+
+#[test]
+fn one_moment_has_one_timestamp_whoever_is_shown() {
+    let mut scene = Scene::new();
+    scene.show(Some(track(SourceId(1), 0)));
+    scene.frames(5);
+    // Both publishers report; the clock of the second is an hour ahead.
+    for (publisher, source, ahead) in [(0, 0, 0), (1, 2, 3_600)] {
+        let now = scene.world.now;
+        let passed = now.duration_since(scene.world.start);
+        let seconds: u64 = 3_900_000_000 + ahead + passed.as_secs();
+        let ntp = (seconds << 32) | ((u64::from(passed.subsec_nanos()) << 32) / 1_000_000_000);
+        let stream = &mut scene.sources[source].1;
+        let info = rtp::rtcp::SenderInfo { ntp, rtp: stream.timestamp(now), packets: 1, octets: 1 };
+        let mut report = Vec::new();
+        rtp::rtcp::write::sender_report(&mut report, stream.ssrc, &info);
+        scene.world.shard.handle_publisher_rtcp(
+            scene.publishers[publisher],
+            &report,
+            now,
+            &mut scene.world.out,
+        );
+    }
+    // The viewer is told.
+    scene.frames(40);
+    let newest = |scene: &Scene| {
+        let (_, bytes) = scene.viewer.packets.last_key_value().unwrap();
+        RtpPacket::parse(bytes).unwrap().timestamp
+    };
+    let before = newest(&scene);
+    // The first frame of the other one comes 200 ms after it was captured.
+    scene.show(Some(track(SourceId(2), 0)));
+    let (publisher, camera) = (scene.publishers[1], &mut scene.sources[2].1);
+    camera.keyframe_wanted = true;
+    let packets = camera.frame(scene.world.now);
+    scene.world.advance(ms(200));
+    packets.iter().for_each(|packet| scene.world.rtp(publisher, packet));
+    for sent in scene.world.out.take_rtp(Peer(9)) {
+        scene.viewer.receive(&sent.bytes, SSRC);
+    }
+    let step = newest(&scene).wrapping_sub(before);
+    assert!((2_900..=3_040).contains(&step), "{step}: 33 ms later, as it was captured");
 }

@@ -139,6 +139,7 @@ impl Cluster {
             }
         }
         self.exchange();
+        self.shards.iter().for_each(|world| world.shard.check());
         for _ in 0..pass {
             self.shards.iter_mut().for_each(|world| world.advance(ms(1)));
             self.exchange();
