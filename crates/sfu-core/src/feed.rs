@@ -67,6 +67,8 @@ pub(crate) struct Feed {
     allowance: Allowance,
     /// What its publisher should send because of it.
     interest: EncodingSet,
+    /// Something else has begun to go out since its layers were chosen.
+    has_switched: bool,
     /// Something changed since its layers were chosen.
     pub(crate) marked: bool,
     /// Since when higher layers are waited for.
@@ -87,6 +89,7 @@ impl Feed {
             aim: None,
             allowance: Allowance::Unbounded,
             interest: EncodingSet::default(),
+            has_switched: false,
             marked: false,
             rising: None,
             behind: None,
@@ -155,16 +158,17 @@ impl Feed {
     /// Takes a decision.
     pub(crate) fn apply(&mut self, plan: &Plan) {
         (self.aim, self.target, self.interest) = (plan.aim, plan.target, plan.interest);
-        self.marked = false;
+        (self.marked, self.has_switched) = (false, false);
         if plan.target.is_none() {
             self.stop();
         }
     }
 
-    /// Whether something that was decided has not come about yet, so that it is looked at again.
+    /// Whether something that was decided has not come about yet, or has just done so: then what went out before need
+    /// not be sent any more.
     pub(crate) fn is_under_way(&self) -> bool {
         let target = self.target.map(|target| target.encoding);
-        self.rising.is_some() || self.current.map(|current| current.encoding) != target
+        self.rising.is_some() || self.has_switched || self.current.map(|current| current.encoding) != target
     }
 
     /// Whether this is the stream that it should get next.
@@ -200,6 +204,7 @@ impl Feed {
             target.layers = Layers::new(0, u8::MAX);
         }
         subscription.map.begin(view.id, target.layers, entry, now);
+        self.has_switched = true;
         self.current = Some(view.id);
     }
 

@@ -125,3 +125,23 @@ fn what_was_sent_before_a_switch_can_be_sent_again() {
     let original = RtpPacket::parse(&scene.viewer.packets[&before]).unwrap();
     assert_eq!(RtpPacket::parse(&again[0].bytes).unwrap().payload()[2..], *original.payload());
 }
+
+#[test]
+fn the_encoding_that_a_viewer_has_left_is_given_up() {
+    let mut scene = Scene::new();
+    for (source, height) in scene.sources.iter_mut().zip([180, 360, 720]) {
+        source.size = Some((height * 16 / 9, height));
+    }
+    scene.play(100, &[0, 1, 2]);
+    assert_eq!(scene.current(), Some(30));
+    scene.world.shard.set_wanted(scene.subscription, only("h"), scene.world.now);
+    scene.world.out.events.clear();
+    scene.play(75, &[0, 1, 2]);
+    assert_eq!(scene.current(), Some(20));
+    let given_up = |event: &Event| match *event {
+        Event::EncodingWanted { encoding, wanted, .. } => Some((encoding.0, wanted)),
+        _ => None,
+    };
+    let told: Vec<_> = scene.world.out.events.iter().filter_map(given_up).collect();
+    assert_eq!(told, [(2, false)], "within three seconds, although nothing else has changed");
+}

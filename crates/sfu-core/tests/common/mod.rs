@@ -313,6 +313,8 @@ pub struct Source {
     pub keyframe_wanted: bool,
     pub transport: u16,
     pub tag: u8,
+    /// Width and height, if its keyframes say them.
+    pub size: Option<(u16, u16)>,
     rtx_sequence: u16,
     start: Option<Instant>,
     history: BTreeMap<u16, Vec<u8>>,
@@ -332,6 +334,7 @@ impl Source {
             keyframe_wanted: true,
             transport: 0,
             tag: ssrc as u8,
+            size: None,
             rtx_sequence: 100,
             start: None,
             history: BTreeMap::new(),
@@ -369,6 +372,10 @@ impl Source {
         let [p0, p1] = (self.picture | 0x8000).to_be_bytes();
         let first = if index == 0 { 0x90 } else { 0x80 };
         let mut payload = vec![first, 0x80, p0, p1, u8::from(!keyframe), self.tag, index as u8];
+        if let Some((width, height)) = self.size.filter(|_| keyframe && index == 0) {
+            payload.extend([0x9d, 0x01, 0x2a]);
+            payload.extend([width.to_le_bytes(), height.to_le_bytes()].concat());
+        }
         payload.resize(self.payload_len, self.sequence as u8);
         let packet = self.wrap(VIDEO_PT, self.sequence, timestamp, self.ssrc, last, false, &payload);
         self.history.insert(self.sequence, packet.clone());
