@@ -266,7 +266,7 @@ function cover(state: WatchState, lost: boolean): Cover | null {
     return { kind: 'codec', title: t.stateCodecTitle, hint: t.stateCodecHint(undecodable) };
   }
   if (link === 'failed' && failure === 'codec') {
-    return { kind: 'codec', title: t.stateCodecTitle, hint: t.failureCodec };
+    return { kind: 'codec', title: t.stateCodecTitle, hint: t.stateCodecUnknownHint };
   }
   if (link === 'failed') {
     return { kind: 'failed', title: t.stateErrorTitle, hint: linkWords(failure ?? 'server'), retry: true };

@@ -17,9 +17,9 @@ const COMMON_HEADER: usize = 12;
 const DATA: u8 = 0;
 const I_DATA: u8 = 64;
 
-/// What to do with a packet.
+/// What becomes of a packet that was screened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Screened {
     Pass,
     /// It is no SCTP packet, or names a stream that we did not offer.
     Drop,
@@ -39,14 +39,14 @@ impl Guard {
         Self { unread: 0, halved: now }
     }
 
-    pub(crate) fn check(&mut self, packet: &[u8], now: Instant) -> Verdict {
-        let Some(chunks) = data_chunks(packet) else { return Verdict::Drop };
+    pub(crate) fn check(&mut self, packet: &[u8], now: Instant) -> Screened {
+        let Some(chunks) = data_chunks(packet) else { return Screened::Drop };
         if now.saturating_duration_since(self.halved) >= HALVING {
             self.halved = now;
             self.unread /= 2;
         }
         self.unread = self.unread.saturating_add(chunks);
-        if self.unread > MAX_UNREAD_CHUNKS { Verdict::End } else { Verdict::Pass }
+        if self.unread > MAX_UNREAD_CHUNKS { Screened::End } else { Screened::Pass }
     }
 
     /// A message of so many chunks was read.
@@ -96,29 +96,29 @@ mod tests {
         let mut guard = Guard::new(now);
         let full = packet(&[0; 64]);
         for _ in 0..MAX_UNREAD_CHUNKS / 64 {
-            assert_eq!(guard.check(&full, now), Verdict::Pass);
+            assert_eq!(guard.check(&full, now), Screened::Pass);
         }
-        assert_eq!(guard.check(&full, now), Verdict::End);
+        assert_eq!(guard.check(&full, now), Screened::End);
         guard.read(128);
-        assert_eq!(guard.check(&full, now), Verdict::Pass);
-        assert_eq!(guard.check(&full, now + HALVING), Verdict::Pass);
+        assert_eq!(guard.check(&full, now), Screened::Pass);
+        assert_eq!(guard.check(&full, now + HALVING), Screened::Pass);
     }
 
     #[test]
     fn foreign_streams_and_broken_chunks_are_dropped() {
         let now = Instant::now();
         let mut guard = Guard::new(now);
-        assert_eq!(guard.check(&packet(&[MAX_STREAMS - 1]), now), Verdict::Pass);
-        assert_eq!(guard.check(&packet(&[1, MAX_STREAMS]), now), Verdict::Drop);
+        assert_eq!(guard.check(&packet(&[MAX_STREAMS - 1]), now), Screened::Pass);
+        assert_eq!(guard.check(&packet(&[1, MAX_STREAMS]), now), Screened::Drop);
         let whole = packet(&[1]);
         for cut in 0..COMMON_HEADER {
-            assert_eq!(guard.check(&whole[..cut], now), Verdict::Drop);
+            assert_eq!(guard.check(&whole[..cut], now), Screened::Drop);
         }
         for cut in COMMON_HEADER + 4..whole.len() - 3 {
-            assert_eq!(guard.check(&whole[..cut], now), Verdict::Drop, "{cut}");
+            assert_eq!(guard.check(&whole[..cut], now), Screened::Drop, "{cut}");
         }
         let mut no_length = whole;
         no_length[COMMON_HEADER + 3] = 0;
-        assert_eq!(guard.check(&no_length, now), Verdict::Drop);
+        assert_eq!(guard.check(&no_length, now), Screened::Drop);
     }
 }

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use self::association::{Association, Happened, Kind};
 use self::dcep::Message;
-use self::guard::{Guard, Verdict};
+use self::guard::{Guard, Screened};
 
 /// The SCTP port of both sides (RFC 8841); it means nothing inside of DTLS.
 pub const SCTP_PORT: u16 = 5000;
@@ -177,9 +177,9 @@ impl DataChannels {
         self.now = now;
         match self.guard.check(packet, now) {
             _ if self.is_lost => return,
-            Verdict::Pass => {}
-            Verdict::Drop => return,
-            Verdict::End => return self.lose(),
+            Screened::Pass => {}
+            Screened::Drop => return,
+            Screened::End => return self.lose(),
         }
         match &mut self.association {
             Some(association) => association.handle_packet(packet, now),
