@@ -61,7 +61,7 @@ async fn a_viewer_that_cannot_decode_the_picture_is_told_in_words() {
     let sfu = Sfu::start().await;
     let (_publisher, _camera) = live(&sfu).await;
     let recvonly = common::offer("recvonly");
-    for name in ["H265", "H264"] {
+    for name in ["H265", "H264", "VP9"] {
         let offer = recvonly.replace("a=rtpmap:96 VP8", &format!("a=rtpmap:96 {name}"));
         let response = sfu.post("/whep/1", None, &offer).await;
         assert_eq!(response.status(), reqwest::StatusCode::NOT_ACCEPTABLE, "{name}");

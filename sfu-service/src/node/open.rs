@@ -127,7 +127,7 @@ impl Node {
         let answer = guarded(|| sdp::answer_play(&offer, &local, &tracks))?.map_err(sdp_problem)?;
         let published = playable.published.formats.iter().flatten().count();
         // Of what is not published nothing is missing yet.
-        if let Some(refused) = answer.refusal(&tracks).filter(|refused| refused.track < published) {
+        if let Some(refused) = answer.refusal(tracks.get(..published).unwrap_or_default()) {
             return Err(undecodable(refused.format));
         }
         let (session, etag) = (SessionId::random(&mut rand::rng()), new_etag());

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use rtp::{Extension, MediaKind, Mid};
 
-use super::tests::{four_tracks, lines, local};
+use super::tests::{four_tracks, lines, local, track};
 use super::*;
 
 const AIORTC_PUBLISH: &str = include_str!("fixtures/aiortc_publish.sdp");
@@ -346,11 +346,19 @@ fn a_publisher_is_told_which_codecs_are_carried() {
 fn a_viewer_without_a_codec_for_the_picture_is_found_out() {
     let tracks = &four_tracks(CodecFormat::Vp8)[..2];
     let receive = two(BUNDLE, TRANSPORT).replace("a=rtcp-mux", "a=recvonly\r\na=rtcp-mux");
-    for map in ["a=rtpmap:96 H265/90000\r\n", "a=rtpmap:96 H264/90000\r\n", "a=rtpmap:96 VP9/90000\r\n"] {
-        let answer = played(map, &receive.replace(VP8, map), tracks);
-        let refusal = answer.refusal(tracks).unwrap_or_else(|| panic!("{map}"));
-        assert_eq!((refusal.track, refusal.format), (1, CodecFormat::Vp8), "{map}");
+    // None of the codecs that there are, whatever is published now or later.
+    for map in ["a=rtpmap:96 H265/90000\r\n", "a=rtpmap:96 H264/90000\r\n"] {
+        let offer = Offer::parse(&receive.replace(VP8, map)).unwrap();
+        let error = answer_play(&offer, &local(), &tracks[..1]).unwrap_err();
+        assert!(matches!(error, SdpError::NotCarried { kind: "video", .. }), "{map}");
     }
+    // One that is not the publisher's. The m-line is kept for a screen that nobody shares yet, which shows nothing.
+    let vp9 = receive.replace(VP8, "a=rtpmap:96 VP9/90000\r\n");
+    let spare = track("trk_screen", Source::Screen, CodecFormat::Vp9, 30);
+    let answer = played("VP9", &vp9, &[tracks, &[spare]].concat());
+    assert_eq!(answer.media.len(), 2);
+    let refusal = answer.refusal(tracks).expect("the camera cannot be seen");
+    assert_eq!((refusal.track, refusal.format), (1, CodecFormat::Vp8));
     // Who does not want a picture misses none.
     let sound = format!("{SESSION}{AUDIO}{TRANSPORT}a=recvonly\r\n{OPUS}");
     let answer = played("sound", &sound, tracks);

@@ -105,19 +105,20 @@ pub struct Undecodable {
 pub enum UndecodableReason {
     /// The viewer offers too few receiving m-lines of the kind.
     NoMediaSection,
-    /// The viewer has such m-lines, none with the codec: not even one that could be given another track.
+    /// The viewer has such m-lines, none with the codec.
     NoCodec,
 }
 
 impl PlayAnswer {
-    /// The first track that this viewer cannot decode, if it can decode no track of that kind: the case for a
-    /// refusal in words ("this browser cannot decode H264") rather than a black picture.
+    /// The first of the `published` tracks that this viewer cannot decode, if it gets no other of them of that kind: the
+    /// case for a refusal in words ("this browser cannot decode H264") rather than a black picture. They come first in
+    /// the list that was answered; an m-line kept for a track that nobody sends yet shows nothing.
     #[must_use]
-    pub fn refusal(&self, tracks: &[PlayTrack]) -> Option<Undecodable> {
-        let kind = |track: usize| tracks.get(track).map(|track| kind_of(track.source));
-        let played = |wanted| self.media.iter().any(|media| kind(media.track) == wanted);
+    pub fn refusal(&self, published: &[PlayTrack]) -> Option<Undecodable> {
+        let kind = |track: usize| published.get(track).map(|track| kind_of(track.source));
+        let is_played = |wanted| self.media.iter().any(|media| kind(media.track) == Some(wanted));
         let codec = self.undecodable.iter().filter(|track| track.reason == UndecodableReason::NoCodec);
-        codec.copied().find(|track| !played(kind(track.track)))
+        codec.copied().find(|track| kind(track.track).is_some_and(|kind| !is_played(kind)))
     }
 }
 
@@ -128,14 +129,14 @@ impl PlayAnswer {
 /// idle tracks (a screen not yet shared) are assigned like the others, so that they start without renegotiation.
 ///
 /// # Errors
-/// [`SdpError::NotCarried`] or [`SdpError::NoUsableMedia`] if the offer has no m-line that receives a codec we carry,
-/// [`SdpError::BothLite`].
+/// [`SdpError::NotCarried`] when all m-lines that receive pictures, or sound, have codecs only that we do not carry,
+/// [`SdpError::NoUsableMedia`] when none receives, [`SdpError::BothLite`].
 pub fn answer_play(offer: &Offer, local: &Local, tracks: &[PlayTrack]) -> Result<PlayAnswer, SdpError> {
     offer.require_full_agent()?;
+    offer.require_carried(|section| section.direction.receives())?;
     let usable: Vec<(usize, &MediaSection)> =
         offer.media.iter().enumerate().filter(|(_, section)| usable(section)).collect();
     if usable.is_empty() {
-        offer.require_carried(|section| section.direction.receives())?;
         return Err(SdpError::NoUsableMedia);
     }
     let mut media: Vec<PlayMedia> = Vec::new();
@@ -143,10 +144,6 @@ pub fn answer_play(offer: &Offer, local: &Local, tracks: &[PlayTrack]) -> Result
     for (number, track) in tracks.iter().enumerate() {
         match assign(track, &usable, &media) {
             Ok((index, section)) => media.push(agree(offer, index, section, number, track)),
-            Err(UndecodableReason::NoMediaSection) if cannot_decode(offer, track) => {
-                let reason = UndecodableReason::NoCodec;
-                undecodable.push(Undecodable { track: number, format: track.format, reason });
-            }
             Err(reason) => undecodable.push(Undecodable { track: number, format: track.format, reason }),
         }
     }
@@ -176,16 +173,6 @@ fn kind_of(source: Source) -> MediaKind {
 
 fn usable(section: &MediaSection) -> bool {
     section.remote.is_some() && section.direction.receives() && !section.codecs.is_empty()
-}
-
-/// Whether the viewer would watch a track of this kind, but not on any m-line with a codec that we carry.
-fn cannot_decode(offer: &Offer, track: &PlayTrack) -> bool {
-    let mut receiving = offer.media.iter().filter(|section| {
-        section.remote.is_some()
-            && section.direction.receives()
-            && section.kind == Some(kind_of(track.source))
-    });
-    receiving.any(|section| section.codecs.is_empty())
 }
 
 fn best(codecs: &[PayloadFormat], format: CodecFormat) -> Option<&PayloadFormat> {

@@ -45,7 +45,7 @@ pub(super) fn publish(text: &str) -> PublishAnswer {
     answer_publish(&Offer::parse(text).unwrap(), &local(), &PublishOptions::default()).unwrap()
 }
 
-fn track(id: &str, source: Source, format: CodecFormat, ssrc: u32) -> PlayTrack {
+pub(super) fn track(id: &str, source: Source, format: CodecFormat, ssrc: u32) -> PlayTrack {
     PlayTrack { id: id.into(), owner: "par_1".into(), source, format, ssrc, rtx_ssrc: ssrc + 1 }
 }
 
