@@ -21,11 +21,13 @@ mod meta;
 mod metrics;
 mod node;
 mod process;
+mod published;
 mod registry;
 mod report;
 mod service;
 mod shard;
 mod signaling;
+mod thread_clock;
 
 pub use addresses::of_this_machine as machine_addresses;
 pub use config::{Config, DEFAULT_MEDIA_PORT, Limits, MAX_PUBLIC_IPS, MAX_SHARDS};

@@ -1,8 +1,7 @@
 //! How much this node does: measured, so that new sessions are refused before those that are there suffer.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use service_kit::shutdown::CancellationToken;
@@ -68,26 +67,6 @@ impl Load {
     fn smooth(value: &AtomicU64, measured: u64) {
         let before = value.load(Ordering::Relaxed);
         value.store((before * (100 - WEIGHT) + measured * WEIGHT) / 100, Ordering::Relaxed);
-    }
-}
-
-/// Where the kernel counts the CPU time of a shard's thread; the thread itself says so when it starts.
-#[derive(Debug, Default)]
-pub(crate) struct ThreadClock(OnceLock<PathBuf>);
-
-impl ThreadClock {
-    /// Called on the thread that is to be measured.
-    pub(crate) fn is_this_thread(&self) {
-        // `<pid>/task/<tid>`, in the words of /proc.
-        if let Ok(task) = std::fs::read_link("/proc/thread-self") {
-            let _ = self.0.set(PathBuf::from("/proc").join(task).join("schedstat"));
-        }
-    }
-
-    /// CPU time so far; `None` where the kernel does not count it.
-    fn cpu(&self) -> Option<Duration> {
-        let text = std::fs::read_to_string(self.0.get()?).ok()?;
-        text.split_ascii_whitespace().next()?.parse().ok().map(Duration::from_nanos)
     }
 }
 
@@ -183,18 +162,5 @@ mod tests {
             Some(Limit::Packets)
         );
         assert_eq!(load.exceeded(&Limits { max_cpu_percent: 0, ..limits }, 0), None, "0 is no limit");
-    }
-
-    #[test]
-    fn the_kernel_counts_this_thread() {
-        let clock = ThreadClock::default();
-        assert_eq!(clock.cpu(), None);
-        clock.is_this_thread();
-        let before = clock.cpu().expect("Linux counts the CPU time of a thread");
-        let mut sum = 0_u64;
-        while clock.cpu().expect("still counted") <= before {
-            sum = (0..1_000_000).fold(sum, |sum, n| sum.wrapping_mul(31).wrapping_add(n));
-        }
-        assert_ne!(sum, 1);
     }
 }

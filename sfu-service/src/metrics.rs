@@ -12,7 +12,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use sfu_core::Totals;
 
-use crate::load::ThreadClock;
+use crate::thread_clock::ThreadClock;
 
 /// Label of session metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

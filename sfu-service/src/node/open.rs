@@ -26,8 +26,9 @@ use super::{Node, Resource, SHARD_TIMEOUT, new_etag};
 use crate::bearer;
 use crate::end::EndReason;
 use crate::metrics::{Role, RoleName};
-use crate::registry::{Formats, Kind, NewSession, Placed, Playable, Removal, SOURCES, slot};
-use crate::shard::{self, Command, Join, JoinRole, LayerChoice, Published};
+use crate::published::{Formats, Published, SOURCES, slot};
+use crate::registry::{Kind, NewSession, Placed, Playable, Removal};
+use crate::shard::{self, Command, Join, JoinRole, LayerChoice};
 
 /// The publisher of a broadcast: whoever comes by WHIP, one at a time.
 const HOST: SourceId = SourceId(0);

@@ -23,12 +23,10 @@ use tokio::sync::watch;
 
 use self::departed::Departed;
 use self::room::{Media, PublisherState, RoomState};
-pub(crate) use self::session::{
-    BearerHash, Formats, Kind, NewSession, Placed, Playable, Refused, Removal, SOURCES, Session, SessionKey,
-    TrackState, slot,
-};
+pub(crate) use self::session::{BearerHash, Kind, NewSession, Placed, Playable, Refused, Removal, Session};
 use crate::config::Limits;
 use crate::end::EndReason;
+use crate::published::SessionKey;
 
 /// Sessions and rooms of this node.
 #[derive(Debug)]

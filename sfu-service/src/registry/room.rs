@@ -12,8 +12,8 @@ use rand::Rng;
 use sfu_core::SourceId;
 
 use super::Registry;
-use super::session::{Kind, SOURCES, Session, SessionKey, TrackState, slot};
-use crate::shard::Published;
+use super::session::{Kind, Session};
+use crate::published::{Published, SOURCES, SessionKey, TrackState, slot};
 
 /// A room with any number of publishers.
 #[derive(Debug, Default)]

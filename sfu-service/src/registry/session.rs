@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use contract::destination::Source;
 use contract::id::{BroadcastId, ParticipantId, SessionId, TrackId};
 use contract::layer::EncodingsWanted;
 use sfu_core::SourceId;
@@ -12,31 +11,10 @@ use tokio::sync::watch;
 use transport::sdp::CodecFormat;
 
 use crate::end::EndReason;
-use crate::shard::Published;
-
-/// Names a session inside this process, for good: keys are not used twice, and later ones are greater.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct SessionKey(pub(crate) u64);
+use crate::published::{Formats, Published, SOURCES, SessionKey};
 
 /// SHA-256 of a bearer; what a session remembers of whoever opened it.
 pub(crate) type BearerHash = [u8; 32];
-
-/// The sources that a broadcast can carry, in the order of their slots.
-pub(crate) const SOURCES: [Source; 4] =
-    [Source::Microphone, Source::Camera, Source::Screen, Source::ScreenAudio];
-
-/// Slot of a source.
-pub(crate) fn slot(source: Source) -> usize {
-    match source {
-        Source::Microphone => 0,
-        Source::Camera => 1,
-        Source::Screen => 2,
-        Source::ScreenAudio => 3,
-    }
-}
-
-/// The codec of each slot that is published.
-pub(crate) type Formats = [Option<CodecFormat>; SOURCES.len()];
 
 /// Publisher or viewer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,17 +140,6 @@ pub(crate) struct NewSession {
     pub(crate) remote_ufrag: String,
     /// Now.
     pub(crate) now: Instant,
-}
-
-/// What a shard says of a publisher's track.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TrackState {
-    /// Where it comes from.
-    pub(crate) source: Source,
-    /// Codec name as in SDP.
-    pub(crate) codec: &'static str,
-    /// Media arrived within the last second.
-    pub(crate) active: bool,
 }
 
 /// Why no session is opened.

@@ -9,7 +9,7 @@ use rtp::Extensions;
 use transport::sdp::{CodecFormat, H264Profile};
 
 use super::*;
-use crate::shard::Published;
+use crate::published::{Published, TrackState};
 
 const ROOM: BroadcastId = BroadcastId(7);
 const HOST: SourceId = SourceId(0);

@@ -5,7 +5,7 @@ use rtp::{Codec, MediaKind, Mid};
 use sfu_core::{EncodingConfig, Format, TrackConfig, TrackIndex};
 use transport::sdp;
 
-use crate::registry::{SOURCES, slot};
+use crate::published::{SOURCES, slot};
 
 /// Index of a source's track: the same for every publisher of a room, so that its subscriptions survive the
 /// publisher's reconnect.

@@ -5,35 +5,24 @@
 //! name of who sent it. Messages wait in a queue of the shard and are delivered between batches of media, some at a time, so
 //! that a message to thousands of viewers delays no packet.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use contract::id::{BroadcastId, ParticipantId};
 use sfu_core::SourceId;
 use transport::ChannelId;
 
-use super::message::{ShardMessage, ShardMessageKind};
+use super::channels::{PUBLISHER_RATE, VIEWER_RATE};
+use super::message::{Audience, RoomMessage, ShardMessage, ShardMessageKind};
 use super::participant::{Participant, Role};
-use super::run::ShardThread;
+use super::thread::ShardThread;
 use crate::metrics::ShardCounters;
-use crate::registry::SessionKey;
+use crate::published::SessionKey;
 
-/// Messages of all rooms that wait on a shard; the newest is dropped when it is full.
-const MAX_WAITING: usize = 256;
-/// Bytes of them; likewise.
-const MAX_WAITING_BYTES: usize = 1024 * 1024;
 /// Messages that are encrypted and sent before media has its turn again.
 const SENDS_A_ROUND: usize = 32;
 /// Participants that are looked at before media has its turn again.
 const LOOKS_A_ROUND: usize = 2_048;
-
-/// A message costs one token, and another for each KiB.
-const TOKEN_BYTES: usize = 1_024;
-/// Tokens a second, and the most that are saved up: ten seconds' worth.
-const VIEWER_RATE: f32 = 10.0;
-const PUBLISHER_RATE: f32 = 100.0;
-const BURST_SECONDS: f32 = 10.0;
 
 /// Labels that begin like this carry names: the first line of a message is the participant that it is for, or empty;
 /// when it is delivered, that line is the participant that it is from.
@@ -41,48 +30,20 @@ const NAMED: &str = "named/";
 /// Longest name of a participant, with the end of its line.
 const MAX_NAME_LINE: usize = 65;
 
-/// A message of a room.
-#[derive(Debug)]
-pub(crate) struct RoomMessage {
-    /// Label of the channel that it came on.
-    label: Box<str>,
-    /// As it is delivered.
-    bytes: Vec<u8>,
-    binary: bool,
-    from: ParticipantId,
-    to: Audience,
-}
-
-/// Who gets a message, besides who sent it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Audience {
-    /// The viewers.
-    Viewers,
-    /// The publishers.
-    Publishers,
-    /// Everybody.
-    All,
-    /// One participant.
-    One(ParticipantId),
-    /// One participant, if it is a publisher.
-    OnePublisher(ParticipantId),
-}
-
-impl Audience {
-    fn includes(&self, participant: &Participant) -> bool {
-        let publishes = match participant.role {
-            // One that another connection has replaced hears nothing any more.
-            Role::Publisher { current: false, .. } => return false,
-            Role::Publisher { current: true, .. } => true,
-            Role::Viewer { .. } => false,
-        };
-        match self {
-            Self::Viewers => !publishes,
-            Self::Publishers => publishes,
-            Self::All => true,
-            Self::One(id) => participant.id == *id,
-            Self::OnePublisher(id) => publishes && participant.id == *id,
-        }
+/// Whether a message is for a participant.
+fn is_for(to: &Audience, participant: &Participant) -> bool {
+    let publishes = match participant.role {
+        // One that another connection has replaced hears nothing any more.
+        Role::Publisher { current: false, .. } => return false,
+        Role::Publisher { current: true, .. } => true,
+        Role::Viewer { .. } => false,
+    };
+    match to {
+        Audience::Viewers => !publishes,
+        Audience::Publishers => publishes,
+        Audience::All => true,
+        Audience::One(id) => participant.id == *id,
+        Audience::OnePublisher(id) => publishes && participant.id == *id,
     }
 }
 
@@ -99,79 +60,6 @@ fn readdress(bytes: &[u8], from: &ParticipantId, publishes: bool) -> Option<(Aud
         (name, false) => Audience::OnePublisher(name.parse().ok()?),
     };
     Some((to, [from.as_str().as_bytes(), payload].concat()))
-}
-
-/// Data channels of a participant.
-#[derive(Debug, Default)]
-pub(super) struct Channels {
-    /// Open ones with their labels; the transport bounds their number.
-    open: Vec<(ChannelId, Box<str>)>,
-    /// What it may send: tokens, and when they were counted.
-    tokens: Option<(f32, Instant)>,
-}
-
-/// What waits to be delivered.
-#[derive(Debug, Default)]
-pub(super) struct Deliveries {
-    queue: VecDeque<Delivery>,
-    bytes: usize,
-}
-
-#[derive(Debug)]
-struct Delivery {
-    room: BroadcastId,
-    message: Arc<RoomMessage>,
-    /// The participant that is looked at next.
-    next: usize,
-}
-
-impl Channels {
-    pub(super) fn opened(&mut self, channel: ChannelId, label: String) {
-        self.open.push((channel, label.into()));
-    }
-
-    pub(super) fn closed(&mut self, channel: ChannelId) {
-        self.open.retain(|(other, _)| *other != channel);
-    }
-
-    fn label(&self, channel: ChannelId) -> Option<&str> {
-        self.open.iter().find(|(other, _)| *other == channel).map(|(_, label)| &**label)
-    }
-
-    fn with_label(&self, label: &str) -> Option<ChannelId> {
-        self.open.iter().find(|(_, other)| &**other == label).map(|(channel, _)| *channel)
-    }
-
-    /// Whether a message of `len` bytes may come now.
-    fn spend(&mut self, len: usize, rate: f32, now: Instant) -> bool {
-        let full = rate * BURST_SECONDS;
-        let (saved, since) = self.tokens.unwrap_or((full, now));
-        let earned = now.saturating_duration_since(since).min(Duration::from_secs(60)).as_secs_f32() * rate;
-        let cost = 1.0 + (len / TOKEN_BYTES) as f32;
-        let tokens = (saved + earned).min(full);
-        let may = tokens >= cost;
-        self.tokens = Some((if may { tokens - cost } else { tokens }, now));
-        may
-    }
-}
-
-impl Deliveries {
-    /// Queues; `false` if there is no room.
-    fn push(&mut self, room: BroadcastId, message: Arc<RoomMessage>) -> bool {
-        let bytes = self.bytes + message.bytes.len();
-        let fits = self.queue.len() < MAX_WAITING && bytes <= MAX_WAITING_BYTES;
-        if fits {
-            self.bytes = bytes;
-            self.queue.push_back(Delivery { room, message, next: 0 });
-        }
-        fits
-    }
-
-    fn pop(&mut self) {
-        if let Some(done) = self.queue.pop_front() {
-            self.bytes = self.bytes.saturating_sub(done.message.bytes.len());
-        }
-    }
 }
 
 impl ShardThread {
@@ -256,7 +144,7 @@ impl ShardThread {
                 continue;
             }
             let wanted = |participant: &&mut Participant| {
-                participant.room == room && participant.id != message.from && message.to.includes(participant)
+                participant.room == room && participant.id != message.from && is_for(&message.to, participant)
             };
             let Some(participant) = self.io.participants.get_mut(slot).filter(wanted) else { continue };
             let Some(channel) = participant.channels.with_label(&message.label) else { continue };
@@ -280,34 +168,6 @@ impl ShardThread {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_one_participant_sends_is_bounded() {
-        let mut channels = Channels::default();
-        let start = Instant::now();
-        let at_once = (0..10_000).filter(|_| channels.spend(10, VIEWER_RATE, start)).count();
-        assert_eq!(at_once, 100);
-        let later = start + Duration::from_secs(1);
-        assert_eq!((0..10_000).filter(|_| channels.spend(10, VIEWER_RATE, later)).count(), 10);
-        // A long one costs more.
-        let later = start + Duration::from_secs(100);
-        assert_eq!((0..10_000).filter(|_| channels.spend(9 * TOKEN_BYTES, VIEWER_RATE, later)).count(), 10);
-    }
-
-    #[test]
-    fn what_waits_is_bounded_in_messages_and_bytes() {
-        let message = |len| {
-            let bytes = vec![0; len];
-            let from = "par_a".parse().unwrap();
-            Arc::new(RoomMessage { label: "chat".into(), bytes, binary: true, from, to: Audience::Viewers })
-        };
-        for (len, most) in [(1, MAX_WAITING), (16 * 1024, MAX_WAITING_BYTES / (16 * 1024))] {
-            let mut deliveries = Deliveries::default();
-            assert_eq!((0..1000).filter(|_| deliveries.push(BroadcastId(1), message(len))).count(), most);
-            deliveries.pop();
-            assert!(deliveries.push(BroadcastId(1), message(len)));
-        }
-    }
 
     #[test]
     fn a_message_with_names_says_who_sent_it_and_goes_to_whom_it_may() {

@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use sfu_core::{Event, SubscriberId, SubscriptionId};
 
-use super::command::MediaSection;
 use super::message::ShardMessageKind;
 use super::participant::Role;
-use super::room::Place;
-use super::run::ShardThread;
+use super::rooms::Place;
+use super::section::MediaSection;
+use super::thread::ShardThread;
 use crate::metrics::ShardCounters;
 
 impl ShardThread {

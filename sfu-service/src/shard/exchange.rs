@@ -9,10 +9,10 @@ use sfu_core::{Cursor, EncodingIndex, Missing, PublisherId, Read, ReadFrom, Sour
 
 use super::message::{ShardMessage, ShardMessageKind};
 use super::portions::PORTION;
-use super::room::{Edge, Place, SourceKey};
-use super::run::ShardThread;
+use super::rooms::{Edge, Place, SourceKey};
+use super::thread::ShardThread;
 use crate::metrics::ShardCounters;
-use crate::registry::SessionKey;
+use crate::published::SessionKey;
 
 /// Messages of other shards before timers and commands get their turn again.
 const MESSAGE_ROUNDS: usize = 512;

@@ -12,10 +12,10 @@ use transport::{AddressPair, Protocol, Transmit};
 use super::lane::Lanes;
 use super::message::{MAX_PACKET, ShardMessage, ShardMessageKind};
 use super::participant::{MediaPath, MediaPaths, Participant};
-use super::room::{Rooms, SourceKey};
+use super::rooms::{Rooms, SourceKey};
 use super::tcp::Tcp;
 use crate::metrics::ShardCounters;
-use crate::registry::SessionKey;
+use crate::published::SessionKey;
 
 /// Datagrams in one batch; a full one is sent before more are written.
 pub(super) const SEND_BATCH: usize = 512;

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::command::ShardHandle;
+use super::inbox::ShardHandle;
 use super::message::ShardMessage;
 
 /// The ways to all shards of the node, the one that has them included.

@@ -4,10 +4,10 @@ use contract::id::BroadcastId;
 use rtp::Extensions;
 use sfu_core::{EncodingIndex, SourceId, TrackIndex};
 
-use super::super::command::{Inbox, MAX_MESSAGES, Published, inbox};
+use super::super::inbox::{Inbox, MAX_MESSAGES, inbox};
 use super::super::message::{MAX_PACKET, ShardMessageKind};
 use super::*;
-use crate::registry::SessionKey;
+use crate::published::{Published, SessionKey};
 
 /// A way to another shard, whose inbox nobody empties but the test.
 fn lanes() -> (Lanes, Inbox, mio::Poll) {

@@ -8,11 +8,12 @@ use contract::layer::{
 use rtp::{MediaKind, Rid};
 use sfu_core::{EncodingStats, PublisherStats, TrackConfig, Wanted, WantedEncoding};
 
-use super::command::{LayerError, MediaSection, Published, ShardEvent};
+use super::command::ShardEvent;
 use super::participant::Role;
-use super::room::{Place, SourceKey};
-use super::run::ShardThread;
-use crate::registry::SOURCES;
+use super::rooms::{Place, SourceKey};
+use super::section::{LayerError, MediaSection};
+use super::thread::ShardThread;
+use crate::published::{Published, SOURCES};
 
 impl ShardThread {
     /// Carries out what a viewer asked for, if it did, and says what its video sections get.

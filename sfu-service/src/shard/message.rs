@@ -6,12 +6,10 @@
 
 use std::sync::Arc;
 
-use contract::id::BroadcastId;
+use contract::id::{BroadcastId, ParticipantId};
 use sfu_core::{ClockReport, EncodingIndex, Missing, SourceId, TrackIndex};
 
-use super::command::Published;
-use super::data::RoomMessage;
-use crate::registry::SessionKey;
+use crate::published::{Published, SessionKey};
 
 /// Longest packet that passes from shard to shard: what fits an Ethernet frame.
 pub(crate) const MAX_PACKET: usize = 1_500;
@@ -104,4 +102,31 @@ impl ShardMessage {
             _ => false,
         }
     }
+}
+
+/// A message of a room.
+#[derive(Debug)]
+pub(crate) struct RoomMessage {
+    /// Label of the channel that it came on.
+    pub(super) label: Box<str>,
+    /// As it is delivered.
+    pub(super) bytes: Vec<u8>,
+    pub(super) binary: bool,
+    pub(super) from: ParticipantId,
+    pub(super) to: Audience,
+}
+
+/// Who gets a message, besides who sent it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// The viewers.
+    Viewers,
+    /// The publishers.
+    Publishers,
+    /// Everybody.
+    All,
+    /// One participant.
+    One(ParticipantId),
+    /// One participant, if it is a publisher.
+    OnePublisher(ParticipantId),
 }

@@ -1,11 +1,24 @@
 //! The data plane: one thread a shard, each with its socket, participants and timers. Nothing is shared between
 //! shards but messages by value.
+//!
+//! ```text
+//! run                                            the loop of a thread: commands, timers, what was received
+//! session  streams  room  exchange  events       what it does about sessions, TCP, rooms, other shards, what the
+//!          layers  data                          core says, layers, room data
+//! thread                                         what it holds
+//! io       rooms  participant  tcp  channels     its parts: the way out, rooms, connections, data channels
+//!          owners  portions  lane  outbox        addresses, turns, the ways to other shards and to the control plane
+//! inbox                                          what waits for it
+//! command  message  section  convert             what is said to it, and by it
+//! ```
 
+mod channels;
 mod command;
 mod convert;
 mod data;
 mod events;
 mod exchange;
+mod inbox;
 mod io;
 mod lane;
 mod layers;
@@ -15,14 +28,17 @@ mod owners;
 mod participant;
 mod portions;
 mod room;
+mod rooms;
 mod run;
+mod section;
 mod session;
+mod streams;
 mod tcp;
+mod thread;
 
-pub(crate) use command::{
-    Command, InboxFull, Join, JoinRole, LayerChoice, LayerError, MediaSection, Published, ShardEvent,
-    ShardHandle,
-};
+pub(crate) use command::{Command, Join, JoinRole, ShardEvent};
 pub(crate) use convert::{format, track_index, tracks};
-pub use run::Around;
-pub(crate) use run::{Prepared, ShardSettings, plainly, prepare};
+pub(crate) use inbox::{InboxFull, ShardHandle};
+pub(crate) use section::{LayerChoice, LayerError, MediaSection};
+pub use thread::Around;
+pub(crate) use thread::{Prepared, ShardSettings, plainly, prepare};

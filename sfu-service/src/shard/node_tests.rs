@@ -2,23 +2,26 @@
 //! count as connected at once; their packets come in and go out without a network.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use contract::destination::Source;
 use contract::id::{BroadcastId, ParticipantId};
 use contract::layer::Obstacle;
 use proptest::prelude::*;
 use rtp::{Codec, Extensions, Header, HeaderWriter, MediaKind};
 use sfu_core::{EncodingConfig, Format, Peer, SourceId, TrackConfig, TrackName};
-use transport::IceCredentials;
 use transport::sdp::CodecFormat;
+use transport::{IceCredentials, Identity};
 
-use super::super::command::{Join, JoinRole, LayerChoice, MediaSection, Published};
+use super::super::command::{Join, JoinRole};
 use super::super::convert::{track_index, tracks};
 use super::super::message::ShardMessageKind;
 use super::super::participant::Role;
+use super::super::section::{LayerChoice, MediaSection};
+use super::super::thread::{plainly, prepare};
 use super::*;
-use crate::end::EndReason;
-use contract::destination::Source;
+use crate::published::{Published, SessionKey};
 
 const ROOM: BroadcastId = BroadcastId(1);
 const CAMERA_PT: u8 = 96;

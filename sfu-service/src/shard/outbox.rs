@@ -52,7 +52,7 @@ mod tests {
     use contract::layer::EncodingsWanted;
 
     use super::*;
-    use crate::registry::SessionKey;
+    use crate::published::SessionKey;
 
     #[test]
     fn of_orders_to_a_publisher_only_the_latest_waits() {

@@ -9,9 +9,9 @@ use sfu_core::{SourceId, SubscriberId};
 use transport::srtp::Sender;
 use transport::{AddressPair, Transport};
 
-use super::command::{MediaSection, Published};
-use super::data::Channels;
-use crate::registry::SessionKey;
+use super::channels::Channels;
+use super::section::MediaSection;
+use crate::published::{Published, SessionKey};
 
 /// A connection with its transport.
 pub(super) struct Participant {

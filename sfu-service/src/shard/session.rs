@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use transport::{AddressPair, CloseReason, DatagramKind, Protocol, Received, ServerConfig, Transport};
 
+use super::channels::Channels;
 use super::command::{Join, JoinRole, ShardEvent};
-use super::data::Channels;
 use super::participant::{MediaPath, Participant, Role};
-use super::run::ShardThread;
+use super::thread::ShardThread;
 use crate::end::EndReason;
 use crate::metrics::ShardCounters;
 

@@ -5,16 +5,13 @@ use std::time::Duration;
 use contract::id::BroadcastId;
 use rtp::Extensions;
 use sfu_core::SourceId;
-
 use tokio::sync::mpsc;
 use transport::{IceCredentials, Identity};
 
-use super::super::command::Published;
 use super::super::convert::tracks;
-use super::super::run::{ShardSettings, prepare};
-use crate::registry::SessionKey;
-
+use super::super::thread::{ShardSettings, plainly, prepare};
 use super::*;
+use crate::published::{Published, SessionKey};
 
 fn shard() -> (ShardThread, mpsc::Receiver<ShardEvent>) {
     let prepared = prepare(udp::Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap(), None).unwrap();
@@ -26,7 +23,7 @@ fn shard() -> (ShardThread, mpsc::Receiver<ShardEvent>) {
         epoch: (Instant::now(), Duration::from_secs(1)),
         seed: 1,
         counters: Arc::default(),
-        around: super::super::run::plainly,
+        around: plainly,
     };
     (ShardThread::new(prepared, settings, shards, events), received)
 }

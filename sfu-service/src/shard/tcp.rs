@@ -5,17 +5,14 @@
 //! beyond: a slow stream loses packets like a slow datagram path, it does not fall behind.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use slab::Slab;
-use transport::{AddressPair, DatagramKind, Deframer, FRAME_HEADER, Protocol, frame_header};
-
-use super::run::ShardThread;
-use crate::metrics::ShardCounters;
+use transport::{AddressPair, Deframer, FRAME_HEADER, Protocol, frame_header};
 
 /// Connections of a shard; one more is closed at once.
 const MAX_CONNECTIONS: usize = 2_048;
@@ -33,8 +30,8 @@ const KERNEL_UNSENT: u32 = 16 * 1024;
 /// Longest packet of ours with what encryption adds.
 const MAX_PACKET: usize = 2 * 1024;
 /// Bytes read at once, and how often from one connection before others have their turn.
-const READ_SIZE: usize = 16 * 1024;
-const READ_ROUNDS: usize = 4;
+pub(super) const READ_SIZE: usize = 16 * 1024;
+pub(super) const READ_ROUNDS: usize = 4;
 /// Connections accepted before media has its turn.
 const ACCEPT_ROUNDS: usize = 64;
 
@@ -44,32 +41,32 @@ const FIRST_CONNECTION: usize = LISTENER.0 + 1;
 
 /// The listener and connections of a shard.
 pub(super) struct Tcp {
-    registry: Registry,
-    listener: Option<TcpListener>,
-    connections: Slab<Connection>,
-    by_path: HashMap<AddressPair, usize>,
-    per_source: HashMap<IpAddr, usize>,
+    pub(super) registry: Registry,
+    pub(super) listener: Option<TcpListener>,
+    pub(super) connections: Slab<Connection>,
+    pub(super) by_path: HashMap<AddressPair, usize>,
+    pub(super) per_source: HashMap<IpAddr, usize>,
     /// Connections that may have more to read; each is in it once.
-    readable: VecDeque<usize>,
+    pub(super) readable: VecDeque<usize>,
     /// Connections that were written to since the last flush.
-    unflushed: Vec<usize>,
+    pub(super) unflushed: Vec<usize>,
     /// Connections that failed and wait to be removed.
-    broken: Vec<usize>,
-    accepting: bool,
-    scratch: Vec<u8>,
+    pub(super) broken: Vec<usize>,
+    pub(super) accepting: bool,
+    pub(super) scratch: Vec<u8>,
 }
 
-struct Connection {
-    stream: TcpStream,
-    path: AddressPair,
-    opened: Instant,
+pub(super) struct Connection {
+    pub(super) stream: TcpStream,
+    pub(super) path: AddressPair,
+    pub(super) opened: Instant,
     /// The participant, once a STUN request of it was authentic.
-    slot: Option<usize>,
-    deframer: Deframer,
+    pub(super) slot: Option<usize>,
+    pub(super) deframer: Deframer,
     /// Whole frames, the first of which may be sent in part.
-    unsent: VecDeque<u8>,
-    is_queued: bool,
-    is_broken: bool,
+    pub(super) unsent: VecDeque<u8>,
+    pub(super) is_queued: bool,
+    pub(super) is_broken: bool,
 }
 
 impl Tcp {
@@ -144,7 +141,7 @@ impl Tcp {
         }
     }
 
-    fn accept(&mut self, now: Instant) {
+    pub(super) fn accept(&mut self, now: Instant) {
         for _ in 0..ACCEPT_ROUNDS {
             let Some(listener) = self.listener.as_ref().filter(|_| self.accepting) else { return };
             match listener.accept() {
@@ -156,7 +153,7 @@ impl Tcp {
         }
     }
 
-    fn take(&mut self, mut stream: TcpStream, remote: SocketAddr, now: Instant) {
+    pub(super) fn take(&mut self, mut stream: TcpStream, remote: SocketAddr, now: Instant) {
         let Ok(local) = stream.local_addr().map(canonical) else { return };
         let path = AddressPair { protocol: Protocol::Tcp, local, remote };
         let count = self.per_source.get(&source(remote.ip())).copied().unwrap_or(0);
@@ -189,7 +186,7 @@ impl Tcp {
         *self.per_source.entry(source(remote.ip())).or_default() += 1;
     }
 
-    fn remove(&mut self, id: usize) -> Option<Connection> {
+    pub(super) fn remove(&mut self, id: usize) -> Option<Connection> {
         let mut connection = self.connections.try_remove(id)?;
         let _ = self.registry.deregister(&mut connection.stream);
         self.by_path.remove(&connection.path);
@@ -228,7 +225,7 @@ impl Tcp {
 
 impl Connection {
     /// Writes what the kernel takes; `false` if the stream has ended.
-    fn flush(&mut self) -> bool {
+    pub(super) fn flush(&mut self) -> bool {
         while !self.unsent.is_empty() {
             let (front, _) = self.unsent.as_slices();
             match self.stream.write(front) {
@@ -259,112 +256,6 @@ fn source(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V6(ip) => IpAddr::V6((u128::from(ip) & (u128::MAX << 64)).into()),
         ip => ip,
-    }
-}
-
-impl ShardThread {
-    /// Takes new connections and what the others have; `true` if there may be more.
-    pub(super) fn receive_tcp(&mut self, now: Instant) -> bool {
-        if self.io.tcp.is_idle() {
-            return false;
-        }
-        self.io.tcp.accept(now);
-        for _ in 0..self.io.tcp.readable.len() {
-            let Some(id) = self.io.tcp.readable.pop_front() else { break };
-            self.read_connection(id, now);
-        }
-        self.forward(now);
-        self.io.flush();
-        while let Some(id) = self.io.tcp.broken.pop() {
-            // Its number may have gone to another one since.
-            if self.io.tcp.connections.get(id).is_some_and(|connection| connection.is_broken) {
-                self.close_connection(id, now);
-            }
-        }
-        self.io.tcp.accepting || !self.io.tcp.readable.is_empty()
-    }
-
-    fn read_connection(&mut self, id: usize, now: Instant) {
-        let mut scratch = std::mem::take(&mut self.io.tcp.scratch);
-        scratch.resize(READ_SIZE, 0);
-        let mut goes_on = true;
-        for _ in 0..READ_ROUNDS {
-            let Some(connection) = self.io.tcp.connections.get_mut(id) else { break };
-            connection.is_queued = false;
-            match connection.stream.read(&mut scratch) {
-                Ok(0) => goes_on = false,
-                Ok(len) => {
-                    let bytes = scratch.get_mut(..len).unwrap_or_default();
-                    goes_on = self.frames(id, bytes, now);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => goes_on = false,
-            }
-            // Left while there may be more: its turn comes again.
-            match self.io.tcp.connections.get_mut(id) {
-                Some(connection) if goes_on => connection.is_queued = true,
-                _ => break,
-            }
-        }
-        self.io.tcp.scratch = scratch;
-        if !goes_on {
-            return self.close_connection(id, now);
-        }
-        if self.io.tcp.connections.get(id).is_some_and(|connection| connection.is_queued) {
-            self.io.tcp.readable.push_back(id);
-        }
-    }
-
-    /// Takes the frames of a connection; `false` if it has to be closed.
-    fn frames(&mut self, id: usize, bytes: &mut [u8], now: Instant) -> bool {
-        let Some(connection) = self.io.tcp.connections.get_mut(id) else { return false };
-        let path = connection.path;
-        let mut deframer = std::mem::take(&mut connection.deframer);
-        let taken = deframer.push(bytes, |frame| self.frame(id, path, frame, now));
-        if let Some(connection) = self.io.tcp.connections.get_mut(id) {
-            connection.deframer = deframer;
-        }
-        taken.is_ok()
-    }
-
-    fn frame(&mut self, id: usize, path: AddressPair, frame: &mut [u8], now: Instant) {
-        let Some(known) = self.io.tcp.connections.get(id).map(|connection| connection.slot) else { return };
-        let slot = match transport::classify(frame) {
-            DatagramKind::Stun => {
-                let name = transport::peek_binding_username(frame).map(|(local, _)| local);
-                name.and_then(|ufrag| self.by_ufrag.get(ufrag)).copied()
-            }
-            DatagramKind::Other => None,
-            DatagramKind::Dtls | DatagramKind::Rtp | DatagramKind::Rtcp => known,
-        };
-        // A connection belongs to one session for good.
-        let Some(slot) = slot.filter(|slot| known.is_none_or(|known| known == *slot)) else {
-            return ShardCounters::add(&self.io.counters.unvalidated, 1);
-        };
-        self.make_room(now);
-        self.guarded(slot, now, |shard| shard.session_packet(slot, path, frame, now));
-        let validated = |slot| {
-            let participant = self.io.participants.get(slot)?;
-            participant.transport.is_validated(path).then_some(slot)
-        };
-        if known.is_none() {
-            let owner = validated(slot);
-            if let Some(connection) = self.io.tcp.connections.get_mut(id) {
-                connection.slot = owner;
-            }
-        }
-    }
-
-    fn close_connection(&mut self, id: usize, now: Instant) {
-        let Some(connection) = self.io.tcp.remove(id) else { return };
-        let Some(slot) = connection.slot else { return };
-        self.guarded(slot, now, |shard| {
-            if let Some(participant) = shard.io.participants.get_mut(slot) {
-                participant.transport.path_closed(connection.path, now);
-                shard.drain_transport(slot, now);
-            }
-        });
     }
 }
 

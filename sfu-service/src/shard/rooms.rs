@@ -1,0 +1,182 @@
+//! What a shard knows of rooms: their publishers, wherever they are, and how many watch here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use contract::id::BroadcastId;
+use sfu_core::{Cursor, PublisherId, SourceId, ToEdge};
+
+use crate::published::{Published, SessionKey};
+
+/// Names a publisher on a node.
+pub(super) type SourceKey = (BroadcastId, SourceId);
+
+/// The rooms that a shard knows.
+#[derive(Debug, Default)]
+pub(super) struct Rooms {
+    pub(super) rooms: HashMap<BroadcastId, Room>,
+    /// Whose the publishers of the core are.
+    pub(super) of: HashMap<PublisherId, SourceKey>,
+}
+
+/// A room with any number of publishers.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    /// Viewers on this shard.
+    pub(super) viewers: usize,
+    /// In the order of their names.
+    pub(super) publishers: Vec<RoomPublisher>,
+}
+
+/// A publisher of a room, wherever it is.
+#[derive(Debug)]
+pub(super) struct RoomPublisher {
+    /// Its name in the room.
+    pub(super) source: SourceId,
+    /// Its last connection.
+    pub(super) connection: SessionKey,
+    /// Where that is.
+    pub(super) place: Place,
+    /// What it sends, or sent before it was lost.
+    pub(super) published: Arc<Published>,
+    /// It in this shard's core, and the connection that it stands for there.
+    pub(super) core: Option<(PublisherId, SessionKey)>,
+    /// Whether this shard pulls that connection.
+    pub(super) pulled: bool,
+    /// The shards that pull it from here.
+    pub(super) edges: Vec<Edge>,
+}
+
+/// Where a publisher's connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// On this shard.
+    Here {
+        /// The participant.
+        slot: usize,
+    },
+    /// On another one.
+    On {
+        /// Its number.
+        shard: usize,
+    },
+    /// Nowhere, for now.
+    Away,
+}
+
+/// A shard that pulls a publisher from this one.
+#[derive(Debug)]
+pub(super) struct Edge {
+    /// Its number.
+    pub(super) shard: usize,
+    /// The encodings whose past it has still to be sent; it gets the others as they come.
+    pub(super) behind: Vec<Cursor>,
+}
+
+impl Edge {
+    /// Whether it will get this in its turn, with what it has missed.
+    pub(super) fn comes_to(&self, what: &ToEdge<'_>) -> bool {
+        let &ToEdge::Packet { track, encoding, run, number, .. } = what else { return false };
+        let of = |cursor: &&Cursor| (cursor.track, cursor.encoding) == (track, encoding);
+        self.behind.iter().find(of).is_some_and(|cursor| cursor.will_meet(run, number))
+    }
+}
+
+impl Rooms {
+    pub(super) fn room(&self, room: BroadcastId) -> Option<&Room> {
+        self.rooms.get(&room)
+    }
+
+    pub(super) fn publisher(&self, (room, source): SourceKey) -> Option<&RoomPublisher> {
+        self.rooms.get(&room)?.publisher(source)
+    }
+
+    pub(super) fn publisher_mut(&mut self, (room, source): SourceKey) -> Option<&mut RoomPublisher> {
+        self.rooms.get_mut(&room)?.publishers.iter_mut().find(|publisher| publisher.source == source)
+    }
+
+    /// The publisher of the core that this is.
+    pub(super) fn of_core(&self, id: PublisherId) -> Option<SourceKey> {
+        self.of.get(&id).copied()
+    }
+
+    /// The publishers whose connection is on this shard.
+    pub(super) fn homed(&self) -> impl Iterator<Item = SourceKey> {
+        let all = self.rooms.iter().flat_map(|(id, room)| room.publishers.iter().map(move |one| (*id, one)));
+        all.filter(|(_, one)| matches!(one.place, Place::Here { .. })).map(|(id, one)| (id, one.source))
+    }
+
+    /// A viewer of a room has come, who knows this of its publishers.
+    pub(super) fn viewer_came(&mut self, id: BroadcastId, known: Vec<(SourceId, Arc<Published>)>) {
+        let room = self.rooms.entry(id).or_default();
+        room.viewers += 1;
+        for (source, published) in known {
+            // Nothing is older than what the shards say themselves.
+            room.enter(source, SessionKey::default(), published);
+        }
+    }
+
+    pub(super) fn viewer_left(&mut self, id: BroadcastId) {
+        if let Some(room) = self.rooms.get_mut(&id) {
+            room.viewers = room.viewers.saturating_sub(1);
+        }
+    }
+
+    pub(super) fn names(&self, id: BroadcastId) -> Vec<SourceId> {
+        let publishers = self.rooms.get(&id).map(|room| room.publishers.iter().map(|one| one.source));
+        publishers.into_iter().flatten().collect()
+    }
+
+    pub(super) fn forget(&mut self, (id, source): SourceKey) {
+        let Some(room) = self.rooms.get_mut(&id) else { return };
+        room.publishers.retain(|publisher| publisher.source != source);
+        self.drop_if_idle(id);
+    }
+
+    pub(super) fn drop_if_idle(&mut self, id: BroadcastId) {
+        if self.rooms.get(&id).is_some_and(|room| room.viewers == 0 && room.publishers.is_empty()) {
+            self.rooms.remove(&id);
+        }
+    }
+}
+
+impl Room {
+    pub(super) fn publisher(&self, source: SourceId) -> Option<&RoomPublisher> {
+        self.publishers.iter().find(|publisher| publisher.source == source)
+    }
+
+    /// The shards other than `own` that have publishers of the room.
+    pub(super) fn homes(&self, own: usize) -> Vec<usize> {
+        let place = |publisher: &RoomPublisher| match publisher.place {
+            Place::On { shard } if shard != own => Some(shard),
+            _ => None,
+        };
+        let mut homes: Vec<usize> = self.publishers.iter().filter_map(place).collect();
+        homes.sort_unstable();
+        homes.dedup();
+        homes
+    }
+
+    /// The publisher with this name, as `published` if it was not known.
+    pub(super) fn enter(
+        &mut self,
+        source: SourceId,
+        connection: SessionKey,
+        published: Arc<Published>,
+    ) -> &mut RoomPublisher {
+        let at = self.publishers.partition_point(|publisher| publisher.source < source);
+        if self.publishers.get(at).is_none_or(|publisher| publisher.source != source) {
+            let new = RoomPublisher {
+                source,
+                connection,
+                place: Place::Away,
+                published,
+                core: None,
+                pulled: false,
+                edges: Vec::new(),
+            };
+            self.publishers.insert(at, new);
+        }
+        self.publishers.get_mut(at).expect("it was there or has been inserted")
+    }
+}
