@@ -33,7 +33,7 @@ pub struct ClientConfig {
     pub remote_fingerprint: Fingerprint,
     /// Whether this side opens the DTLS handshake, as the answer says.
     pub dtls_client: bool,
-    /// Address of our socket; also the `from_local` of every [`Transmit`].
+    /// Address of our socket; also the `from_local` of every [`crate::Transmit`].
     pub local_address: SocketAddr,
     /// Where the peer listens, best first; at most 32 of the family of `local_address` are used.
     pub remote_candidates: Vec<SocketAddr>,
