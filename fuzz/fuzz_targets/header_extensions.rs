@@ -1,7 +1,6 @@
 //! The extension block of an RTP packet in either form; the first byte says which.
 #![no_main]
 
-
 use rtp::RtpPacket;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

@@ -1,7 +1,6 @@
 //! Compound RTCP with everything inside, and transport-wide feedback.
 #![no_main]
 
-
 use rtp::rtcp::{Compound, RtcpPacket};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

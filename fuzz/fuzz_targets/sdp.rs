@@ -1,7 +1,10 @@
 //! Offers, answers to them that we can read ourselves, and trickled fragments.
 #![no_main]
 
-use transport::sdp::{Answer, Candidate, CodecFormat, Fragment, Local, Offer, PlayTrack, PublishOptions, Source, answer_play, answer_publish};
+use transport::sdp::{
+    Answer, Candidate, CodecFormat, Fragment, Local, Offer, PlayTrack, PublishOptions, Source, answer_play,
+    answer_publish,
+};
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
     let _ = Candidate::parse(text);
