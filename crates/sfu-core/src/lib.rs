@@ -63,7 +63,7 @@
 //! ```text
 //! ids, config, sink, stats, clock, slots, timers        values
 //! layers/                                               decisions, pure
-//! codec, receive, nack, ring, meter, ... -> encoding -> packet -> cursor
+//! codec, receive, crossing, nack, keyframe, ring, membership, meter, pace, group, interest -> encoding -> packet, cursor
 //! splice, rewrite, budget, downlink -> subscription -> feed, subscriber
 //! track -> publisher -> upstream, edge; room
 //! forward, choose, allocator, answers, reports          publishers meet subscribers

@@ -91,24 +91,29 @@ impl Track {
         }
     }
 
-    /// Begins to feed a subscription; returns the key of its feed.
+    /// Begins to feed a subscription; returns the key of its feed. Until its layers are chosen the first encoding will
+    /// do: most often there is no other.
     pub(crate) fn attach(&mut self, id: SubscriptionId, paused: bool) -> usize {
-        let key = self.feeds.insert(Feed::new(id));
+        let mut feed = Feed::new(id);
+        if !paused {
+            feed.expect_first();
+        }
+        let key = self.feeds.insert(feed);
         self.asks_otherwise(key, paused);
         key
     }
 
     /// What is asked for with this feed is new or has changed. Sound flows or does not from here on; the layers of
-    /// pictures are chosen with the next [`crate::Shard::handle_timeout`], and until then the first encoding will do.
+    /// pictures are chosen with the next [`crate::Shard::handle_timeout`].
     pub(crate) fn asks_otherwise(&mut self, key: usize, paused: bool) {
         let Some(feed) = self.feeds.get_mut(key) else { return };
         if paused {
             feed.pause();
-        } else {
-            feed.expect_first();
         }
-        if self.config.kind == MediaKind::Video {
-            self.marks.mark(key, feed);
+        match self.config.kind {
+            MediaKind::Audio if paused => {}
+            MediaKind::Audio => feed.expect_first(),
+            MediaKind::Video => self.marks.mark(key, feed),
         }
     }
 

@@ -145,3 +145,19 @@ fn the_encoding_that_a_viewer_has_left_is_given_up() {
     let told: Vec<_> = scene.world.out.events.iter().filter_map(given_up).collect();
     assert_eq!(told, [(2, false)], "within three seconds, although nothing else has changed");
 }
+
+#[test]
+fn after_a_pause_nothing_lower_comes_in_between() {
+    let mut scene = Scene::new();
+    scene.play(100, &[0, 1, 2]);
+    assert_eq!(scene.current(), Some(30));
+    scene.world.shard.set_paused(scene.subscription, true, scene.world.now);
+    scene.play(5, &[0, 1, 2]);
+    scene.world.shard.set_paused(scene.subscription, false, scene.world.now);
+    scene.tags.clear();
+    // A keyframe of the lowest comes before anything is decided.
+    scene.sources[0].keyframe_wanted = true;
+    scene.play(10, &[0, 1, 2]);
+    assert!(scene.tags.iter().all(|&tag| tag == 30), "{:?}", scene.tags);
+    assert!(!scene.tags.is_empty());
+}
