@@ -25,7 +25,8 @@ finish() {
 trap finish EXIT
 
 export META_TOKEN_SECRET=schemathesis-schemathesis-schemathesis META_TURN_SECRET=schemathesis
-META_TURN_URLS='turn:{host}:3478?transport=udp' META_CREATE_PER_MINUTE=1000000 META_LOG=info META_LOG_FORMAT=json \
+META_TURN_URLS='turn:{host}:3478?transport=udp' META_CREATE_PER_MINUTE=1000000 META_TOKENS_PER_MINUTE=1000000 \
+    META_SEARCHES_PER_MINUTE=1000000 META_LOG=info META_LOG_FORMAT=json \
     "$target/debug/meta-service" --dev --http 127.0.0.1:0 --admin 127.0.0.1:0 --database "$work/meta.db" \
     >"$work/log" 2>&1 &
 service=$!

@@ -24,6 +24,7 @@ use crate::store::{Inserted, Listing, NewBroadcast, Owner, Record, Sort, StoreEr
 /// a Link header to the next page.
 #[utoipa::path(
     get, path = "/broadcasts", tag = "broadcasts", operation_id = "list_broadcasts",
+    params(BroadcastQuery),
     responses(
         (status = 200, description = "Broadcasts", body = Vec<Broadcast>,
             headers(("Link" = Option<String>, description = "The next page, `rel=\"next\"`, if there is one"))),
@@ -148,7 +149,7 @@ fn created(meta: &Meta, client: &Client, record: Record, secrets: Secrets) -> Cr
 /// The ETag covers everything but the viewer count.
 #[utoipa::path(
     get, path = "/broadcasts/{id}", tag = "broadcasts", operation_id = "read_broadcast",
-    params(IfNoneMatch),
+    params(BroadcastId, IfNoneMatch),
     responses(
         (status = 200, description = "The broadcast", body = Broadcast, headers(("ETag" = String))),
         (status = 304, description = "As the client has it", headers(("ETag" = String))),
@@ -174,7 +175,7 @@ pub(crate) async fn read(meta: Meta, Path(id): Path<BroadcastId>, known: IfNoneM
 /// moves forward.
 #[utoipa::path(
     put, path = "/broadcasts/{id}", tag = "broadcasts", operation_id = "update_broadcast",
-    params(IfMatch),
+    params(BroadcastId, IfMatch),
     responses(
         (status = 200, description = "As it is now", body = Broadcast, headers(("ETag" = String))),
         UpdateProblems
@@ -223,7 +224,7 @@ async fn edit(
 /// For its owner and admins. One that is not closed is closed first: publisher and viewers are sent away.
 #[utoipa::path(
     delete, path = "/broadcasts/{id}", tag = "broadcasts", operation_id = "delete_broadcast",
-    params(IfMatch),
+    params(BroadcastId, IfMatch),
     responses((status = 204, description = "Deleted"), DeleteProblems),
     security(("bearer" = []))
 )]

@@ -1,8 +1,7 @@
 //! What handlers take: the path's id, the caller, the body, the headers that matter, each parsed and described once.
 //!
-//! A handler's arguments are checked in their order, so that who has no credential is told so first. `Path` and `Json`
-//! (and `Query`, in [`page`](super::page)) also describe themselves in the API description: it is made from the types of
-//! the arguments.
+//! A handler's arguments are checked in their order, so that who has no credential is told so first. The API description
+//! is made from the same types: a `Json` body by itself, parameters by the types that `params(...)` names.
 
 use std::future::{Ready, ready};
 use std::net::IpAddr;

@@ -22,6 +22,7 @@ use crate::store::{GroupRecord, Inserted, NewGroup, Owner};
 /// Newest first. An id is all that a guest needs to find a group, so in production the list is for admins.
 #[utoipa::path(
     get, path = "/groups", tag = "groups", operation_id = "list_groups",
+    params(GroupQuery),
     responses(
         (status = 200, description = "Groups", body = Vec<Group>,
             headers(("Link" = Option<String>, description = "The next page, `rel=\"next\"`, if there is one"))),
@@ -103,6 +104,7 @@ pub(crate) async fn create(
 /// Read a group
 #[utoipa::path(
     get, path = "/groups/{id}", tag = "groups", operation_id = "read_group",
+    params(GroupId),
     responses((status = 200, description = "The group", body = Group), ReadProblems)
 )]
 pub(crate) async fn read(meta: Meta, Path(id): Path<GroupId>) -> Answer {
@@ -113,6 +115,7 @@ pub(crate) async fn read(meta: Meta, Path(id): Path<GroupId>) -> Answer {
 /// Delete a group
 #[utoipa::path(
     delete, path = "/groups/{id}", tag = "groups", operation_id = "delete_group",
+    params(GroupId),
     responses((status = 204, description = "Deleted"), DeleteProblems),
     security(("bearer" = []))
 )]

@@ -18,6 +18,7 @@ use super::openapi::KeyProblems;
 /// key it replaces is the only one of several who replaces it.
 #[utoipa::path(
     post, path = "/broadcasts/{id}/key", tag = "broadcasts", operation_id = "replace_stream_key",
+    params(BroadcastId),
     request_body(content = Option<ReplaceStreamKey>),
     responses(
         (status = 200, description = "The new key, shown this once", body = NewStreamKey),

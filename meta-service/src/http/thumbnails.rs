@@ -25,6 +25,7 @@ pub(crate) struct Picture(Vec<u8>);
 /// A JPEG or WebP file of at most 64 KiB, by the owner, while the broadcast is not closed.
 #[utoipa::path(
     put, path = "/broadcasts/{id}/thumbnail", tag = "thumbnails", operation_id = "put_thumbnail",
+    params(BroadcastId),
     request_body(content((Picture = "image/jpeg"), (Picture = "image/webp"))),
     responses((status = 204, description = "Stored", headers(("ETag" = String))), ThumbnailProblems),
     security(("bearer" = []))
@@ -58,7 +59,7 @@ pub(crate) async fn write(
 /// Get the thumbnail
 #[utoipa::path(
     get, path = "/broadcasts/{id}/thumbnail", tag = "thumbnails", operation_id = "read_thumbnail",
-    params(IfNoneMatch),
+    params(BroadcastId, IfNoneMatch),
     responses(
         (status = 200, description = "The picture",
             content((Picture = "image/jpeg"), (Picture = "image/webp")), headers(("ETag" = String))),

@@ -25,6 +25,7 @@ const MAX_NAME_CHARS: usize = 64;
 /// token lives 12 hours.
 #[utoipa::path(
     post, path = "/broadcasts/{id}/token", tag = "tokens", operation_id = "join_broadcast",
+    params(BroadcastId),
     request_body(content = Option<TokenRequest>),
     responses((status = 200, description = "The token", body = JoinToken), TokenProblems),
     security((), ("bearer" = []))
@@ -50,6 +51,7 @@ pub(crate) async fn of_broadcast(
 /// For the holder of the owner key, creators of the group and admins.
 #[utoipa::path(
     post, path = "/groups/{id}/token", tag = "tokens", operation_id = "join_group",
+    params(GroupId),
     request_body(content = Option<TokenRequest>),
     responses((status = 200, description = "The token", body = JoinToken), TokenProblems),
     security(("bearer" = []))

@@ -19,6 +19,7 @@ on_both!(
     two_processes_on_one_database_agree,
     a_person_at_two_replicas_counts_once,
     a_restart_gives_publishers_time_to_report,
+    retention_is_a_setting,
 );
 
 fn media(api: &Api, id: i64, revision: i64, state: &str, started: DateTime<Utc>) -> Value {
@@ -292,4 +293,29 @@ async fn a_restart_gives_publishers_time_to_report(backend: Backend) {
     let read = api.broadcast(gone).await;
     assert_eq!((&read["status"], time(&read["ended_at"])), (&json!("CLOSED"), last));
     assert_eq!(api.broadcast(kept).await["status"], "STREAMING");
+}
+
+async fn retention_is_a_setting(backend: Backend) {
+    let config =
+        meta_service::Config { keep_closed_days: 2, keep_unstarted_days: 1, ..crate::support::config() };
+    let api = Api::with(Database::new(backend).await, config).await;
+    let (ended, key, _) = streaming(&api).await;
+    let close =
+        api.put(&format!("/broadcasts/{ended}")).bearer_auth(key).json(&json!({ "status": "CLOSED" }));
+    assert_eq!(ask(close).await.status, 200);
+    let (unstarted, key) = api.create("never").await;
+    let close =
+        api.put(&format!("/broadcasts/{unstarted}")).bearer_auth(key).json(&json!({ "status": "CLOSED" }));
+    assert_eq!(ask(close).await.status, 200);
+    let status = async |id: i64| ask(api.get(&format!("/broadcasts/{id}"))).await.status;
+    api.meta.sweep().await;
+    assert_eq!((status(ended).await, status(unstarted).await), (200, 200));
+    api.clock.turn(TimeDelta::days(1));
+    // One sweep deletes, the next finds nothing more.
+    api.meta.sweep().await;
+    api.meta.sweep().await;
+    assert_eq!((status(ended).await, status(unstarted).await), (200, 404));
+    api.clock.turn(TimeDelta::days(1));
+    api.meta.sweep().await;
+    assert_eq!((status(ended).await, status(unstarted).await), (404, 404));
 }

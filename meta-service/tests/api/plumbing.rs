@@ -61,6 +61,16 @@ async fn the_description_covers_every_public_path() {
         for (method, operation) in methods.as_object().unwrap() {
             operations.insert(format!("{method} {path}"));
             assert!(ids.insert(operation["operationId"].to_string()), "{operation}");
+            let parameters = operation["parameters"].as_array().map_or(&[][..], Vec::as_slice);
+            let named =
+                |place: &str, name: &str| parameters.iter().any(|p| p["in"] == place && p["name"] == name);
+            assert_eq!(path.contains("{id}"), named("path", "id"), "{method} {path}");
+            let takes_json = operation["requestBody"]["content"]["application/json"].is_object();
+            let writes = matches!(method.as_str(), "post" | "put") && !path.ends_with("/thumbnail");
+            assert_eq!(takes_json, writes, "{method} {path}");
+            if path == "/broadcasts" && method == "get" {
+                assert!(["q", "status", "sort", "limit", "cursor"].iter().all(|name| named("query", name)));
+            }
             let responses = operation["responses"].as_object().unwrap();
             assert!(responses.contains_key("503"), "{method} {path}");
             for (status, response) in responses.iter().filter(|(status, _)| status.as_str() >= "400") {
