@@ -155,6 +155,16 @@ pub(crate) struct Config {
     pub(crate) connections: usize,
     /// HTTP connections of one address (IPv6: one /64). Trusted proxies are not counted.
     pub(crate) connections_per_address: usize,
+    /// Broadcasts and groups that one person or address may create in a minute.
+    pub(crate) create_per_minute: u32,
+    /// Join tokens that one person or address may ask for in a minute.
+    pub(crate) tokens_per_minute: u32,
+    /// Searches that one person or address may make in a minute.
+    pub(crate) searches_per_minute: u32,
+    /// Days after its end that a broadcast is kept; 0: for ever.
+    pub(crate) keep_closed_days: u32,
+    /// Days after it was closed that a broadcast is kept which never started; 0: as long as others.
+    pub(crate) keep_unstarted_days: u32,
     /// TLS certificate chain (PEM) for HTTPS and TURN.
     pub(crate) tls_cert: Option<PathBuf>,
     /// Key of the certificate (PEM).
@@ -181,6 +191,7 @@ pub(crate) struct Config {
 
 impl Default for Config {
     fn default() -> Self {
+        let meta = meta_service::Config::default();
         Self {
             dev: false,
             demo: false,
@@ -202,6 +213,11 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             connections: ConnectionLimits::default().total,
             connections_per_address: ConnectionLimits::default().per_address,
+            create_per_minute: meta.create_per_minute,
+            tokens_per_minute: meta.tokens_per_minute,
+            searches_per_minute: meta.searches_per_minute,
+            keep_closed_days: meta.keep_closed_days,
+            keep_unstarted_days: meta.keep_unstarted_days,
             tls_cert: None,
             tls_key: None,
             tls_self_signed: false,

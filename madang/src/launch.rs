@@ -251,6 +251,11 @@ fn meta_config(config: &Config, base: SocketAddr, turn: &TurnPorts) -> meta_serv
         public_url: config.public_url.clone(),
         signaling_url: format!("http://{base}"),
         allowed_origins: config.allowed_origins.clone(),
+        create_per_minute: config.create_per_minute,
+        tokens_per_minute: config.tokens_per_minute,
+        searches_per_minute: config.searches_per_minute,
+        keep_closed_days: config.keep_closed_days,
+        keep_unstarted_days: config.keep_unstarted_days,
         ..meta_service::Config::default()
     }
 }

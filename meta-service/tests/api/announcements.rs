@@ -62,8 +62,12 @@ impl Signaling {
     }
 
     async fn next(&mut self) -> contract::rest::Broadcast {
+        self.next_news().await.broadcast
+    }
+
+    async fn next_news(&mut self) -> BroadcastChanged {
         let next = tokio::time::timeout(Duration::from_secs(20), self.heard.recv()).await;
-        next.expect("an announcement").unwrap().broadcast
+        next.expect("an announcement").unwrap()
     }
 }
 
@@ -92,6 +96,16 @@ async fn every_change_is_told_and_viewers_are_not() {
     let close = api.put(&format!("/broadcasts/{id}")).bearer_auth(&key).json(&json!({ "status": "CLOSED" }));
     assert_eq!(ask(close).await.status, 200);
     assert_eq!(signaling.next().await.status, Status::Closed);
+    // Deleting a live one tells its end, and that it is gone: at the latest with one announcement for both.
+    let (id, key) = api.create("third").await;
+    assert_eq!(ask(api.delete(&format!("/broadcasts/{id}")).bearer_auth(&key)).await.status, 204);
+    let told = loop {
+        let told = signaling.next_news().await;
+        if told.deleted {
+            break told;
+        }
+    };
+    assert_eq!((told.broadcast.id.0, told.broadcast.status), (id, Status::Closed));
 }
 
 #[tokio::test]
