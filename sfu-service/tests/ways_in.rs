@@ -166,6 +166,11 @@ async fn a_stream_is_of_the_clock_that_its_answer_names() {
     assert!(cname.starts_with("par_"), "{cname}");
     // RFC 3550, section 6.5: the SSRC, the item CNAME, its length.
     let chunk = [&ssrc.to_be_bytes()[..], &[1, cname.len() as u8], cname.as_bytes()].concat();
+    // The publisher says how its timestamps lie on its clock, as it does every second or so.
+    let info = rtp::rtcp::SenderInfo { ntp: 5 << 32, rtp: 0, packets: 1, octets: 1 };
+    let mut report = Vec::new();
+    rtp::rtcp::write::sender_report(&mut report, light::SSRC, &info);
+    publisher.report(&report).await;
     let named = async {
         while !viewer.reports.iter().any(|report| report.windows(chunk.len()).any(|part| part == chunk)) {
             publisher.film().await;

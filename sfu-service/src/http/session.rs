@@ -8,7 +8,7 @@ use service_kit::HttpProblem;
 
 use super::FRAGMENT;
 use super::request::{Precondition, bearer, if_match, require_type, text_body};
-use crate::node::{Access, Node, Patched, Resource};
+use crate::node::{Node, Patched, Resource, SessionView};
 
 /// `PATCH`: candidates (204), or an ICE restart (200 with our new credentials).
 pub(super) async fn patch(
@@ -68,7 +68,7 @@ pub(super) fn find(
     resource: Resource,
     path: &(String, String),
     request: &HttpRequest,
-) -> Result<(SessionId, Access), HttpProblem> {
+) -> Result<(SessionId, SessionView), HttpProblem> {
     let gone = || HttpProblem::not_found("there is no such session, or it has ended");
     let id: SessionId = path.1.parse().map_err(|_| gone())?;
     let broadcast = path.0.parse().map_err(|_| gone())?;

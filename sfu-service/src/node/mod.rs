@@ -31,7 +31,7 @@ use transport::{IceCredentials, Identity};
 
 pub(crate) use self::open::{Opened, Viewer};
 use self::problem::{RETRY_AFTER, overloaded, refused};
-pub(crate) use self::session::{Access, Patched};
+pub(crate) use self::session::{Patched, SessionView};
 use crate::config::Config;
 use crate::load::Load;
 use crate::meta::MetaClient;

@@ -17,7 +17,7 @@ use crate::shard::Command;
 
 /// A session as a request may see it.
 #[derive(Debug)]
-pub(crate) struct Access {
+pub(crate) struct SessionView {
     /// Entity tag of its ICE session.
     pub(crate) etag: String,
     /// Whether the bearer is the one that opened it.
@@ -46,7 +46,7 @@ impl Node {
         broadcast: BroadcastId,
         resource: Resource,
         token: Option<&str>,
-    ) -> Option<Access> {
+    ) -> Option<SessionView> {
         let registry = self.registry();
         let session = registry.session_or_left(id, broadcast, Instant::now())?;
         let is_whip = matches!(session.kind, Kind::Publisher { .. });
@@ -60,7 +60,7 @@ impl Node {
             }
             (Some(_), None) => false,
         };
-        Some(Access { etag: session.etag.clone(), allowed })
+        Some(SessionView { etag: session.etag.clone(), allowed })
     }
 
     /// Join tokens are renewed while a session lasts: the same subject counts as the same bearer.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rtp::MediaKind;
 use sfu_core::{Cursor, EncodingIndex, Missing, PublisherId, Read, ReadFrom, SourceId, ToEdge, TrackIndex};
 
-use super::message::{ShardMessage, ShardMessageKind};
+use super::message::{MAX_PACKET, ShardMessage, ShardMessageKind};
 use super::portions::PORTION;
 use super::rooms::{Edge, Place, SourceKey};
 use super::thread::ShardThread;
@@ -71,7 +71,7 @@ impl ShardThread {
                 self.core.handle_from_origin(id, ToEdge::Report(*clock), now, &mut self.io);
             }
             ShardMessageKind::PortionEnd { more } => {
-                if self.pulled(message).is_some() {
+                if self.is_pulled(message) {
                     self.portions.came(key, *more);
                     self.ask_for_portions();
                 }
@@ -95,9 +95,11 @@ impl ShardThread {
                 }
             }
             ShardMessageKind::More => {
-                if let Some(id) = self.homed(key, connection) {
-                    self.send_portion(key, id, from, now);
-                }
+                // Whoever asks waits for the end, also where there is nothing to send.
+                let more = self.homed(key, connection).is_some() && self.send_portion(key, from, now);
+                let kind = ShardMessageKind::PortionEnd { more };
+                let message = ShardMessage { room, source, connection, from: self.settings.index, kind };
+                self.io.lanes.send(from, message);
             }
             ShardMessageKind::Wanted { track, encoding, wanted } => {
                 if let (Some(id), Ok(shard)) = (self.homed(key, connection), u8::try_from(from)) {
@@ -121,10 +123,16 @@ impl ShardThread {
     /// The publisher in the core that a home sent something of, if it is the one that is pulled from there.
     fn pulled(&self, message: &ShardMessage) -> Option<PublisherId> {
         let entry = self.io.rooms.publisher((message.room, message.source))?;
-        let is_it = entry.connection == message.connection
-            && entry.place == Place::On { shard: message.from }
-            && entry.pulled;
+        let is_it = self.is_pulled(message);
         entry.core.filter(|(_, of)| is_it && *of == message.connection).map(|(id, _)| id)
+    }
+
+    /// Whether a message is of a home that this shard pulls from, and of the connection that it pulls.
+    fn is_pulled(&self, message: &ShardMessage) -> bool {
+        self.io.rooms.publisher((message.room, message.source)).is_some_and(|entry| {
+            let place = Place::On { shard: message.from };
+            entry.pulled && (entry.connection, entry.place) == (message.connection, place)
+        })
     }
 
     /// The publisher in the core that an edge asked something of, if that connection is here.
@@ -172,11 +180,12 @@ impl ShardThread {
         }
     }
 
-    /// Sends an edge a portion of what it has missed. Where its inbox is full the portion ends, and goes on there.
-    fn send_portion(&mut self, key: SourceKey, id: PublisherId, shard: usize, now: Instant) {
-        let Some(entry) = self.io.rooms.publisher_mut(key) else { return };
+    /// Sends an edge a portion of what it has missed; `true` if there is more. Where its inbox is full the portion ends,
+    /// and goes on there.
+    fn send_portion(&mut self, key: SourceKey, shard: usize, now: Instant) -> bool {
+        let Some(entry) = self.io.rooms.publisher_mut(key) else { return false };
         let connection = entry.connection;
-        let Some(edge) = entry.edges.iter_mut().find(|edge| edge.shard == shard) else { return };
+        let Some(edge) = entry.edges.iter_mut().find(|edge| edge.shard == shard) else { return false };
         let mut behind = std::mem::take(&mut edge.behind);
         let mut left = PORTION;
         behind.retain_mut(|cursor| {
@@ -184,6 +193,11 @@ impl ShardThread {
                 let before = *cursor;
                 let (track, encoding) = (cursor.track, cursor.encoding);
                 let what = match self.core.read(cursor, now) {
+                    // Longer than what crosses: it never will.
+                    Read::Packet { packet, .. } if packet.len() > MAX_PACKET => {
+                        self.io.count_dropped();
+                        continue;
+                    }
                     Read::Packet { run, number, packet, .. } => {
                         // It is the first that the edge gets: what came before is not missing there.
                         ToEdge::Packet { track, encoding, run, began: number, number, packet }
@@ -204,10 +218,7 @@ impl ShardThread {
         if let Some(edge) = entry.and_then(|entry| entry.edges.iter_mut().find(|edge| edge.shard == shard)) {
             edge.behind = behind;
         }
-        let (room, source) = key;
-        let kind = ShardMessageKind::PortionEnd { more };
-        self.io.lanes.send(shard, ShardMessage { room, source, connection, from: self.settings.index, kind });
-        debug_assert!(self.io.rooms.of_core(id) == Some(key), "the publisher is this one");
+        more
     }
 
     /// Asks for as many portions as may be on their way.

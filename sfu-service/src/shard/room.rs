@@ -54,8 +54,14 @@ impl ShardThread {
             return false;
         }
         let before = std::mem::replace(&mut entry.place, place);
-        (entry.connection, entry.published, entry.pulled) = (connection, published, false);
+        let replaced = std::mem::replace(&mut entry.connection, connection);
+        (entry.published, entry.pulled) = (published, false);
         entry.edges.clear();
+        let was_here = matches!(before, Place::Here { .. });
+        if was_here && !matches!(place, Place::Here { .. }) {
+            // A shard may hear of the one that was here after it has forgotten the one that came after it.
+            self.tell_all(key, replaced, || ShardMessageKind::Withdrawn);
+        }
         for (place, is_current) in [(before, false), (place, true)] {
             if let Place::Here { slot } = place
                 && let Some(Role::Publisher { current, .. }) =
