@@ -108,6 +108,25 @@ async fn an_ice_restart_moves_a_publisher_and_a_viewer_to_other_addresses() {
     assert_eq!(sfu.metric("sfu_session_panics_total").await, 0);
 }
 
+/// Whoever has a session can send its checks with the address of somebody else as their source. Here they come from that
+/// very socket, which looks the same to the server.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_with_a_borrowed_address_takes_nothing_away() {
+    let sfu = Sfu::with(|config| config.shards = 1).await;
+    sfu.meta.set(1, Status::Ready);
+    let mut publisher = Light::publish(&sfu, "/whip/1", false).await;
+    publisher.film().await;
+    let mut viewer = Light::play(&sfu, "/whep/1", false).await;
+    flows(&mut publisher, &mut viewer, 20).await;
+    for check in Light::checks_of_another(&sfu, "/whep/1").await {
+        publisher.send_raw(&check).await;
+        viewer.send_raw(&check).await;
+    }
+    flows(&mut publisher, &mut viewer, 100).await;
+    // What went to the other session would have failed there, which has no keys.
+    assert_eq!(sfu.metric("sfu_srtp_failures_total").await, 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_announced_address_can_be_used_alone() {
     let sfu = Sfu::with(|config| {

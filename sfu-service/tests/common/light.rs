@@ -173,6 +173,19 @@ impl Light {
         client
     }
 
+    /// The first checks of a session of its own that is never connected: for whoever sends them from where it is not.
+    pub(crate) async fn checks_of_another(sfu: &Sfu, path: &str) -> Vec<Vec<u8>> {
+        let identity = Identity::generate().unwrap();
+        let offer = offer(&identity, Direction::RecvOnly);
+        let response = sfu.post_when_live(path, None, &offer.to_sdp()).await;
+        let negotiated = offer.negotiate(&Answer::parse(&response.text().await.unwrap()).unwrap()).unwrap();
+        let nowhere = ([127, 0, 0, 1], 9).into();
+        let config = offer.transport(&identity, &negotiated, nowhere, negotiated.udp_candidates());
+        let mut transport = Transport::client(config, [7; 32], Instant::now());
+        transport.handle_timeout(Instant::now());
+        std::iter::from_fn(|| transport.poll_transmit()).map(|transmit| transmit.bytes).collect()
+    }
+
     /// Sends what waits, and handles one packet, or the timer when nothing comes.
     pub(crate) async fn step(&mut self) {
         self.step_within(Duration::from_millis(20)).await;
