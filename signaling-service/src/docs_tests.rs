@@ -5,7 +5,7 @@ use contract::destination::{Address, CHAT_HISTORY, MAX_CHAT_CHARS, MAX_REQUEST_I
 use contract::room::MAX_NAME_LEN;
 use prometheus_client::registry::Registry;
 use stomp_proto::outbox::Caps;
-use stomp_proto::session::MAX_SUBSCRIPTIONS;
+use stomp_proto::session::{MAX_ID_LEN, MAX_QUEUED_ANSWER_BYTES, MAX_QUEUED_ANSWERS, MAX_SUBSCRIPTIONS};
 use stomp_proto::{Limits, SUBPROTOCOLS};
 
 use crate::metrics::Metrics;
@@ -74,7 +74,14 @@ fn the_figures_are_those_of_the_code() {
         format!("behind one address {} count", limits::MAX_VIEWERS_PER_ADDRESS),
         format!("`request-id` ({MAX_REQUEST_ID_LEN} bytes)"),
         format!("| body | {} | {} |", kib(Limits::CLIENT.body), kib(Limits::SERVICE.body)),
-        format!("| {} of {} | the same |", Limits::CLIENT.headers, kib(Limits::CLIENT.header_line)),
+        format!(
+            "| {} of {}, {} in all | the same |",
+            Limits::CLIENT.headers,
+            kib(Limits::CLIENT.header_line),
+            kib(Limits::CLIENT.head)
+        ),
+        format!("receipt | {MAX_ID_LEN} bytes | the same |"),
+        format!("| {MAX_QUEUED_ANSWERS} or {};", kib(MAX_QUEUED_ANSWER_BYTES)),
         format!("| WebSocket frame | {} |", kib(Limits::CLIENT.body + crate::socket::FRAME_OVERHEAD)),
         format!("| {MAX_SUBSCRIPTIONS} each |"),
         format!(

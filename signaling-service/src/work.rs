@@ -93,12 +93,13 @@ pub(crate) fn check(rights: Rights, who: &Identity, message: Outgoing) -> Result
     }
 }
 
-/// The sender's headers as they go on: its own words on who it is are replaced by ours.
+/// The sender's headers as they go on: its own words on who it is are replaced by ours, which come first because of
+/// repeated headers the first one counts.
 fn stamped(who: &Identity, headers: &Headers) -> Headers {
     let own = headers.iter().filter(|(name, _)| !is_stamp(name));
     let room = who.room().map(|room| (SENDER_ROOM, room.as_str()));
     let stamps = [(SENDER, who.subject()), (SENDER_ROLE, who.role_name())];
-    own.chain(stamps).chain(room).collect()
+    stamps.into_iter().chain(room).chain(own).collect()
 }
 
 fn parse(destination: &str) -> Result<Address, Refusal> {
@@ -108,6 +109,7 @@ fn parse(destination: &str) -> Result<Address, Refusal> {
 fn json<T: DeserializeOwned>(message: &Outgoing) -> Result<T, Refusal> {
     serde_json::from_slice(&message.body).map_err(|error| Refusal::Body {
         destination: shown(&message.destination),
-        reason: error.to_string(),
+        // It may quote all of the body, and of a transaction every message is answered with it.
+        reason: shown(&error.to_string()),
     })
 }

@@ -116,6 +116,25 @@ async fn replies_are_the_connections_own_and_guests_have_them() {
     service.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_repeats_little_of_what_was_sent() {
+    let service = Service::start(config(true)).await;
+    let mut guest = Peer::guest(&service).await;
+    guest.replies().await;
+    guest.send("BEGIN\ntransaction:t\n\n\0").await;
+    for body in ["{\"text\":\"a\"}", "{\"text\":\"a\"}", &format!("\"{}\"", "x".repeat(60_000))] {
+        guest.send(&format!("SEND\ndestination:/app/-/chat/7\ntransaction:t\n\n{body}\0")).await;
+    }
+    guest.send("COMMIT\ntransaction:t\n\n\0").await;
+    for _ in 0..3 {
+        let reply = guest.reply().await;
+        assert_eq!(reply["reason"], "body");
+        assert!(reply.to_string().len() < 1_000, "{}", reply.to_string().len());
+    }
+    guest.nothing_else().await;
+    service.stop().await;
+}
+
 async fn announce(service: &Service, status: &str, version: i64) {
     let body: Value = json!({"version": version, "broadcast": {
         "id": 7, "name": "n", "description": "d", "status": status, "viewer_count": 0, "started_at": null,

@@ -16,11 +16,13 @@ pub struct Limits {
     pub headers: usize,
     /// Bytes of a header line, line end not counted.
     pub header_line: usize,
+    /// Bytes of all header lines of a frame together.
+    pub head: usize,
 }
 
 impl Limits {
-    /// For anybody: 64 KiB of body, 32 headers of 8 KiB.
-    pub const CLIENT: Self = Self { body: 64 * 1024, headers: 32, header_line: 8 * 1024 };
+    /// For anybody: 64 KiB of body, 32 headers of 8 KiB, 16 KiB of them in all.
+    pub const CLIENT: Self = Self { body: 64 * 1024, headers: 32, header_line: 8 * 1024, head: 16 * 1024 };
     /// For connections of services: bodies of 4 MiB, since a node names all its viewers in one.
     pub const SERVICE: Self = Self { body: 4 * 1024 * 1024, ..Self::CLIENT };
 }
@@ -58,6 +60,9 @@ pub enum DecodeError {
     /// A header line longer than the limit.
     #[error("a header line of more than {0} bytes")]
     HeaderTooLong(usize),
+    /// Header lines that are too long together.
+    #[error("headers of more than {0} bytes")]
+    HeadTooLong(usize),
     /// A `content-length` that is no number.
     #[error("content-length is not a number")]
     BadContentLength,
@@ -74,7 +79,7 @@ pub enum DecodeError {
 
 /// Cuts a byte stream into frames and heart-beats. How the bytes were split into pieces makes no difference.
 ///
-/// It buffers one unfinished line or body, at most as long as [`Limits`] says, plus what was fed and not taken:
+/// It buffers one unfinished frame, at most as long as [`Limits`] says, plus what was fed and not taken:
 /// drain [`Decoder::next_item`] after each [`Decoder::feed`].
 #[derive(Debug)]
 pub struct Decoder {
@@ -90,8 +95,17 @@ pub struct Decoder {
 #[derive(Debug)]
 enum State {
     Between,
-    Head { command: Command, headers: Headers },
-    Body { command: Command, headers: Headers, length: Option<usize> },
+    /// `bytes`: of the header lines so far.
+    Head {
+        command: Command,
+        headers: Headers,
+        bytes: usize,
+    },
+    Body {
+        command: Command,
+        headers: Headers,
+        length: Option<usize>,
+    },
 }
 
 impl Decoder {
@@ -136,7 +150,7 @@ impl Decoder {
         loop {
             let step = match std::mem::replace(&mut self.state, State::Between) {
                 State::Between => self.between()?,
-                State::Head { command, headers } => self.head(command, headers)?,
+                State::Head { command, headers, bytes } => self.head(command, headers, bytes)?,
                 State::Body { command, headers, length } => self.body(command, headers, length)?,
             };
             match step {
@@ -169,22 +183,26 @@ impl Decoder {
         };
         let Some(line) = self.line(MAX_COMMAND_LEN, too_long)? else { return Ok(Step::Wait(State::Between)) };
         let command = Command::parse(&line).ok_or_else(|| too_long(&line))?;
-        Ok(Step::Go(State::Head { command, headers: Headers::default() }))
+        Ok(Step::Go(State::Head { command, headers: Headers::default(), bytes: 0 }))
     }
 
-    fn head(&mut self, command: Command, mut headers: Headers) -> Result<Step, DecodeError> {
+    fn head(&mut self, command: Command, mut headers: Headers, bytes: usize) -> Result<Step, DecodeError> {
         let limits = self.limits;
         let Some(line) = self.line(limits.header_line, |_| DecodeError::HeaderTooLong(limits.header_line))?
         else {
-            return Ok(Step::Wait(State::Head { command, headers }));
+            return Ok(Step::Wait(State::Head { command, headers, bytes }));
         };
         if !line.is_empty() {
             if headers.len() >= limits.headers {
                 return Err(DecodeError::TooManyHeaders(limits.headers));
             }
+            let bytes = bytes.saturating_add(line.len());
+            if bytes > limits.head {
+                return Err(DecodeError::HeadTooLong(limits.head));
+            }
             let (name, value) = self.header(command, &line)?;
             headers.push(name, value);
-            return Ok(Step::Go(State::Head { command, headers }));
+            return Ok(Step::Go(State::Head { command, headers, bytes }));
         }
         let length = match headers.get("content-length") {
             None => None,

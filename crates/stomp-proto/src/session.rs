@@ -26,6 +26,11 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Receipts, replies and other answers that wait for a client that does not read; at the limit no more frames are
 /// handled until it reads ([`Session::wants_bytes`]). The answers to the frame that reached it still fit.
 pub const MAX_QUEUED_ANSWERS: usize = 256;
+/// Bytes of them; at the limit as with [`MAX_QUEUED_ANSWERS`].
+pub const MAX_QUEUED_ANSWER_BYTES: usize = 64 * 1024;
+/// Longest name that a client gives to a subscription, a transaction or a receipt, in bytes: the server remembers it,
+/// and repeats it in what it sends.
+pub const MAX_ID_LEN: usize = 512;
 
 /// What a server offers.
 #[derive(Debug, Clone)]
@@ -99,6 +104,7 @@ pub struct Session {
     /// The receipt of the frame that the caller is handling.
     receipt: Option<String>,
     answers: VecDeque<Bytes>,
+    answer_bytes: usize,
     subscriptions: Subscriptions,
     transactions: Transactions,
 }
@@ -114,6 +120,7 @@ impl Session {
             beat: false,
             receipt: None,
             answers: VecDeque::new(),
+            answer_bytes: 0,
             subscriptions: Subscriptions::default(),
             transactions: Transactions::default(),
             config,
@@ -132,7 +139,8 @@ impl Session {
     /// Whether the socket should be read: not while answers pile up, and not after the end.
     #[must_use]
     pub fn wants_bytes(&self) -> bool {
-        self.answers.len() < MAX_QUEUED_ANSWERS && !matches!(self.state, State::Over(_))
+        let has_room = self.answers.len() < MAX_QUEUED_ANSWERS && self.answer_bytes < MAX_QUEUED_ANSWER_BYTES;
+        has_room && !matches!(self.state, State::Over(_))
     }
 
     /// Looks at the timers. Call it when [`Session::poll_timeout`] has passed.
@@ -162,7 +170,10 @@ impl Session {
     /// The next answer or heart-beat for the socket.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
         let bytes = match self.answers.pop_front() {
-            Some(answer) => answer,
+            Some(answer) => {
+                self.answer_bytes = self.answer_bytes.saturating_sub(answer.len());
+                answer
+            }
             None if self.beat => Bytes::from_static(b"\n"),
             None => return None,
         };
@@ -234,7 +245,7 @@ impl Session {
         }
         self.decoder.set_version(version);
         self.decoder.set_limits(limits);
-        self.answers.push_back(connected.encode(version));
+        self.queue(connected.encode(version));
         self.state = State::Open { version };
     }
 
@@ -258,7 +269,7 @@ impl Session {
         if let Some(receipt) = self.receipt.take() {
             error = error.header("receipt-id", receipt);
         }
-        self.answers.push_back(error.with_body(message).encode(version));
+        self.queue(error.with_body(message).encode(version));
         self.beat = false;
         self.state = State::Over(close);
     }
@@ -298,7 +309,7 @@ impl Session {
         now: Instant,
     ) {
         if let Some(bytes) = self.message(key, destination, headers, body, now) {
-            self.answers.push_back(bytes);
+            self.queue(bytes);
         }
     }
 
@@ -307,12 +318,17 @@ impl Session {
         self.pulse.received(now);
     }
 
+    fn queue(&mut self, answer: Bytes) {
+        self.answer_bytes = self.answer_bytes.saturating_add(answer.len());
+        self.answers.push_back(answer);
+    }
+
     /// The frame before is done: answers its receipt, or ends after DISCONNECT.
     fn finish_frame(&mut self) {
         let Some(version) = self.version() else { return };
         if let Some(receipt) = self.receipt.take() {
             let answer = Frame::new(Command::Receipt).header("receipt-id", receipt);
-            self.answers.push_back(answer.encode(version));
+            self.queue(answer.encode(version));
         }
         if matches!(self.state, State::Leaving { .. }) {
             self.state = State::Over(Close::Goodbye);
@@ -321,14 +337,17 @@ impl Session {
 
     fn handle_frame(&mut self, frame: Frame) -> Result<Option<Event>, Refused> {
         let State::Open { version } = self.state else { return self.open(&frame).map(Some) };
-        self.receipt = frame.headers.get("receipt").map(str::to_owned);
+        if let Some(receipt) = frame.headers.get("receipt") {
+            let receipt = short("a receipt", receipt)?;
+            self.receipt = Some(receipt.to_owned());
+        }
         match frame.command {
             Command::Send => self.send(frame),
             Command::Subscribe => self.subscribe(&frame.headers, version).map(Some),
             Command::Unsubscribe => self.unsubscribe(&frame.headers, version).map(Some),
             Command::Ack | Command::Nack => self.acknowledge(&frame, version),
             Command::Begin => {
-                self.transactions.begin(required(&frame, "transaction")?)?;
+                self.transactions.begin(short("a transaction", required(&frame, "transaction")?)?)?;
                 Ok(None)
             }
             Command::Abort => {
@@ -396,6 +415,7 @@ impl Session {
         };
         let ack = AckMode::parse(headers.get("ack"), version)
             .ok_or_else(|| Refused::protocol("ack must be auto, client or client-individual"))?;
+        short("a subscription", id.unwrap_or(destination))?;
         let key = self.subscriptions.insert(id, destination, ack)?;
         Ok(Event::Subscribe { key, destination: destination.to_owned() })
     }
@@ -447,8 +467,15 @@ fn required<'a>(frame: &'a Frame, name: &str) -> Result<&'a str, Refused> {
     frame.headers.get(name).ok_or_else(missing)
 }
 
+/// `name`, unless it is longer than the server remembers.
+fn short<'a>(what: &str, name: &'a str) -> Result<&'a str, Refused> {
+    let too_long = || Refused::policy(format!("the name of {what} has at most {MAX_ID_LEN} bytes"));
+    if name.len() <= MAX_ID_LEN { Ok(name) } else { Err(too_long()) }
+}
+
 /// Whether a header of SEND goes on to the readers. What STOMP or the server itself defines on either side does
-/// not, nor do credentials that a client repeats on every frame.
+/// not, nor do credentials that a client repeats on every frame. A name with white space does not either: many readers
+/// trim names (1.0 has them do so, StompJS always does), and to them `subscription ` is `subscription`.
 fn passes_on(name: &str) -> bool {
     const OWN: [&str; 11] = [
         "destination",
@@ -463,5 +490,7 @@ fn passes_on(name: &str) -> bool {
         "token",
         "authorization",
     ];
-    !OWN.iter().any(|own| name.eq_ignore_ascii_case(own))
+    // JavaScript trims a byte order mark too.
+    let is_trimmed = |c: char| c.is_whitespace() || c.is_control() || c == '\u{feff}';
+    !name.contains(is_trimmed) && !OWN.iter().any(|own| name.eq_ignore_ascii_case(own))
 }

@@ -7,7 +7,7 @@ use stomp_proto::{Command, DecodeError, Decoder, Frame, Item, Limits, Version};
 
 /// Everything that comes out of `pieces`, and how it ended.
 fn decode(version: Option<Version>, pieces: &[&[u8]]) -> (Vec<Item>, Option<DecodeError>) {
-    let mut decoder = Decoder::new(Limits { body: 64, headers: 4, header_line: 40 });
+    let mut decoder = Decoder::new(Limits { body: 64, headers: 4, header_line: 40, head: 100 });
     if let Some(version) = version {
         decoder.set_version(version);
     }
@@ -110,6 +110,10 @@ fn limits_and_malformed_bytes_are_errors() {
         (format!("SEND\n{long}:\n").into(), DecodeError::HeaderTooLong(40)),
         (format!("SEND\n{long}{long}").into(), DecodeError::HeaderTooLong(40)),
         (b"SEND\na:\nb:\nc:\nd:\ne:\n".into(), DecodeError::TooManyHeaders(4)),
+        (
+            format!("SEND\n{}", format!("a:{}\n", "x".repeat(32)).repeat(3)).into(),
+            DecodeError::HeadTooLong(100),
+        ),
         (b"SEND\ncontent-length:65\n\n".into(), DecodeError::BodyTooLarge(64)),
         (b"SEND\ncontent-length:99999999999999999999\n\n".into(), DecodeError::BodyTooLarge(64)),
         (format!("SEND\n\n{long}{long}").into(), DecodeError::BodyTooLarge(64)),

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use stomp_proto::client::{self, Client};
-use stomp_proto::session::{self, Close, Config, Event, MAX_QUEUED_ANSWERS, MAX_SUBSCRIPTIONS, Session};
+use stomp_proto::session::{
+    self, Close, Config, Event, MAX_ID_LEN, MAX_QUEUED_ANSWER_BYTES, MAX_QUEUED_ANSWERS, MAX_SUBSCRIPTIONS,
+    Session,
+};
 use stomp_proto::{HeartBeat, Limits, Version};
 
 fn session(now: Instant) -> Session {
@@ -284,6 +287,64 @@ fn a_client_that_does_not_read_its_receipts_is_not_heard() {
         all += feed(&mut session, "", now).len();
     }
     assert_eq!(all, 1_000);
+}
+
+#[test]
+fn answers_that_wait_are_bounded_in_bytes() {
+    let now = Instant::now();
+    let mut session = open("1.2", now);
+    feed(&mut session, "SUBSCRIBE\nid:1\ndestination:/a\n\n\0", now);
+    let Event::Subscribe { key, .. } = feed(&mut session, "SUBSCRIBE\nid:2\ndestination:/b\n\n\0", now)[0]
+    else {
+        panic!("no subscription")
+    };
+    session.handle_bytes("SEND\ndestination:/a\n\n\0".repeat(100).as_bytes(), now);
+    let body = vec![b'x'; 1_024];
+    let mut waiting = 0;
+    let mut drain = |session: &mut Session| {
+        while let Some(Event::Send(_)) = session.poll_event() {
+            session.answer(key, "/b", &[("a", "b")].into_iter().collect(), &body, now);
+            waiting += 1;
+        }
+        waiting
+    };
+    assert!(drain(&mut session) <= MAX_QUEUED_ANSWER_BYTES / 1_024 && !session.wants_bytes());
+    while !answers(&mut session, now).is_empty() {
+        drain(&mut session);
+    }
+    assert_eq!((drain(&mut session), session.wants_bytes()), (100, true));
+}
+
+#[test]
+fn what_a_client_names_is_short() {
+    let now = Instant::now();
+    let name = "x".repeat(MAX_ID_LEN);
+    for (frame, version) in [
+        ("SUBSCRIBE\ndestination:/a\nid:", "1.2"),
+        ("SUBSCRIBE\ndestination:", "1.0"),
+        ("BEGIN\ntransaction:", "1.2"),
+        ("SEND\ndestination:/a\nreceipt:", "1.2"),
+    ] {
+        let mut session = open(version, now);
+        feed(&mut session, &format!("{frame}{name}\n\n\0"), now);
+        assert_eq!(session.closed(), None, "{frame}");
+        answers(&mut session, now);
+        feed(&mut session, &format!("{frame}{name}y\n\n\0"), now);
+        assert_eq!(session.closed(), Some(Close::Policy), "{frame}");
+        assert!(answers(&mut session, now).len() < MAX_ID_LEN, "it is not repeated");
+    }
+}
+
+#[test]
+fn no_header_goes_on_that_a_reader_may_take_for_the_servers() {
+    let now = Instant::now();
+    let mut session = open("1.2", now);
+    let headers = "subscription:1\ncontent-length :9\n message-id:1\nDestination:/b\n\u{feff}ack:1\nack\\r:1\n\
+                   a\u{a0}b:1\nmine:1\ncontent-type:text/plain\n";
+    let events = feed(&mut session, &format!("SEND\ndestination:/a\n{headers}\nx\0"), now);
+    let [Event::Send(messages)] = &events[..] else { panic!("{events:?}") };
+    let names: Vec<&str> = messages[0].headers.iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["mine", "content-type"]);
 }
 
 /// Carries bytes both ways until both are silent.
