@@ -23,7 +23,9 @@ pub struct Config {
     pub dev: bool,
     /// This node's id; absent makes a new one at each start.
     pub node_id: Option<NodeId>,
-    /// Address that the media sockets are bound to.
+    /// Address that the media sockets are bound to. With all addresses (the default) the kernel has to say with each
+    /// packet where it arrived, unless `public_ips` has one and it is the machine's own; behind a NAT, naming the
+    /// machine's address here saves that.
     pub media_bind: IpAddr,
     /// Port of the first shard, UDP and TCP; shard `i` takes the i-th after it. 0 takes free ports.
     pub media_port: u16,
