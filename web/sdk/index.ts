@@ -12,7 +12,16 @@ export {
   openScreen,
 } from './capture';
 export { type IceServerSource, RenewedIceServers } from './ice-servers';
-export { chosenHeight, heightsOf, type Layers, shorter, type VideoChoice } from './layers';
+export {
+  chosenHeight,
+  heightsOf,
+  isLineTooSlow,
+  isSent,
+  type Layers,
+  type Obstacle,
+  shorter,
+  type VideoChoice,
+} from './layers';
 export { LevelMeter } from './level-meter';
 export { type ListQuery, MetaApi, randomKey } from './meta-api';
 export type { LinkFailure, LinkState } from './peer-link';

@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { chosenHeight, heightsOf, parseLayers, parseWanted, requestOf } from './layers';
+import {
+  chosenHeight,
+  heightsOf,
+  isLineTooSlow,
+  isSent,
+  parseLayers,
+  parseWanted,
+  requestOf,
+} from './layers';
 
 const layers = parseLayers({
   media: [
@@ -33,6 +41,25 @@ describe('layers', () => {
     expect(layers.media.map(({ mediaId }) => mediaId)).toEqual(['2', '1']);
     for (const bad of [null, 7, {}, { media: {} }, { media: [null] }])
       expect(parseLayers(bad)).toEqual({ media: [] });
+  });
+
+  it('say what is in the way of a picture, and whether one is sent at all', () => {
+    const media = { mediaId: '1', source: 'camera', paused: false, wanted: {}, current: null };
+    const of = (more: object): ReturnType<typeof parseLayers> =>
+      parseLayers({ media: [{ ...media, ...more }] });
+    expect(isLineTooSlow(of({ obstacle: 'line' }))).toBe(true);
+    expect(isLineTooSlow(of({ obstacle: 'line', paused: true }))).toBe(false);
+    expect([isLineTooSlow(of({ obstacle: 'codec' })), isLineTooSlow(of({ obstacle: 7 }))]).toEqual([
+      false,
+      false,
+    ]);
+    expect([isLineTooSlow(layers), isLineTooSlow(null), isSent(null, 'camera')]).toEqual([
+      false,
+      false,
+      false,
+    ]);
+    expect([isSent(layers, 'camera'), isSent(layers, 'microphone')]).toEqual([true, false]);
+    expect(isSent(of({ encodings: [{ active: false, bitrate: 0 }] }), 'camera')).toBe(false);
   });
 
   it('give the heights that are known, of the camera before the screen', () => {

@@ -25,8 +25,13 @@ export interface MediaLayers {
   paused: boolean;
   wanted: { encodingId?: string; maxHeight?: number; maxTemporalLayerId?: number };
   current: { encodingId?: string; temporalLayerId?: number } | null;
+  /** Why nothing is shown, or less than there is, where that was not asked for. */
+  obstacle?: Obstacle;
   encodings: EncodingLayer[];
 }
+
+/** What is in the way of a picture: a codec that was not offered, or a line that carries not even the least of it. */
+export type Obstacle = 'codec' | 'line';
 
 /** One encoding of the publisher's. */
 export interface EncodingLayer {
@@ -83,6 +88,7 @@ export function parseLayers(value: unknown): Layers {
       paused: entry.paused === true,
       wanted: entry.wanted ?? {},
       current: entry.current ?? null,
+      ...(isObstacle(entry.obstacle) ? { obstacle: entry.obstacle } : {}),
       encodings: entries(entry, 'encodings').map((encoding) => ({
         ...(typeof encoding.encodingId === 'string' ? { encodingId: encoding.encodingId } : {}),
         ...(typeof encoding.width === 'number' ? { width: encoding.width } : {}),
@@ -92,6 +98,21 @@ export function parseLayers(value: unknown): Layers {
       })),
     })),
   };
+}
+
+/** Whether the line carries not even the least of a picture. */
+export function isLineTooSlow(layers: Layers | null): boolean {
+  return layers?.media.some(({ paused, obstacle }) => !paused && obstacle === 'line') ?? false;
+}
+
+/** Whether the publisher sends a picture of this source, however seldom it changes. */
+export function isSent(layers: Layers | null, source: Source): boolean {
+  const media = layers?.media.find((entry) => entry.source === source && !entry.paused);
+  return media?.encodings.some(({ active }) => active) ?? false;
+}
+
+function isObstacle(value: unknown): value is Obstacle {
+  return value === 'codec' || value === 'line';
 }
 
 /** Reads the data of the event `encodings`; null if it is something else. */

@@ -68,6 +68,8 @@ pub struct MediaLayers {
 pub enum Obstacle {
     /// The publisher sends a codec, or a profile of it, that the viewer did not offer.
     Codec,
+    /// The line carries not even the least of the picture: single pictures are sent as far as they fit, or none.
+    Line,
 }
 
 /// What was asked for.

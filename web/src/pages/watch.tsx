@@ -15,6 +15,7 @@ import { timeLine } from '../components/broadcast-card';
 import { useRoom } from '../store/room';
 import {
   isSoundOnly,
+  isTooSlow,
   measureOn,
   type Quality,
   retryWatch,
@@ -213,10 +214,22 @@ function Player(): ReactNode {
             {t.tapForSound}
           </button>
         ) : null}
+        <SlowLine />
       </Stage>
       <Sound track={tracks.microphone ?? null} {...sound} />
       <Sound track={tracks.screen_audio ?? null} {...sound} />
     </div>
+  );
+}
+
+/** Says why the picture on the screen does not move. */
+function SlowLine(): ReactNode {
+  const slow = useWatch((state) => isTooSlow(state) && cover(state, false) === null);
+  if (!slow) return null;
+  return (
+    <p className="slow-line over-video" role="status" data-testid="slow-line">
+      <strong>{t.stateSlowLine}</strong> {t.stateSlowLineHint}
+    </p>
   );
 }
 
@@ -285,6 +298,7 @@ function cover(state: WatchState, lost: boolean): Cover | null {
     return { kind: 'sound-only', title: t.stateSoundOnly, hint: t.stateSoundOnlyHint };
   }
   if (picture) return null;
+  if (isTooSlow(state)) return { kind: 'slow-line', title: t.stateSlowLine, hint: t.stateSlowLineHint };
   if (active.microphone === true) return { kind: 'audio-only', title: t.stateAudioOnly };
   return { kind: 'waiting', title: t.stateWaitingMedia, busy: true };
 }

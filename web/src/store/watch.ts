@@ -3,6 +3,8 @@ import {
   ApiError,
   type Broadcast,
   canDecode,
+  isLineTooSlow,
+  isSent,
   type Layers,
   type LinkFailure,
   type LinkState,
@@ -58,8 +60,10 @@ const EMPTY: WatchState = {
 };
 
 const STATS_MS = 1_000;
-/** A source without packets for this many measurements shows nothing. */
+/** A source without packets for this many measurements shows nothing, unless the server says that it is sent. */
 const SILENT_MEASUREMENTS = 3;
+/** While a picture does not come the server is asked why, once in so many measurements. */
+const ASK_MEASUREMENTS = 2;
 /** Packets without one decoded frame for this many measurements: the browser cannot decode it. */
 const UNDECODED_MEASUREMENTS = 8;
 
@@ -106,6 +110,11 @@ export function isSoundOnly({ choice, layers }: WatchState): boolean {
   return choice === 'audio' && layers !== null;
 }
 
+/** Whether the line carries no moving picture. */
+export function isTooSlow({ link, layers }: WatchState): boolean {
+  return link === 'connected' && isLineTooSlow(layers);
+}
+
 /** The element whose picture the latency is measured on. */
 export function measureOn(video: HTMLVideoElement | null, source: Source): void {
   if (current !== null) current.measured = { video, source };
@@ -118,6 +127,8 @@ class Viewing {
   private readonly cleanups: (() => void)[] = [];
   private readonly silent = new Map<Source, number>();
   private undecoded = 0;
+  /** Measurements with a picture that does not come. */
+  private unasked = 0;
   private renewed = false;
   private closed = false;
 
@@ -261,10 +272,24 @@ class Viewing {
       const silent = track.packets > 0 ? 0 : (this.silent.get(track.source) ?? 0) + 1;
       this.silent.set(track.source, silent);
       if (silent === 0 && (track.frames > 0 || track.width === null)) this.setActive(track.source, true);
-      if (silent >= SILENT_MEASUREMENTS) this.setActive(track.source, false);
+      if (silent >= SILENT_MEASUREMENTS && !this.isShown(track.source)) this.setActive(track.source, false);
     }
+    this.askWhy();
     const before = useWatch.getState().stats;
     useWatch.setState({ stats, quality: qualityOf(stats, before), ...this.undecodedNow(stats) });
+  }
+
+  /** A picture that hardly changes, and one that a slow line brings now and then, stay on the screen. */
+  private isShown(source: Source): boolean {
+    const state = useWatch.getState();
+    return isTooSlow(state) || isSent(state.layers, source);
+  }
+
+  /** Asks the server what it sends while a picture does not come, and until a line is no longer too slow. */
+  private askWhy(): void {
+    const missing = (['camera', 'screen'] as const).some((source) => (this.silent.get(source) ?? 0) > 0);
+    this.unasked = missing || isTooSlow(useWatch.getState()) ? this.unasked + 1 : 0;
+    if (this.unasked % ASK_MEASUREMENTS === 1) this.askLayers();
   }
 
   private undecodedNow(stats: PlayerStats | null): Partial<WatchState> {

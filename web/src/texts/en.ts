@@ -167,6 +167,8 @@ export const en = {
   stateAudioOnly: 'The camera is off',
   stateSoundOnly: 'You are listening',
   stateSoundOnlyHint: 'The picture is off. Choose another quality to see it again.',
+  stateSlowLine: 'Your connection is too slow for a moving picture.',
+  stateSlowLineHint: 'You hear everything, and see single pictures as far as it carries them.',
   stateCodecTitle: 'This browser cannot play this video',
   stateCodecHint: (codec: string) =>
     `It is sent as ${codec}, which this browser cannot decode. Try a current Chrome, Edge or Safari.`,

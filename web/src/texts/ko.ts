@@ -162,6 +162,8 @@ export const ko: Texts = {
   stateAudioOnly: '카메라가 꺼져 있습니다',
   stateSoundOnly: '소리만 듣는 중',
   stateSoundOnlyHint: '영상을 껐습니다. 다시 보려면 화질을 선택하세요.',
+  stateSlowLine: '연결이 느려 움직이는 영상을 보낼 수 없습니다.',
+  stateSlowLineHint: '소리는 그대로 들리고, 영상은 연결이 허락하는 만큼 한 장씩 나옵니다.',
   stateCodecTitle: '이 브라우저에서는 재생할 수 없습니다',
   stateCodecHint: (codec) =>
     `${codec} 형식으로 전송되는데 이 브라우저는 재생하지 못합니다. 최신 Chrome, Edge, Safari를 사용해 보세요.`,
