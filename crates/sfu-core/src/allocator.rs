@@ -37,11 +37,14 @@ impl Allocator {
     ) {
         self.places.clear();
         self.demands.clear();
+        let (is_queued, comeback) = (subscriber.downlink.is_queued(), subscriber.comebacks.percent(now));
         for subscription in subscriber.subscriptions.iter() {
             let Some(place) = subscription.feed else { continue };
             let publisher = publishers.get(place.publisher.key());
             let track = publisher.and_then(|publisher| publisher.tracks.get(usize::from(place.track)));
-            if let Some(demand) = track.and_then(|track| track.demand(place.key, subscription, now)) {
+            if let Some(demand) =
+                track.and_then(|track| track.demand(place.key, subscription, is_queued, comeback, now))
+            {
                 self.places.push(place);
                 self.demands.push(demand);
             }
@@ -52,7 +55,9 @@ impl Allocator {
             let starves = known.proven && known.may_starve;
             if starves { known.bitrate } else { known.bitrate.max(least(&self.demands)) }
         });
-        allocate(bandwidth.unwrap_or(u64::MAX), &self.demands, &mut self.steps);
+        let left = allocate(bandwidth.unwrap_or(u64::MAX), &self.demands, &mut self.steps);
+        let is_slow = bandwidth.is_some() && self.steps.iter().any(Option::is_none);
+        subscriber.comebacks.update(is_slow, now);
         let need = need(&self.demands, &self.steps).unwrap_or(0);
         let best = best(&self.demands);
         subscriber.downlink.update(|controller| controller.set_need(need, best));
@@ -64,7 +69,7 @@ impl Allocator {
             let allowance = match (bandwidth, *step) {
                 (None, _) => Allowance::Unbounded,
                 (Some(_), Some(step)) => Allowance::Upto(step),
-                (Some(_), None) => Allowance::Nothing,
+                (Some(_), None) => Allowance::too_slow(left),
             };
             if track.config.kind == MediaKind::Video && feed.allow(allowance, jammed) {
                 track.mark(place.key);

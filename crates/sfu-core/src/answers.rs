@@ -69,6 +69,10 @@ pub(crate) fn ask_keyframe(publishers: &mut Slots<Publisher>, place: FeedPlace, 
     let current = feed.current().map(|stream| stream.encoding);
     let Some(encoding) = current.or(feed.target().map(|target| target.encoding)) else { return false };
     let Some(encoding) = track.encodings.get_mut(usize::from(encoding)) else { return false };
-    encoding.keyframes.want(now);
+    if feed.has_slides() {
+        encoding.keyframes.want_slide(now);
+    } else {
+        encoding.keyframes.want(now);
+    }
     true
 }

@@ -67,7 +67,7 @@ pub(crate) fn choose_layers<S: Sink>(
         };
         let plan = decide(&inputs);
         feed.apply(&plan);
-        let mut later = false;
+        let (mut later, mut needs_slide) = (false, false);
         if let Some(target) = plan.target
             && let Some(encoding) = encodings.get_mut(usize::from(target.encoding))
         {
@@ -81,7 +81,11 @@ pub(crate) fn choose_layers<S: Sink>(
                 false
             } else {
                 match feed.start(&view, subscription, downlink, &mut egress.out) {
-                    Start::Done => false,
+                    Start::Done | Start::NotYet => false,
+                    Start::NeedsSlide => {
+                        needs_slide = true;
+                        false
+                    }
                     Start::Later => {
                         later = true;
                         false
@@ -94,6 +98,9 @@ pub(crate) fn choose_layers<S: Sink>(
             }
             if needs_keyframe {
                 encoding.keyframes.want(now);
+            }
+            if needs_slide {
+                encoding.keyframes.want_slide(now);
             }
         }
         track.count_interest(interest, plan.interest);

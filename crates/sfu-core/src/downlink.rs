@@ -15,6 +15,9 @@ pub(crate) const PADDING: [u8; 255] = {
 /// Padding packets sent at one time: a burst of a probe at 10 Mbit/s.
 const MAX_PADDINGS: u32 = 24;
 
+/// A longer queue shows that what is sent may be more than the line carries.
+const QUEUED: Duration = Duration::from_millis(100);
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Downlink {
@@ -57,6 +60,20 @@ impl Downlink {
     pub(crate) fn take_feedback(&mut self, body: &[u8], round_trip: Option<Duration>, now: Instant) -> bool {
         let feedback = Feedback::parse(body);
         self.controller.as_mut().zip(feedback).is_some_and(|(c, f)| c.on_feedback(&f, round_trip, now))
+    }
+
+    /// How long the line takes for so many bytes; none if nothing is known of it.
+    pub(crate) fn time_for(&self, bytes: u32, now: Instant) -> Duration {
+        let known = self.controller.as_ref().filter(|controller| controller.is_proven());
+        let bitrate = known.and_then(|controller| controller.target(now));
+        bitrate.map_or(Duration::ZERO, |bitrate| {
+            Duration::from_micros(u64::from(bytes) * 8_000_000 / bitrate.max(1))
+        })
+    }
+
+    /// Whether packets wait on the line.
+    pub(crate) fn is_queued(&self) -> bool {
+        self.controller.as_ref().is_some_and(|controller| controller.queue() > QUEUED)
     }
 
     /// Whether the line is so full that only what is needed may be sent.

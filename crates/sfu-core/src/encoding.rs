@@ -22,6 +22,7 @@ use crate::nack::NackTracker;
 use crate::pace::{self, Pace};
 use crate::receive::{Arrival, ReceiveStats};
 use crate::ring::{KEEP, MAX_AUDIO_BYTES, MAX_VIDEO_BYTES, PacketRing};
+use crate::slides;
 use crate::stats::EncodingStats;
 
 /// An encoding whose siblings have gone on without it for this long was stopped.
@@ -292,7 +293,11 @@ impl Encoding {
             }
         };
         let late = matches!(arrival, Arrival::Older(_));
-        self.ring.keep(if self.keyframes.is_deaf() { KEEP_DEAF } else { KEEP });
+        self.ring.keep(match self.keyframes.is_deaf() {
+            _ if self.keyframes.has_slides(now) => slides::KEEP,
+            true => KEEP_DEAF,
+            false => KEEP,
+        });
         self.ring.insert(seq, bytes, now);
         let Some(format) = format else {
             self.numbers.packets.note(seq, layers::Mask::NONE);
@@ -503,22 +508,30 @@ impl Encoding {
     /// Where a subscription can start now: the last keyframe, if it and what followed is still kept and costs less than
     /// to wait for the next one.
     pub(crate) fn entry(&self, now: Instant) -> Option<Entry> {
-        let keyframe = self.keyframe?;
-        let (_, live) = self.newest?;
-        let live = if timestamp_before(live, keyframe.timestamp) { keyframe.timestamp } else { live };
-        let clock_rate = self.format?.clock_rate;
+        let entry = self.keyframe_entry()?;
         let slow = self.pace.is_slow() || !self.pace.is_on_time(self.last_media, now);
-        let span = live.wrapping_sub(keyframe.timestamp) / clock_rate.max(1);
+        let span = entry.live.wrapping_sub(entry.timestamp) / entry.clock_rate.max(1);
         let worth = |patience| self.group.is_worth_sending(patience, span);
         let worth = worth(Patience::Usual)
             || (slow && worth(Patience::Slow))
             || (self.keyframes.is_deaf() && worth(Patience::Deaf));
-        if !worth || !self.ring.contains(keyframe.seq) {
-            return None;
-        }
+        worth.then_some(entry)
+    }
+
+    /// The last keyframe, if the ring has it.
+    pub(crate) fn keyframe_entry(&self) -> Option<Entry> {
+        let keyframe = self.keyframe.filter(|keyframe| self.ring.contains(keyframe.seq))?;
+        let (_, live) = self.newest?;
+        let live = if timestamp_before(live, keyframe.timestamp) { keyframe.timestamp } else { live };
+        let clock_rate = self.format?.clock_rate;
         let Keyframe { seq, timestamp, picture, tl0, frame, template, .. } = keyframe;
         let live_at = None;
         Some(Entry { seq, timestamp, live, live_at, picture, tl0, frame, template, clock_rate })
+    }
+
+    /// Bytes that came since the last keyframe began.
+    pub(crate) fn backlog_bytes(&self) -> u32 {
+        self.group.bytes()
     }
 
     /// The number of the newest packet.

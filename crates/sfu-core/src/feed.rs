@@ -6,8 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use rtp::MediaKind;
 use rtp::seq::Seq;
+use rtp::{FIXED_HEADER, MediaKind};
 
 use crate::codec::{FrameInfo, Up};
 use crate::downlink::Downlink;
@@ -19,6 +19,7 @@ use crate::layers::ladder::Step;
 use crate::layers::{EncodingSet, Layers};
 use crate::packet::{Media, StreamView};
 use crate::sink::Sink;
+use crate::slides::SlideShow;
 use crate::subscription::{Outlet, Subscription};
 
 /// A stream is left in the middle of a picture only if the rest of it does not come for this long.
@@ -29,6 +30,10 @@ const SWITCH_BACKLOG: u64 = 60;
 const LATE: Duration = Duration::from_millis(600);
 /// What waits because a line is full goes out in steps of this.
 pub(crate) const STEP: Duration = Duration::from_millis(5);
+/// And the longest time that this may take the line.
+const MAX_SWITCH_BACKLOG: Duration = Duration::from_millis(100);
+/// What a viewer gets of the ring after a pause takes the line this long at most; else the next keyframe is better.
+const MAX_BACKLOG: Duration = Duration::from_millis(300);
 /// Longest time that media waits for the line: then it goes out all the same, and shows how full the line is.
 const MAX_WAIT: Duration = Duration::from_millis(150);
 /// What a viewer starts with may wait longer if it is old: it leaves this many times as fast as it was sent.
@@ -50,6 +55,10 @@ pub(crate) enum Start {
     /// The picture that goes out from another stream has to be finished first.
     Later,
     NeedsKeyframe,
+    /// A slow line has room for the next slide.
+    NeedsSlide,
+    /// A slow line has no room yet.
+    NotYet,
 }
 
 /// See the module.
@@ -75,6 +84,8 @@ pub(crate) struct Feed {
     rising: Option<Instant>,
     /// What waits because the line was full.
     behind: Option<Behind>,
+    /// Only single keyframes go out: the line is too slow for more.
+    slides: Option<Box<SlideShow>>,
     /// The picture before was one after which higher temporal layers may begin.
     may_rise: bool,
 }
@@ -93,6 +104,7 @@ impl Feed {
             marked: false,
             rising: None,
             behind: None,
+            slides: None,
             may_rise: false,
         }
     }
@@ -101,6 +113,11 @@ impl Feed {
     pub(crate) fn check(&self) {
         assert!(self.target.is_some() || self.current.is_none(), "what is not to go out does not");
         assert!(self.current.is_some() || self.behind.is_none(), "what waits is of the stream that goes out");
+    }
+
+    /// Whether only single keyframes go out.
+    pub(crate) fn has_slides(&self) -> bool {
+        self.slides.is_some()
     }
 
     pub(crate) fn current(&self) -> Option<StreamId> {
@@ -145,6 +162,9 @@ impl Feed {
     pub(crate) fn allow(&mut self, allowance: Allowance, jammed: bool) -> bool {
         let changed = !self.allowance.is_same(allowance);
         self.allowance = allowance;
+        if let (Allowance::Slides(rate), Some(slides)) = (allowance, &mut self.slides) {
+            slides.set_rate(rate);
+        }
         if let Allowance::Upto(step) = allowance
             && jammed
             && self.current.is_some_and(|current| current.encoding != step.encoding)
@@ -159,8 +179,14 @@ impl Feed {
     pub(crate) fn apply(&mut self, plan: &Plan) {
         (self.aim, self.target, self.interest) = (plan.aim, plan.target, plan.interest);
         (self.marked, self.has_switched) = (false, false);
-        if plan.target.is_none() {
+        if plan.target.is_none() || plan.slides != self.slides.is_some() {
             self.stop();
+        }
+        match self.allowance {
+            Allowance::Slides(rate) if plan.slides => {
+                self.slides.get_or_insert_with(|| Box::new(SlideShow::new(rate)));
+            }
+            _ => self.slides = None,
         }
     }
 
@@ -183,10 +209,25 @@ impl Feed {
         self.current.is_none() || subscription.map.is_whole() || subscription.map.last_at().is_none_or(stuck)
     }
 
-    /// Whether it may begin at `entry`, whose encoding has come to `newest`. While another stream goes on, the next
-    /// keyframe is better than a burst of old packets.
-    fn may_begin(&self, entry: &Entry, newest: Seq) -> bool {
-        self.current.is_none() || newest.saturating_sub(entry.seq) <= SWITCH_BACKLOG
+    /// Whether it may begin at `entry`. While another stream goes on, the next keyframe is better than a burst of old
+    /// packets.
+    fn may_begin(
+        &self,
+        view: &StreamView<'_>,
+        entry: &Entry,
+        subscription: &Subscription,
+        downlink: &Downlink,
+        now: Instant,
+    ) -> bool {
+        let newest = view.encoding.newest().unwrap_or_default();
+        let takes = downlink.time_for(view.encoding.backlog_bytes(), now);
+        if self.current.is_some() {
+            return newest.saturating_sub(entry.seq) <= SWITCH_BACKLOG && takes <= MAX_SWITCH_BACKLOG;
+        }
+        // Who had a picture before comes back after a pause, most often of a slow line: what came since the keyframe
+        // would fill its queue.
+        let is_first = subscription.stats.packets == 0;
+        is_first || takes <= MAX_BACKLOG
     }
 
     /// Begins to forward a stream.
@@ -217,9 +258,11 @@ impl Feed {
         downlink: &mut Downlink,
         out: &mut Outlet<'_, S>,
     ) -> Start {
-        let newest = view.encoding.newest().unwrap_or_default();
-        let entry = view.entry(out.now).filter(|entry| self.may_begin(entry, newest));
-        let Some(entry) = entry else { return Start::NeedsKeyframe };
+        if self.slides.is_some() {
+            return self.start_slide(view, subscription, downlink, out);
+        }
+        let may_begin = |entry: &Entry| self.may_begin(view, entry, subscription, downlink, out.now);
+        let Some(entry) = view.entry(out.now).filter(may_begin) else { return Start::NeedsKeyframe };
         if !self.may_leave(subscription, out.now) {
             return Start::Later;
         }
@@ -228,6 +271,58 @@ impl Feed {
         self.fall_behind(entry.seq, out.now + wait);
         self.catch_up(view, subscription, downlink, out);
         Start::Done
+    }
+
+    /// Starts the next slide, if there is a new keyframe and the line has room for it.
+    fn start_slide<S: Sink>(
+        &mut self,
+        view: &StreamView<'_>,
+        subscription: &mut Subscription,
+        downlink: &mut Downlink,
+        out: &mut Outlet<'_, S>,
+    ) -> Start {
+        let Some(slides) = &mut self.slides else { return Start::NotYet };
+        let entry = view.keyframe().filter(|entry| slides.may_show(view.id, entry.seq, out.now));
+        let Some(entry) = entry else {
+            return if slides.needs_keyframe(out.now) { Start::NeedsSlide } else { Start::NotYet };
+        };
+        slides.begins(view.id, entry.seq, entry.timestamp, out.now);
+        self.begin(view, &entry, subscription, out.now);
+        self.behind = Some(Behind { next: entry.seq, until: out.now });
+        self.show_slide(view, subscription, downlink, out);
+        Start::Done
+    }
+
+    /// Sends what the line has room for of the slide that has begun. It ends with its last packet, or with the first of
+    /// the next picture.
+    fn show_slide<S: Sink>(
+        &mut self,
+        view: &StreamView<'_>,
+        subscription: &mut Subscription,
+        downlink: &mut Downlink,
+        out: &mut Outlet<'_, S>,
+    ) {
+        let Some(Behind { next, until }) = self.behind.take() else { return };
+        let end = view.encoding.newest().map_or(next, |newest| newest + 1);
+        for seq in next..end {
+            let Some(slides) = &mut self.slides else { return };
+            if !slides.is_free(out.now) {
+                self.behind = Some(Behind { next: seq, until });
+                return;
+            }
+            let Some(media) = view.read(seq) else { continue };
+            if !slides.is_of_slide(media.packet.timestamp) {
+                return self.stop();
+            }
+            slides.sent(media.packet.padded_payload().len() + FIXED_HEADER, out.now);
+            let is_last = subscription.map.layers().is_some_and(|layers| media.ends_picture(layers));
+            subscription.forward(&media, &view.encoding.numbers, 0, downlink, out);
+            if is_last {
+                return self.stop();
+            }
+        }
+        // The rest of it has not come yet.
+        self.behind = Some(Behind { next: end, until });
     }
 
     /// Sends a packet that has just come, unless the line is full: then it waits, and what follows with it. Sound never
@@ -283,6 +378,10 @@ impl Feed {
         if !view.is_current() {
             // It goes on with something else.
             return;
+        }
+        if self.slides.is_some() {
+            self.behind = Some(Behind { next, until });
+            return self.show_slide(view, subscription, downlink, out);
         }
         let end = view.encoding.newest().map_or(next, |newest| newest + 1);
         let steps = until.saturating_duration_since(out.now).as_micros() / STEP.as_micros();

@@ -28,6 +28,13 @@ pub(crate) struct Egress<'a, S> {
     pub(crate) out: Outlet<'a, S>,
 }
 
+/// The encodings that viewers wait for a keyframe of: to start, or as the next slide.
+#[derive(Debug, Default)]
+struct Unstarted {
+    keyframes: EncodingSet,
+    slides: EncodingSet,
+}
+
 /// Hands the packets of `fresh` that are of this track of `publisher` to its feeds.
 pub(crate) fn forward<S: Sink>(
     publisher: &mut Publisher,
@@ -52,15 +59,18 @@ pub(crate) fn forward<S: Sink>(
     }
     // Most often one, and looked at for each feed.
     let batch = slots.get(..count).unwrap_or_default();
-    let mut unstarted = EncodingSet::default();
+    let mut unstarted = Unstarted::default();
     for (key, feed) in feeds.iter_mut() {
         if pass_batch(batch, may_wait, feed, &mut unstarted, egress) {
             marks.mark(key, feed);
         }
     }
     for (encoding, index) in encodings.iter_mut().zip(0u8..) {
-        if unstarted.contains(index) {
+        if unstarted.keyframes.contains(index) {
             encoding.keyframes.want(egress.out.now);
+        }
+        if unstarted.slides.contains(index) {
+            encoding.keyframes.want_slide(egress.out.now);
         }
     }
 }
@@ -71,7 +81,7 @@ fn pass_batch<S: Sink>(
     batch: &[Option<(Media<'_>, StreamView<'_>)>],
     may_wait: bool,
     feed: &mut Feed,
-    unstarted: &mut EncodingSet,
+    unstarted: &mut Unstarted,
     egress: &mut Egress<'_, S>,
 ) -> bool {
     let before = feed.current();
@@ -101,9 +111,10 @@ fn pass_batch<S: Sink>(
             if may_wait {
                 // The ring has this packet too: starting from it sends everything since the keyframe.
                 match feed.start(view, subscription, downlink, out) {
-                    Start::Done => {}
+                    Start::Done | Start::NotYet => {}
                     Start::Later => later = true,
-                    Start::NeedsKeyframe => unstarted.add(media.stream.encoding),
+                    Start::NeedsKeyframe => unstarted.keyframes.add(media.stream.encoding),
+                    Start::NeedsSlide => unstarted.slides.add(media.stream.encoding),
                 }
                 continue;
             }

@@ -45,6 +45,11 @@ impl Group {
         self.bytes = self.bytes.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
     }
 
+    /// Bytes of them.
+    pub(crate) fn bytes(&self) -> u32 {
+        self.bytes
+    }
+
     /// Whether a viewer should start with it, given that it spans so many seconds.
     pub(crate) fn is_worth_sending(&self, patience: Patience, span: u32) -> bool {
         let (frames, seconds) = match patience {

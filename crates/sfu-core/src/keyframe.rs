@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::slides;
+
 /// Least time between two requests for one encoding, however many ask; also the time after which an unanswered
 /// one is repeated.
 pub const REQUEST_INTERVAL: Duration = Duration::from_millis(500);
@@ -20,6 +22,9 @@ pub(crate) struct KeyframeRequests {
     /// When somebody last said that a keyframe is needed.
     wanted: Option<Instant>,
     sent: Option<Instant>,
+    /// When somebody last said that a keyframe is needed as a slide, and when one was last asked for as such.
+    slide_wanted: Option<Instant>,
+    slide_sent: Option<Instant>,
     /// A request was sent while nothing flowed: one may wake the publisher up (a screen that does not change), more
     /// would only be ignored (a camera that is off).
     asked_in_silence: bool,
@@ -36,6 +41,16 @@ impl KeyframeRequests {
     /// Somebody needs a keyframe.
     pub(crate) fn want(&mut self, now: Instant) {
         self.wanted = Some(now);
+    }
+
+    /// A slow line needs a keyframe as a slide: asked for now and then, for all of them together.
+    pub(crate) fn want_slide(&mut self, now: Instant) {
+        self.slide_wanted = Some(now);
+    }
+
+    /// Whether there are slow lines that are shown slides.
+    pub(crate) fn has_slides(&self, now: Instant) -> bool {
+        self.slide_sent.is_some_and(|at| now.saturating_duration_since(at) < 2 * slides::INTERVAL)
     }
 
     /// Media came.
@@ -56,7 +71,7 @@ impl KeyframeRequests {
 
     /// Nobody needs a keyframe any more.
     pub(crate) fn satisfied(&mut self) {
-        (self.wanted, self.asked) = (None, 0);
+        (self.wanted, self.slide_wanted, self.asked) = (None, None, 0);
     }
 
     /// Whether the publisher sends keyframes when it likes, not when it is asked.
@@ -71,8 +86,15 @@ impl KeyframeRequests {
 
     /// When [`KeyframeRequests::poll`] has something to do. `flows` is whether media comes.
     pub(crate) fn due(&self, flows: bool, now: Instant) -> Option<Instant> {
-        self.wanted.filter(|_| flows || !self.asked_in_silence)?;
-        Some(self.sent.map_or(now, |sent| sent + REQUEST_INTERVAL))
+        if !flows && self.asked_in_silence {
+            return None;
+        }
+        let after = |last: Option<Instant>, interval| last.map_or(now, |last| last + interval);
+        let due = self.wanted.map(|_| after(self.sent, REQUEST_INTERVAL));
+        let slide = self
+            .slide_wanted
+            .map(|_| after(self.slide_sent, slides::INTERVAL).max(after(self.sent, REQUEST_INTERVAL)));
+        [due, slide].into_iter().flatten().min()
     }
 
     /// Whether to send a request now; it counts as sent.
@@ -80,11 +102,16 @@ impl KeyframeRequests {
         if self.due(flows, now).is_none_or(|due| due > now) {
             return false;
         }
-        if self.wanted.is_some_and(|at| now.saturating_duration_since(at) >= WISH_LASTS) {
-            self.wanted = None;
+        let is_over = |at: &mut Instant| now.saturating_duration_since(*at) >= WISH_LASTS;
+        self.wanted.take_if(is_over);
+        self.slide_wanted.take_if(is_over);
+        if self.due(flows, now).is_none_or(|due| due > now) {
             return false;
         }
-        if flows {
+        if self.slide_wanted.is_some() {
+            self.slide_sent = Some(now);
+        }
+        if flows && self.wanted.is_some() {
             if self.asked > 0 {
                 self.deaf = DEAF;
             }
@@ -156,5 +183,28 @@ mod tests {
         requests.media_came();
         requests.want(start + Duration::from_secs(10));
         assert!(requests.poll(true, start + Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn slides_are_asked_for_every_other_second_however_many_lines_need_them() {
+        let start = Instant::now();
+        let mut requests = KeyframeRequests::default();
+        let mut times = Vec::new();
+        for at in 0..7_000u64 {
+            let now = start + Duration::from_millis(at);
+            requests.want_slide(now);
+            if requests.poll(true, now) {
+                times.push(at);
+                if at != 2_000 {
+                    requests.came(now);
+                }
+            }
+        }
+        assert_eq!(times, [0, 2_000, 4_000, 6_000]);
+        assert!(!requests.is_deaf(), "one that was not answered says nothing");
+        // Whoever needs one to start is not made to wait for that.
+        let now = start + Duration::from_millis(7_000);
+        requests.want(now);
+        assert!(requests.poll(true, now));
     }
 }

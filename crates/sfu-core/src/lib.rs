@@ -107,6 +107,7 @@ mod ring;
 mod room;
 mod shard;
 mod sink;
+mod slides;
 mod slots;
 mod splice;
 mod stats;

@@ -151,6 +151,12 @@ impl<'a> StreamView<'a> {
         Some(Entry { live_at: self.time_of(entry.live, entry.clock_rate), ..entry })
     }
 
+    /// Where the last keyframe begins, whatever came since: for a viewer who gets that one picture.
+    pub(crate) fn keyframe(&self) -> Option<Entry> {
+        let entry = self.encoding.keyframe_entry()?;
+        Some(Entry { live_at: self.time_of(entry.live, entry.clock_rate), ..entry })
+    }
+
     /// Where a piece begins that starts with `media` and nothing before it.
     pub(crate) fn entry_at(&self, media: &Media<'_>) -> Entry {
         let (timestamp, clock_rate) = (media.packet.timestamp, media.format.clock_rate);

@@ -6,6 +6,7 @@ use rtp::rtcp::{self, SenderInfo};
 
 use crate::cc::Controller;
 use crate::clock::{Ntp, WallClock};
+use crate::feed::Feed;
 use crate::packet::StreamView;
 use crate::publisher::Publisher;
 use crate::sink::Sink;
@@ -61,6 +62,12 @@ pub(crate) fn send_reports<S: Sink>(
     }
 }
 
+/// What a subscription gets of the track that it shows.
+fn feed_of<'a>(publishers: &'a Slots<Publisher>, subscription: &Subscription) -> Option<&'a Feed> {
+    let place = subscription.feed?;
+    publishers.get(place.publisher.key())?.tracks.get(usize::from(place.track))?.feeds.get(place.key)
+}
+
 /// The stream that goes out as a subscription.
 fn going_out<'a>(publishers: &'a Slots<Publisher>, subscription: &Subscription) -> Option<StreamView<'a>> {
     let place = subscription.feed?;
@@ -89,7 +96,9 @@ pub(crate) fn subscription_stats(
     let temporal = view
         .zip(layers)
         .and_then(|(view, layers)| (view.encoding.top().1 > 0).then(|| view.encoding.known(layers).1));
-    SubscriptionStats { encoding: view.map(|view| view.id.encoding), temporal, ..subscription.stats }
+    let too_slow = feed_of(publishers, subscription).is_some_and(|feed| feed.allowance().is_too_slow());
+    let encoding = view.map(|view| view.id.encoding);
+    SubscriptionStats { encoding, temporal, too_slow, ..subscription.stats }
 }
 
 /// Numbers of a subscriber.

@@ -106,6 +106,8 @@ pub struct SubscriptionStats {
     pub encoding: Option<u8>,
     /// The highest temporal layer that is forwarded, where the codec carries them.
     pub temporal: Option<u8>,
+    /// The line does not carry even the least of the picture: single keyframes of it are sent, or nothing.
+    pub too_slow: bool,
 }
 
 impl SubscriptionStats {

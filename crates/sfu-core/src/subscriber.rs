@@ -12,6 +12,7 @@ use crate::downlink::Downlink;
 use crate::feed::STEP;
 use crate::ids::{Peer, RoomId, SubscriberId, SubscriptionId};
 use crate::sink::Sink;
+use crate::slides::Comebacks;
 use crate::slots::Slots;
 use crate::subscription::{Outlet, Subscription, VIDEO_CLOCK};
 use crate::timers::{Deadline, Owner, Timers};
@@ -48,6 +49,8 @@ pub(crate) struct Subscriber {
     pub(crate) remb: Option<u64>,
     /// What its line carried when that was last shared out.
     pub(crate) bandwidth: Option<Bandwidth>,
+    /// How often the line was thought to carry a moving picture again, and did not.
+    pub(crate) comebacks: Comebacks,
     /// Who asked for its delay, the compact time it gave, and when.
     pub(crate) reference: Option<(u32, u32, Instant)>,
     report_due: Instant,
@@ -72,6 +75,7 @@ impl Subscriber {
             round_trip: None,
             remb: None,
             bandwidth: None,
+            comebacks: Comebacks::default(),
             reference: None,
             report_due: now + spread,
             catch_up_due: None,

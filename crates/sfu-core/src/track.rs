@@ -257,14 +257,24 @@ impl Track {
     }
 
     /// What a subscription with the feed under `key` could get; `None` if it wants nothing now, or nothing can be had.
-    pub(crate) fn demand(&self, key: usize, subscription: &Subscription, now: Instant) -> Option<Demand> {
+    /// `is_queued` is whether packets wait on its line, `comeback` what the lowest step must be able to cost where the
+    /// line was too slow for it, in percent.
+    pub(crate) fn demand(
+        &self,
+        key: usize,
+        subscription: &Subscription,
+        is_queued: bool,
+        comeback: u64,
+        now: Instant,
+    ) -> Option<Demand> {
         let feed = self.feeds.get(key).filter(|_| !subscription.paused)?;
         debug_assert_eq!(feed.subscription, subscription.id, "places and feeds agree");
         if self.config.kind == MediaKind::Audio {
             let mut ladder = Ladder::default();
             let bitrate = self.encodings.first().map_or(0, |encoding| encoding.bitrate(now));
             ladder.push(Step { encoding: 0, layers: Layers::ALL, bitrate });
-            return Some(Demand { priority: Priority::Audio, ladder, current: Some(0) });
+            let (priority, current, comeback) = (Priority::Audio, Some(0), None);
+            return Some(Demand { priority, ladder, current, comeback, is_queued });
         }
         let candidates = self.candidates(now);
         let most_spatial = subscription.most_spatial(self.codec());
@@ -272,7 +282,8 @@ impl Track {
         ladder.steps().first()?;
         let current = feed.aim().and_then(|step| ladder.position(step.encoding, step.layers));
         let priority = if self.screen { Priority::Screen } else { Priority::Camera };
-        Some(Demand { priority, ladder, current })
+        let comeback = feed.allowance().is_too_slow().then_some(comeback);
+        Some(Demand { priority, ladder, current, comeback, is_queued })
     }
 
     /// The first time after `now` that something is due for this track.

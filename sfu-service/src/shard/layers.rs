@@ -128,7 +128,9 @@ fn media_layers(
         let encoding_id = track.encodings.get(index)?.rid.map(|rid| rid.to_string());
         Some(EncodingLayer { encoding_id, active, width, height, bitrate })
     };
-    let current = section.id.and_then(|id| core.subscription_stats(id)).and_then(|stats| {
+    let own = section.id.and_then(|id| core.subscription_stats(id));
+    let too_slow = own.is_some_and(|stats| stats.too_slow) && !section.choice.paused;
+    let current = own.and_then(|stats| {
         let index = usize::from(stats.encoding?);
         let encoding_id = track.encodings.get(index)?.rid.map(|rid| rid.to_string());
         Some(CurrentLayer { encoding_id, temporal_layer_id: stats.temporal })
@@ -139,7 +141,10 @@ fn media_layers(
         paused: section.choice.paused,
         wanted: section.choice.wanted.clone(),
         current,
-        obstacle: section.mismatch.then_some(Obstacle::Codec),
+        obstacle: match section.mismatch {
+            true => Some(Obstacle::Codec),
+            false => too_slow.then_some(Obstacle::Line),
+        },
         encodings: (0..track.encodings.len()).filter_map(encoding).collect(),
     })
 }

@@ -13,6 +13,9 @@ const EVERYTHING: f32 = 0.88;
 pub(super) const FAR_ABOVE: f32 = 1.2;
 /// After jitter a client says 0.85 of what came, so less than this share is a line that carries less.
 const NARROW: f32 = 0.7;
+/// Where less is sent of the streams that it names, in bits per second, those are single pictures: what comes of them
+/// says nothing of the line.
+const LEAST_NAMED: f32 = 100_000.0;
 /// REMBs one after another that are believed: a moment of jitter makes one of them low, and the next is higher.
 const BELIEVED: u32 = 2;
 
@@ -55,8 +58,8 @@ impl Blind {
     pub(super) fn remb(&mut self, bitrate: f32, sent: Sent, now_us: i64) -> Verdict {
         self.measure(sent, now_us);
         let rises = bitrate > std::mem::replace(&mut self.last, bitrate);
-        let Some((named, others)) = self.rates.filter(|&(named, _)| named > 0.0) else {
-            // Nothing was sent that it could be about.
+        let Some((named, others)) = self.rates.filter(|&(named, _)| named >= LEAST_NAMED) else {
+            // Hardly anything was sent that it could be about.
             (self.less, self.narrow) = (0, 0);
             return Verdict::Nothing;
         };

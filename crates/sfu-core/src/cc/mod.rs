@@ -69,6 +69,8 @@ const REMB_US: i64 = 5_000_000;
 const NARROW_US: i64 = 10_000_000;
 /// Packets without a number are counted with the next one that has one over this time at most.
 const UNNUMBERED_US: i64 = 50_000;
+/// Those that were not counted matter for this long: what arrives is measured over half a second.
+const UNCOUNTED_US: i64 = 700_000;
 /// Reports that do not come for this long: the client has nothing to report on, because nothing is sent to it.
 const UNREPORTED_US: i64 = 1_500_000;
 /// A smaller queue is no reason to fall.
@@ -103,6 +105,8 @@ pub struct Controller {
     /// Bytes of packets without a number since the last one with: they share the line. And when the first of them left.
     unnumbered: u32,
     unnumbered_us: i64,
+    /// Bits per second of those that no packet was counted with, and when that was so.
+    uncounted: (f32, i64),
     pacer: Pacer,
     prober: Prober,
     epoch: Instant,
@@ -139,6 +143,7 @@ impl Controller {
             sent: RateWindow::default(),
             unnumbered: 0,
             unnumbered_us: 0,
+            uncounted: (0.0, i64::MIN / 2),
             pacer: Pacer::default(),
             prober: Prober::default(),
             epoch: now,
@@ -189,7 +194,11 @@ impl Controller {
     fn take_unnumbered(&mut self, now_us: i64) -> u32 {
         let bytes = std::mem::take(&mut self.unnumbered);
         let elapsed = (now_us - self.unnumbered_us).max(UNNUMBERED_US);
-        (i64::from(bytes) * UNNUMBERED_US / elapsed) as u32
+        let counted = (i64::from(bytes) * UNNUMBERED_US / elapsed) as u32;
+        if counted < bytes {
+            self.uncounted = ((bytes - counted) as f32 * 8e6 / elapsed as f32, now_us);
+        }
+        counted
     }
 
     /// Media of `bytes` leaves (padding waits for nobody, and nothing waits for it).
@@ -271,7 +280,10 @@ impl Controller {
         let behind = full.filter(|&full| sent.is_some_and(|sent| sent > FALLING_BEHIND * full));
         match (self.delay.usage(), behind.or(carried)) {
             (_, Some(carried)) if behind.is_some() => self.fall(carried, Duration::ZERO, now_us),
-            (Usage::Over, Some(carried)) if queue > MIN_QUEUE => self.fall(carried, round_trip, now_us),
+            (Usage::Over, Some(carried)) if queue > MIN_QUEUE => {
+                // After a pause half a second is mostly the pause: what a full line carries tells more.
+                self.fall(full.map_or(carried, |full| full.max(carried)), round_trip, now_us);
+            }
             (Usage::Normal, _) => {
                 self.aimd.increase(long, round_trip, now_us);
                 // A burst, or a stream that has no lower encoding: what has come without a queue is proven.
@@ -289,7 +301,10 @@ impl Controller {
         }
     }
 
+    /// `carried` is what is known to arrive; sound that no feedback is about arrives as well.
     fn fall(&mut self, carried: f32, round_trip: Duration, now_us: i64) {
+        let (uncounted, at_us) = self.uncounted;
+        let carried = if now_us - at_us < UNCOUNTED_US { carried + uncounted } else { carried };
         if self.aimd.decrease(carried, round_trip, now_us) {
             self.fell(now_us);
         }

@@ -31,6 +31,9 @@ const SATURATED: f32 = 0.9;
 const UTILISATION: f32 = 0.95;
 /// After a probe that did not get what it was for.
 const INTERVAL_US: i64 = 1_500_000;
+/// After several: the line is as it is, and each probe is a queue of its own.
+const LATER_US: i64 = 2_500_000;
+const SEVERAL: u32 = 4;
 /// After one that other packets spoiled.
 const RETRY_US: i64 = 200_000;
 /// Feedback about a probe comes within this.
@@ -168,6 +171,7 @@ impl Prober {
             _ if reached => 0,
             // All of it left with the first burst, a keyframe perhaps: that is no measurement.
             None if probe.arrived.sent_us() < BURST_US => RETRY_US,
+            _ if self.failed > SEVERAL => LATER_US,
             _ => INTERVAL_US,
         };
         self.not_before_us = now_us + wait;

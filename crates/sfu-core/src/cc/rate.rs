@@ -23,8 +23,9 @@ impl RateWindow {
     /// `bytes` came (or left) at `at_us`. What is older than the window is not counted.
     pub(super) fn add(&mut self, at_us: i64, bytes: u32) {
         let bucket = at_us >> BUCKET_SHIFT;
-        if bucket > self.head || self.first_us.is_none() {
-            self.advance(bucket, at_us);
+        if (bucket > self.head || self.first_us.is_none()) && self.advance(bucket, at_us) {
+            // Between n packets are n - 1 gaps: this one only starts the clock.
+            return;
         }
         if self.head - bucket < BUCKETS as i64
             && let Some(slot) = self.buckets.get_mut(bucket.rem_euclid(BUCKETS as i64) as usize)
@@ -34,10 +35,12 @@ impl RateWindow {
         self.latest_us = self.latest_us.max(at_us);
     }
 
-    fn advance(&mut self, bucket: i64, at_us: i64) {
+    /// Goes on to a bucket; whether that begins anew.
+    fn advance(&mut self, bucket: i64, at_us: i64) -> bool {
         if self.first_us.is_none() || bucket - self.head >= BUCKETS as i64 {
             // After a gap the rate is measured from its end on.
             *self = Self { head: bucket, first_us: Some(at_us), latest_us: at_us, ..Self::default() };
+            return true;
         }
         while self.head < bucket {
             self.head += 1;
@@ -45,6 +48,7 @@ impl RateWindow {
                 *slot = 0;
             }
         }
+        false
     }
 
     /// When the last bytes came.
@@ -103,5 +107,10 @@ mod tests {
         (0..30).for_each(|i| window.add(60_000_000 + i * 10_000, 1_250));
         let rate = window.rate(LONG, window.latest_us()).expect("long enough");
         assert!((900_000.0..1_200_000.0).contains(&rate), "the gap is not counted: {rate}");
+        let mut window = RateWindow::default();
+        window.add(0, 1_000);
+        (0..5).for_each(|i| window.add(60_000_000 + i * 16_000, 320));
+        let rate = window.rate(LONG, window.latest_us()).expect("long enough");
+        assert_eq!(rate, 160_000.0, "nor is the packet that ends it");
     }
 }

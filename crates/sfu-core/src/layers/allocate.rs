@@ -3,19 +3,21 @@
 //! Sound comes first, then screens, then cameras. Within a kind everybody climbs one step per round, so that
 //! nobody has the best picture while another one has none. A step above the one that flows must fit with room
 //! to spare ([`CLIMB_PERCENT`]), or an estimate that wavers would make the picture waver; a step down is taken
-//! at once. What does not fit at all is paused.
-//!
-//! One exception keeps a subscriber without sound alive: if nothing at all would flow, the cheapest step goes
-//! on, since without packets there is no feedback, and without feedback the estimate would never rise again.
+//! at once. Pictures of which not even the lowest step fits share what is left: it goes into single keyframes
+//! ([`crate::slides`]), which keep the feedback going, too.
 
 use super::MAX_STEPS;
 use super::ladder::{Ladder, Step};
+use crate::slides;
 
 /// What a step above the current one must be able to cost, in percent of its measured bitrate.
 const CLIMB_PERCENT: u64 = 115;
-/// What the lowest step may cost while it flows: it is paused only when it clearly does not fit, since what is
-/// measured has keyframes in it and a pause costs one more.
+/// What the lowest step may cost while it flows and the line has no queue: it is paused only when it clearly does not
+/// fit, since what is measured has keyframes in it and a pause costs one more.
 const HOLD_PERCENT: u64 = 75;
+/// What single keyframes may take of what is left, in percent: the rest is headers, and padding that finds out whether the
+/// line has become wider.
+const SLIDES_PERCENT: u64 = 70;
 
 /// What the bandwidth of a subscriber leaves for one subscription.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,15 +27,28 @@ pub(crate) enum Allowance {
     Unbounded,
     /// Up to this step.
     Upto(Step),
+    /// Not even the least of it: whole keyframes, as far as they fit into this rate in bits per second.
+    Slides(u64),
     /// Nothing.
     Nothing,
 }
 
 impl Allowance {
+    /// Of a line that leaves `rate` to a picture whose lowest step it does not carry.
+    pub(crate) fn too_slow(rate: u64) -> Self {
+        if rate >= slides::LEAST { Self::Slides(rate) } else { Self::Nothing }
+    }
+
+    /// Whether the line does not carry even the least of the picture.
+    pub(crate) fn is_too_slow(self) -> bool {
+        matches!(self, Self::Slides(_) | Self::Nothing)
+    }
+
     /// Whether both allow the same, whatever it costs at the moment.
     pub(crate) fn is_same(self, other: Self) -> bool {
         match (self, other) {
             (Self::Upto(a), Self::Upto(b)) => (a.encoding, a.layers) == (b.encoding, b.layers),
+            (Self::Slides(_), Self::Slides(_)) => true,
             (a, b) => a == b,
         }
     }
@@ -55,6 +70,10 @@ pub(crate) struct Demand {
     pub(crate) ladder: Ladder,
     /// The step that it has.
     pub(crate) current: Option<usize>,
+    /// It has none because the line was too slow: what the lowest one must be able to cost, in percent.
+    pub(crate) comeback: Option<u64>,
+    /// Packets wait on the line: what flows is no proof that it fits.
+    pub(crate) is_queued: bool,
 }
 
 impl Demand {
@@ -62,8 +81,9 @@ impl Demand {
     pub(crate) fn cost(&self, index: usize) -> u64 {
         let bitrate = self.ladder.steps().get(index).map_or(0, |step| step.bitrate);
         let percent = match self.current {
-            Some(0) if index == 0 => HOLD_PERCENT,
-            None if index == 0 => 100,
+            _ if self.priority == Priority::Audio => 100,
+            Some(0) if index == 0 && !self.is_queued => HOLD_PERCENT,
+            None if index == 0 => self.comeback.unwrap_or(100),
             Some(current) if index <= current => 100,
             _ => CLIMB_PERCENT,
         };
@@ -72,8 +92,9 @@ impl Demand {
 }
 
 /// Shares `bandwidth`, in bits per second, out over `demands`: nothing or a step of its ladder for each, in their
-/// order. Sound always gets its step, whatever it costs.
-pub(crate) fn allocate(bandwidth: u64, demands: &[Demand], choices: &mut Vec<Option<Step>>) {
+/// order. Sound always gets its step, whatever it costs. Returns the rate of single keyframes for each of those that get
+/// nothing.
+pub(crate) fn allocate(bandwidth: u64, demands: &[Demand], choices: &mut Vec<Option<Step>>) -> u64 {
     choices.clear();
     let mut left = bandwidth;
     for demand in demands {
@@ -101,15 +122,8 @@ pub(crate) fn allocate(bandwidth: u64, demands: &[Demand], choices: &mut Vec<Opt
             }
         }
     }
-    if choices.iter().all(Option::is_none)
-        && let Some((step, choice)) = demands
-            .iter()
-            .zip(choices.iter_mut())
-            .filter_map(|(demand, choice)| Some((*demand.ladder.steps().first()?, choice)))
-            .min_by_key(|(step, _)| step.bitrate)
-    {
-        *choice = Some(step);
-    }
+    let too_slow = choices.iter().filter(|choice| choice.is_none()).count() as u64;
+    (left.saturating_mul(SLIDES_PERCENT) / 100).checked_div(too_slow).unwrap_or(0)
 }
 
 /// What the best of everything costs.
@@ -153,7 +167,8 @@ mod tests {
     }
 
     fn demand(priority: Priority, bitrates: &[u64], current: Option<usize>) -> Demand {
-        Demand { priority, ladder: ladder(bitrates), current }
+        let (comeback, is_queued) = (None, false);
+        Demand { priority, ladder: ladder(bitrates), current, comeback, is_queued }
     }
 
     /// The encodings chosen.
@@ -208,10 +223,40 @@ mod tests {
     }
 
     #[test]
-    fn something_always_flows() {
-        let demands = [demand(Priority::Camera, &CAMERA, None), demand(Priority::Camera, &[100], None)];
-        assert_eq!(run(0, &demands), [None, Some(0)], "the cheapest keeps the feedback going");
-        assert_eq!(run(0, &[demand(Priority::Camera, &[], None)]), [None]);
+    fn a_line_with_a_queue_does_not_carry_what_flows() {
+        let sound = demand(Priority::Audio, &[40], None);
+        let queued = Demand { is_queued: true, ..demand(Priority::Camera, &CAMERA, Some(0)) };
+        assert_eq!(run(189, &[sound, queued]), [Some(0), None]);
+        assert_eq!(run(190, &[sound, queued]), [Some(0), Some(0)]);
+        let back = Demand { comeback: Some(115), ..demand(Priority::Camera, &CAMERA, None) };
+        assert_eq!(run(200, &[sound, back]), [Some(0), None], "what just fits would not last");
+        assert_eq!(run(213, &[sound, back]), [Some(0), Some(0)]);
+    }
+
+    #[test]
+    fn what_is_needed_is_what_is_enough() {
+        let sound = demand(Priority::Audio, &[40], Some(0));
+        let demands = [sound, demand(Priority::Camera, &CAMERA, Some(0))];
+        let mut choices = Vec::new();
+        allocate(300, &demands, &mut choices);
+        let need = need(&demands, &choices).expect("a better step");
+        assert_eq!(run(need, &demands), [Some(0), Some(1)]);
+        assert_eq!(run(need - 1, &demands), [Some(0), Some(0)]);
+    }
+
+    #[test]
+    fn what_is_left_goes_into_single_keyframes() {
+        let demands = [
+            demand(Priority::Audio, &[40], None),
+            demand(Priority::Camera, &CAMERA, None),
+            demand(Priority::Camera, &CAMERA, None),
+            demand(Priority::Camera, &[], None),
+        ];
+        let mut choices = Vec::new();
+        assert_eq!(allocate(140, &demands[..2], &mut choices), 70);
+        assert_eq!(allocate(140, &demands[..3], &mut choices), 35);
+        assert_eq!(allocate(30, &demands[..3], &mut choices), 0);
+        assert_eq!(allocate(10_000, &demands[..2], &mut choices), 0);
         assert_eq!(run(0, &[]), []);
     }
 }

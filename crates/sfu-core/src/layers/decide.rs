@@ -44,6 +44,8 @@ pub(crate) struct Plan {
     pub(crate) aim: Option<Step>,
     /// What it gets from now on; nothing if it is paused, or the line leaves nothing for it.
     pub(crate) target: Option<Target>,
+    /// Only whole keyframes of it.
+    pub(crate) slides: bool,
     /// The encodings that its publisher should send because of it.
     pub(crate) interest: EncodingSet,
 }
@@ -53,7 +55,14 @@ pub(crate) fn decide(inputs: &Inputs<'_>) -> Plan {
     let &Inputs { candidates, ladder, wanted, paused, allowance, current, target } = inputs;
     let mut interest = EncodingSet::default();
     if paused || allowance == Allowance::Nothing {
-        return Plan { aim: None, target: None, interest };
+        return Plan { aim: None, target: None, slides: false, interest };
+    }
+    if let (Allowance::Slides(_), Some(&Step { encoding, layers, .. })) = (allowance, ladder.steps().first())
+    {
+        // What flows ends at once: it is what the line does not carry.
+        interest.add(encoding);
+        let target = Some(Target { encoding, layers });
+        return Plan { aim: None, target, slides: true, interest };
     }
     current.into_iter().for_each(|current| interest.add(current));
     let aim = pick(ladder, candidates, wanted, allowance, current);
@@ -64,11 +73,11 @@ pub(crate) fn decide(inputs: &Inputs<'_>) -> Plan {
     }
     let Some(aim) = aim else {
         // Nothing can be had: what was to be forwarded starts as soon as it comes.
-        return Plan { aim: None, target: Some(target.unwrap_or(Target::FIRST)), interest };
+        return Plan { aim: None, target: Some(target.unwrap_or(Target::FIRST)), slides: false, interest };
     };
     interest.add(aim.encoding);
     let Step { encoding, layers, .. } = meanwhile(ladder, candidates, aim, current);
-    Plan { aim: Some(aim), target: Some(Target { encoding, layers }), interest }
+    Plan { aim: Some(aim), target: Some(Target { encoding, layers }), slides: false, interest }
 }
 
 /// The step to forward. `current` stays unless there is a reason to leave it.
@@ -82,7 +91,7 @@ fn pick(
     let steps = ladder.steps();
     let best = *steps.last()?;
     match allowance {
-        Allowance::Nothing => None,
+        Allowance::Nothing | Allowance::Slides(_) => None,
         Allowance::Upto(step) => {
             if let Some(found) = ladder.position(step.encoding, step.layers) {
                 return steps.get(found).copied();
@@ -232,6 +241,8 @@ mod tests {
             ([Flows, Flows, Flows], AUTO, low, Some(2), Some(0), Some(0), 0b101),
             ([Flows, Flows, Stopped], AUTO, low, Some(0), Some(0), Some(0), 0b001),
             ([Flows, Flows, Flows], AUTO, Allowance::Nothing, Some(0), None, None, 0),
+            ([Flows, Flows, Flows], AUTO, Allowance::Slides(30), Some(2), None, Some(0), 0b001),
+            ([Stopped, Flows, Flows], AUTO, Allowance::Slides(30), None, None, Some(1), 0b010),
             ([Stopped, Stopped, Stopped], only(b"a"), Allowance::Unbounded, None, None, Some(0), 0b001),
         ];
         for (row, (flows, wanted, allowance, current, aim, target, interest)) in table.into_iter().enumerate()
@@ -257,7 +268,7 @@ mod tests {
             current: Some(1),
             target: Some(Target::FIRST),
         };
-        let nothing = Plan { aim: None, target: None, interest: EncodingSet::default() };
+        let nothing = Plan { aim: None, target: None, slides: false, interest: EncodingSet::default() };
         assert_eq!(decide(&inputs), nothing);
         let all = Layers::ALL;
         let nothing_flows =

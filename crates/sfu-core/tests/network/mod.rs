@@ -115,6 +115,8 @@ pub struct Client {
     /// Frames that could be shown: when, and of which encoding.
     pub shown: Vec<(Instant, u8)>,
     pub paddings: usize,
+    /// Packets of sound that came.
+    pub sounds: usize,
     pub bytes: usize,
     peer: Peer,
     ssrc: u32,
@@ -145,6 +147,7 @@ impl Client {
     fn receive(&mut self, at: Instant, sent: Duration, bytes: &[u8]) {
         let packet = RtpPacket::parse(bytes).unwrap();
         if packet.ssrc == self.ssrc + 5 {
+            self.sounds += 1;
             return;
         }
         if let Some(number) = packet.extension(&viewer_extensions(), Extension::TransportCc) {
@@ -310,6 +313,8 @@ pub struct Scene {
     sound: Option<(PublisherId, u32)>,
     /// The publisher's own line; without one its packets are there at once.
     pub uplink: Option<Uplink>,
+    /// When the publisher was asked for keyframes.
+    pub requests: Vec<Instant>,
 }
 
 /// The line of a publisher.
@@ -375,6 +380,7 @@ impl Scene {
             keyframe_due,
             sound: None,
             uplink: None,
+            requests: Vec::new(),
         };
         scene.run(2_000);
         scene
@@ -438,6 +444,7 @@ impl Scene {
             says,
             shown: Vec::new(),
             paddings: 0,
+            sounds: 0,
             bytes: 0,
             peer,
             ssrc,
@@ -515,6 +522,8 @@ impl Scene {
             }
         }
         self.world.out.rtcp.clear();
+        let asked = plis(&upstream);
+        self.requests.extend(std::iter::repeat_n(now, asked));
         match &mut self.uplink {
             Some(uplink) => {
                 for rtcp in upstream {
