@@ -17,7 +17,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 use reqwest::StatusCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
@@ -172,5 +172,43 @@ async fn requests_that_never_end_keep_nobody_out_and_are_closed() {
     let answer = end(endless).await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 413 "), "{answer}");
     assert_eq!(call.sfu.metric("sfu_sessions_opened_total{role=\"Publisher\"}").await, 1);
+    call.film().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_and_does_not_read_is_dropped_and_the_call_goes_on() {
+    const CONNECTIONS: usize = 50;
+    const CUT: &str = "http_connections_cut_total{reason=\"stalled\"}";
+    /// So many answers fit into no buffer.
+    const REQUESTS: usize = 20_000;
+    let mut call = call().await;
+    let address: SocketAddr = call.sfu.base.strip_prefix("http://").unwrap().parse().unwrap();
+    let requests = format!("OPTIONS /whep/1 HTTP/1.1\r\nhost: {address}\r\n\r\n").repeat(REQUESTS);
+    let mut flood = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut stream = socket.connect(address).await.unwrap();
+        let requests = requests.clone();
+        // Nobody reads; what is not taken of the requests waits.
+        flood.push(tokio::spawn(async move {
+            let _ = stream.write_all(requests.as_bytes()).await;
+            stream
+        }));
+    }
+    // The call goes on meanwhile, as fast as a camera films.
+    let mut camera = tokio::time::interval(Duration::from_millis(20));
+    camera.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let dropped = async {
+        while call.sfu.metric(CUT).await < CONNECTIONS as u64 {
+            camera.tick().await;
+            call.film().await;
+        }
+    };
+    tokio::time::timeout(common::PATIENCE, dropped).await.expect("they are dropped");
+    drop(flood);
+    // A newcomer gets in, and nobody has lost anything.
+    let newcomer = light::Light::play(&call.sfu, "/whep/1", false).await;
+    drop(newcomer);
     call.film().await;
 }

@@ -15,7 +15,11 @@ pub(crate) const STALL_LIMIT: Duration = Duration::from_secs(10);
 /// Longest time from the end of one request to the whole head of the next, and for the first one, TLS included.
 pub(crate) const IDLE_LIMIT: Duration = Duration::from_secs(15);
 
-/// A socket and its seat.
+/// What is read at a time, in bytes, give or take a buffer of the server: each request in it makes an answer that waits
+/// in memory.
+const READ_SLICE: usize = 16 * 1024;
+
+/// A socket and its seat. Who does not take answers is not asked for more requests.
 #[derive(Debug)]
 pub(crate) struct Connection<T> {
     io: T,
@@ -24,11 +28,13 @@ pub(crate) struct Connection<T> {
     stall: Option<Pin<Box<Sleep>>>,
     /// Runs while no request is under way.
     idle: Option<Pin<Box<Sleep>>>,
+    /// Bytes that may still be read before there is a pause.
+    slice: usize,
 }
 
 impl<T> Connection<T> {
     pub(crate) fn new(io: T, seat: Seat) -> Self {
-        Self { io, seat, stall: None, idle: None }
+        Self { io, seat, stall: None, idle: None, slice: READ_SLICE }
     }
 
     pub(crate) fn seat(&self) -> &Seat {
@@ -64,6 +70,8 @@ impl<T> Connection<T> {
         if result.is_ready() {
             if self.stall.take().is_some() {
                 self.seat.moved();
+                // Reading goes on.
+                cx.waker().wake_by_ref();
             }
             return result;
         }
@@ -84,7 +92,19 @@ impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.check(cx)?;
-        Pin::new(&mut self.io).poll_read(cx, buffer)
+        if self.stall.is_some() {
+            return Poll::Pending;
+        }
+        if self.slice == 0 {
+            // First what has been read is answered, and the answers are sent.
+            self.slice = READ_SLICE;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.io).poll_read(cx, buffer);
+        self.slice = self.slice.saturating_sub(buffer.filled().len().saturating_sub(before));
+        result
     }
 }
 

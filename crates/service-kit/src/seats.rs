@@ -87,6 +87,13 @@ impl Seats {
              one of its address",
             metrics.cut.clone(),
         );
+        // Told as 0 from the beginning on: what has never happened is not the same as what nobody counts.
+        for reason in ["address", "total"] {
+            drop(metrics.refused.get_or_create(&Reason { reason }));
+        }
+        for reason in ["stalled", "idle", "replaced"] {
+            drop(metrics.cut.get_or_create(&Reason { reason }));
+        }
         let table = Mutex::default();
         Self(Arc::new(Shared { limits, trusted, begin: Instant::now(), table, metrics }))
     }

@@ -160,6 +160,26 @@ async fn who_does_not_read_costs_little_and_is_dropped() {
 }
 
 #[tokio::test]
+async fn who_goes_on_asking_without_reading_is_not_listened_to() {
+    const CONNECTIONS: usize = 20;
+    /// Heads and answers of what was read before the client's buffers were full, in a debug build.
+    const MOST_EACH: u64 = 3 << 20;
+    let server = Running::start();
+    let before = server.memory().await;
+    // Answers without a body, many in one packet: the server would have them wait in memory.
+    let requests = "HEAD /small HTTP/1.1\r\nhost: x\r\n\r\n".repeat(50_000);
+    let mut flood = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let (port, requests) = (server.http, requests.clone());
+        flood.push(tokio::spawn(async move { ask(port, &requests).await }));
+    }
+    server.until("http_connections_cut_total{reason=\"stalled\"}", |cut| cut >= CONNECTIONS as f64).await;
+    let grown = server.memory().await.saturating_sub(before);
+    assert!(grown < CONNECTIONS as u64 * MOST_EACH, "{grown} bytes");
+    drop(flood);
+}
+
+#[tokio::test]
 async fn one_address_does_not_take_the_seats_of_another_nor_of_its_own_newcomers() {
     let server = Running::start();
     let small = format!("http://127.0.0.1:{}/small", server.http);

@@ -199,7 +199,13 @@ impl Light {
     /// Returns whether something came.
     async fn step_within(&mut self, longest: Duration) -> bool {
         self.settle().await;
-        let due = self.transport.poll_timeout().expect("the transport is open");
+        let mut due = self.transport.poll_timeout().expect("the transport is open");
+        if due <= Instant::now() {
+            // Packets that come without a pause must not keep the timer waiting: consent would be lost.
+            self.transport.handle_timeout(Instant::now());
+            self.settle().await;
+            due = self.transport.poll_timeout().expect("the transport is open");
+        }
         let wait = due.saturating_duration_since(Instant::now()).min(longest);
         let mut buffer = Vec::new();
         let Ok(packets) = tokio::time::timeout(wait, self.wire.recv(&mut buffer)).await else {
