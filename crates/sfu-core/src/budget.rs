@@ -10,8 +10,8 @@ const MAX_SAVED: u64 = 64 << 10;
 const INITIAL: u64 = 8 << 10;
 /// Packets that were sent again, or late, and are remembered.
 const REMEMBERED: usize = 64;
-/// A repeated NACK within this time, or nearly a round trip where that is known, asks for what is on its way. Not within
-/// a whole one: who has waited for that, by its own measure, means what it says.
+/// A repeated NACK within this time, or within 7/8 of a round trip where that is known, asks for what is on its way. Not
+/// within a whole one: a client that has waited for a round trip, as it measures it, has really missed the packet.
 const MIN_INTERVAL: Duration = Duration::from_millis(15);
 
 /// Sequence number and time of a packet that was sent again, or late.

@@ -58,10 +58,13 @@
 //! ring, leaves at 2.5 times the estimate (`cc::pacer`). Nothing is queued for it: the feed falls behind, with its place
 //! in the ring, and catches up by a timer within 150 ms (`feed`). Sound never waits.
 //!
+//! A line that carries not even the lowest step gets single keyframes of it, as far as they fit beside the sound
+//! (`slides`), and its viewer is told.
+//!
 //! # Which file knows which
 //! Files import those of the lines above theirs, and never the other way round:
 //! ```text
-//! ids, config, sink, stats, clock, slots, timers        values
+//! ids, config, sink, stats, clock, slots, timers, slides  values
 //! layers/                                               decisions, pure
 //! codec, receive, crossing, nack, keyframe, ring, membership, meter, pace, group, interest -> encoding -> packet, cursor
 //! splice, rewrite, budget, downlink -> subscription -> feed, subscriber
