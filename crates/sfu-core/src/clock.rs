@@ -2,11 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Seconds from 1900, where NTP starts, to 1970, where Unix time starts.
-const NTP_UNIX_OFFSET: u64 = 2_208_988_800;
-
-/// An NTP timestamp (RFC 3550, section 4): seconds since 1900, 32 bits before and 32 after the point.
-pub(crate) type Ntp = u64;
+use rtp::ntp::{self, Ntp};
 
 /// The time of day on a monotonic clock.
 #[derive(Debug, Clone, Copy)]
@@ -22,28 +18,13 @@ impl WallClock {
 
     /// The time of day at `now`.
     pub(crate) fn ntp(&self, now: Instant) -> Ntp {
-        let unix = self.unix + now.saturating_duration_since(self.epoch);
-        let seconds = unix.as_secs().wrapping_add(NTP_UNIX_OFFSET) & 0xffff_ffff;
-        (seconds << 32) | ((u64::from(unix.subsec_nanos()) << 32) / 1_000_000_000)
+        ntp::from_unix(self.unix + now.saturating_duration_since(self.epoch))
     }
 
     /// `now` as the abs-send-time extension has it: 24 bits, 6 of them whole seconds.
     pub(crate) fn abs_send_time(&self, now: Instant) -> u32 {
         (self.ntp(now) >> 14) as u32 & 0x00ff_ffff
     }
-}
-
-/// The middle 32 bits of an NTP timestamp: what reports echo.
-pub(crate) fn compact(ntp: Ntp) -> u32 {
-    (ntp >> 16) as u32
-}
-
-/// Length of a compact NTP interval. Negative ones, from clocks that were set, count as none.
-pub(crate) fn compact_duration(interval: u32) -> Duration {
-    if interval > i32::MAX as u32 {
-        return Duration::ZERO;
-    }
-    Duration::from_micros((u64::from(interval) * 1_000_000) >> 16)
 }
 
 /// A publisher's sender report of one encoding: its RTP timestamp at a moment of its own clock, and how far
@@ -130,7 +111,7 @@ mod tests {
         let step = clock.abs_send_time(epoch + Duration::from_millis(250)) - clock.abs_send_time(epoch);
         assert_eq!(step, 1 << 16);
         assert_eq!(
-            compact_duration(compact(later).wrapping_sub(compact(clock.ntp(epoch)))),
+            ntp::compact_duration(ntp::compact(later).wrapping_sub(ntp::compact(clock.ntp(epoch)))),
             Duration::from_millis(250)
         );
     }

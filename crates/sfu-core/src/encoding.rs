@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use media::dependency::{References, Structure};
 use media::{VideoCodec, picture_size};
+use rtp::ntp::Ntp;
 use rtp::seq::{Seq, timestamp_before};
 use rtp::{Codec, Extension, Extensions, MediaKind, RtpPacket};
 
-use crate::clock::{ClockMapping, Ntp};
+use crate::clock::ClockMapping;
 use crate::codec::{self, FrameInfo};
 use crate::config::{EncodingConfig, Format};
 use crate::crossing::Crossing;

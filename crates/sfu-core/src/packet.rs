@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
+use rtp::ntp::Ntp;
 use rtp::seq::Seq;
 use rtp::{Extension, Extensions, FIXED_HEADER, RtpPacket};
 
-use crate::clock::{ClockMapping, Ntp};
+use crate::clock::ClockMapping;
 use crate::codec::{self, FrameInfo};
 use crate::config::Format;
 use crate::encoding::{Encoding, Entry};

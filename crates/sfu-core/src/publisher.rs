@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rtp::rtcp::SenderInfo;
 use rtp::seq::Seq;
 use rtp::twcc::Recorder;
-use rtp::{Extension, Extensions, MediaKind, Mid, Rid, RtpPacket, unwrap_rtx};
+use rtp::{Extension, Extensions, MediaKind, Mid, Rid, RtpPacket, ntp, unwrap_rtx};
 
 use crate::clock::{ClockMapping, ClockOffset, WallClock};
 use crate::config::{MAX_ENCODINGS, MAX_TRACKS, Origin, PublisherConfig};
@@ -259,7 +259,7 @@ impl Publisher {
         };
         let Some(track) = self.tracks.get_mut(usize::from(binding.track)) else { return };
         let Some(encoding) = track.encodings.get_mut(usize::from(binding.encoding)) else { return };
-        encoding.receive.sender_report(crate::clock::compact(info.ntp), cx.now);
+        encoding.receive.sender_report(ntp::compact(info.ntp), cx.now);
         if info.ntp == 0 {
             // A sender without a wall clock (RFC 3550, section 6.4.1).
             return;

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use rtp::ntp::Ntp;
 use rtp::rtcp::{self, SenderInfo};
 
 use crate::cc::Controller;
-use crate::clock::{Ntp, WallClock};
+use crate::clock::WallClock;
 use crate::feed::Feed;
 use crate::packet::StreamView;
 use crate::publisher::Publisher;

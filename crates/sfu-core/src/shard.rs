@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rtp::rtcp::{Compound, RtcpPacket};
-use rtp::{HeaderWriter, RtpPacket};
+use rtp::{HeaderWriter, RtpPacket, ntp};
 
 use crate::allocator::Allocator;
 use crate::answers::{answer_nack, ask_keyframe};
 use crate::choose::choose_layers;
-use crate::clock::{WallClock, compact};
+use crate::clock::WallClock;
 use crate::config::ShardConfig;
 use crate::encoding::Way;
 use crate::forward::{Egress, MAX_FRESH, catch_up, forward};
@@ -159,7 +159,7 @@ impl Shard {
         now: Instant,
         sink: &mut impl Sink,
     ) {
-        let now_compact = compact(self.clock.ntp(now));
+        let now_compact = ntp::compact(self.clock.ntp(now));
         for packet in Compound::new(packet) {
             let Some(subscriber) = self.subscribers.get_mut(id.key()) else { return };
             match packet {

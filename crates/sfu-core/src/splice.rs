@@ -12,9 +12,10 @@
 
 use std::time::{Duration, Instant};
 
+use rtp::ntp::Ntp;
 use rtp::seq::{Seq, timestamp_before};
 
-use crate::clock::{ClockMapping, Ntp};
+use crate::clock::ClockMapping;
 use crate::codec::FrameInfo;
 use crate::encoding::Entry;
 use crate::ids::StreamId;

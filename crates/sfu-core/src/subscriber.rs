@@ -3,10 +3,9 @@
 use std::time::{Duration, Instant};
 
 use rtp::rtcp::{ReportBlock, SsrcList};
-use rtp::{Extension, Extensions};
+use rtp::{Extension, Extensions, ntp};
 
 use crate::cc::{Controller, START_BITRATE, Sent};
-use crate::clock::{compact, compact_duration};
 use crate::config::SubscriberConfig;
 use crate::downlink::Downlink;
 use crate::feed::STEP;
@@ -120,7 +119,7 @@ impl Subscriber {
         let Some(id) = self.by_ssrc(block.ssrc) else { return };
         if block.last_report != 0 {
             let round_trip =
-                compact_duration(now_compact.wrapping_sub(block.last_report).wrapping_sub(block.delay));
+                ntp::compact_duration(now_compact.wrapping_sub(block.last_report).wrapping_sub(block.delay));
             self.round_trip = Some(self.round_trip.map_or(round_trip, |mean| (mean * 7 + round_trip) / 8));
         }
         let Some((subscription, downlink)) = self.outgoing(id) else { return };
@@ -217,7 +216,7 @@ impl Subscriber {
     }
 
     pub(crate) fn take_reference(&mut self, ssrc: u32, ntp: u64, now: Instant) {
-        self.reference = Some((ssrc, compact(ntp), now));
+        self.reference = Some((ssrc, ntp::compact(ntp), now));
     }
 
     /// Whether reports are due; they count as sent.
