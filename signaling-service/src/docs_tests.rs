@@ -9,7 +9,7 @@ use stomp_proto::session::{MAX_ID_LEN, MAX_QUEUED_ANSWER_BYTES, MAX_QUEUED_ANSWE
 use stomp_proto::{Limits, SUBPROTOCOLS};
 
 use crate::metrics::Metrics;
-use crate::{Config, broadcasts, chat, limits};
+use crate::{Config, broadcasts, chat, limits, report, unknown};
 
 const SIGNALING: &str = include_str!("../../docs/signaling.md");
 const LIMITS: &str = include_str!("../../docs/limits.md");
@@ -46,6 +46,13 @@ fn the_limits_are_those_of_the_code() {
         format!("| joins (SEND to a room) {}", pair(limits::JOIN_PERSON, limits::JOIN_ADDRESS)),
         format!("each begun KiB one {}", pair(limits::RELAY_PERSON, limits::RELAY_ADDRESS)),
         format!("at most {} s; then refused", limits::MAX_HOLD.as_secs()),
+        format!(
+            "to a chat counts as {} {}",
+            limits::CHAT_SUBSCRIPTION_COST,
+            pair(limits::SUBSCRIBE_PERSON, limits::SUBSCRIBE_ADDRESS)
+        ),
+        format!("in turn, {}/s; {} wait", report::ASKED_AT_ONCE, unknown::MAX_WAITING),
+        format!("not asked again for {} s", unknown::MISSING_LIFETIME.as_secs()),
         format!("| each once | {} |", limits::MAX_VIEWERS_PER_ADDRESS),
         format!("| {} a connection |", limits::MAX_JOINED),
         format!(
@@ -72,6 +79,7 @@ fn the_figures_are_those_of_the_code() {
         format!("not renewed for {} s is dropped. 10,000", broadcasts::TRACKS_LIFETIME.as_secs()),
         format!("not renewed for {} s is dropped; a", crate::viewers::PART_LIFETIME.as_secs()),
         format!("behind one address {} count", limits::MAX_VIEWERS_PER_ADDRESS),
+        format!("is remembered for {} s", unknown::MISSING_LIFETIME.as_secs()),
         format!("`request-id` ({MAX_REQUEST_ID_LEN} bytes)"),
         format!("| body | {} | {} |", kib(Limits::CLIENT.body), kib(Limits::SERVICE.body)),
         format!(
@@ -178,6 +186,7 @@ fn the_destinations_exist() {
 fn the_tests_of_limits_exist() {
     let files = [
         ("limits", include_str!("../tests/limits.rs")),
+        ("meta", include_str!("../tests/meta.rs")),
         ("commands", include_str!("../tests/commands.rs")),
         ("websocket", include_str!("../tests/websocket.rs")),
     ];

@@ -20,12 +20,13 @@ use stomp_proto::outbox::{Caps, Class, Pushed};
 use stomp_proto::session::SubscriptionKey;
 
 use crate::bus::{Bus, Envelope};
-use crate::limits::{ConnId, Demand, MAX_JOINED, Person, Sender};
+use crate::limits::{ConnId, Demand, MAX_JOINED, Person, Sender, subscription_cost};
 use crate::mailbox::{Mailbox, Message};
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
 use crate::replica::{Change, Replica};
 use crate::rights::Identity;
+use crate::unknown::Asked;
 use crate::work::Work;
 
 /// How often [`Hub::tick`] runs: counts go out at most once a second.
@@ -158,14 +159,19 @@ impl Hub {
         self.lock().replica.viewers.numbers()
     }
 
-    /// Broadcasts that someone asked for and meta has not told of.
-    pub(crate) fn take_unknown(&self, most: usize) -> Vec<BroadcastId> {
-        self.lock().replica.take_unknown(most)
+    /// A broadcast that someone asked for and meta has not told of.
+    pub(crate) fn next_unknown(&self, now: Instant) -> Option<Asked> {
+        self.lock().replica.next_unknown(now)
     }
 
-    /// Meta did not answer: `id` is asked for again.
-    pub(crate) fn ask_again(&self, id: BroadcastId) {
-        self.lock().replica.ask_if_unknown(id);
+    /// Meta did not answer: it is asked again.
+    pub(crate) fn ask_again(&self, asked: Asked, now: Instant) {
+        self.lock().replica.unknown.ask_again(asked, now);
+    }
+
+    /// Meta does not have `id`.
+    pub(crate) fn is_not_there(&self, id: BroadcastId, now: Instant) {
+        self.lock().replica.unknown.is_not_there(id, now);
     }
 
     /// A message of another replica.
@@ -254,7 +260,7 @@ impl Membership {
     }
 
     /// A subscription begins; what is there already goes to it first.
-    pub(crate) fn subscribe(&self, key: SubscriptionKey, address: &Address) {
+    pub(crate) fn subscribe(&self, key: SubscriptionKey, address: &Address, now: Instant) {
         let Self { hub, id, sender, mailbox } = self;
         let destination = address.to_string();
         let mut state = hub.lock();
@@ -275,7 +281,7 @@ impl Membership {
                 hub.put(mailbox, key, &Class::State(destination.into()), message);
             }
             Destination::Broadcast(broadcast) => {
-                state.replica.ask_if_unknown(*broadcast);
+                state.replica.ask_if_unknown(*broadcast, sender, now);
                 let message = Message::json(destination.clone(), &state.replica.broadcast(*broadcast));
                 hub.put(mailbox, key, &Class::State(destination.into()), message);
             }
@@ -315,13 +321,19 @@ impl Membership {
         }
         let mut demand = Demand::default();
         for work in works {
-            state.replica.fits(who, work)?;
-            let Demand { chat, joins, relay } = work.demand();
-            demand.chat = demand.chat.saturating_add(chat);
-            demand.joins = demand.joins.saturating_add(joins);
-            demand.relay = demand.relay.saturating_add(relay);
+            state.replica.fits(who, &self.sender, work, now)?;
+            demand = demand.and(work.demand());
         }
         Ok(state.replica.limits.admit(&self.sender, demand, now)?)
+    }
+
+    /// Asks the limits of subscriptions. Gives back how long this one has to be held back.
+    ///
+    /// # Errors
+    /// It is one too many.
+    pub(crate) fn admit_subscription(&self, address: &Address, now: Instant) -> Result<Duration, Refusal> {
+        let demand = Demand { subscriptions: subscription_cost(&address.path), ..Demand::default() };
+        Ok(self.hub.lock().replica.limits.admit(&self.sender, demand, now)?)
     }
 
     /// The connection watches `room` from now on.
@@ -385,7 +397,7 @@ mod tests {
             let who = Identity::new(None, "guest".into());
             let membership = own.enter(&who, IpAddr::from([192, 0, 2, 1])).unwrap();
             let address = "/topic/7".parse().unwrap();
-            membership.subscribe(SubscriptionKey(1), &address);
+            membership.subscribe(SubscriptionKey(1), &address, Instant::now());
             membership.join(&"7".parse().unwrap(), None);
             assert_eq!(own.count(&"7".parse().unwrap()), 1);
             panic!("as a handler might");

@@ -23,6 +23,7 @@ mod report;
 mod rights;
 mod seats;
 mod socket;
+mod unknown;
 mod utf8;
 mod viewers;
 mod work;

@@ -4,8 +4,9 @@
 //! a guest token costs nothing. So what costs others something is limited twice: by person, and by address with a
 //! bucket large enough for the people behind one NAT. The table with all figures is `docs/limits.md`.
 //!
-//! Chat is refused when it comes too fast: whoever typed it is told. Peer-to-peer messages are held back instead: a
-//! candidate that is refused is a call that fails, one that is late is not. Services have no limits here.
+//! Chat is refused when it comes too fast: whoever typed it is told. Peer-to-peer messages and subscriptions are held
+//! back instead: a candidate that is refused is a call that fails, one that is late is not. Services have no limits
+//! here.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -13,6 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use contract::destination::Destination;
 use stomp_proto::outbox::SenderKey;
 
 /// Names a connection: unique in this process, never reused.
@@ -43,6 +45,13 @@ pub(crate) const JOIN_ADDRESS: Rate = Rate { burst: 100.0, per_second: 10.0 };
 pub(crate) const RELAY_PERSON: Rate = Rate { burst: 500.0, per_second: 200.0 };
 /// Peer-to-peer messages of an address, in KiB.
 pub(crate) const RELAY_ADDRESS: Rate = Rate { burst: 2_000.0, per_second: 600.0 };
+
+/// Subscriptions of a person, by [`subscription_cost`].
+pub(crate) const SUBSCRIBE_PERSON: Rate = Rate { burst: 200.0, per_second: 20.0 };
+/// Subscriptions of an address: when the service restarts, a thousand people behind one NAT come back at once.
+pub(crate) const SUBSCRIBE_ADDRESS: Rate = Rate { burst: 10_000.0, per_second: 1_000.0 };
+/// A subscription to a chat counts as so many: it brings the last messages.
+pub(crate) const CHAT_SUBSCRIPTION_COST: u32 = 10;
 
 /// How much at once, and how much for long.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -98,6 +107,25 @@ pub(crate) struct Demand {
     pub(crate) joins: u32,
     /// Peer-to-peer messages, by [`relay_cost`].
     pub(crate) relay: u32,
+    /// Subscriptions, by [`subscription_cost`].
+    pub(crate) subscriptions: u32,
+}
+
+impl Demand {
+    /// Both together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            chat: self.chat.saturating_add(other.chat),
+            joins: self.joins.saturating_add(other.joins),
+            relay: self.relay.saturating_add(other.relay),
+            subscriptions: self.subscriptions.saturating_add(other.subscriptions),
+        }
+    }
+}
+
+/// What a subscription takes.
+pub(crate) fn subscription_cost(to: &Destination) -> u32 {
+    if matches!(to, Destination::Chat(_)) { CHAT_SUBSCRIPTION_COST } else { 1 }
 }
 
 /// What a peer-to-peer message of so many bytes, headers included, takes.
@@ -105,12 +133,16 @@ pub(crate) fn relay_cost(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(COST_BYTES).max(1)).unwrap_or(u32::MAX)
 }
 
-/// Too fast: after `retry_after` the same demand may be within the rate.
+/// Too much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{what}: wait {} s", self.retry_after.as_secs_f64().ceil())]
+#[error("{what}: {}", match self.retry_after {
+    Some(wait) => format!("wait {} s", wait.as_secs_f64().ceil()),
+    None => "more than may come at once".to_owned(),
+})]
 pub(crate) struct TooFast {
     what: &'static str,
-    pub(crate) retry_after: Duration,
+    /// The same demand may be within the rate then; never, if it is more than a burst.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -147,11 +179,11 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
         bucket
     }
 
-    /// How long until `amount` may be taken; more than a burst may be taken once the bucket is full.
-    fn wait(&mut self, key: &K, amount: f64, now: Instant) -> Duration {
+    /// How long until `amount` may be taken; `None` for more than a burst.
+    fn wait(&mut self, key: &K, amount: f64, now: Instant) -> Option<Duration> {
         let rate = self.rate;
         let level = self.bucket(key, now).level;
-        rate.time_for(amount.min(rate.burst) - level)
+        (amount <= rate.burst).then(|| rate.time_for(amount - level))
     }
 
     fn take(&mut self, key: &K, amount: f64, now: Instant) {
@@ -171,21 +203,30 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
 /// A limit by person and one by address; both must allow.
 #[derive(Debug)]
 struct Pair {
+    what: &'static str,
+    /// What would have to wait longer is refused.
+    max_hold: Duration,
     person: Buckets<Person>,
     address: Buckets<IpAddr>,
 }
 
 impl Pair {
-    fn new(person: Rate, address: Rate) -> Self {
-        Self { person: Buckets::new(person), address: Buckets::new(address) }
+    fn new(what: &'static str, max_hold: Duration, person: Rate, address: Rate) -> Self {
+        Self { what, max_hold, person: Buckets::new(person), address: Buckets::new(address) }
     }
 
-    fn wait(&mut self, who: &Sender, amount: u32, now: Instant) -> Duration {
+    fn wait(&mut self, who: &Sender, amount: u32, now: Instant) -> Result<Duration, TooFast> {
         if amount == 0 {
-            return Duration::ZERO;
+            return Ok(Duration::ZERO);
         }
         let person = self.person.wait(&who.person, f64::from(amount), now);
-        person.max(self.address.wait(&who.address, f64::from(amount), now))
+        let address = self.address.wait(&who.address, f64::from(amount), now);
+        let wait = person.zip(address).map(|(person, address)| person.max(address));
+        let over = wait.map(|wait| wait.saturating_sub(self.max_hold));
+        match (wait, over) {
+            (Some(wait), Some(Duration::ZERO)) => Ok(wait),
+            _ => Err(TooFast { what: self.what, retry_after: over }),
+        }
     }
 
     fn take(&mut self, who: &Sender, amount: u32, now: Instant) {
@@ -207,14 +248,16 @@ pub(crate) struct Limits {
     chat: Pair,
     joins: Pair,
     relay: Pair,
+    subscriptions: Pair,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            chat: Pair::new(CHAT_PERSON, CHAT_ADDRESS),
-            joins: Pair::new(JOIN_PERSON, JOIN_ADDRESS),
-            relay: Pair::new(RELAY_PERSON, RELAY_ADDRESS),
+            chat: Pair::new("too many chat messages", Duration::ZERO, CHAT_PERSON, CHAT_ADDRESS),
+            joins: Pair::new("too many joins", MAX_HOLD, JOIN_PERSON, JOIN_ADDRESS),
+            relay: Pair::new("too many messages", MAX_HOLD, RELAY_PERSON, RELAY_ADDRESS),
+            subscriptions: Pair::new("too many subscriptions", MAX_HOLD, SUBSCRIBE_PERSON, SUBSCRIBE_ADDRESS),
         }
     }
 }
@@ -223,22 +266,27 @@ impl Limits {
     /// Takes all of `demand` and says how long it has to be held back, or takes nothing.
     ///
     /// # Errors
-    /// [`TooFast`] for chat beyond its rate, and for anything that would be held back longer than [`MAX_HOLD`].
+    /// [`TooFast`] for chat beyond its rate, for anything that would be held back longer than [`MAX_HOLD`], and for
+    /// more than a burst.
     pub(crate) fn admit(&mut self, who: &Sender, demand: Demand, now: Instant) -> Result<Duration, TooFast> {
         if who.is_service {
             return Ok(Duration::ZERO);
         }
-        let chat = self.chat.wait(who, demand.chat, now);
-        if !chat.is_zero() {
-            return Err(TooFast { what: "too many chat messages", retry_after: chat });
+        let parts = [
+            (&mut self.chat, demand.chat),
+            (&mut self.joins, demand.joins),
+            (&mut self.relay, demand.relay),
+            (&mut self.subscriptions, demand.subscriptions),
+        ];
+        let mut hold = Duration::ZERO;
+        let mut admitted = Vec::with_capacity(parts.len());
+        for (pair, amount) in parts {
+            hold = hold.max(pair.wait(who, amount, now)?);
+            admitted.push((pair, amount));
         }
-        let hold = self.joins.wait(who, demand.joins, now).max(self.relay.wait(who, demand.relay, now));
-        if hold > MAX_HOLD {
-            return Err(TooFast { what: "too many messages", retry_after: hold - MAX_HOLD });
+        for (pair, amount) in admitted {
+            pair.take(who, amount, now);
         }
-        self.chat.take(who, demand.chat, now);
-        self.joins.take(who, demand.joins, now);
-        self.relay.take(who, demand.relay, now);
         Ok(hold)
     }
 
@@ -247,6 +295,7 @@ impl Limits {
         self.chat.forget_full(now);
         self.joins.forget_full(now);
         self.relay.forget_full(now);
+        self.subscriptions.forget_full(now);
     }
 }
 
@@ -255,9 +304,10 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const CHAT: Demand = Demand { chat: 1, joins: 0, relay: 0 };
-    const JOIN: Demand = Demand { chat: 0, joins: 1, relay: 1 };
-    const RELAY: Demand = Demand { chat: 0, joins: 0, relay: 1 };
+    const NONE: Demand = Demand { chat: 0, joins: 0, relay: 0, subscriptions: 0 };
+    const CHAT: Demand = Demand { chat: 1, ..NONE };
+    const JOIN: Demand = Demand { joins: 1, relay: 1, ..NONE };
+    const RELAY: Demand = Demand { relay: 1, ..NONE };
 
     fn sender(subject: &str, last: u8) -> Sender {
         let address = IpAddr::from([192, 0, 2, last]);
@@ -276,7 +326,7 @@ mod tests {
         assert_eq!(at_once(&mut limits, |n| sender("a", (n % 50) as u8), CHAT, now), 10);
         assert_eq!(at_once(&mut limits, |_| sender("b", 1), CHAT, now), 10, "others go on");
         let refused = limits.admit(&sender("a", 99), CHAT, now).unwrap_err();
-        assert_eq!(refused.retry_after, SECOND);
+        assert_eq!(refused.retry_after, Some(SECOND));
         assert_eq!(at_once(&mut limits, |n| sender("a", (n % 50) as u8), CHAT, now + 3 * SECOND), 3);
     }
 
@@ -298,10 +348,11 @@ mod tests {
         // The others of the thousand were held back, and what they wait for is taken.
         let held = limits.admit(&who, RELAY, now).unwrap();
         assert!(held > Duration::from_millis(2_500) && held < Duration::from_millis(2_510), "{held:?}");
-        let big = Demand { relay: 1_400, ..RELAY };
+        let big = Demand { relay: 500, ..RELAY };
+        assert!(limits.admit(&who, big, now).is_ok_and(|held| held > 5 * SECOND));
         assert!(limits.admit(&who, big, now).is_ok_and(|held| held < MAX_HOLD));
         let refused = limits.admit(&who, big, now).unwrap_err();
-        assert!(refused.retry_after > 2 * SECOND, "{refused:?}");
+        assert!(refused.retry_after.is_some_and(|wait| wait < SECOND), "{refused:?}");
         assert_eq!(limits.admit(&sender("b", 2), RELAY, now), Ok(Duration::ZERO));
     }
 
@@ -322,17 +373,33 @@ mod tests {
         let now = Instant::now();
         let mut limits = Limits::default();
         let who = sender("a", 1);
-        let both = Demand { chat: 11, joins: 0, relay: 500 };
-        assert!(limits.admit(&who, both, now).is_ok(), "a burst and more, once the bucket is full");
-        assert!(limits.admit(&who, CHAT, now).is_err());
-        let mut limits = Limits::default();
-        for _ in 0..10 {
-            assert!(limits.admit(&who, CHAT, now).is_ok());
-        }
-        assert!(limits.admit(&who, Demand { chat: 1, joins: 0, relay: 400 }, now).is_err());
+        let never = Demand { chat: 11, relay: 500, ..NONE };
+        let refused = limits.admit(&who, never, now).unwrap_err();
+        assert_eq!(refused.retry_after, None, "a transaction is no way around the rate");
+        assert_eq!(limits.admit(&who, Demand { chat: 10, ..NONE }, now), Ok(Duration::ZERO));
+        assert!(limits.admit(&who, Demand { chat: 1, relay: 400, ..NONE }, now).is_err());
         assert_eq!(limits.admit(&who, Demand { relay: 500, ..RELAY }, now), Ok(Duration::ZERO));
         let service = Sender { is_service: true, ..who };
         assert_eq!(at_once(&mut limits, |_| service.clone(), CHAT, now), 1_000);
+    }
+
+    #[test]
+    fn subscriptions_are_held_back_and_that_to_a_chat_counts_as_ten() {
+        let now = Instant::now();
+        let mut limits = Limits::default();
+        let to = |text: &str| {
+            let address: contract::destination::Address = text.parse().unwrap();
+            Demand { subscriptions: subscription_cost(&address.path), ..NONE }
+        };
+        let (chat, presence) = (to("/topic/-/chat/7"), to("/topic/-/presence/7"));
+        assert_eq!(at_once(&mut limits, |_| sender("a", 1), presence, now), 200);
+        assert_eq!(at_once(&mut limits, |_| sender("b", 2), chat, now), 20);
+        assert!(limits.admit(&sender("b", 2), chat, now).is_err(), "those that were held took their places");
+        let mut limits = Limits::default();
+        let at = |n: usize| sender(&n.to_string(), 1);
+        assert_eq!((0..3).map(|_| at_once(&mut limits, at, chat, now)).sum::<usize>(), 1_000);
+        let held = limits.admit(&at(1), presence, now);
+        assert!(held.is_err(), "an address is behind by {MAX_HOLD:?}: {held:?}");
     }
 
     #[test]
@@ -343,7 +410,8 @@ mod tests {
             buckets.take(&key, 1.0, now);
         }
         assert_eq!(buckets.by_key.len(), MAX_BUCKETS);
-        assert!(!buckets.wait(&(MAX_BUCKETS + 99), 1.0, now).is_zero(), "newcomers share one bucket");
+        let wait = buckets.wait(&(MAX_BUCKETS + 99), 1.0, now);
+        assert!(wait.is_some_and(|wait| !wait.is_zero()), "newcomers share one bucket");
         buckets.forget_full(now + Duration::from_millis(999));
         assert_eq!(buckets.by_key.len(), MAX_BUCKETS);
         buckets.forget_full(now + 20 * SECOND);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use contract::destination::{Address, ChatEvent, Destination, Prefix, Reply};
+use contract::destination::{Address, ChatEvent, Destination, Prefix, Reason, Reply};
 use stomp_proto::outbox::Next;
 use stomp_proto::session::{Outgoing, Session, SubscriptionKey};
 
@@ -15,10 +15,15 @@ use crate::refusal::{Refusal, Request};
 use crate::rights::{Identity, Rights};
 use crate::work::{self, Work};
 
-/// Messages that may be done, but not yet.
+/// What may be done, but not yet.
 struct Held {
     until: Instant,
-    works: Vec<(Request, Work)>,
+    what: HeldBack,
+}
+
+enum HeldBack {
+    Messages(Vec<(Request, Work)>),
+    Subscription(SubscriptionKey, Address),
 }
 
 pub(crate) struct Member {
@@ -30,12 +35,14 @@ pub(crate) struct Member {
     /// Subscriptions to its replies; the first one gets them.
     replies: BTreeSet<SubscriptionKey>,
     held: Option<Held>,
+    /// That it is a service and was refused is in the log.
+    is_noted: bool,
 }
 
 impl Member {
     pub(crate) fn new(membership: Membership, who: Identity, rights: Rights) -> Self {
         let (destinations, replies) = (HashMap::new(), BTreeSet::new());
-        Self { membership, who, rights, destinations, replies, held: None }
+        Self { membership, who, rights, destinations, replies, held: None, is_noted: false }
     }
 
     pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
@@ -47,17 +54,28 @@ impl Member {
         self.held.as_ref().map(|held| held.until)
     }
 
-    /// A subscription begins.
+    /// A subscription begins, now or when it is its turn.
     ///
     /// # Errors
     /// Why it may not; that ends the connection.
-    pub(crate) fn subscribe(&mut self, key: SubscriptionKey, destination: String) -> Result<(), Refusal> {
-        let address = work::readable(self.rights, &self.who, &destination)?;
+    pub(crate) fn subscribe(
+        &mut self,
+        key: SubscriptionKey,
+        destination: String,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let readable = work::readable(self.rights, &self.who, &destination);
+        let address = readable.inspect_err(|refusal| self.note(refusal))?;
         self.destinations.insert(key, destination);
         if address.path == Destination::Replies {
             self.replies.insert(key);
+            return Ok(());
+        }
+        let hold = self.membership.admit_subscription(&address, now)?;
+        if hold.is_zero() {
+            self.membership.subscribe(key, &address, now);
         } else {
-            self.membership.subscribe(key, &address);
+            self.hold(now + hold, HeldBack::Subscription(key, address));
         }
         Ok(())
     }
@@ -93,12 +111,14 @@ impl Member {
                 if hold.is_zero() {
                     self.perform(session, works, now);
                 } else {
-                    self.membership.hub().metrics.held.inc();
-                    self.held = Some(Held { until: now + hold, works });
+                    self.hold(now + hold, HeldBack::Messages(works));
                 }
                 Ok(())
             }
-            Err(refusal) if refusal.ends_connection() => Err(refusal),
+            Err(refusal) if refusal.ends_connection() => {
+                self.note(&refusal);
+                Err(refusal)
+            }
             Err(refusal) => {
                 for request in requests {
                     self.refuse(session, request, &refusal, now);
@@ -111,11 +131,19 @@ impl Member {
     /// Does what was held back, if it is time.
     pub(crate) fn release(&mut self, session: &mut Session, now: Instant) {
         if let Some(held) = self.held.take_if(|held| now >= held.until) {
-            self.perform(session, held.works, now);
+            match held.what {
+                HeldBack::Messages(works) => self.perform(session, works, now),
+                HeldBack::Subscription(key, address) => self.membership.subscribe(key, &address, now),
+            }
         }
     }
 
-    fn perform(&self, session: &mut Session, works: Vec<(Request, Work)>, now: Instant) {
+    fn hold(&mut self, until: Instant, what: HeldBack) {
+        self.membership.hub().metrics.held.inc();
+        self.held = Some(Held { until, what });
+    }
+
+    fn perform(&mut self, session: &mut Session, works: Vec<(Request, Work)>, now: Instant) {
         for (request, work) in works {
             match self.perform_one(work, now) {
                 Ok(seq) => {
@@ -153,9 +181,20 @@ impl Member {
         Ok(None)
     }
 
-    fn refuse(&self, session: &mut Session, request: Request, refusal: &Refusal, now: Instant) {
+    fn refuse(&mut self, session: &mut Session, request: Request, refusal: &Refusal, now: Instant) {
+        self.note(refusal);
         self.membership.hub().metrics.refused(refusal.label());
         self.reply(session, &request.refused(refusal), now);
+    }
+
+    /// A service that may not do what it does, or says what nobody understands, is of another version, and reads no
+    /// replies: its operator has to know. Said once a connection, since it goes on with it.
+    fn note(&mut self, refusal: &Refusal) {
+        let is_wrong = matches!(refusal.reason(), Reason::Right | Reason::Body);
+        if is_wrong && self.who.is_service() && !std::mem::replace(&mut self.is_noted, true) {
+            let service = self.who.subject();
+            tracing::warn!(service, reason = %refusal, "a service is refused: is it of another version?");
+        }
     }
 
     /// Answers on the connection's own queue, if it reads that.

@@ -47,7 +47,7 @@ impl Metrics {
         );
         registry.register(
             "messages_held",
-            "Messages and transactions held back to the pace of their sender",
+            "Messages, transactions and subscriptions held back to the pace of their sender",
             metrics.held.clone(),
         );
         registry.register("messages_refused", "Messages refused with a reply", metrics.refused.clone());

@@ -84,10 +84,11 @@ impl Request {
 
     /// That it was not done.
     pub(crate) fn refused(self, refusal: &Refusal) -> Reply {
-        let retry_after_ms = match refusal {
-            Refusal::TooFast(too_fast) => u64::try_from(too_fast.retry_after.as_millis()).ok(),
+        let retry_after = match refusal {
+            Refusal::TooFast(too_fast) => too_fast.retry_after,
             _ => None,
         };
+        let retry_after_ms = retry_after.and_then(|wait| u64::try_from(wait.as_millis()).ok());
         let Self { id: request, destination } = self;
         Reply::Refused {
             request,

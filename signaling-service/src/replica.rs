@@ -2,7 +2,7 @@
 //! account of rates. It is all here, behind one type, because with a second replica all of it has to be shared or
 //! settled between them; the rest of the hub is connections, which stay where they are. Pure.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,15 +12,13 @@ use contract::room::Room;
 
 use crate::broadcasts::Broadcasts;
 use crate::chat::{self, Logs};
-use crate::limits::{Limits, MAX_CONNECTIONS_PER_PERSON, Person};
+use crate::limits::{Limits, MAX_CONNECTIONS_PER_PERSON, Person, Sender};
 use crate::mailbox::Message;
 use crate::refusal::Refusal;
 use crate::rights::Identity;
+use crate::unknown::{Asked, Unknown};
 use crate::viewers::Viewers;
 use crate::work::Work;
-
-/// Broadcasts that wait to be asked of meta; beyond, a subscriber waits for the next announcement.
-const MAX_UNKNOWN: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct Replica {
@@ -32,7 +30,7 @@ pub(crate) struct Replica {
     persons: HashMap<Person, u32>,
     /// What was told last of each room that has anyone.
     presence: HashMap<Room, Presence>,
-    unknown: VecDeque<BroadcastId>,
+    pub(crate) unknown: Unknown,
 }
 
 impl Default for Replica {
@@ -44,7 +42,7 @@ impl Default for Replica {
             limits: Limits::default(),
             persons: HashMap::new(),
             presence: HashMap::new(),
-            unknown: VecDeque::new(),
+            unknown: Unknown::default(),
         }
     }
 }
@@ -78,9 +76,15 @@ impl Replica {
 
     /// Whether `work` fits how things are now: chat needs a broadcast that is not over, a request to a node a node that
     /// serves the sender's room.
-    pub(crate) fn fits(&mut self, who: &Identity, work: &Work) -> Result<(), Refusal> {
+    pub(crate) fn fits(
+        &mut self,
+        who: &Identity,
+        sender: &Sender,
+        work: &Work,
+        now: Instant,
+    ) -> Result<(), Refusal> {
         match work {
-            Work::Chat { room, .. } => self.is_open(room),
+            Work::Chat { room, .. } => self.is_open(room, sender, now),
             Work::Relay { to, .. } => match &to.path {
                 Destination::SfuQueue(node) => {
                     let Some(room) = who.room() else { return Ok(()) };
@@ -94,27 +98,26 @@ impl Replica {
         }
     }
 
-    fn is_open(&mut self, room: &Room) -> Result<(), Refusal> {
+    fn is_open(&mut self, room: &Room, sender: &Sender, now: Instant) -> Result<(), Refusal> {
         let Some(id) = room.broadcast() else { return Ok(()) };
         if self.broadcasts.is_closed(id) {
             return Err(Refusal::Closed);
         }
         // After a restart nothing is known; until meta has answered, talk goes on.
-        self.ask_if_unknown(id);
+        self.ask_if_unknown(id, sender, now);
         Ok(())
     }
 
     /// Has `id` asked of meta, unless it is known.
-    pub(crate) fn ask_if_unknown(&mut self, id: BroadcastId) {
-        if !self.broadcasts.is_known(id) && self.unknown.len() < MAX_UNKNOWN && !self.unknown.contains(&id) {
-            self.unknown.push_back(id);
+    pub(crate) fn ask_if_unknown(&mut self, id: BroadcastId, sender: &Sender, now: Instant) {
+        if !self.broadcasts.is_known(id) {
+            self.unknown.ask(id, sender.address, now);
         }
     }
 
-    /// Broadcasts to ask of meta now.
-    pub(crate) fn take_unknown(&mut self, most: usize) -> Vec<BroadcastId> {
-        let most = most.min(self.unknown.len());
-        self.unknown.drain(..most).collect()
+    /// The broadcast to ask of meta now.
+    pub(crate) fn next_unknown(&mut self, now: Instant) -> Option<Asked> {
+        std::iter::from_fn(|| self.unknown.next(now)).find(|asked| !self.broadcasts.is_known(asked.id))
     }
 
     /// Who is in `room`, of whom `chatting` are in its chat.
@@ -185,12 +188,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_of_meta_is_bounded_and_asked_once() {
+    fn what_meta_has_told_of_meanwhile_is_not_asked() {
+        let now = Instant::now();
         let mut replica = Replica::default();
-        for id in (1..=300).chain(1..=300) {
-            replica.ask_if_unknown(BroadcastId(id));
+        let address = std::net::IpAddr::from([192, 0, 2, 1]);
+        let sender = Sender { person: Person::Connection(1), address, is_service: false };
+        for id in 1..=3 {
+            replica.ask_if_unknown(BroadcastId(id), &sender, now);
         }
-        assert_eq!(replica.take_unknown(1_000).len(), MAX_UNKNOWN);
-        assert_eq!(replica.take_unknown(1), []);
+        let told = serde_json::json!({"version": 1, "broadcast": {
+            "id": 1, "name": "n", "description": "d", "status": "READY", "viewer_count": 0, "started_at": null,
+            "ended_at": null, "created_at": "2026-01-01T00:00:00Z", "modified_at": "2026-01-01T00:00:00Z",
+        }});
+        replica.broadcasts.changed(serde_json::from_value(told).unwrap());
+        replica.ask_if_unknown(BroadcastId(1), &sender, now);
+        let asked = std::iter::from_fn(|| replica.next_unknown(now)).map(|asked| asked.id.0);
+        assert_eq!(asked.collect::<Vec<_>>(), [2, 3]);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contract::id::BroadcastId;
 use contract::rest::{Broadcast, BroadcastChanged, RoomReport, RoomsReport, Subjects};
@@ -20,7 +20,7 @@ const FULL_EVERY: u64 = 2;
 /// Rooms in one request: 100 bytes each and 11 for each viewer with a token, below meta's 4 MiB.
 const ROOMS_PER_REQUEST: usize = 400;
 /// Unknown broadcasts that are asked for in one interval.
-const ASKED_AT_ONCE: usize = 16;
+pub(crate) const ASKED_AT_ONCE: usize = 16;
 /// One request.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -115,14 +115,16 @@ impl Reporter {
             self.hub.metrics.report("ok");
             told.acknowledge(rooms);
         }
-        for id in self.hub.take_unknown(ASKED_AT_ONCE) {
-            match self.ask(id).await {
+        for _ in 0..ASKED_AT_ONCE {
+            // One at a time: what is not asked because meta goes away keeps its place.
+            let Some(asked) = self.hub.next_unknown(Instant::now()) else { break };
+            match self.ask(asked.id).await {
                 Ok(Some(broadcast)) => {
                     self.hub.broadcast_changed(BroadcastChanged { broadcast, version: 0, deleted: false })
                 }
-                Ok(None) => {}
+                Ok(None) => self.hub.is_not_there(asked.id, Instant::now()),
                 Err(error) => {
-                    self.hub.ask_again(id);
+                    self.hub.ask_again(asked, Instant::now());
                     return Err(error);
                 }
             }

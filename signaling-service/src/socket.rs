@@ -254,7 +254,7 @@ impl Socket {
         let member = self.member.as_mut();
         match (event, member) {
             (Event::Connect(connect), _) => return self.connect(&connect, now),
-            (Event::Subscribe { key, destination }, Some(member)) => member.subscribe(key, destination),
+            (Event::Subscribe { key, destination }, Some(member)) => member.subscribe(key, destination, now),
             (Event::Unsubscribe { key, .. }, Some(member)) => {
                 member.unsubscribe(key);
                 Ok(())

@@ -117,6 +117,26 @@ async fn replies_are_the_connections_own_and_guests_have_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_is_no_way_around_the_rate_of_chat() {
+    let service = Service::start(config(true)).await;
+    let mut guest = Peer::guest(&service).await;
+    guest.replies().await;
+    for (messages, outcome) in [(11, "refused"), (10, "done")] {
+        guest.send("BEGIN\ntransaction:t\n\n\0").await;
+        let message = "SEND\ndestination:/app/-/chat/7\ntransaction:t\nrequest-id:r\n\n{\"text\":\"a\"}\0";
+        guest.send(&message.repeat(messages)).await;
+        guest.send("COMMIT\ntransaction:t\n\n\0").await;
+        for _ in 0..messages {
+            let reply = guest.reply().await;
+            assert_eq!(reply["outcome"], outcome, "{reply}");
+            assert!(reply["retry_after_ms"].is_null(), "it would never be within the rate: {reply}");
+        }
+    }
+    guest.nothing_else().await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_repeats_little_of_what_was_sent() {
     let service = Service::start(config(true)).await;
     let mut guest = Peer::guest(&service).await;

@@ -195,6 +195,20 @@ async fn one_person_has_a_set_number_of_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn subscriptions_that_bring_history_have_a_pace() {
+    let service = Service::start(config(true)).await;
+    let mut peer = Peer::guest(&service).await;
+    let pair = "SUBSCRIBE\nid:c\ndestination:/topic/-/chat/7\n\n\0UNSUBSCRIBE\nid:c\n\n\0";
+    peer.send(&pair.repeat(20)).await;
+    peer.nothing_else().await;
+    assert!(service.metrics().await.contains("signaling_messages_held_total 0\n"));
+    peer.send(&pair.repeat(20)).await;
+    peer.nothing_else().await;
+    assert!(!service.metrics().await.contains("signaling_messages_held_total 0\n"));
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_joins_a_set_number_of_rooms() {
     let service = Service::start(config(true)).await;
     let mut peer = Peer::with_token(&service, &token("nod_1", Role::Service)).await;
