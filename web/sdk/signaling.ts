@@ -173,6 +173,8 @@ export class Signaling extends Emitter<SignalingEvents> {
   }
 
   private attach(topic: Topic): void {
+    // One that was added while the owner heard of the connection has its subscription already.
+    if (topic.subscription !== null) return;
     topic.subscription = this.client.subscribe(topic.destination, topic.handle);
   }
 
