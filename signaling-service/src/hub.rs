@@ -135,10 +135,7 @@ impl Hub {
             self.publish_broadcast(&mut state, id);
         }
         for room in state.replica.viewers.take_changed() {
-            let chatting = state.chatting(&room);
-            let Some(Change { room, presence, viewers }) = state.replica.take_change(room, chatting) else {
-                continue;
-            };
+            let Some(Change { room, presence, viewers }) = state.replica.take_change(room) else { continue };
             let destination = topic(Destination::Presence(room.clone()));
             let message = Message::json(destination.clone(), &presence);
             self.publish(&state, &Class::State(destination.into()), &message);
@@ -234,13 +231,6 @@ impl Hub {
     }
 }
 
-impl State {
-    /// Connections in the chat of `room`.
-    fn chatting(&self, room: &Room) -> usize {
-        self.broker.connections(&topic(Destination::Chat(room.clone())))
-    }
-}
-
 /// A connection's place in the hub. Whatever ends the connection, dropping this takes its subscriptions, its joins and
 /// its queue away.
 pub(crate) struct Membership {
@@ -273,11 +263,11 @@ impl Membership {
                 for message in state.replica.chat.history(room) {
                     hub.put(mailbox, key, &Class::Chat, message.clone());
                 }
+                state.replica.chatters.enter(room, sender);
                 state.replica.viewers.mark(room);
             }
             Destination::Presence(room) => {
-                let chatting = state.chatting(room);
-                let message = Message::json(destination.clone(), &state.replica.presence(room, chatting));
+                let message = Message::json(destination.clone(), &state.replica.presence(room));
                 hub.put(mailbox, key, &Class::State(destination.into()), message);
             }
             Destination::Broadcast(broadcast) => {
@@ -296,7 +286,7 @@ impl Membership {
         self.hub.metrics.subscriptions.dec();
         match destination.parse().map(|address: Address| address.path) {
             Ok(Destination::Room(room)) => state.replica.viewers.unstream(&room, self.id),
-            Ok(Destination::Chat(room)) => state.replica.viewers.mark(&room),
+            Ok(Destination::Chat(room)) => state.replica.leave_chat(&room, &self.sender),
             _ => {}
         }
     }
@@ -368,7 +358,7 @@ impl Drop for Membership {
             self.hub.metrics.subscriptions.dec();
             match destination.parse().map(|address: Address| address.path) {
                 Ok(Destination::Room(room)) => drop(rooms.insert(room)),
-                Ok(Destination::Chat(room)) => state.replica.viewers.mark(&room),
+                Ok(Destination::Chat(room)) => state.replica.leave_chat(&room, &self.sender),
                 _ => {}
             }
         }
@@ -398,6 +388,8 @@ mod tests {
             let membership = own.enter(&who, IpAddr::from([192, 0, 2, 1])).unwrap();
             let address = "/topic/7".parse().unwrap();
             membership.subscribe(SubscriptionKey(1), &address, Instant::now());
+            let address = "/topic/-/chat/7".parse().unwrap();
+            membership.subscribe(SubscriptionKey(2), &address, Instant::now());
             membership.join(&"7".parse().unwrap(), None);
             assert_eq!(own.count(&"7".parse().unwrap()), 1);
             panic!("as a handler might");
@@ -408,6 +400,6 @@ mod tests {
         assert!(
             state.connections.is_empty() && state.broker.is_empty() && hub.metrics.subscriptions.get() == 0
         );
-        assert_eq!(state.replica.viewers.len(), 0);
+        assert!(state.replica.viewers.len() == 0 && state.replica.chatters.is_empty());
     }
 }

@@ -6,6 +6,7 @@
 mod broadcasts;
 pub mod bus;
 mod chat;
+mod chatters;
 mod config;
 #[cfg(test)]
 mod docs_tests;

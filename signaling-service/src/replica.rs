@@ -12,6 +12,7 @@ use contract::room::Room;
 
 use crate::broadcasts::Broadcasts;
 use crate::chat::{self, Logs};
+use crate::chatters::Chatters;
 use crate::limits::{Limits, MAX_CONNECTIONS_PER_PERSON, Person, Sender};
 use crate::mailbox::Message;
 use crate::refusal::Refusal;
@@ -23,6 +24,7 @@ use crate::work::Work;
 #[derive(Debug)]
 pub(crate) struct Replica {
     pub(crate) viewers: Viewers,
+    pub(crate) chatters: Chatters,
     pub(crate) broadcasts: Broadcasts,
     pub(crate) chat: Logs<Arc<Message>>,
     pub(crate) limits: Limits,
@@ -37,6 +39,7 @@ impl Default for Replica {
     fn default() -> Self {
         Self {
             viewers: Viewers::default(),
+            chatters: Chatters::default(),
             broadcasts: Broadcasts::default(),
             chat: Logs::new(|message| message.bytes(), chat::MAX_BYTES),
             limits: Limits::default(),
@@ -120,10 +123,15 @@ impl Replica {
         std::iter::from_fn(|| self.unknown.next(now)).find(|asked| !self.broadcasts.is_known(asked.id))
     }
 
-    /// Who is in `room`, of whom `chatting` are in its chat.
-    pub(crate) fn presence(&mut self, room: &Room, chatting: usize) -> Presence {
-        let chatting = i64::try_from(chatting).unwrap_or(i64::MAX);
-        Presence { viewer_count: self.viewers.count(room), chatting }
+    /// One subscription of `who` to the chat of `room` has ended.
+    pub(crate) fn leave_chat(&mut self, room: &Room, who: &Sender) {
+        self.chatters.leave(room, who);
+        self.viewers.mark(room);
+    }
+
+    /// Who is in `room`.
+    pub(crate) fn presence(&mut self, room: &Room) -> Presence {
+        Presence { viewer_count: self.viewers.count(room), chatting: self.chatters.count(room) }
     }
 
     /// The state of a broadcast as viewers see it.
@@ -133,8 +141,8 @@ impl Replica {
     }
 
     /// What is different in `room` since this was last called, if anything.
-    pub(crate) fn take_change(&mut self, room: Room, chatting: usize) -> Option<Change> {
-        let presence = self.presence(&room, chatting);
+    pub(crate) fn take_change(&mut self, room: Room) -> Option<Change> {
+        let presence = self.presence(&room);
         let nobody = Presence { viewer_count: 0, chatting: 0 };
         let before = self.presence.get(&room).unwrap_or(&nobody);
         if *before == presence {
@@ -179,11 +187,15 @@ mod tests {
     fn a_change_is_told_once_and_an_empty_room_is_forgotten() {
         let mut replica = Replica::default();
         let room: Room = "7".parse().unwrap();
-        assert!(replica.take_change(room.clone(), 0).is_none());
-        let change = replica.take_change(room.clone(), 2).unwrap();
-        assert!(!change.viewers && change.presence == Presence { viewer_count: 0, chatting: 2 });
-        assert!(replica.take_change(room.clone(), 2).is_none());
-        assert!(replica.take_change(room.clone(), 0).is_some());
+        let address = std::net::IpAddr::from([192, 0, 2, 1]);
+        let who = Sender { person: Person::Connection(1), address, is_service: false };
+        assert!(replica.take_change(room.clone()).is_none());
+        replica.chatters.enter(&room, &who);
+        let change = replica.take_change(room.clone()).unwrap();
+        assert!(!change.viewers && change.presence == Presence { viewer_count: 0, chatting: 1 });
+        assert!(replica.take_change(room.clone()).is_none());
+        replica.chatters.leave(&room, &who);
+        assert!(replica.take_change(room.clone()).is_some());
         assert!(replica.presence.is_empty());
     }
 

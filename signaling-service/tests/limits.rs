@@ -195,6 +195,25 @@ async fn one_person_has_a_set_number_of_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sockets_of_one_person_are_one_in_a_chat() {
+    let service = Service::start(config(false)).await;
+    let mut watcher = Peer::guest(&service).await;
+    watcher.subscribe("p", "/topic/-/presence/7").await;
+    let mut people = Vec::new();
+    for n in [1, 1, 1, 2] {
+        let mut peer = Peer::with_token(&service, &viewer(n)).await;
+        peer.subscribe("c", "/topic/-/chat/7").await;
+        people.push(peer);
+    }
+    let presence = watcher.json_where(|body| body["chatting"].as_i64() >= Some(2)).await;
+    assert_eq!(presence["chatting"], 2);
+    people.pop().unwrap().leave().await;
+    people.pop().unwrap().leave().await;
+    watcher.json_where(|body| body["chatting"] == 1).await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn subscriptions_that_bring_history_have_a_pace() {
     let service = Service::start(config(true)).await;
     let mut peer = Peer::guest(&service).await;

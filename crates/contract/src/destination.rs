@@ -306,7 +306,7 @@ pub enum Reason {
 pub struct Presence {
     /// Viewers, as [`crate::rest::RoomReport`] counts them.
     pub viewer_count: i64,
-    /// Connections in the chat of the room.
+    /// People in the chat of the room: each once, of those behind one address a set number.
     pub chatting: i64,
 }
 

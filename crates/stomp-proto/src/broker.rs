@@ -56,16 +56,6 @@ impl<C: Copy + Eq + Hash + Ord> Broker<C> {
         self.by_destination.get(destination).into_iter().flatten().copied()
     }
 
-    /// How many connections read `destination`, each once.
-    #[must_use]
-    pub fn connections(&self, destination: &str) -> usize {
-        let mut last = None;
-        // Sorted by connection, so equal ones are neighbours.
-        self.subscribers(destination)
-            .filter(|(connection, _)| last.replace(*connection) != Some(*connection))
-            .count()
-    }
-
     /// How many subscriptions there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -103,7 +93,7 @@ mod tests {
         broker.subscribe(2, A, "/topic/x");
         broker.subscribe(2, B, "/topic/y");
         assert_eq!(broker.subscribers("/topic/x").collect::<Vec<_>>(), [(1, A), (1, B), (2, A)]);
-        assert_eq!((broker.connections("/topic/x"), broker.len()), (2, 4));
+        assert_eq!(broker.len(), 4);
         assert_eq!(broker.unsubscribe(1, A).as_deref(), Some("/topic/x"));
         assert_eq!(broker.unsubscribe(1, A), None);
         let mut gone = broker.remove(2);
