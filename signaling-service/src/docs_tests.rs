@@ -88,6 +88,7 @@ fn the_figures_are_those_of_the_code() {
             kib(Limits::CLIENT.header_line),
             kib(Limits::CLIENT.head)
         ),
+        format!("| {} and one message;", kib(crate::window::MAX_UNSENT)),
         format!("receipt | {MAX_ID_LEN} bytes | the same |"),
         format!("| {MAX_QUEUED_ANSWERS} or {};", kib(MAX_QUEUED_ANSWER_BYTES)),
         format!("| WebSocket frame | {} |", kib(Limits::CLIENT.body + crate::socket::FRAME_OVERHEAD)),

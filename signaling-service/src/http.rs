@@ -15,6 +15,7 @@ use stomp_proto::{Limits, SUBPROTOCOLS};
 use crate::guard::{FrameLimit, Guarded};
 use crate::seats::Seats;
 use crate::socket::{self, FRAME_OVERHEAD, Shared};
+use crate::window::{Measured, Window};
 
 /// Largest body of an announcement.
 const MAX_BODY: usize = 64 * 1024;
@@ -71,6 +72,9 @@ async fn streaming(
     let payload = web::Payload::from_request(&request, &mut payload).await?;
     let best = best_subprotocol(&request);
     let (response, session, stream) = actix_ws::handle_with_protocols(&request, payload, best.as_slice())?;
+    let window = Arc::new(Window::default());
+    let measured = window.clone();
+    let response = response.map_body(|_, body| Measured { body, window: measured }).map_into_boxed_body();
     let address = service_kit::client::source(&request);
     // A service shows its token here already: all of them may come from one address.
     let is_service = authorize(&request).is_ok();
@@ -81,7 +85,7 @@ async fn streaming(
     let shared = site.shared.clone();
     actix_web::rt::spawn(async move {
         let _seat = seat;
-        socket::run(shared, address, limit, session, stream).await;
+        socket::run(shared, address, limit, window, session, stream).await;
     });
     Ok(response)
 }

@@ -27,6 +27,7 @@ mod socket;
 mod unknown;
 mod utf8;
 mod viewers;
+mod window;
 mod work;
 
 use std::sync::{Arc, Mutex, PoisonError};

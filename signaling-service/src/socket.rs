@@ -18,6 +18,7 @@ use crate::mailbox::Mailbox;
 use crate::member::Member;
 use crate::rights::{Identity, Rights};
 use crate::utf8::Utf8Check;
+use crate::window::Window;
 
 /// A connection that agreed on no STOMP heart-beat is asked for a sign of life (WebSocket ping) this often, and is
 /// lost after two without any.
@@ -42,6 +43,7 @@ struct Socket {
     /// Where the client is, for limits.
     address: IpAddr,
     limit: Arc<FrameLimit>,
+    window: Arc<Window>,
     session: Session,
     member: Option<Member>,
     utf8: Utf8Check,
@@ -69,11 +71,12 @@ pub(crate) async fn run(
     shared: Shared,
     address: IpAddr,
     limit: Arc<FrameLimit>,
+    window: Arc<Window>,
     mut ws: actix_ws::Session,
     mut stream: MessageStream,
 ) {
     let hub = shared.hub.clone();
-    let mut socket = Socket::new(shared, address, limit);
+    let mut socket = Socket::new(shared, address, limit, window);
     let end = socket.drive(&mut ws, &mut stream).await;
     let label = match (&end, socket.session.closed()) {
         _ if socket.reader.is_lost => "slow",
@@ -105,7 +108,7 @@ pub(crate) async fn run(
 }
 
 impl Socket {
-    fn new(shared: Shared, address: IpAddr, limit: Arc<FrameLimit>) -> Self {
+    fn new(shared: Shared, address: IpAddr, limit: Arc<FrameLimit>, window: Arc<Window>) -> Self {
         let now = Instant::now();
         let config = Config {
             heart_beat: HeartBeat::DEFAULT,
@@ -116,6 +119,7 @@ impl Socket {
             shared,
             address,
             limit,
+            window,
             session: Session::new(config, now),
             member: None,
             utf8: Utf8Check::default(),
@@ -142,22 +146,26 @@ impl Socket {
                 return End::Close(reason.clone());
             }
             let open = self.over.is_none();
+            let window = self.window.clone();
+            let has_room = window.has_room();
             let deadline = self.deadline();
             let draining = &self.shared.hub.draining;
             let mailbox = self.member.as_ref().map(|member| member.mailbox().clone());
             tokio::select! {
-                ready = poll_fn(|cx| Pin::new(&mut *ws).poll_ready(cx)), if has_output => {
+                ready = poll_fn(|cx| Pin::new(&mut *ws).poll_ready(cx)), if has_output && has_room => {
                     if ready.is_err() {
                         return End::Gone;
                     }
                     let now = Instant::now();
                     self.reader.took(now);
-                    if let Some(message) = self.next_output(now)
-                        && Pin::new(&mut *ws).start_send(message).is_err()
-                    {
-                        return End::Gone;
+                    if let Some(message) = self.next_output(now) {
+                        window.wrote(length(&message));
+                        if Pin::new(&mut *ws).start_send(message).is_err() {
+                            return End::Gone;
+                        }
                     }
                 }
+                () = window.sent(), if !has_room => {}
                 message = stream.recv(), if open && self.wants_bytes() => match message {
                     None => return End::Gone,
                     Some(Ok(message)) => {
@@ -367,6 +375,15 @@ fn message(bytes: Bytes) -> Ws {
     match bytestring::ByteString::try_from(bytes.clone()) {
         Ok(text) => Ws::Text(text),
         Err(_) => Ws::Binary(bytes),
+    }
+}
+
+/// Bytes of a message of ours.
+fn length(message: &Ws) -> usize {
+    match message {
+        Ws::Text(text) => text.len(),
+        Ws::Binary(bytes) | Ws::Ping(bytes) | Ws::Pong(bytes) => bytes.len(),
+        Ws::Continuation(_) | Ws::Close(_) | Ws::Nop => 0,
     }
 }
 
