@@ -32,7 +32,7 @@ impl Limits {
 pub enum Item {
     /// A whole frame.
     Frame(Frame),
-    /// A line end between frames.
+    /// Line ends between frames: as many as are there.
     HeartBeat,
 }
 
@@ -165,17 +165,14 @@ impl Decoder {
     }
 
     fn between(&mut self) -> Result<Step, DecodeError> {
-        match (self.buf.first(), self.buf.get(1)) {
-            (None, _) | (Some(b'\r'), None) => return Ok(Step::Wait(State::Between)),
-            (Some(b'\n'), _) => {
-                self.buf.advance(1);
-                return Ok(Step::Done(Item::HeartBeat));
-            }
-            (Some(b'\r'), Some(b'\n')) => {
-                self.buf.advance(2);
-                return Ok(Step::Done(Item::HeartBeat));
-            }
-            _ => {}
+        // All at once: a flood of them is to cost no more than other bytes.
+        let beats = line_ends(&self.buf);
+        if beats > 0 {
+            self.buf.advance(beats);
+            return Ok(Step::Done(Item::HeartBeat));
+        }
+        if matches!(&self.buf[..], [] | [b'\r']) {
+            return Ok(Step::Wait(State::Between));
         }
         let too_long = |line: &[u8]| {
             let shown = line.get(..32).unwrap_or(line);
@@ -307,6 +304,15 @@ impl Decoder {
         let unescape = |text| unescape(text, version).ok_or(DecodeError::UndefinedEscape(command));
         Ok((unescape(name)?, unescape(value)?))
     }
+}
+
+/// How many bytes of line ends `bytes` begin with.
+fn line_ends(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    while let [b'\n', after @ ..] | [b'\r', b'\n', after @ ..] = rest {
+        rest = after;
+    }
+    bytes.len() - rest.len()
 }
 
 enum Step {

@@ -16,6 +16,8 @@ fn decode(version: Option<Version>, pieces: &[&[u8]]) -> (Vec<Item>, Option<Deco
         decoder.feed(piece);
         loop {
             match decoder.next_item() {
+                // How many come as one depends on the pieces.
+                Ok(Some(Item::HeartBeat)) if items.last() == Some(&Item::HeartBeat) => {}
                 Ok(Some(item)) => items.push(item),
                 Ok(None) => break,
                 Err(error) => return (items, Some(error)),
@@ -57,7 +59,11 @@ fn line_ends_are_lf_or_crlf() {
 fn line_ends_between_frames_are_heart_beats() {
     let (items, _) = decode(None, &[b"\n\r\nBEGIN\ntransaction:1\n\n\0\n"]);
     let beats = items.iter().filter(|item| **item == Item::HeartBeat).count();
-    assert_eq!((items.len(), beats), (4, 3));
+    assert_eq!((items.len(), beats), (3, 2));
+    let mut decoder = Decoder::new(Limits::CLIENT);
+    decoder.feed(&b"\n\r\n".repeat(40_000));
+    assert_eq!(decoder.next_item(), Ok(Some(Item::HeartBeat)));
+    assert_eq!(decoder.next_item(), Ok(None), "a flood is one step");
 }
 
 #[test]
