@@ -1,33 +1,16 @@
-//! The files of `web/dist` as they are sent: one copy for everybody who gets them, plain and in gzip.
+//! The files of `web/dist`: looked up once, one copy for everybody who gets them.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use actix_web::web::Bytes;
-use rust_embed::{EmbeddedFile, RustEmbed};
-use service_kit::compress;
+use rust_embed::RustEmbed;
+use service_kit::file::File;
 
 #[derive(RustEmbed)]
 #[folder = "../../web/dist"]
 #[allow_missing = true]
 struct Dist;
-
-/// How hard a file is compressed, once: as hard as zlib does by default.
-const LEVEL: u32 = 6;
-
-/// A file. A clone shares its bytes.
-#[derive(Debug, Clone)]
-pub(crate) struct File {
-    /// With its quotes.
-    pub(crate) etag: String,
-    /// Media type.
-    pub(crate) kind: String,
-    pub(crate) plain: Bytes,
-    /// Where that is shorter.
-    pub(crate) gzip: Option<Bytes>,
-}
 
 /// Debug builds read from the folder, which takes long with a hash in it: they look again after this time.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -48,24 +31,11 @@ pub(crate) fn get(path: &str) -> Option<File> {
     let found = Dist::get(path)?;
     let hash: String =
         found.metadata.sha256_hash().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    let etag = format!("\"{hash}\"");
     let file = match before {
-        Some((_, file)) if file.etag == etag => file,
-        _ => File::new(found, etag),
+        Some((_, file)) if file.is_version(&hash) => file,
+        _ => File::new(&hash, found.metadata.mimetype(), found.data),
     };
     let mut known = FILES.write().unwrap_or_else(PoisonError::into_inner);
     known.get_or_insert_default().insert(path.to_owned(), (Instant::now(), file.clone()));
     Some(file)
-}
-
-impl File {
-    fn new(found: EmbeddedFile, etag: String) -> Self {
-        let kind = found.metadata.mimetype().to_owned();
-        let plain = match found.data {
-            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
-            Cow::Owned(bytes) => Bytes::from(bytes),
-        };
-        let gzip = compress::is_compressible(&kind).then(|| compress::gzip(&plain, LEVEL));
-        Self { etag, kind, gzip: gzip.filter(|gzip| gzip.len() < plain.len()), plain }
-    }
 }

@@ -75,5 +75,7 @@ pub(crate) async fn middleware(
 
 fn may_be_encoded(headers: &HeaderMap) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    !headers.contains_key(header::CONTENT_ENCODING) && content_type.is_some_and(is_compressible)
+    // Whoever says that an answer varies has chosen already.
+    let chosen = headers.get_all(header::VARY).any(|vary| vary.as_bytes() == b"accept-encoding");
+    !chosen && !headers.contains_key(header::CONTENT_ENCODING) && content_type.is_some_and(is_compressible)
 }

@@ -11,6 +11,7 @@ pub mod client;
 pub mod compress;
 pub mod config;
 mod connection;
+pub mod file;
 mod http;
 mod listen;
 mod metrics;
