@@ -15,9 +15,9 @@ pub(crate) const STALL_LIMIT: Duration = Duration::from_secs(10);
 /// Longest time from the end of one request to the whole head of the next, and for the first one, TLS included.
 pub(crate) const IDLE_LIMIT: Duration = Duration::from_secs(15);
 
-/// What is read at a time, in bytes, give or take a buffer of the server: each request in it makes an answer that waits
-/// in memory.
-const READ_SLICE: usize = 16 * 1024;
+/// Most bytes that are read at a time: each request in them makes an answer that waits in memory, and the shortest
+/// request of 18 bytes may have one of 700.
+const READ_SLICE: usize = 4 * 1024;
 
 /// A socket and its seat. Who does not take answers is not asked for more requests.
 #[derive(Debug)]
@@ -101,9 +101,12 @@ impl<T: AsyncRead + Unpin> AsyncRead for Connection<T> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let before = buffer.filled().len();
-        let result = Pin::new(&mut self.io).poll_read(cx, buffer);
-        self.slice = self.slice.saturating_sub(buffer.filled().len().saturating_sub(before));
+        let mut bytes = [0; READ_SLICE];
+        let most = self.slice.min(buffer.remaining());
+        let mut read = ReadBuf::new(bytes.get_mut(..most).unwrap_or_default());
+        let result = Pin::new(&mut self.io).poll_read(cx, &mut read);
+        self.slice = self.slice.saturating_sub(read.filled().len());
+        buffer.put_slice(read.filled());
         result
     }
 }
@@ -135,5 +138,50 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Connection<T> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::net::Ipv4Addr;
+
+    use prometheus_client::registry::Registry;
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+    use crate::client::TrustedProxies;
+    use crate::seats::{ConnectionLimits, Seats};
+
+    #[tokio::test]
+    async fn many_requests_in_one_packet_are_read_in_portions() {
+        let seats =
+            Seats::new(ConnectionLimits::default(), TrustedProxies::default(), &mut Registry::default());
+        let seat = seats.admit(Ipv4Addr::LOCALHOST.into()).unwrap();
+        let (mut client, server) = tokio::io::duplex(64 * 1024);
+        client.write_all(&[b'x'; 10_000]).await.unwrap();
+        let mut connection = Connection::new(server, seat);
+        let mut portions = Vec::new();
+        let mut bytes = vec![0; 64 * 1024];
+        let mut total = 0;
+        while total < 10_000 {
+            // As the server reads: until there is nothing for the moment, then it answers.
+            portions.push(
+                poll_fn(|cx| {
+                    let mut portion = 0;
+                    loop {
+                        let mut buffer = ReadBuf::new(&mut bytes);
+                        match Pin::new(&mut connection).poll_read(cx, &mut buffer) {
+                            Poll::Ready(result) => result.unwrap(),
+                            Poll::Pending => return Poll::Ready(portion),
+                        }
+                        portion += buffer.filled().len();
+                    }
+                })
+                .await,
+            );
+            total += portions.last().unwrap();
+        }
+        assert_eq!(portions, [READ_SLICE, READ_SLICE, 10_000 - 2 * READ_SLICE]);
     }
 }
