@@ -24,7 +24,7 @@ use chrono::{DateTime, Utc};
 use contract::key::KeyHash;
 use tokio::sync::Semaphore;
 
-pub use broadcasts::{Broadcasts, Expired, NewBroadcast, Record, Seen};
+pub use broadcasts::{Broadcasts, Expired, NewBroadcast, Record, Seen, Unnamed};
 pub(crate) use db::one_request;
 pub use groups::{GroupRecord, Groups, NewGroup};
 pub use idempotency::{Inserted, Repeatable};

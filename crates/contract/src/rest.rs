@@ -176,7 +176,7 @@ pub struct JoinToken {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ReplaceStreamKey {
     /// The stream key to replace, as the client knows it: of several who replace the same one, one succeeds and the
-    /// others get 409. Without it the key of the moment is replaced.
+    /// others get 409. Without it the key of the moment is replaced, by one person once in five seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^sk_[A-Za-z0-9_-]{22}$")]
     pub stream_key: Option<String>,

@@ -44,6 +44,17 @@ pub struct Record {
     pub last_media_at: Option<DateTime<Utc>>,
 }
 
+/// Who replaces a stream key without naming the one that is to go.
+#[derive(Debug, Clone, Copy)]
+pub struct Unnamed {
+    /// Hash of who asks.
+    pub by: [u8; 32],
+    /// Now.
+    pub now: DateTime<Utc>,
+    /// Nothing is replaced if the same person replaced it, unnamed, after this.
+    pub unless_since: DateTime<Utc>,
+}
+
 /// A sign of life of a publisher.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen {
@@ -247,21 +258,29 @@ impl Broadcasts {
         bounded(call).await
     }
 
-    /// Replaces the stream key `old`: the new key revision, or `None` where that is not the key (any more).
+    /// Replaces the stream key `old`: the new key revision, or `None` where that is not the key (any more), or where
+    /// the same person has just replaced it.
     pub async fn replace_key(
         &self,
         id: BroadcastId,
         old: KeyHash,
         new: KeyHash,
+        unnamed: Option<Unnamed>,
     ) -> Result<Option<i64>, StoreError> {
         let call = async {
             let sql = Sql::new(
                 "UPDATE broadcast SET stream_key_hash = $3, key_revision = key_revision + 1, \
-                 owner_key_hash = COALESCE(owner_key_hash, stream_key_hash) \
-                 WHERE broadcast_id = $1 AND stream_key_hash = $2 RETURNING key_revision",
+                 owner_key_hash = COALESCE(owner_key_hash, stream_key_hash), \
+                 key_replaced_by = $4, key_replaced_at = $5 \
+                 WHERE broadcast_id = $1 AND stream_key_hash = $2 \
+                 AND NOT COALESCE(key_replaced_by = $4 AND key_replaced_at > $6, FALSE) RETURNING key_revision",
             );
+            let sql = sql.bind(id.0).bind(old).bind(new);
+            let sql = sql.bind(unnamed.map(|unnamed| unnamed.by.to_vec()));
+            let sql = sql.bind(unnamed.map(|unnamed| unnamed.now));
+            let sql = sql.bind(unnamed.map(|unnamed| unnamed.unless_since));
             let mut write = self.db.begin().await?;
-            let row: Option<(i64,)> = write.row(sql.bind(id.0).bind(old).bind(new)).await?;
+            let row: Option<(i64,)> = write.row(sql).await?;
             write.commit().await?;
             Ok(row.map(|(revision,)| revision))
         };

@@ -1,5 +1,6 @@
 //! `/broadcasts`, `/broadcasts/{id}`, `/broadcasts/{id}/key`.
 
+use chrono::TimeDelta;
 use contract::token::Role;
 use meta_service::Config;
 use reqwest::Method;
@@ -377,12 +378,27 @@ async fn of_many_who_replace_a_key_one_does(backend: Backend) {
     let [won] = answers.as_slice() else { panic!("{} answered 200", answers.len()) };
     let key = won.json()["stream_key"].as_str().unwrap().to_owned();
     assert_eq!(ask(api.get("/ice-servers").bearer_auth(&key)).await.status, 200);
-    // Without a name each success replaced what the one before had made: none is lost.
-    let asked = (0..20).map(|_| ask(api.post(&path).bearer_auth(&owner_key)));
-    let answers = futures_util::future::join_all(asked).await;
-    let won = answers.iter().filter(|answer| answer.status == 200).count();
-    let record = api.stored_revision(id).await;
-    assert_eq!(usize::try_from(record).unwrap(), 2 + won);
+    // The same where none of them names a key: a second success would make the first one's key a dead one.
+    let asked = (0..100).map(|_| ask(api.post(&path).bearer_auth(&owner_key)));
+    let mut answers = futures_util::future::join_all(asked).await;
+    answers.retain(|answer| {
+        assert!(matches!(answer.status, 200 | 409), "{}", answer.text);
+        answer.status == 200
+    });
+    let [won] = answers.as_slice() else { panic!("{} answered 200", answers.len()) };
+    let key = won.json()["stream_key"].as_str().unwrap().to_owned();
+    assert_eq!(ask(api.get("/ice-servers").bearer_auth(&key)).await.status, 200);
+    assert_eq!(api.stored_revision(id).await, 3);
+    // Who names the key, somebody else, and the same person later are not held up.
+    let named = json!({ "stream_key": key });
+    assert_eq!(ask(api.post(&path).bearer_auth(&owner_key).json(&named)).await.status, 200);
+    let unnamed = |bearer: &str| ask(api.post(&path).bearer_auth(bearer));
+    assert_eq!(unnamed(&owner_key).await.status, 200);
+    unnamed(&owner_key).await.is_problem(409);
+    assert_eq!(unnamed(&api.token(Role::Admin)).await.status, 200);
+    assert_eq!(unnamed(&owner_key).await.status, 200);
+    api.clock.turn(TimeDelta::seconds(5));
+    assert_eq!(unnamed(&owner_key).await.status, 200);
 }
 
 async fn the_creator_owns_what_it_creates(backend: Backend) {
