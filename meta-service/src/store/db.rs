@@ -153,11 +153,17 @@ impl Db {
 
     /// Begins to write. Dropped without [`Write::commit`], nothing has happened.
     pub(super) async fn begin(&self) -> Result<Write, StoreError> {
-        Ok(match self {
-            Self::Postgres(pool) => Write::Postgres(pool.begin().await?),
-            // IMMEDIATE: a transaction that starts by reading could not become a writer while another one writes.
-            Self::Sqlite(pool) => Write::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
-        })
+        // On a task of its own, which goes on when the call runs out of time: sqlx takes no BEGIN back that was sent and
+        // not yet answered, and whoever got that connection next would work in a transaction that nobody ends.
+        let db = self.clone();
+        let begun = tokio::spawn(async move {
+            Ok(match &db {
+                Self::Postgres(pool) => Write::Postgres(pool.begin().await?),
+                // IMMEDIATE: a transaction that starts by reading could not become a writer while another one writes.
+                Self::Sqlite(pool) => Write::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
+            })
+        });
+        begun.await.map_err(|_| StoreError::Failed("the task of a BEGIN ended".into()))?
     }
 
     /// The SQL of the database's clock in Unix milliseconds. (Postgres' `now()` stands still in a transaction.)

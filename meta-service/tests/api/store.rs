@@ -1,17 +1,20 @@
 //! The store: the same tests on both databases.
 
 use std::collections::HashSet;
+use std::task::Poll;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use contract::id::{BroadcastId, GroupId};
 use contract::key::SecretKey;
 use contract::rest::Status;
+use futures_util::FutureExt as _;
 use meta_service::counts::counts;
 use meta_service::lifecycle::Change;
 use meta_service::store::{
     After, Expired, Inserted, Listing, NewBroadcast, NewGroup, NewPart, Owner, Record, Repeatable, Seen,
     Sort, Store, Thumbnail,
 };
+use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
 
 use crate::support::{Backend, Database, on_both};
@@ -101,10 +104,16 @@ async fn broadcasts_round_trip(backend: Backend) {
     assert!(store.broadcasts.find(BroadcastId(1 << 40)).await.unwrap().is_none());
 
     let other = SecretKey::stream(&mut rand::rng()).hash();
-    assert_eq!(store.broadcasts.replace_key(made.broadcast.id, made.key, other).await.unwrap(), Some(2));
-    assert_eq!(store.broadcasts.replace_key(made.broadcast.id, made.key, other).await.unwrap(), None);
+    assert_eq!(
+        store.broadcasts.replace_key(made.broadcast.id, made.key, other, None).await.unwrap(),
+        Some(2)
+    );
+    assert_eq!(store.broadcasts.replace_key(made.broadcast.id, made.key, other, None).await.unwrap(), None);
     assert_eq!(store.broadcasts.of_key(made.key).await.unwrap(), None);
-    assert_eq!(store.broadcasts.replace_key(BroadcastId(1 << 40), other, made.key).await.unwrap(), None);
+    assert_eq!(
+        store.broadcasts.replace_key(BroadcastId(1 << 40), other, made.key, None).await.unwrap(),
+        None
+    );
     assert_eq!(store.broadcasts.of_key(made.owner.key).await.unwrap(), Some(made.broadcast.id));
     assert_eq!(read.owner, made.owner);
 
@@ -579,7 +588,7 @@ async fn what_an_earlier_release_stored_means_the_same(backend: Backend) {
     // Its stream key is its owner's key, and stays so when the stream key is replaced.
     assert_eq!((read.key, read.owner.key, read.owner.subject), (stream, stream, None));
     let fresh = SecretKey::stream(&mut rand::rng()).hash();
-    assert_eq!(store.broadcasts.replace_key(BroadcastId(1), stream, fresh).await.unwrap(), Some(2));
+    assert_eq!(store.broadcasts.replace_key(BroadcastId(1), stream, fresh, None).await.unwrap(), Some(2));
     let read = store.broadcasts.find(BroadcastId(1)).await.unwrap().unwrap();
     assert_eq!((read.key, read.owner.key), (fresh, stream));
     assert_eq!(store.groups.of_key(owner).await.unwrap(), Some("grp_old".parse().unwrap()));
@@ -591,4 +600,34 @@ async fn what_an_earlier_release_stored_means_the_same(backend: Backend) {
     let key = *stream.as_bytes();
     let repeat = Repeatable { scope: "a".into(), key, request: key, sealed: vec![1] };
     assert!(matches!(store.broadcasts.create(new("again"), Some(repeat)).await.unwrap(), Inserted::Mismatch));
+}
+
+/// Calls run out of time wherever they are: the connection that they had is as good as new for the next one.
+#[tokio::test]
+async fn a_write_that_is_given_up_leaves_no_transaction_open() {
+    let database = Database::new(Backend::Postgres).await;
+    let store = Store::open(&database.url, 1).await.unwrap();
+    let mut watcher = sqlx::PgConnection::connect(&database.url).await.unwrap();
+    let mut given_up = 0;
+    for polls in 1..=16 {
+        let mut write = store.broadcasts.delete(BroadcastId(1 << 40)).boxed();
+        let mut left = polls;
+        let done = std::future::poll_fn(|cx| match write.poll_unpin(cx) {
+            Poll::Ready(_) => Poll::Ready(true),
+            Poll::Pending if left == 1 => Poll::Ready(false),
+            Poll::Pending => {
+                left -= 1;
+                Poll::Pending
+            }
+        });
+        given_up += i32::from(!done.await);
+        drop(write);
+        // There is one connection: this read comes after whatever the write left.
+        store.broadcasts.find(BroadcastId(1)).await.unwrap();
+        let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                    AND application_name = 'madang-meta' AND state LIKE 'idle in transaction%'";
+        let open: i64 = sqlx::query_scalar(open).fetch_one(&mut watcher).await.unwrap();
+        assert_eq!(open, 0, "given up at poll {polls}");
+    }
+    assert!(given_up >= 3, "{given_up}");
 }
