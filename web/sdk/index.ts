@@ -15,6 +15,7 @@ export { type IceServerSource, RenewedIceServers } from './ice-servers';
 export {
   chosenHeight,
   heightsOf,
+  hasForeignCodec,
   isLineTooSlow,
   isSent,
   type Layers,

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   chosenHeight,
   heightsOf,
+  hasForeignCodec,
   isLineTooSlow,
   isSent,
   parseLayers,
@@ -53,6 +54,13 @@ describe('layers', () => {
       false,
       false,
     ]);
+    expect([hasForeignCodec(of({ obstacle: 'codec' })), hasForeignCodec(of({ obstacle: 'line' }))]).toEqual([
+      true,
+      false,
+    ]);
+    const active = [{ active: true, bitrate: 1 }];
+    expect(isSent(of({ encodings: active }), 'camera')).toBe(true);
+    expect(isSent(of({ encodings: active, obstacle: 'codec' }), 'camera'), 'nothing of it comes').toBe(false);
     expect([isLineTooSlow(layers), isLineTooSlow(null), isSent(null, 'camera')]).toEqual([
       false,
       false,

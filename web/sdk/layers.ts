@@ -102,13 +102,22 @@ export function parseLayers(value: unknown): Layers {
 
 /** Whether the line carries not even the least of a picture. */
 export function isLineTooSlow(layers: Layers | null): boolean {
-  return layers?.media.some(({ paused, obstacle }) => !paused && obstacle === 'line') ?? false;
+  return hasObstacle(layers, 'line');
 }
 
-/** Whether the publisher sends a picture of this source, however seldom it changes. */
+/** Whether a picture is sent in a codec that was not offered. */
+export function hasForeignCodec(layers: Layers | null): boolean {
+  return hasObstacle(layers, 'codec');
+}
+
+function hasObstacle(layers: Layers | null, kind: Obstacle): boolean {
+  return layers?.media.some(({ paused, obstacle }) => !paused && obstacle === kind) ?? false;
+}
+
+/** Whether the publisher sends a picture of this source that can be shown, however seldom it changes. */
 export function isSent(layers: Layers | null, source: Source): boolean {
   const media = layers?.media.find((entry) => entry.source === source && !entry.paused);
-  return media?.encodings.some(({ active }) => active) ?? false;
+  return media?.obstacle !== 'codec' && (media?.encodings.some(({ active }) => active) ?? false);
 }
 
 function isObstacle(value: unknown): value is Obstacle {

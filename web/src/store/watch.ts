@@ -3,6 +3,7 @@ import {
   ApiError,
   type Broadcast,
   canDecode,
+  hasForeignCodec,
   isLineTooSlow,
   isSent,
   type Layers,
@@ -113,6 +114,11 @@ export function isSoundOnly({ choice, layers }: WatchState): boolean {
 /** Whether the line carries no moving picture. */
 export function isTooSlow({ link, layers }: WatchState): boolean {
   return link === 'connected' && isLineTooSlow(layers);
+}
+
+/** Whether the publisher sends a picture in a codec that this browser did not offer. */
+export function isCodecRefused({ link, layers }: WatchState): boolean {
+  return link === 'connected' && hasForeignCodec(layers);
 }
 
 /** The element whose picture the latency is measured on. */

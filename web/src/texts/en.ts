@@ -174,6 +174,8 @@ export const en = {
     `It is sent as ${codec}, which this browser cannot decode. Try a current Chrome, Edge or Safari.`,
   stateCodecUnknownHint:
     'It is sent in a format that this browser cannot decode. Try a current Chrome, Edge or Safari.',
+  stateCodecSoundHint:
+    'You hear everything. The picture is sent in a format that this browser cannot decode. Try a current Chrome, Edge or Safari.',
   stateTokenTitle: 'You need an invitation',
   stateTokenHint: 'This broadcast is not public. Open the link that the streamer sent you, with its token.',
   stateErrorTitle: 'The broadcast cannot be opened',

@@ -169,6 +169,8 @@ export const ko: Texts = {
     `${codec} 형식으로 전송되는데 이 브라우저는 재생하지 못합니다. 최신 Chrome, Edge, Safari를 사용해 보세요.`,
   stateCodecUnknownHint:
     '이 브라우저가 재생하지 못하는 형식으로 전송됩니다. 최신 Chrome, Edge, Safari를 사용해 보세요.',
+  stateCodecSoundHint:
+    '소리는 그대로 들리지만, 영상은 이 브라우저가 재생하지 못하는 형식으로 전송됩니다. 최신 Chrome, Edge, Safari를 사용해 보세요.',
   stateTokenTitle: '초대가 필요합니다',
   stateTokenHint: '공개되지 않은 방송입니다. 방송인이 보낸 토큰이 든 링크로 들어와 주세요.',
   stateErrorTitle: '방송을 열 수 없습니다',
