@@ -34,6 +34,10 @@ const LAYERS_WINDOW: Duration = Duration::from_secs(1);
 /// keyframes is 2 s.
 const KEEP_DEAF: Duration = Duration::from_secs(3);
 
+/// A timestamp that lies further than this before the last one, or after where it could have got to since, is of a stream
+/// that started over, though its numbers go on. Less is what a source does that stood still or had a hiccup.
+const MAX_TIMESTAMP_JUMP: Duration = Duration::from_secs(10);
+
 /// How much time is squeezed when a piece begins with packets of the ring: 16 ms of stream become 1 ms, more where they
 /// span so much time (a still picture) that what follows would be shown late. Not so much that two frames of 60 a second
 /// get one timestamp.
@@ -239,6 +243,7 @@ impl Encoding {
         now: Instant,
     ) -> Option<Accepted> {
         let expected = self.receive.highest().map(|highest| highest + 1);
+        let jumped = format.is_some_and(|format| self.jumps(packet.timestamp, format.clock_rate, now));
         let recovered = way == Way::Recovered;
         let arrival = match way {
             Way::Direct | Way::Recovered => self.receive.arrive(packet.sequence, recovered),
@@ -305,8 +310,15 @@ impl Encoding {
             self.begins_at(seq);
             return Some(Accepted { seq, late, round_trip, repaired: was_missing });
         };
-        if self.format.is_some_and(|old| old.codec != format.codec) {
+        // The shard that has the publisher sees a jump and tells the others; they get a backlog all at once.
+        let starts_over =
+            jumped && matches!(arrival, Arrival::Newer(_)) && !matches!(way, Way::Crossed { .. });
+        if starts_over || self.format.is_some_and(|old| old.codec != format.codec) {
             self.next_run();
+        }
+        if jumped && self.newest.is_none() {
+            // How the old timestamps lay on the publisher's clock.
+            self.clock = None;
         }
         self.format = Some(*format);
         if !repeated {
@@ -324,6 +336,18 @@ impl Encoding {
         }
         self.flowed(begins, bytes.len(), now);
         Some(Accepted { seq, late, round_trip, repaired: was_missing })
+    }
+
+    /// Whether a packet with this timestamp does not go on from the newest one.
+    fn jumps(&self, timestamp: u32, clock_rate: u32, now: Instant) -> bool {
+        let (Some((_, newest)), Some(last)) = (self.newest, self.last_media) else { return false };
+        let ticks = |time: Duration| {
+            i64::try_from(time.as_millis()).unwrap_or(i64::MAX).saturating_mul(i64::from(clock_rate)) / 1_000
+        };
+        let (elapsed, most) = (ticks(now.saturating_duration_since(last)), ticks(MAX_TIMESTAMP_JUMP));
+        let step = i64::from(timestamp.wrapping_sub(newest) as i32);
+        // After hours of silence the timestamp may have come round.
+        elapsed < i64::from(i32::MAX / 2) && !(-most..=elapsed + most).contains(&step)
     }
 
     /// A packet of this run has come.

@@ -249,6 +249,8 @@ fn start_over(change: impl Fn(&mut Source), wait: u64) {
         stamps.next_back().unwrap().wrapping_sub(first)
     };
     assert!(time(&there).abs_diff(time(&here)) < 9_000, "{} and {}", time(&there), time(&here));
+    let passed = (31 * 40 + wait as u32) * 90;
+    assert!(time(&here).abs_diff(passed) < 9_000, "{} where {passed} have passed", time(&here));
 }
 
 #[test]
@@ -284,6 +286,13 @@ fn a_jump_of_the_timestamps_with_another_ssrc_is_none_for_the_viewer_there() {
         (source.sequence, source.timestamp_start) = (sequence, 60 * 90_000);
     };
     start_over(jump, 600);
+}
+
+#[test]
+fn a_jump_of_the_timestamps_alone_is_none_for_any_viewer() {
+    for jump in [60 * 90_000, 1 << 31, 0u32.wrapping_sub(11 * 90_000), 0u32.wrapping_sub(60 * 90_000)] {
+        start_over(|source| source.timestamp_start = source.timestamp_start.wrapping_add(jump), 40);
+    }
 }
 
 #[test]
