@@ -16,7 +16,8 @@ const NARROW: f32 = 0.7;
 /// Where less is sent of the streams that it names, in bits per second, those are single pictures: what comes of them
 /// says nothing of the line.
 const LEAST_NAMED: f32 = 100_000.0;
-/// REMBs one after another that are believed: a moment of jitter makes one of them low, and the next is higher.
+/// REMBs one after another that are believed, at least [`INTERVAL_US`] apart: a moment of jitter makes one of them low, and
+/// the next is higher. Some clients send one with each packet of such a moment: together they say it once.
 const BELIEVED: u32 = 2;
 
 /// Bytes of RTP that were sent since the connection began, by what a REMB says of them.
@@ -42,30 +43,43 @@ pub(super) enum Verdict {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Blind {
     mark: Option<(i64, Sent)>,
     /// Bits per second of the streams that the last REMB named, and of the others.
     rates: Option<(f32, f32)>,
+    /// The last one that counted, and when.
     last: f32,
+    last_us: i64,
     /// REMBs in a row that were less than what was sent, and those of them that were much less.
     less: u32,
     narrow: u32,
+}
+
+impl Default for Blind {
+    fn default() -> Self {
+        Self { mark: None, rates: None, last: 0.0, last_us: i64::MIN / 2, less: 0, narrow: 0 }
+    }
 }
 
 impl Blind {
     /// Takes a REMB of `bitrate`.
     pub(super) fn remb(&mut self, bitrate: f32, sent: Sent, now_us: i64) -> Verdict {
         self.measure(sent, now_us);
-        let rises = bitrate > std::mem::replace(&mut self.last, bitrate);
         let Some((named, others)) = self.rates.filter(|&(named, _)| named >= LEAST_NAMED) else {
             // Hardly anything was sent that it could be about.
             (self.less, self.narrow) = (0, 0);
+            self.last = bitrate;
             return Verdict::Nothing;
         };
         let (carries, share) = (bitrate + others, bitrate / named);
-        let count = |row: u32, below: f32| if share < below && !rises { row.saturating_add(1) } else { 0 };
-        (self.less, self.narrow) = (count(self.less, EVERYTHING), count(self.narrow, NARROW));
+        if share >= EVERYTHING || now_us - self.last_us >= INTERVAL_US {
+            let rises = bitrate > std::mem::replace(&mut self.last, bitrate);
+            self.last_us = now_us;
+            let count =
+                |row: u32, below: f32| if share < below && !rises { row.saturating_add(1) } else { 0 };
+            (self.less, self.narrow) = (count(self.less, EVERYTHING), count(self.narrow, NARROW));
+        }
         if share > FAR_ABOVE {
             Verdict::Nothing
         } else if self.less < BELIEVED {
@@ -96,12 +110,17 @@ mod tests {
 
     /// The verdicts on REMBs once a second while this much is sent, in kbit/s: the REMB, named streams, others.
     fn verdicts(seconds: &[(u32, u32, u32)]) -> Vec<Verdict> {
+        verdicts_each(1_000, seconds)
+    }
+
+    /// The same, each this many ms.
+    fn verdicts_each(ms: u32, times: &[(u32, u32, u32)]) -> Vec<Verdict> {
         let (mut blind, mut sent) = (Blind::default(), Sent::default());
-        let bytes = |kbits: u32| u64::from(kbits) * 125;
+        let bytes = |kbits: u32| u64::from(kbits) * u64::from(ms) / 8;
         blind.remb(0.0, sent, 0);
         let mut at = 0;
-        let all = seconds.iter().map(|&(remb, named, others)| {
-            at += 1_000_000;
+        let all = times.iter().map(|&(remb, named, others)| {
+            at += i64::from(ms) * 1_000;
             sent = Sent { named: sent.named + bytes(named), others: sent.others + bytes(others) };
             blind.remb(remb as f32 * 1e3, sent, at)
         });
@@ -124,6 +143,23 @@ mod tests {
         let all = verdicts(&[(200, 190, 40), (161, 190, 40), (165, 190, 40), (161, 190, 40), (160, 190, 40)]);
         assert!(all[..4].iter().all(|verdict| matches!(verdict, Verdict::AsSent(_))), "{all:?}");
         assert_eq!(all[4], Verdict::Less(200e3), "the second in a row that does not rise");
+    }
+
+    /// The verdicts on these REMBs, one in 100 ms, while 190 kbit/s are sent.
+    fn often(rembs: &[u32]) -> Vec<Verdict> {
+        verdicts_each(100, &rembs.iter().map(|&remb| (remb, 190, 40)).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn many_in_a_moment_say_it_once() {
+        // A receiver that stood still for half a second, as aiortc reports it, packet by packet.
+        let moment = [190, 190, 190, 190, 190, 170, 130, 110, 100, 90, 85, 80, 190, 190];
+        let all = often(&[[190; 10].as_slice(), &moment].concat());
+        assert!(all[8..].iter().all(|verdict| matches!(verdict, Verdict::AsSent(_))), "{all:?}");
+        // One that stays, and wavers.
+        let stays: Vec<u32> = (0..40).map(|at| 100 + at % 3).collect();
+        let all = often(&[&[190; 10], stays.as_slice()].concat());
+        assert!(all.iter().any(|verdict| matches!(verdict, Verdict::Narrow(_))), "{all:?}");
     }
 
     #[test]
