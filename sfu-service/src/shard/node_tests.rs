@@ -242,8 +242,8 @@ impl Node {
                 publisher.sequence = publisher.sequence.wrapping_add(1);
                 for &payload_type in types {
                     let packet = video_packet(publisher, payload_type, index, packets);
-                    thread.make_room(self.now);
-                    thread.publisher_rtp(slot, &packet, self.now);
+                    let now = self.now;
+                    thread.take_in(slot, now, |thread| thread.publisher_rtp(slot, &packet, now));
                 }
             }
             publisher.frame += 1;
@@ -575,6 +575,34 @@ fn who_does_not_decode_the_publisher_is_told_so() {
         assert_eq!(layers.media.iter().map(|media| media.obstacle).collect::<Vec<_>>(), [obstacle]);
     }
     assert_eq!(node.counter(|counters| &counters.mismatches), 1);
+}
+
+#[test]
+fn who_has_a_line_that_carries_no_picture_is_told_so() {
+    let mut node = Node::new(2);
+    node.publish(ROOM, SourceId(0), 0, false);
+    let viewers = [node.watch(ROOM, 1), node.watch(ROOM, 1)];
+    for _ in 0..300 {
+        node.film(3);
+        node.settle();
+        let now = node.now;
+        let thread = &mut node.shards[1];
+        let slot = thread.by_key[&viewers[1].key];
+        let Role::Viewer { subscriber: Some(id), .. } = thread.io.participants[slot].role else {
+            panic!("a viewer")
+        };
+        let mut estimate = Vec::new();
+        rtp::rtcp::write::remb(&mut estimate, 99, 60_000, &[10]);
+        thread.core.handle_subscriber_rtcp(id, &estimate, now, &mut thread.io);
+        node.advance(Duration::from_millis(33));
+    }
+    let now = node.now;
+    for (viewer, obstacle) in viewers.into_iter().zip([None, Some(Obstacle::Line)]) {
+        let thread = &mut node.shards[1];
+        let slot = thread.by_key[&viewer.key];
+        let layers = thread.choose_layers(slot, None, now).unwrap();
+        assert_eq!(layers.media.iter().map(|media| media.obstacle).collect::<Vec<_>>(), [obstacle]);
+    }
 }
 
 #[derive(Debug, Clone)]

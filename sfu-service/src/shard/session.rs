@@ -32,8 +32,7 @@ impl ShardThread {
             return;
         };
         let path = AddressPair { protocol: Protocol::Udp, local, remote: from };
-        self.make_room(now);
-        self.guarded(slot, now, |shard| shard.session_packet(slot, path, data, now));
+        self.take_in(slot, now, |shard| shard.session_packet(slot, path, data, now));
     }
 
     /// The boundary of a session: a panic inside ends it alone.
@@ -47,12 +46,13 @@ impl ShardThread {
         self.handle_core_events(now);
     }
 
-    /// Forwards what waits if no more may wait, before a session's boundary is entered: a fault in what others sent
-    /// must not end this session.
-    pub(super) fn make_room(&mut self, now: Instant) {
+    /// Takes a packet of a session in, inside of its boundary. What waits is forwarded before if no more may wait: a
+    /// fault in what others sent must not end this session.
+    pub(super) fn take_in(&mut self, slot: usize, now: Instant, work: impl FnOnce(&mut Self)) {
         if self.core.is_full() {
             self.forward(now);
         }
+        self.guarded(slot, now, work);
     }
 
     /// Ends the session that a fault happened in.

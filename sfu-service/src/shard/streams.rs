@@ -89,8 +89,7 @@ impl ShardThread {
         let Some(slot) = slot.filter(|slot| known.is_none_or(|known| known == *slot)) else {
             return ShardCounters::add(&self.io.counters.unvalidated, 1);
         };
-        self.make_room(now);
-        self.guarded(slot, now, |shard| shard.session_packet(slot, path, frame, now));
+        self.take_in(slot, now, |shard| shard.session_packet(slot, path, frame, now));
         let validated = |slot| {
             let participant = self.io.participants.get(slot)?;
             participant.transport.is_validated(path).then_some(slot)
