@@ -12,9 +12,10 @@ use common::*;
 use service_kit::config::Secret;
 use turn_relay::{Config, MediaPorts, PortRange, Transport};
 
-/// coturn's load tool; a message lost or an error printed fails the test.
-async fn uclient(relay: &Relay, over: Transport, arguments: &[&str]) {
-    let credential = credential("load", 600);
+/// coturn's load tool; a message lost or an error printed fails the test. It leaves allocations behind, which count
+/// for its user: each run is another one.
+async fn uclient(relay: &Relay, user: &str, over: Transport, arguments: &[&str]) {
+    let credential = credential(user, 600);
     let port = relay.relay.addresses(over)[0].port().to_string();
     let output = tokio::process::Command::new("turnutils_uclient")
         .args(["-u", &credential.username, "-w", &credential.password, "-p", &port])
@@ -71,7 +72,7 @@ async fn coturns_client_loses_nothing_while_the_secret_rotates_and_the_relay_dra
         relay.relay.drain(PATIENCE * 2).await;
     };
     tokio::select! {
-        () = uclient(&relay, Transport::Udp, &load) => {}
+        () = uclient(&relay, "load", Transport::Udp, &load) => {}
         // The tool has ended its allocations, and is about to end.
         () = async { change.await; std::future::pending().await } => {}
     }
@@ -99,12 +100,12 @@ async fn coturns_client_loses_nothing() {
     let to = peer.port().to_string();
     let peer = ["-c", "-m", "4", "-e", "127.0.0.1", "-r", &to];
     // Channels, then Send and Data indications, to a peer; then clients with each other, with EVEN-PORT pairs.
-    uclient(&relay, Transport::Udp, &peer).await;
-    uclient(&relay, Transport::Udp, &[&["-s"], &peer[..]].concat()).await;
-    uclient(&relay, Transport::Udp, &["-y", "-m", "2"]).await;
-    uclient(&relay, Transport::Tcp, &[&["-t"], &peer[..]].concat()).await;
-    uclient(&relay, Transport::Tls, &[&["-t", "-S"], &peer[..]].concat()).await;
-    uclient(&relay, Transport::Dtls, &[&["-S"], &peer[..]].concat()).await;
+    uclient(&relay, "channels", Transport::Udp, &peer).await;
+    uclient(&relay, "indications", Transport::Udp, &[&["-s"], &peer[..]].concat()).await;
+    uclient(&relay, "pairs", Transport::Udp, &["-y", "-m", "2"]).await;
+    uclient(&relay, "tcp", Transport::Tcp, &[&["-t"], &peer[..]].concat()).await;
+    uclient(&relay, "tls", Transport::Tls, &[&["-t", "-S"], &peer[..]].concat()).await;
+    uclient(&relay, "dtls", Transport::Dtls, &[&["-S"], &peer[..]].concat()).await;
     // The tool leaves allocations behind; the relay ends them when it stops.
     relay.relay.drain(Duration::ZERO).await;
     let metrics = relay.metrics();
