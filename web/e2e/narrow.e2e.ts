@@ -9,6 +9,8 @@ import { eventually } from './harness/process';
 const DELAY = 20;
 /** kbit/s: about half of what the fake camera's full picture takes. */
 const NARROW = 400;
+/** kbit/s: sound fits, and of the picture not even the smallest encoding. */
+const THIN = 110;
 /** Long enough for a busy machine; how long it took is printed. */
 const PATIENCE = 60_000;
 
@@ -49,5 +51,29 @@ describe("a viewer's line that falls to 400 kbit/s", () => {
       `smaller after ${Math.round(fell)} ms, full again after ${Math.round(rose)} ms; ` +
         `${freezeCount} freezes, ${Math.round(totalFreezesDuration * 1000)} ms in all`,
     );
+  }, 240_000);
+
+  test('to less than the smallest picture brings single ones and says so, until it is wide', async () => {
+    lab.set({ delay: DELAY, loss: 0 });
+    const { number } = await publisher.goLive('Through a straw');
+    const viewer = await lab.pages.watch(number);
+    await plays(viewer);
+    await plays(viewer, 60);
+
+    lab.set({ delay: DELAY, loss: 0, rate: THIN });
+    const note = viewer.getByTestId('slow-line').or(viewer.locator('[data-kind="slow-line"]'));
+    await note.first().waitFor({ timeout: PATIENCE });
+    const before = (await received(viewer)).framesDecoded;
+    await eventually(
+      'single pictures',
+      async () => (await received(viewer)).framesDecoded >= before + 2,
+      PATIENCE,
+    );
+
+    const wide = performance.now();
+    lab.set({ delay: DELAY, loss: 0 });
+    await note.first().waitFor({ state: 'hidden', timeout: PATIENCE });
+    await plays(viewer, 60);
+    console.log(`a moving picture again ${Math.round(performance.now() - wide)} ms after the line was wide`);
   }, 240_000);
 });
