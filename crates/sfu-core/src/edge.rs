@@ -37,8 +37,8 @@ impl Publisher {
                         cx.sink.event(Event::Missing { publisher, missing });
                     });
                 }
-                if encoding.poll_request(cx.now) {
-                    cx.sink.event(Event::KeyframeNeeded { publisher, track, encoding: name });
+                if let Some(purpose) = encoding.poll_request(cx.now) {
+                    cx.sink.event(Event::KeyframeNeeded { publisher, track, encoding: name, purpose });
                 }
             }
         }

@@ -23,6 +23,7 @@ use crate::nack::NackTracker;
 use crate::pace::{self, Pace};
 use crate::receive::{Arrival, ReceiveStats};
 use crate::ring::{KEEP, MAX_AUDIO_BYTES, MAX_VIDEO_BYTES, PacketRing};
+use crate::sink::KeyframePurpose;
 use crate::slides;
 use crate::stats::EncodingStats;
 
@@ -524,10 +525,10 @@ impl Encoding {
         self.keyframes.due(self.flows(now), now).filter(|_| self.last_media.is_some())
     }
 
-    /// Whether to send a keyframe request now; it counts as sent.
-    pub(crate) fn poll_request(&mut self, now: Instant) -> bool {
+    /// What to send a keyframe request for now, if one is due; it counts as sent.
+    pub(crate) fn poll_request(&mut self, now: Instant) -> Option<KeyframePurpose> {
         let flows = self.flows(now);
-        self.last_media.is_some() && self.keyframes.poll(flows, now)
+        self.last_media.and_then(|_| self.keyframes.poll(flows, now))
     }
 
     /// Where a subscription can start now: the last keyframe, if it and what followed is still kept and costs less than

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::sink::KeyframePurpose;
 use crate::slides;
 
 /// Least time between two requests for one encoding, however many ask; also the time after which an unanswered
@@ -46,6 +47,18 @@ impl KeyframeRequests {
     /// A slow line needs a keyframe as a slide: asked for now and then, for all of them together.
     pub(crate) fn want_slide(&mut self, now: Instant) {
         self.slide_wanted = Some(now);
+    }
+
+    /// Another shard needs a keyframe, which it has merged the wishes of its own viewers for.
+    pub(crate) fn want_for(&mut self, purpose: KeyframePurpose, now: Instant) {
+        match purpose {
+            KeyframePurpose::Picture => self.want(now),
+            KeyframePurpose::Slide => self.want_slide(now),
+            KeyframePurpose::Both => {
+                self.want(now);
+                self.want_slide(now);
+            }
+        }
     }
 
     /// Whether there are slow lines that are shown slides.
@@ -97,17 +110,22 @@ impl KeyframeRequests {
         [due, slide].into_iter().flatten().min()
     }
 
-    /// Whether to send a request now; it counts as sent.
-    pub(crate) fn poll(&mut self, flows: bool, now: Instant) -> bool {
+    /// What to send a request for now, if one is due; it counts as sent.
+    pub(crate) fn poll(&mut self, flows: bool, now: Instant) -> Option<KeyframePurpose> {
         if self.due(flows, now).is_none_or(|due| due > now) {
-            return false;
+            return None;
         }
         let is_over = |at: &mut Instant| now.saturating_duration_since(*at) >= WISH_LASTS;
         self.wanted.take_if(is_over);
         self.slide_wanted.take_if(is_over);
         if self.due(flows, now).is_none_or(|due| due > now) {
-            return false;
+            return None;
         }
+        let purpose = match (self.wanted, self.slide_wanted) {
+            (_, None) => KeyframePurpose::Picture,
+            (None, Some(_)) => KeyframePurpose::Slide,
+            (Some(_), Some(_)) => KeyframePurpose::Both,
+        };
         if self.slide_wanted.is_some() {
             self.slide_sent = Some(now);
         }
@@ -121,7 +139,7 @@ impl KeyframeRequests {
         self.asked_in_silence = !flows;
         self.sent = Some(now);
         self.count += 1;
-        true
+        Some(purpose)
     }
 }
 
@@ -134,8 +152,8 @@ mod tests {
         let start = Instant::now();
         let mut requests = KeyframeRequests::default();
         requests.want(start);
-        assert!(requests.poll(true, start) && !requests.is_deaf());
-        assert!(requests.poll(true, start + REQUEST_INTERVAL) && requests.is_deaf());
+        assert!(requests.poll(true, start).is_some() && !requests.is_deaf());
+        assert!(requests.poll(true, start + REQUEST_INTERVAL).is_some() && requests.is_deaf());
         requests.came(start + REQUEST_INTERVAL);
         requests.came(start + 2 * REQUEST_INTERVAL);
         assert!(requests.is_deaf(), "a keyframe that came by itself");
@@ -143,20 +161,20 @@ mod tests {
             assert!(requests.is_deaf());
             let at = start + 4 * answered * REQUEST_INTERVAL;
             requests.want(at);
-            assert!(requests.poll(true, at));
+            assert!(requests.poll(true, at).is_some());
             requests.came(at + REQUEST_INTERVAL / 2);
         }
         assert!(!requests.is_deaf());
         let at = start + 40 * REQUEST_INTERVAL;
         requests.want(at);
-        assert!(requests.poll(true, at));
+        assert!(requests.poll(true, at).is_some());
         requests.came(at + 2 * REQUEST_INTERVAL);
         assert!(requests.is_deaf(), "nobody asked again, and it came late");
     }
 
     /// When requests go out, each ms looked at.
     fn sent(requests: &mut KeyframeRequests, flows: bool, from: Instant, ms: u64) -> Vec<u64> {
-        (0..ms).filter(|&at| requests.poll(flows, from + Duration::from_millis(at))).collect()
+        (0..ms).filter(|&at| requests.poll(flows, from + Duration::from_millis(at)).is_some()).collect()
     }
 
     #[test]
@@ -182,7 +200,7 @@ mod tests {
         assert!(!requests.is_deaf());
         requests.media_came();
         requests.want(start + Duration::from_secs(10));
-        assert!(requests.poll(true, start + Duration::from_secs(10)));
+        assert!(requests.poll(true, start + Duration::from_secs(10)).is_some());
     }
 
     #[test]
@@ -193,7 +211,8 @@ mod tests {
         for at in 0..7_000u64 {
             let now = start + Duration::from_millis(at);
             requests.want_slide(now);
-            if requests.poll(true, now) {
+            if let Some(purpose) = requests.poll(true, now) {
+                assert_eq!(purpose, KeyframePurpose::Slide);
                 times.push(at);
                 if at != 2_000 {
                     requests.came(now);
@@ -205,6 +224,10 @@ mod tests {
         // Whoever needs one to start is not made to wait for that.
         let now = start + Duration::from_millis(7_000);
         requests.want(now);
-        assert!(requests.poll(true, now));
+        assert_eq!(requests.poll(true, now), Some(KeyframePurpose::Both));
+        requests.came(now);
+        let now = now + REQUEST_INTERVAL;
+        requests.want(now);
+        assert_eq!(requests.poll(true, now), Some(KeyframePurpose::Picture));
     }
 }

@@ -132,6 +132,6 @@ pub use keyframe::REQUEST_INTERVAL;
 pub use members::AddError;
 pub use nack::{MAX_MISSING, MAX_TRIES, REORDER_TOLERANCE};
 pub use shard::{MAX_PUBLISHERS, MAX_SUBSCRIBERS, Served, Shard};
-pub use sink::{ClockReport, Event, Missing, Outgoing, Sink, ToEdge};
+pub use sink::{ClockReport, Event, KeyframePurpose, Missing, Outgoing, Sink, ToEdge};
 pub use stats::{EncodingStats, PublisherStats, SubscriberStats, SubscriptionStats, Totals, TrackStats};
 pub use subscriber::MAX_SUBSCRIPTIONS;

@@ -8,7 +8,7 @@ use crate::cursor::{Cursor, Read, ReadFrom};
 use crate::encoding::Encoding;
 use crate::ids::{EncodingIndex, PublisherId, TrackIndex};
 use crate::shard::Shard;
-use crate::sink::{ClockReport, Missing, ToEdge};
+use crate::sink::{ClockReport, KeyframePurpose, Missing, ToEdge};
 
 impl Shard {
     /// Whether other shards want this publisher: its packets then also go to [`crate::Sink::to_edges`].
@@ -79,13 +79,14 @@ impl Shard {
         id: PublisherId,
         track: TrackIndex,
         encoding: EncodingIndex,
+        purpose: KeyframePurpose,
         now: Instant,
     ) {
         let publisher = self.publishers.get_mut(id.key());
         let track = publisher.and_then(|publisher| publisher.tracks.get_mut(usize::from(track.0)));
         let track = track.filter(|track| track.config.kind == MediaKind::Video);
         if let Some(encoding) = track.and_then(|track| track.encodings.get_mut(usize::from(encoding.0))) {
-            encoding.keyframes.want(now);
+            encoding.keyframes.want_for(purpose, now);
             self.arm_publisher(id, now);
         }
     }

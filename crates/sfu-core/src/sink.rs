@@ -149,6 +149,18 @@ impl ClockReport {
     }
 }
 
+/// What a keyframe is needed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyframePurpose {
+    /// A moving picture, which cannot begin or go on without one.
+    Picture,
+    /// The next picture of lines that do not carry a moving one: at most one in two seconds, for all of them on all
+    /// shards together.
+    Slide,
+    /// Some viewers need it for the one, others for the other.
+    Both,
+}
+
 /// Something that happened. Values only, so that it can cross threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -179,6 +191,8 @@ pub enum Event {
         track: TrackIndex,
         /// Which encoding.
         encoding: EncodingIndex,
+        /// What for.
+        purpose: KeyframePurpose,
     },
     /// Packets of a remote publisher did not cross: tell its shard, which hands out again what it has with
     /// [`crate::Shard::repeat`]. Asked again as by a NACK, at most [`crate::MAX_TRIES`] times.

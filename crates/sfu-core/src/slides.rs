@@ -8,7 +8,7 @@ use rtp::seq::Seq;
 
 use crate::ids::StreamId;
 
-/// Keyframes that are asked for are at least this far apart, for all slow lines together.
+/// Keyframes that are asked for are at least this far apart, for all slow lines together, on whatever shards.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(2);
 /// Packets of an encoding that has slide shows are kept this long: a keyframe may take that long to leave.
 pub(crate) const KEEP: Duration = Duration::from_secs(4);

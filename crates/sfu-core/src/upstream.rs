@@ -204,7 +204,7 @@ impl Publisher {
                 if polled.given_up > 0 && kind == MediaKind::Video {
                     encoding.keyframes.want(cx.now);
                 }
-                let keyframe = encoding.poll_request(cx.now);
+                let keyframe = encoding.poll_request(cx.now).is_some();
                 if polled.count > 0 {
                     self.open(peer, cx);
                     rtcp::write::nack(cx.rtcp, cx.ssrc, ssrc, list.get(..polled.count).unwrap_or_default());

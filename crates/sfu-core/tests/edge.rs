@@ -69,9 +69,10 @@ impl Pair {
 
     fn ask(&mut self, event: Event, crosses: &mut impl FnMut(&ToEdgeOwned) -> bool) {
         match event {
-            Event::KeyframeNeeded { publisher, track, encoding } => {
+            Event::KeyframeNeeded { publisher, track, encoding, purpose } => {
                 assert_eq!(publisher, self.remote);
-                self.origin.shard.request_keyframe(self.local, track, encoding, self.origin.now);
+                let World { shard, now, .. } = &mut self.origin;
+                shard.request_keyframe(self.local, track, encoding, purpose, *now);
             }
             Event::Missing { publisher, missing } => {
                 assert_eq!(publisher, self.remote);

@@ -121,7 +121,8 @@ fn sound_has_no_keyframes() {
             scene.world.viewer_rtcp(viewer, &pli(7000));
             scene.world.viewer_rtcp(viewer, &fir);
             let (track, encoding) = (TrackIndex(0), EncodingIndex(0));
-            scene.world.shard.request_keyframe(speaker, track, encoding, scene.world.now);
+            let (purpose, now) = (KeyframePurpose::Both, scene.world.now);
+            scene.world.shard.request_keyframe(speaker, track, encoding, purpose, now);
         }
         scene.world.advance(ms(20));
     }

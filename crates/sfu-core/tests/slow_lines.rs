@@ -2,12 +2,14 @@
 //!
 //! The lowest encoding is about 170 kbit/s, sound 48, both without headers.
 
+mod cluster;
 mod common;
 mod network;
 
 use std::time::Duration;
 
-use common::ms;
+use cluster::Cluster;
+use common::{FIRST, ms};
 use network::*;
 
 /// Viewers with sound or without who have had the best picture, behind lines that are `narrow` from now on.
@@ -66,6 +68,77 @@ fn all_slow_lines_together_cost_a_keyframe_in_two_seconds() {
     for viewer in 0..4 {
         let shown = scene.clients[viewer].between(scene.world.start, scene.clock() - 12_000, scene.clock());
         assert!(shown.count() >= 4, "viewer {viewer}");
+    }
+}
+
+/// A camera on the first of three shards, and a viewer on each whose line carries slides only.
+fn slides_on_three_shards() -> (Cluster, Vec<u32>) {
+    let mut cluster = Cluster::new(3);
+    cluster.publish(FIRST, 0, 0);
+    // About 430 kbit/s, a keyframe 43 kbit.
+    cluster.cameras.get_mut(&FIRST).unwrap().source.payload_len = 900;
+    let mut viewers = Vec::new();
+    // They ask at different times.
+    for shard in 0..3 {
+        viewers.push(cluster.join(shard, &[Some(FIRST)]));
+        play_behind_slow_lines(&mut cluster, &viewers, 7);
+    }
+    for _ in 0..10 {
+        if !are_too_slow(&cluster) {
+            play_behind_slow_lines(&mut cluster, &viewers, 10);
+        }
+    }
+    (cluster, viewers)
+}
+
+fn are_too_slow(cluster: &Cluster) -> bool {
+    cluster.watchers.values().all(|watcher| {
+        let shard = &cluster.shards[watcher.shard].shard;
+        watcher.streams.keys().all(|&id| shard.subscription_stats(id).unwrap().too_slow)
+    })
+}
+
+/// Plays frames of 33 ms; the viewers say what their lines carry. Returns during which frames the publisher was asked
+/// for a keyframe.
+fn play_behind_slow_lines(cluster: &mut Cluster, viewers: &[u32], frames: usize) -> Vec<usize> {
+    let mut requests = Vec::new();
+    for frame in 0..frames {
+        if frame % 10 == 0 {
+            for peer in viewers {
+                let watcher = &cluster.watchers[peer];
+                let (shard, subscriber) = (watcher.shard, watcher.subscriber);
+                let ssrcs: Vec<u32> = watcher.streams.values().map(|&(_, ssrc, _)| ssrc).collect();
+                let mut bytes = Vec::new();
+                rtp::rtcp::write::remb(&mut bytes, 99, 80_000, &ssrcs);
+                cluster.shards[shard].viewer_rtcp(subscriber, &bytes);
+            }
+        }
+        let sent = |cluster: &Cluster| cluster.shards[0].shard.totals().keyframe_requests_sent;
+        let before = sent(cluster);
+        cluster.frame(33);
+        requests.extend((before..sent(cluster)).map(|_| frame));
+    }
+    requests
+}
+
+#[test]
+fn slow_lines_on_several_shards_cost_a_keyframe_in_two_seconds_together() {
+    for deaf in [false, true] {
+        let (mut cluster, viewers) = slides_on_three_shards();
+        cluster.cameras.get_mut(&FIRST).unwrap().deaf = deaf;
+        play_behind_slow_lines(&mut cluster, &viewers, 60);
+        cluster.watchers.values_mut().for_each(|watcher| watcher.fresh.clear());
+        assert!(are_too_slow(&cluster));
+        // 6.6 s: after ten the moving picture is tried again.
+        let requests = play_behind_slow_lines(&mut cluster, &viewers, 200);
+        assert!(are_too_slow(&cluster));
+        assert!((3..=4).contains(&requests.len()), "deaf {deaf}: asked during the frames {requests:?}");
+        let apart = requests.windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(apart.into_iter().all(|frames| frames >= 60), "deaf {deaf}: {requests:?}");
+        for watcher in cluster.watchers.values().filter(|_| !deaf) {
+            let packets: usize = watcher.fresh.values().sum();
+            assert!(packets >= 2 * 6, "shard {}: {packets} packets of slides", watcher.shard);
+        }
     }
 }
 

@@ -22,9 +22,9 @@ impl ShardThread {
 
     fn handle_core_event(&mut self, event: Event, now: Instant) {
         match event {
-            Event::KeyframeNeeded { publisher, track, encoding } => {
+            Event::KeyframeNeeded { publisher, track, encoding, purpose } => {
                 if let Some(key) = self.io.rooms.of_core(publisher) {
-                    self.tell_home(key, ShardMessageKind::KeyframeNeeded { track, encoding });
+                    self.tell_home(key, ShardMessageKind::KeyframeNeeded { track, encoding, purpose });
                 }
             }
             Event::Missing { publisher, missing } => {

@@ -106,9 +106,9 @@ impl ShardThread {
                     self.core.set_encoding_wanted(id, *track, *encoding, shard, *wanted, now);
                 }
             }
-            ShardMessageKind::KeyframeNeeded { track, encoding } => {
+            ShardMessageKind::KeyframeNeeded { track, encoding, purpose } => {
                 if let Some(id) = self.homed(key, connection) {
-                    self.core.request_keyframe(id, *track, *encoding, now);
+                    self.core.request_keyframe(id, *track, *encoding, *purpose, now);
                 }
             }
             ShardMessageKind::Missing(missing) => {

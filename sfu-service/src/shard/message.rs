@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use contract::id::{BroadcastId, ParticipantId};
-use sfu_core::{ClockReport, EncodingIndex, Missing, SourceId, TrackIndex};
+use sfu_core::{ClockReport, EncodingIndex, KeyframePurpose, Missing, SourceId, TrackIndex};
 
 use crate::published::{Published, SessionKey};
 
@@ -46,7 +46,7 @@ pub(crate) enum ShardMessageKind {
     /// To the home: my viewers want an encoding, or do not want it any more.
     Wanted { track: TrackIndex, encoding: EncodingIndex, wanted: bool },
     /// To the home: an encoding needs a keyframe.
-    KeyframeNeeded { track: TrackIndex, encoding: EncodingIndex },
+    KeyframeNeeded { track: TrackIndex, encoding: EncodingIndex, purpose: KeyframePurpose },
     /// To the home: these packets did not come.
     Missing(Missing),
     /// To an edge: a packet.

@@ -17,6 +17,8 @@ pub struct Camera {
     pub home: usize,
     /// Its connection is lost.
     pub lost: bool,
+    /// It sends no keyframe when it is asked for one.
+    pub deaf: bool,
     /// By shard.
     ids: Vec<PublisherId>,
 }
@@ -73,7 +75,7 @@ impl Cluster {
         for (shard, id) in ids.iter().enumerate() {
             self.shards[shard].shard.set_pulled(*id, shard == home);
         }
-        self.cameras.insert(name, Camera { source, home, lost: false, ids });
+        self.cameras.insert(name, Camera { source, home, lost: false, deaf: false, ids });
     }
 
     pub fn lose(&mut self, name: SourceId) {
@@ -134,6 +136,7 @@ impl Cluster {
             for rtcp in world.out.take_rtcp(Peer(camera.source.tag.into())) {
                 camera.source.handle_rtcp(&rtcp);
             }
+            camera.source.keyframe_wanted &= !camera.deaf;
             for packet in camera.source.frame(world.now) {
                 world.shard.handle_rtp(camera.ids[camera.home], &packet, world.now, &mut world.out);
             }
@@ -160,11 +163,11 @@ impl Cluster {
                 }
             }
             for event in std::mem::take(&mut self.shards[from].out.events) {
-                if let Event::KeyframeNeeded { publisher, track, encoding } = event
+                if let Event::KeyframeNeeded { publisher, track, encoding, purpose } = event
                     && let Some(camera) = self.cameras.values().find(|camera| camera.ids[from] == publisher)
                 {
                     let World { shard, now, .. } = &mut self.shards[camera.home];
-                    shard.request_keyframe(camera.ids[camera.home], track, encoding, *now);
+                    shard.request_keyframe(camera.ids[camera.home], track, encoding, purpose, *now);
                 }
             }
         }
