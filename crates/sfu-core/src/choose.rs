@@ -8,7 +8,8 @@
 use rtp::MediaKind;
 
 use crate::config::Wanted;
-use crate::feed::Start;
+use crate::downlink::Downlink;
+use crate::feed::{Feed, Start};
 use crate::forward::Egress;
 use crate::ids::StreamId;
 use crate::layers::decide::{Inputs, decide};
@@ -17,6 +18,7 @@ use crate::packet::StreamView;
 use crate::publisher::Publisher;
 use crate::sink::Sink;
 use crate::stats::Totals;
+use crate::subscription::{Outlet, Subscription};
 use crate::track::Track;
 
 /// Decides for the feeds of a track that are marked: starts those that can start now, switches those that should, asks
@@ -67,46 +69,44 @@ pub(crate) fn choose_layers<S: Sink>(
         };
         let plan = decide(&inputs);
         feed.apply(&plan);
-        let (mut later, mut needs_slide) = (false, false);
         if let Some(target) = plan.target
             && let Some(encoding) = encodings.get_mut(usize::from(target.encoding))
         {
-            let (track, encoding_index, run) = (track_index, target.encoding, encoding.run);
-            let id = StreamId { publisher: publisher_id, track, encoding: encoding_index, run };
+            let (encoding_index, run) = (target.encoding, encoding.run);
+            let id = StreamId { publisher: publisher_id, track: track_index, encoding: encoding_index, run };
             let formats = config.formats.as_slice();
             let view = StreamView { id, encoding, formats, ids: &publisher.ids, clock_offset };
-            let needs_keyframe = if !feed.waits_for(&view) {
-                feed.needs_keyframe_to_rise(view.encoding, subscription, now)
-            } else if encoding.format.is_some_and(|f| !subscription.accepts(&f, egress.out.sink)) {
-                false
-            } else {
-                match feed.start(&view, subscription, downlink, &mut egress.out) {
-                    Start::Done | Start::NotYet => false,
-                    Start::NeedsSlide => {
-                        needs_slide = true;
-                        false
-                    }
-                    Start::Later => {
-                        later = true;
-                        false
-                    }
-                    Start::NeedsKeyframe => true,
-                }
-            };
+            let outcome = start_or_rise(feed, &view, subscription, downlink, &mut egress.out);
             if feed.has_fallen_behind() {
                 subscriber.catch_up_soon(now, egress.timers);
             }
-            if needs_keyframe {
-                encoding.keyframes.want(now);
-            }
-            if needs_slide {
-                encoding.keyframes.want_slide(now);
+            match outcome {
+                Start::Done | Start::NotYet => {}
+                Start::Later => track.mark(key),
+                Start::NeedsKeyframe => encoding.keyframes.want(now),
+                Start::NeedsSlide => encoding.keyframes.want_slide(now),
             }
         }
         track.count_interest(interest, plan.interest);
-        if later {
-            track.mark(key);
-        }
     }
     publisher.tell_interest(track_index, ladder::worst(candidates), egress.out.sink, now);
+}
+
+/// Starts what a feed waits for, if it can start now; one that has its encoding already may need a keyframe for better
+/// layers of it.
+fn start_or_rise<S: Sink>(
+    feed: &mut Feed,
+    view: &StreamView<'_>,
+    subscription: &mut Subscription,
+    downlink: &mut Downlink,
+    out: &mut Outlet<'_, S>,
+) -> Start {
+    if !feed.waits_for(view) {
+        let needed = feed.needs_keyframe_to_rise(view.encoding, subscription, out.now);
+        return if needed { Start::NeedsKeyframe } else { Start::Done };
+    }
+    if view.encoding.format.is_some_and(|format| !subscription.accepts(&format, out.sink)) {
+        return Start::NotYet;
+    }
+    feed.start(view, subscription, downlink, out)
 }

@@ -57,7 +57,7 @@ pub(crate) enum Start {
     NeedsKeyframe,
     /// A slow line has room for the next slide.
     NeedsSlide,
-    /// A slow line has no room yet.
+    /// Nothing to do for now: a slow line has no room yet, or the viewer does not take the format.
     NotYet,
 }
 
