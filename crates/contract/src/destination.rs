@@ -351,7 +351,7 @@ pub struct BroadcastState {
 }
 
 /// Where a track comes from (C4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// A camera, or whatever the only video is.

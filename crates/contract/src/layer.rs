@@ -120,14 +120,14 @@ pub struct EncodingLayer {
 
 /// Data of the event [`ENCODINGS_EVENT`]: what a publisher is asked to send. An encoding that nobody watches may be
 /// switched off until it is wanted again.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct EncodingsWanted {
     /// The sections that are sent in several encodings.
     pub media: Vec<MediaEncodings>,
 }
 
 /// One section of a publisher.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MediaEncodings {
     /// Its `a=mid`.
@@ -137,7 +137,7 @@ pub struct MediaEncodings {
 }
 
 /// One encoding of a publisher.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EncodingWanted {
     /// The rid.
