@@ -9,6 +9,7 @@ pub mod layer;
 pub mod problem;
 pub mod rest;
 pub mod room;
+pub mod room_state;
 pub mod text;
 pub mod token;
 pub mod turn;
