@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use contract::destination::{CHAT_HISTORY, MAX_CHAT_CHARS};
+use contract::destination::{CHAT_HISTORY, CHAT_ID_BYTES, MAX_CHAT_CHARS};
 use contract::room::Room;
 use contract::text;
 
@@ -26,13 +26,30 @@ pub(crate) struct Logs<M> {
 #[derive(Debug)]
 struct Log<M> {
     last: u64,
-    messages: VecDeque<M>,
+    entries: VecDeque<Entry<M>>,
     used: u64,
+}
+
+#[derive(Debug)]
+struct Entry<M> {
+    seq: u64,
+    /// What its sender called it.
+    id: Option<Box<str>>,
+    message: M,
+}
+
+/// What became of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Added<M> {
+    /// It got this number.
+    New(u64, M),
+    /// The room has had it before, under this number.
+    Known(u64),
 }
 
 impl<M> Default for Log<M> {
     fn default() -> Self {
-        Self { last: 0, messages: VecDeque::new(), used: 0 }
+        Self { last: 0, entries: VecDeque::new(), used: 0 }
     }
 }
 
@@ -42,43 +59,59 @@ impl<M: Clone> Logs<M> {
         Self { rooms: HashMap::new(), clock: 0, size, bytes: 0, max_bytes }
     }
 
-    /// Adds the message that `make` builds from its number.
-    pub(crate) fn add(&mut self, room: &Room, make: impl FnOnce(u64) -> M) -> M {
+    /// Adds the message that `make` builds from its number, unless the history has one with this `id`: who got no
+    /// answer sends again, and nobody reads it twice. Ids are random, so whose they are is not asked: a guest is
+    /// somebody else on each connection.
+    pub(crate) fn add(&mut self, room: &Room, id: Option<&str>, make: impl FnOnce(u64) -> M) -> Added<M> {
         if self.rooms.len() >= MAX_LOGS && !self.rooms.contains_key(room) {
             self.forget_silent();
         }
         self.clock += 1;
         let log = self.rooms.entry(room.clone()).or_default();
         log.used = self.clock;
+        let first = id.and_then(|id| log.entries.iter().find(|entry| entry.id.as_deref() == Some(id)));
+        if let Some(entry) = first {
+            return Added::Known(entry.seq);
+        }
         log.last += 1;
-        let message = make(log.last);
-        let oldest = if log.messages.len() >= CHAT_HISTORY { log.messages.pop_front() } else { None };
-        log.messages.push_back(message.clone());
-        let freed = oldest.as_ref().map_or(0, self.size);
-        self.bytes = self.bytes.saturating_sub(freed).saturating_add((self.size)(&message));
+        let seq = log.last;
+        let message = make(seq);
+        let oldest = if log.entries.len() >= CHAT_HISTORY { log.entries.pop_front() } else { None };
+        let entry = Entry { seq, id: id.map(Box::from), message: message.clone() };
+        let (freed, taken) = (oldest.map_or(0, |entry| entry.bytes(self.size)), entry.bytes(self.size));
+        log.entries.push_back(entry);
+        self.bytes = self.bytes.saturating_sub(freed).saturating_add(taken);
         while self.bytes > self.max_bytes && self.rooms.len() > 1 {
             self.forget_silent();
         }
-        message
+        Added::New(seq, message)
     }
 
     fn forget_silent(&mut self) {
         let silent = self.rooms.iter().min_by_key(|(_, log)| log.used).map(|(room, _)| room.clone());
         if let Some(log) = silent.and_then(|room| self.rooms.remove(&room)) {
-            let freed = log.messages.iter().map(self.size).sum();
+            let freed = log.entries.iter().map(|entry| entry.bytes(self.size)).sum();
             self.bytes = self.bytes.saturating_sub(freed);
         }
     }
 
     /// The last messages of `room`, oldest first.
     pub(crate) fn history(&self, room: &Room) -> impl Iterator<Item = &M> {
-        self.rooms.get(room).into_iter().flat_map(|log| &log.messages)
+        self.rooms.get(room).into_iter().flat_map(|log| &log.entries).map(|entry| &entry.message)
     }
 }
 
-/// Why a text is no chat message.
+impl<M> Entry<M> {
+    fn bytes(&self, size: fn(&M) -> usize) -> usize {
+        size(&self.message).saturating_add(self.id.as_deref().map_or(0, str::len))
+    }
+}
+
+/// Why something is no chat message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadText {
+    #[error("the id of a chat message has 16 to 64 letters, digits, - or _")]
+    Id,
     #[error("a chat message needs text")]
     Empty,
     #[error("a chat message has at most 500 characters")]
@@ -97,6 +130,18 @@ pub(crate) fn shown_text(text: &str) -> Result<String, BadText> {
     if shown.chars().count() > MAX_CHAT_CHARS { Err(BadText::TooLong) } else { Ok(shown) }
 }
 
+/// What a sender calls its message.
+///
+/// # Errors
+/// [`BadText::Id`] if it is too short to be random, too long, or of other characters.
+pub(crate) fn message_id(id: Option<String>) -> Result<Option<String>, BadText> {
+    let fits = |id: &String| {
+        let of_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        CHAT_ID_BYTES.contains(&id.len()) && id.bytes().all(of_name)
+    };
+    if id.as_ref().is_none_or(fits) { Ok(id) } else { Err(BadText::Id) }
+}
+
 /// A name as it is shown: one line, cut to its limit, or `guest`.
 pub(crate) fn shown_name(name: Option<&str>) -> String {
     let name: String = text::one_line(name.unwrap_or_default()).chars().take(MAX_NAME_CHARS).collect();
@@ -112,7 +157,7 @@ mod tests {
         let mut logs = Logs::new(|_: &u64| 1, usize::MAX);
         let room: Room = "7".parse().unwrap();
         for _ in 0..150 {
-            logs.add(&room, |seq| seq);
+            logs.add(&room, None, |seq| seq);
         }
         assert_eq!(logs.history(&room).copied().collect::<Vec<_>>(), (51..=150).collect::<Vec<_>>());
         assert_eq!(logs.history(&"8".parse().unwrap()).count(), 0);
@@ -123,10 +168,10 @@ mod tests {
         let mut logs = Logs::new(|_: &u64| 1, usize::MAX);
         let room = |n: usize| (n + 1).to_string().parse::<Room>().unwrap();
         for n in 0..MAX_LOGS {
-            logs.add(&room(n), |seq| seq);
+            logs.add(&room(n), None, |seq| seq);
         }
-        logs.add(&room(0), |seq| seq);
-        logs.add(&room(MAX_LOGS), |seq| seq);
+        logs.add(&room(0), None, |seq| seq);
+        logs.add(&room(MAX_LOGS), None, |seq| seq);
         assert_eq!(logs.rooms.len(), MAX_LOGS);
         assert_eq!((logs.history(&room(0)).count(), logs.history(&room(1)).count()), (2, 0));
     }
@@ -136,10 +181,46 @@ mod tests {
         let mut logs = Logs::new(|_: &u64| 10, 100);
         let rooms: Vec<Room> = (1..4).map(|n| n.to_string().parse().unwrap()).collect();
         for n in 0..12 {
-            logs.add(&rooms[n / 4], |seq| seq);
+            logs.add(&rooms[n / 4], None, |seq| seq);
         }
         assert_eq!(rooms.iter().map(|room| logs.history(room).count()).collect::<Vec<_>>(), [0, 4, 4]);
         assert_eq!(logs.bytes, 80);
+    }
+
+    #[test]
+    fn what_is_sent_again_is_there_once_while_it_is_remembered() {
+        let mut logs = Logs::new(|_: &u64| 10, usize::MAX);
+        let (room, other): (Room, Room) = ("7".parse().unwrap(), "8".parse().unwrap());
+        assert_eq!(logs.add(&room, Some("one"), |seq| seq), Added::New(1, 1));
+        assert_eq!(logs.add(&room, Some("two"), |seq| seq), Added::New(2, 2));
+        assert_eq!(logs.add(&room, Some("one"), |seq| seq), Added::Known(1));
+        assert_eq!(logs.add(&other, Some("one"), |seq| seq), Added::New(1, 1));
+        // Two without an id are two, however equal.
+        assert_eq!(logs.add(&room, None, |seq| seq), Added::New(3, 3));
+        assert_eq!(logs.add(&room, None, |seq| seq), Added::New(4, 4));
+        assert_eq!(logs.history(&room).count(), 4);
+        assert_eq!(logs.bytes, 5 * 10 + 3 * 3);
+        for _ in 0..CHAT_HISTORY {
+            logs.add(&room, None, |seq| seq);
+        }
+        assert_eq!(logs.add(&room, Some("one"), |seq| seq), Added::New(105, 105));
+        assert_eq!(logs.bytes, 101 * 10 + 2 * 3);
+    }
+
+    #[test]
+    fn ids_are_long_enough_to_be_random_and_plain() {
+        for (id, fits) in [
+            ("0123456789abcdef", true),
+            ("0123456789-_CDEF", true),
+            ("0123456789abcde", false),
+            ("0123456789abcde ", false),
+            ("0123456789abcd한", false),
+        ] {
+            assert_eq!(message_id(Some(id.into())).is_ok(), fits, "{id}");
+        }
+        assert_eq!(message_id(Some("x".repeat(64))), Ok(Some("x".repeat(64))));
+        assert_eq!(message_id(Some("x".repeat(65))), Err(BadText::Id));
+        assert_eq!(message_id(None), Ok(None));
     }
 
     #[test]

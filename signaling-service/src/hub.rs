@@ -20,6 +20,7 @@ use stomp_proto::outbox::{Caps, Class, Pushed};
 use stomp_proto::session::SubscriptionKey;
 
 use crate::bus::{Bus, Envelope};
+use crate::chat::Added;
 use crate::limits::{ConnId, Demand, MAX_JOINED, Person, Sender, subscription_cost};
 use crate::mailbox::{Mailbox, Message};
 use crate::metrics::Metrics;
@@ -93,18 +94,24 @@ impl Hub {
         Ok(Membership { hub: self.clone(), id, sender, mailbox })
     }
 
-    /// Adds a chat message that `make` builds from its number, sends it to the room, and gives back the number.
-    pub(crate) fn chat<T: Serialize>(&self, room: &Room, make: impl FnOnce(u64) -> T) -> u64 {
+    /// Adds a chat message that `make` builds from its number, sends it to the room, and gives back the number: that of
+    /// the first one where the room has a message with this id already.
+    pub(crate) fn chat<T: Serialize>(
+        &self,
+        room: &Room,
+        id: Option<&str>,
+        make: impl FnOnce(u64) -> T,
+    ) -> u64 {
         let destination = topic(Destination::Chat(room.clone()));
-        let mut number = 0;
         let mut state = self.lock();
-        let message = state.replica.chat.add(room, |seq| {
-            number = seq;
-            Message::json(destination, &make(seq))
-        });
-        self.publish(&state, &Class::Chat, &message);
-        self.tell_replicas(&Class::Chat, &message);
-        number
+        match state.replica.chat.add(room, id, |seq| Message::json(destination, &make(seq))) {
+            Added::New(seq, message) => {
+                self.publish(&state, &Class::Chat, &message);
+                self.tell_replicas(&Class::Chat, &message);
+                seq
+            }
+            Added::Known(seq) => seq,
+        }
     }
 
     /// A node's part of the viewer counts.

@@ -168,12 +168,13 @@ impl Member {
                 }
                 membership.relay(&to, headers, body)?;
             }
-            Work::Chat { room, text, name } => {
+            Work::Chat { room, text, name, id } => {
                 let (from, host) = (who.subject().to_owned(), who.is_host(&room));
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 let at = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-                let make = |seq| ChatEvent::Message { seq, from, name, host, text, at };
-                return Ok(Some(hub.chat(&room, make)));
+                let named = id.clone();
+                let make = |seq| ChatEvent::Message { seq, from, name, host, text, at, id };
+                return Ok(Some(hub.chat(&room, named.as_deref(), make)));
             }
             Work::Viewers { node, report } => hub.node_viewers(&node, report, now),
             Work::Tracks { node, report } => hub.node_tracks(&node, report, now),

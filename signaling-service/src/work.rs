@@ -33,6 +33,7 @@ pub(crate) enum Work {
         room: Room,
         text: String,
         name: String,
+        id: Option<String>,
     },
     Viewers {
         node: NodeId,
@@ -74,10 +75,10 @@ pub(crate) fn check(rights: Rights, who: &Identity, message: Outgoing) -> Result
     let Address { prefix, path } = address;
     match path {
         Destination::Chat(room) => {
-            let ChatSend { text, name } = json(&message)?;
-            let text = chat::shown_text(&text)?;
+            let ChatSend { text, name, id } = json(&message)?;
+            let (text, id) = (chat::shown_text(&text)?, chat::message_id(id)?);
             let name = chat::shown_name(who.name().or(name.as_deref()));
-            Ok(Work::Chat { room, text, name })
+            Ok(Work::Chat { room, text, name, id })
         }
         Destination::NodeViewers(node) => Ok(Work::Viewers { node, report: json(&message)? }),
         Destination::NodeTracks(node) => Ok(Work::Tracks { node, report: json(&message)? }),

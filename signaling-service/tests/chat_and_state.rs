@@ -47,6 +47,29 @@ async fn chat_names_its_sender_and_late_joiners_get_the_last_hundred() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_sent_again_on_another_connection_is_read_once() {
+    let service = Service::start(config(true)).await;
+    let mut reader = Peer::guest(&service).await;
+    reader.subscribe("c", "/topic/-/chat/7").await;
+    let body = json!({"text": "a", "id": "0123456789abcdef"}).to_string();
+    let mut first = Peer::guest(&service).await;
+    first.send_to("/app/-/chat/7", &body).await;
+    assert_eq!(reader.json().await["id"], "0123456789abcdef");
+    // Its answer was lost with the connection.
+    first.leave().await;
+    let mut again = Peer::guest(&service).await;
+    again.subscribe("r", "/user/queue/replies").await;
+    again.request("q", "/app/-/chat/7", &body).await;
+    assert_eq!(again.reply().await, json!({"outcome": "done", "request": "q", "seq": 1}));
+    again.request("q", "/app/-/chat/7", &json!({"text": "b", "id": "short"}).to_string()).await;
+    assert_eq!(again.reply().await["reason"], "body");
+    again.send_to("/app/-/chat/7", &json!({"text": "c"}).to_string()).await;
+    let next = reader.json().await;
+    assert_eq!((&next["seq"], &next["text"], next.get("id")), (&json!(2), &json!("c"), None));
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn presence_comes_at_once_and_moves() {
     let service = Service::start(config(true)).await;
     let mut watcher = Peer::guest(&service).await;

@@ -26,6 +26,8 @@ use crate::room::{Room, valid_name};
 
 /// Most characters of a chat message.
 pub const MAX_CHAT_CHARS: usize = 500;
+/// Fewest and most bytes of the id of a chat message: letters, digits, `-` and `_`.
+pub const CHAT_ID_BYTES: std::ops::RangeInclusive<usize> = 16..=64;
 /// Messages that a late joiner gets.
 pub const CHAT_HISTORY: usize = 100;
 
@@ -227,6 +229,10 @@ pub struct ChatSend {
     /// Guest name, ignored where the token carries a name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// What the sender calls the message: 128 random bits, of a length in [`CHAT_ID_BYTES`]. A message that is sent
+    /// again under the same id, because no answer came, is in the room once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
 }
 
 /// What `/topic/-/chat/{room}` carries.
@@ -247,6 +253,9 @@ pub enum ChatEvent {
         text: String,
         /// Unix milliseconds.
         at: i64,
+        /// What the sender called it, if it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
     },
     /// Messages were dropped for this slow client; `seq` goes on after the gap.
     Gap {
