@@ -30,8 +30,9 @@ pub const MAX_SLOTS: usize = 24;
 pub const MAX_SOURCES: usize = 4;
 /// Most entries of [`Wants`]: pages ask for what they show. More are refused.
 pub const MAX_WANTS: usize = 64;
-/// Largest [`JoinCall`] or [`PatchCall`] in bytes: two offers of 64 KiB, their line ends escaped, and some.
-pub const MAX_CALL_BODY: usize = 160 * 1024;
+/// Largest [`JoinCall`] or [`PatchCall`] in bytes. An offer of twenty slots in all codecs of a browser has 80 KiB, in the
+/// two that pages should choose 30; as JSON each line end is longer by two.
+pub const MAX_CALL_BODY: usize = 192 * 1024;
 /// Longest message on [`CALL_CHANNEL`] in bytes, either way.
 pub const MAX_CALL_MESSAGE: usize = 16 * 1024;
 /// Longest display name in Unicode scalar values; a longer one is refused. Characters that nobody sees

@@ -156,8 +156,11 @@ fn an_extension_with_a_direction_counts_one_way() {
 #[test]
 fn extensions_and_transport_feedback_can_be_left_out() {
     let offer = Offer::parse(CHROMIUM_SIMULCAST).unwrap();
-    let options =
-        PublishOptions { extensions: vec![Extension::Mid, Extension::Rid], start_bitrate_kbps: None };
+    let options = PublishOptions {
+        extensions: vec![Extension::Mid, Extension::Rid],
+        start_bitrate_kbps: None,
+        ..PublishOptions::default()
+    };
     let answer = answer_publish(&offer, &local(), &options).unwrap();
     assert!(!answer.text.contains("transport-cc"));
     assert!(!answer.text.contains("x-google"));

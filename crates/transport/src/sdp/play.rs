@@ -5,6 +5,7 @@ use rtp::{Codec, Extension, Extensions, MediaKind, Mid};
 use crate::DataParameters;
 
 use super::section::one_byte;
+use super::types::kind_of;
 use super::write::{Line, Writer};
 use super::{
     CodecFormat, Direction, Feedback, Local, MediaSection, Offer, PayloadFormat, Remote, SdpError, Setup,
@@ -143,17 +144,15 @@ pub fn answer_play(offer: &Offer, local: &Local, tracks: &[PlayTrack]) -> Result
     let mut undecodable = Vec::new();
     for (number, track) in tracks.iter().enumerate() {
         match assign(track, &usable, &media) {
-            Ok((index, section)) => media.push(agree(offer, index, section, number, track)),
+            Ok((index, section)) => {
+                let ssrcs = (track.ssrc, track.rtx_ssrc);
+                media.push(agree(offer, (index, section), number, track.format, ssrcs));
+            }
             Err(reason) => undecodable.push(Undecodable { track: number, format: track.format, reason }),
         }
     }
     media.sort_by_key(|media| media.index);
-    let mut extensions = Extensions::default();
-    for (extension, id) in media.iter().flat_map(|media| media.extensions.iter()) {
-        if !extensions.insert(extension, id) {
-            return Err(SdpError::ExtensionConflict(id));
-        }
-    }
+    let extensions = extensions_of(&media)?;
     let data = offer.data_section().map(|(index, _)| index);
     let accepted =
         offer.bundle(|index| data == Some(index) || usable.iter().any(|(usable, _)| *usable == index));
@@ -164,18 +163,22 @@ pub fn answer_play(offer: &Offer, local: &Local, tracks: &[PlayTrack]) -> Result
     Ok(PlayAnswer { text, remote, media, extensions, reduced_size, undecodable, data })
 }
 
-fn kind_of(source: Source) -> MediaKind {
-    match source {
-        Source::Microphone | Source::ScreenAudio => MediaKind::Audio,
-        Source::Camera | Source::Screen => MediaKind::Video,
+/// The header extensions of all m-lines: an id means one thing in a bundle.
+pub(super) fn extensions_of(media: &[PlayMedia]) -> Result<Extensions, SdpError> {
+    let mut extensions = Extensions::default();
+    for (extension, id) in media.iter().flat_map(|media| media.extensions.iter()) {
+        if !extensions.insert(extension, id) {
+            return Err(SdpError::ExtensionConflict(id));
+        }
     }
+    Ok(extensions)
 }
 
-fn usable(section: &MediaSection) -> bool {
+pub(super) fn usable(section: &MediaSection) -> bool {
     section.remote.is_some() && section.direction.receives() && !section.codecs.is_empty()
 }
 
-fn best(codecs: &[PayloadFormat], format: CodecFormat) -> Option<&PayloadFormat> {
+pub(super) fn best(codecs: &[PayloadFormat], format: CodecFormat) -> Option<&PayloadFormat> {
     let suits = codecs.iter().filter_map(|codec| Some((codec.format.decodes(format)?, codec)));
     suits.min_by_key(|(distance, _)| *distance).map(|(_, codec)| codec)
 }
@@ -203,13 +206,20 @@ fn assign<'a>(
     asked.chain(any).find(decodes).copied().ok_or(UndecodableReason::NoCodec)
 }
 
-fn agree(offer: &Offer, index: usize, section: &MediaSection, number: usize, track: &PlayTrack) -> PlayMedia {
+/// What is agreed on an m-line of `offer` that carries stream `number`, in `format` first.
+pub(super) fn agree(
+    offer: &Offer,
+    (index, section): (usize, &MediaSection),
+    number: usize,
+    format: CodecFormat,
+    (ssrc, rtx_ssrc): (u32, u32),
+) -> PlayMedia {
     let mut extensions = section.extensions(false).only(|extension, _| PLAY_EXTENSIONS.contains(&extension));
     if !offer.extmap_mixed {
         extensions = one_byte(extensions);
     }
     // Only AV1 needs it: other codecs say their layers in the payload, which is what receivers go by.
-    if track.format.codec() != Codec::Av1 {
+    if format.codec() != Codec::Av1 {
         extensions = extensions.without(Extension::DependencyDescriptor);
     }
     let ours = match section.kind {
@@ -221,8 +231,7 @@ fn agree(offer: &Offer, index: usize, section: &MediaSection, number: usize, tra
         feedback.transport_cc &= extensions.id(Extension::TransportCc).is_some();
         PayloadFormat { feedback, ..codec.clone() }
     };
-    let mut codecs: Vec<PayloadFormat> =
-        best(&section.codecs, track.format).map(answer).into_iter().collect();
+    let mut codecs: Vec<PayloadFormat> = best(&section.codecs, format).map(answer).into_iter().collect();
     let mut others: Vec<&PayloadFormat> = section.codecs.iter().collect();
     // Of the payload types of one codec the most able one: it plays the others' streams, too.
     others.sort_by_key(|codec| (codec.format.preference(), std::cmp::Reverse(codec.format.ability())));
@@ -237,8 +246,8 @@ fn agree(offer: &Offer, index: usize, section: &MediaSection, number: usize, tra
         index,
         mid: section.mid,
         track: number,
-        ssrc: track.ssrc,
-        rtx_ssrc: rtx.then_some(track.rtx_ssrc),
+        ssrc,
+        rtx_ssrc: rtx.then_some(rtx_ssrc),
         codecs,
         extensions,
     }

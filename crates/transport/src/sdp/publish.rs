@@ -6,6 +6,7 @@ use crate::DataParameters;
 
 use super::codec::parameter;
 use super::section::one_byte;
+use super::types::kind_of;
 use super::write::{Line, Writer};
 use super::{
     CodecFormat, Direction, Feedback, Local, MediaSection, Msid, Offer, PayloadFormat, Remote, SdpError,
@@ -20,11 +21,24 @@ pub struct PublishOptions {
     /// Rate in kbit/s at which a Chromium publisher starts its bandwidth estimation: without it a 720p camera needs
     /// 20 s to reach full quality.
     pub start_bitrate_kbps: Option<u32>,
+    /// Which m-line is which source, by `a=mid`: the others are rejected. Without it, all that send are taken, and their
+    /// sources are told by `a=content` and by their order.
+    pub sources: Option<Vec<(String, Source)>>,
+    /// The codec of pictures wherever it is offered, in place of the publisher's first.
+    pub picture_codec: Option<CodecFormat>,
+    /// Whether data channels are taken where they are offered.
+    pub data_channels: bool,
 }
 
 impl Default for PublishOptions {
     fn default() -> Self {
-        Self { extensions: Extension::ALL.to_vec(), start_bitrate_kbps: Some(2_000) }
+        Self {
+            extensions: Extension::ALL.to_vec(),
+            start_bitrate_kbps: Some(2_000),
+            sources: None,
+            picture_codec: None,
+            data_channels: true,
+        }
     }
 }
 
@@ -78,7 +92,8 @@ pub struct PublishMedia {
 ///
 /// # Errors
 /// [`SdpError::NotCarried`] when all pictures or all sound that are offered are in codecs that we do not carry,
-/// [`SdpError::NoUsableMedia`] when nothing is offered, [`SdpError::BothLite`].
+/// [`SdpError::NoUsableMedia`] when nothing is offered, [`SdpError::BothLite`], [`SdpError::NoSuchMedia`] where
+/// `options` name an m-line that does not send what they say.
 pub fn answer_publish(
     offer: &Offer,
     local: &Local,
@@ -86,12 +101,15 @@ pub fn answer_publish(
 ) -> Result<PublishAnswer, SdpError> {
     offer.require_full_agent()?;
     offer.require_carried(|section| section.direction.sends())?;
-    let sources = sources(&offer.media);
+    let sources = match &options.sources {
+        None => sources(&offer.media),
+        Some(named) => named_sources(&offer.media, named)?,
+    };
     let mut media: Vec<PublishMedia> = Vec::new();
     let mut bundle = Extensions::default();
     let mut reduced_size = true;
     for ((index, section), source) in offer.media.iter().enumerate().zip(sources) {
-        let (Some(source), Some(kind), Some(codec)) = (source, section.kind, section.codecs.first()) else {
+        let (Some(source), Some(kind), Some(codec)) = (source, section.kind, choose(section, options)) else {
             continue;
         };
         let mut codec = publish_codec(codec, source, options);
@@ -125,12 +143,12 @@ pub fn answer_publish(
     if media.is_empty() {
         return Err(SdpError::NoUsableMedia);
     }
-    let data = offer.data_section().map(|(index, _)| index);
-    let accepted =
-        offer.bundle(|index| data == Some(index) || media.iter().any(|media| media.index == index));
+    let data = offer.data_section().filter(|_| options.data_channels);
+    let takes = |index| data.is_some_and(|(data, _)| data == index);
+    let accepted = offer.bundle(|index| takes(index) || media.iter().any(|media| media.index == index));
     let remote = offer.remote(&accepted)?;
     let text = write(offer, local, remote.setup.answer(), &media, &accepted);
-    let data = offer.data_section().and_then(|(_, section)| section.data);
+    let data = data.and_then(|(_, section)| section.data);
     Ok(PublishAnswer { text, remote, media, extensions: bundle, reduced_size, data })
 }
 
@@ -160,6 +178,33 @@ fn sources(media: &[MediaSection]) -> Vec<Option<Source>> {
         Some(source)
     };
     media.iter().map(&mut source).collect()
+}
+
+/// The source of each m-line where they are named. Each source is named once.
+fn named_sources(
+    media: &[MediaSection],
+    named: &[(String, Source)],
+) -> Result<Vec<Option<Source>>, SdpError> {
+    let mut sources: Vec<Option<Source>> = vec![None; media.len()];
+    for (mid, source) in named {
+        let kind = kind_of(*source);
+        let is_it = |section: &MediaSection| {
+            let sends = section.remote.is_some() && section.direction.sends();
+            section.written_mid.as_deref() == Some(mid) && section.kind == Some(kind) && sends
+        };
+        let found = media.iter().position(is_it).filter(|_| !sources.contains(&Some(*source)));
+        match found.and_then(|index| sources.get_mut(index)) {
+            Some(place @ None) => *place = Some(*source),
+            _ => return Err(SdpError::NoSuchMedia { mid: mid.clone(), does: "send", kind: kind.as_str() }),
+        }
+    }
+    Ok(sources)
+}
+
+/// The codec that an m-line will carry.
+fn choose<'a>(section: &'a MediaSection, options: &PublishOptions) -> Option<&'a PayloadFormat> {
+    let preferred = |codec: &&PayloadFormat| Some(codec.format) == options.picture_codec;
+    section.codecs.iter().find(preferred).or(section.codecs.first())
 }
 
 /// The codec as the answer writes it: our feedback, and parameters that say what we want to receive.

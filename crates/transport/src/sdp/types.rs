@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use rtp::{MediaKind, Mid};
 
-use super::SdpError;
+use super::{SdpError, Source};
 use crate::{Fingerprint, IceCredentials};
 
 /// Audio or video, from the word in an m-line; `None` for data channels and whatever else may stand there.
@@ -16,6 +16,14 @@ pub(super) fn media_kind(word: &str) -> Option<MediaKind> {
 /// The word in an m-line.
 pub(super) fn media_word(kind: Option<MediaKind>) -> &'static str {
     kind.map_or("application", MediaKind::as_str)
+}
+
+/// Whether a source is sound or a picture.
+pub(super) fn kind_of(source: Source) -> MediaKind {
+    match source {
+        Source::Microphone | Source::ScreenAudio => MediaKind::Audio,
+        Source::Camera | Source::Screen => MediaKind::Video,
+    }
 }
 
 /// Direction of an m-line, seen from whoever wrote it.
