@@ -91,7 +91,12 @@ fn the_figures_are_those_of_the_code() {
         format!("| {} and one message;", kib(crate::window::MAX_UNSENT)),
         format!("receipt | {MAX_ID_LEN} bytes | the same |"),
         format!("| {MAX_QUEUED_ANSWERS} or {};", kib(MAX_QUEUED_ANSWER_BYTES)),
-        format!("| WebSocket frame | {} |", kib(Limits::CLIENT.body + crate::socket::FRAME_OVERHEAD)),
+        format!(
+            "| WebSocket frame | {}; until CONNECTED {} |",
+            kib(Limits::CLIENT.body + crate::socket::FRAME_OVERHEAD),
+            kib(crate::socket::OPENING_FRAME)
+        ),
+        format!("to its last | {} s | the same |", stomp_proto::session::FRAME_TIMEOUT.as_secs()),
         format!("| {MAX_SUBSCRIPTIONS} each |"),
         format!(
             "| {} or {}, of one sender's address {} or {}; then the sender is refused | {} or {}; the same |",

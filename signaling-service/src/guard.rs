@@ -3,9 +3,10 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
@@ -22,6 +23,8 @@ pub(crate) struct FrameLengths {
     filled: usize,
     /// Bytes of the current payload that are still to come.
     payload: u64,
+    /// Frames that have begun.
+    frames: u64,
 }
 
 impl FrameLengths {
@@ -37,6 +40,9 @@ impl FrameLengths {
             if let Some(slot) = self.header.get_mut(self.filled) {
                 *slot = *first;
             }
+            if self.filled == 0 {
+                self.frames = self.frames.wrapping_add(1);
+            }
             self.filled += 1;
             bytes = rest;
             if let Some(length) = self.announced() {
@@ -48,6 +54,11 @@ impl FrameLengths {
             }
         }
         true
+    }
+
+    /// Whether the end of a frame is still to come.
+    fn is_inside(&self) -> bool {
+        self.payload > 0 || self.filled > 0
     }
 
     /// The payload length, once the header is complete.
@@ -66,16 +77,21 @@ impl FrameLengths {
     }
 }
 
-/// The limit of a connection, which rises once it turns out to be a service's.
+/// The limit of a connection, which rises with who it turns out to be, and the frame that is coming in.
 #[derive(Debug)]
 pub(crate) struct FrameLimit {
     bytes: AtomicUsize,
     exceeded: AtomicBool,
+    begun: Mutex<Option<Instant>>,
 }
 
 impl FrameLimit {
     pub(crate) fn new(bytes: usize) -> Arc<Self> {
-        Arc::new(Self { bytes: AtomicUsize::new(bytes), exceeded: AtomicBool::new(false) })
+        Arc::new(Self {
+            bytes: AtomicUsize::new(bytes),
+            exceeded: AtomicBool::new(false),
+            begun: Mutex::default(),
+        })
     }
 
     pub(crate) fn set(&self, bytes: usize) {
@@ -84,6 +100,35 @@ impl FrameLimit {
 
     pub(crate) fn is_exceeded(&self) -> bool {
         self.exceeded.load(Ordering::Relaxed)
+    }
+
+    /// When the frame began that is not whole yet: the WebSocket library holds what has come of it.
+    pub(crate) fn begun(&self) -> Option<Instant> {
+        *self.lock()
+    }
+
+    /// The connection has not been read for a while, so that no end could come.
+    pub(crate) fn excuse(&self, now: Instant) {
+        let mut begun = self.lock();
+        *begun = begun.map(|_| now);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Follows more bytes; false when a frame is longer than the limit.
+    fn follow(&self, lengths: &mut FrameLengths, bytes: &[u8], now: Instant) -> bool {
+        let before = (lengths.is_inside(), lengths.frames);
+        let within = lengths.within(bytes, self.bytes.load(Ordering::Relaxed));
+        let goes_on = before == (true, lengths.frames);
+        let mut begun = self.lock();
+        *begun = match *begun {
+            _ if !lengths.is_inside() => None,
+            Some(since) if goes_on => Some(since),
+            _ => Some(now),
+        };
+        within
     }
 }
 
@@ -107,7 +152,7 @@ impl Stream for Guarded {
         let this = self.get_mut();
         let item = ready!(Pin::new(&mut this.inner).poll_next(cx));
         if let Some(Ok(bytes)) = &item
-            && !this.lengths.within(bytes, this.limit.bytes.load(Ordering::Relaxed))
+            && !this.limit.follow(&mut this.lengths, bytes, Instant::now())
         {
             this.limit.exceeded.store(true, Ordering::Relaxed);
             let error = io::Error::new(io::ErrorKind::InvalidData, "a WebSocket frame over the limit");
@@ -149,6 +194,35 @@ mod tests {
             let mut lengths = FrameLengths::default();
             assert!(!stream.chunks(piece).all(|bytes| lengths.within(bytes, 69_999)), "{piece}");
         }
+    }
+
+    #[test]
+    fn a_frame_is_as_old_as_its_first_byte() {
+        let limit = FrameLimit::new(100);
+        let mut lengths = FrameLengths::default();
+        let mut at = |bytes: &[u8], now| {
+            assert!(limit.follow(&mut lengths, bytes, now));
+            limit.begun()
+        };
+        let begin = Instant::now();
+        let second = |n| begin + std::time::Duration::from_secs(n);
+        let frame = frame(20, true);
+        assert_eq!(at(&frame, begin), None, "whole at once");
+        assert_eq!(at(&frame[..1], second(1)), Some(second(1)));
+        assert_eq!(at(&frame[1..10], second(2)), Some(second(1)), "its header came later");
+        assert_eq!(at(&frame[10..12], second(3)), Some(second(1)));
+        let end_and_begin = [&frame[12..], &frame[..8]].concat();
+        assert_eq!(at(&end_and_begin, second(4)), Some(second(4)), "the next one has begun");
+        assert_eq!(at(&frame[8..9], second(5)), Some(second(4)));
+        limit.excuse(second(9));
+        assert_eq!(limit.begun(), Some(second(9)));
+        let mut at = |bytes: &[u8], now| {
+            assert!(limit.follow(&mut lengths, bytes, now));
+            limit.begun()
+        };
+        assert_eq!(at(&frame[9..], second(10)), None);
+        limit.excuse(second(11));
+        assert_eq!(limit.begun(), None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use stomp_proto::{Limits, SUBPROTOCOLS};
 
 use crate::guard::{FrameLimit, Guarded};
 use crate::seats::Seats;
-use crate::socket::{self, FRAME_OVERHEAD, Shared};
+use crate::socket::{self, FRAME_OVERHEAD, OPENING_FRAME, Shared};
 use crate::window::{Measured, Window};
 
 /// Largest body of an announcement.
@@ -66,7 +66,7 @@ async fn streaming(
     if hub.draining.is_cancelled() {
         return Err(HttpProblem::unavailable("the service restarts", 1).into());
     }
-    let limit = FrameLimit::new(Limits::CLIENT.body + FRAME_OVERHEAD);
+    let limit = FrameLimit::new(OPENING_FRAME);
     let guarded = Guarded::new(payload.into_inner(), limit.clone());
     let mut payload = dev::Payload::Stream { payload: Box::pin(guarded) as _ };
     let payload = web::Payload::from_request(&request, &mut payload).await?;

@@ -9,7 +9,7 @@ use actix_ws::{CloseCode, CloseReason, Item, Message as Ws, MessageStream, Proto
 use bytes::Bytes;
 use contract::token::TokenKeys;
 use futures_util::Sink;
-use stomp_proto::session::{Close, Config, Connect, Event, Session};
+use stomp_proto::session::{Close, Config, Connect, Event, FRAME_TIMEOUT, Session};
 use stomp_proto::{HeartBeat, Limits};
 
 use crate::guard::FrameLimit;
@@ -29,6 +29,10 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 const READER_PATIENCE: Duration = Duration::from_secs(10);
 /// What a WebSocket frame needs beside its STOMP body: command and headers.
 pub(crate) const FRAME_OVERHEAD: usize = 64 * 1024;
+
+/// Longest WebSocket frame before CONNECTED: the head of CONNECT. Who has not said who they are makes the server hold
+/// no more than that.
+pub(crate) const OPENING_FRAME: usize = 20 * 1024;
 
 /// What all connections of a process share.
 #[derive(Clone)]
@@ -112,7 +116,7 @@ impl Socket {
         let now = Instant::now();
         let config = Config {
             heart_beat: HeartBeat::DEFAULT,
-            limits: Limits::CLIENT,
+            limits: Limits::OPENING,
             server: concat!("madang/", env!("CARGO_PKG_VERSION")).into(),
         };
         Self {
@@ -335,11 +339,16 @@ impl Socket {
         if self.held_until().is_some() {
             // It is not read, so it cannot be heard.
             self.session.excuse_silence(now);
+            self.limit.excuse(now);
             self.heard = now;
         }
         self.session.handle_timeout(now);
         if self.over.is_none() && self.reader.is_lost(now) {
             self.session.fail(Close::Policy, "too slow: you took nothing for 10 s");
+        }
+        let begun = self.limit.begun();
+        if self.over.is_none() && begun.is_some_and(|begun| now >= begun + FRAME_TIMEOUT) {
+            self.session.fail(Close::Policy, "a WebSocket frame that is not whole after 30 s");
         }
         if self.over.is_none() && now >= self.ping_at() {
             if now.saturating_duration_since(self.heard) >= 2 * PING_INTERVAL {

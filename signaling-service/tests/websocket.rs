@@ -193,7 +193,7 @@ async fn each_violation_has_its_close_code() {
         ("text that ends inside a character", masked(0x81, "é".as_bytes().get(..1).unwrap()), 1007),
         ("fragments that are not UTF-8", fragments(&[(0x01, b"a"), (0x00, b"\xff"), (0x80, b"")]), 1007),
         ("fragments that end inside a character", fragments(&[(0x01, b"\xed"), (0x80, b"\x95")]), 1007),
-        ("a frame over the limit, by its header", big(200_000), 1009),
+        ("a frame over the limit before CONNECT, by its header", big(20 * 1024 + 1), 1009),
         ("a frame of 2^62 bytes, by its header", big(1 << 62), 1009),
         ("a normal close", masked(0x88, &1000_u16.to_be_bytes()), 1000),
         ("a close of an application", masked(0x88, &4000_u16.to_be_bytes()), 4000),
@@ -208,6 +208,16 @@ async fn each_violation_has_its_close_code() {
         assert_eq!(raw.read().await, None, "{name}: the stream ends");
     });
     futures_util::future::join_all(checks).await;
+    // Who is connected may send more in a frame, and not everything either.
+    let mut raw = Raw::open(&service).await;
+    raw.frame(0x82, CONNECT).await;
+    assert!(raw.read().await.unwrap().1.starts_with(b"CONNECTED\n"));
+    raw.frame(0x82, &[b'\n'; 60_000]).await;
+    raw.frame(0x89, b"there").await;
+    assert_eq!(raw.read().await, Some((0x8a, b"there".to_vec())));
+    raw.socket.write_all(&big(128 * 1024 + 1)).await.unwrap();
+    let (first, payload) = raw.read().await.unwrap();
+    assert_eq!((first, payload.get(..2)), (0x88, Some(&1009_u16.to_be_bytes()[..])));
     // Characters that span fragments are fine, and so is binary that is not text.
     let mut raw = Raw::open(&service).await;
     raw.frame(0x01, b"CONNECT\naccept-version:1.2\nlogin:\xed").await;

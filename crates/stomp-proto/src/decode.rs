@@ -23,6 +23,8 @@ pub struct Limits {
 impl Limits {
     /// For anybody: 64 KiB of body, 32 headers of 8 KiB, 16 KiB of them in all.
     pub const CLIENT: Self = Self { body: 64 * 1024, headers: 32, header_line: 8 * 1024, head: 16 * 1024 };
+    /// Before anybody has said who they are: the head of CONNECT, which has no body.
+    pub const OPENING: Self = Self { body: 1024, ..Self::CLIENT };
     /// For connections of services: bodies of 4 MiB, since a node names all its viewers in one.
     pub const SERVICE: Self = Self { body: 4 * 1024 * 1024, ..Self::CLIENT };
 }
@@ -130,6 +132,12 @@ impl Decoder {
         if self.failed.is_none() {
             self.buf.extend_from_slice(bytes);
         }
+    }
+
+    /// Whether a frame has begun whose end has not been found.
+    #[must_use]
+    pub fn is_inside(&self) -> bool {
+        !self.buf.is_empty() || !matches!(self.state, State::Between)
     }
 
     /// The next frame or heart-beat, or `None` until more bytes come.

@@ -23,6 +23,8 @@ pub use crate::transactions::Outgoing;
 
 /// A client has this long to send CONNECT.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A frame is whole within this time of its first byte: what has come of it is held in memory until then.
+pub const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
 /// Receipts, replies and other answers that wait for a client that does not read; at the limit no more frames are
 /// handled until it reads ([`Session::wants_bytes`]). The answers to the frame that reached it still fit.
 pub const MAX_QUEUED_ANSWERS: usize = 256;
@@ -37,7 +39,7 @@ pub const MAX_ID_LEN: usize = 512;
 pub struct Config {
     /// What it can send and wants to hear.
     pub heart_beat: HeartBeat,
-    /// What it takes in a frame.
+    /// What it takes in a frame until [`Session::accept`] says otherwise.
     pub limits: Limits,
     /// The `server` header of CONNECTED.
     pub server: String,
@@ -99,6 +101,10 @@ pub struct Session {
     config: Config,
     state: State,
     decoder: Decoder,
+    /// When the latest bytes came.
+    fed: Instant,
+    /// When the frame began that is not whole yet.
+    begun: Option<Instant>,
     pulse: Pulse,
     beat: bool,
     /// The receipt of the frame that the caller is handling.
@@ -116,6 +122,8 @@ impl Session {
         Self {
             state: State::Opening { since: now },
             decoder: Decoder::new(config.limits),
+            fed: now,
+            begun: None,
             pulse: Pulse::idle(now),
             beat: false,
             receipt: None,
@@ -133,6 +141,7 @@ impl Session {
         if !matches!(self.state, State::Over(_)) {
             self.pulse.received(now);
             self.decoder.feed(bytes);
+            self.fed = now;
         }
     }
 
@@ -152,6 +161,9 @@ impl Session {
             State::Open { .. } if self.pulse.is_lost(now) => {
                 self.fail(Close::Silent, "the heart-beat stopped")
             }
+            State::Open { .. } if self.frame_deadline().is_some_and(|deadline| now >= deadline) => {
+                self.fail(Close::Policy, "a frame that is not whole after 30 s");
+            }
             State::Open { .. } if self.pulse.is_due(now) => self.beat = true,
             _ => {}
         }
@@ -162,7 +174,10 @@ impl Session {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Opening { since } => Some(since + CONNECT_TIMEOUT),
-            State::Open { .. } => self.pulse.poll_timeout(self.beat),
+            State::Open { .. } => {
+                let pulse = self.pulse.poll_timeout(self.beat);
+                [pulse, self.frame_deadline()].into_iter().flatten().min()
+            }
             State::Deciding { .. } | State::Leaving { .. } | State::Over(_) => None,
         }
     }
@@ -208,12 +223,21 @@ impl Session {
         loop {
             self.finish_frame();
             if !self.wants_bytes() || matches!(self.state, State::Deciding { .. }) {
+                // It is not read, so its end cannot come.
+                self.begun = None;
                 return None;
             }
             let frame = match self.decoder.next_item() {
-                Ok(None) => return None,
+                Ok(None) => {
+                    let begun = self.begun.unwrap_or(self.fed);
+                    self.begun = self.decoder.is_inside().then_some(begun);
+                    return None;
+                }
                 Ok(Some(Item::HeartBeat)) => continue,
-                Ok(Some(Item::Frame(frame))) => frame,
+                Ok(Some(Item::Frame(frame))) => {
+                    self.begun = None;
+                    frame
+                }
                 Err(error) => {
                     let close = match error {
                         DecodeError::BodyTooLarge(_) => Close::TooLarge,
@@ -316,6 +340,11 @@ impl Session {
     /// The caller has not read the socket for a while by its own choice: the silence is not the client's.
     pub fn excuse_silence(&mut self, now: Instant) {
         self.pulse.received(now);
+        self.begun = self.begun.map(|_| now);
+    }
+
+    fn frame_deadline(&self) -> Option<Instant> {
+        self.begun.map(|begun| begun + FRAME_TIMEOUT)
     }
 
     fn queue(&mut self, answer: Bytes) {

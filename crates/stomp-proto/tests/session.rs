@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use stomp_proto::client::{self, Client};
 use stomp_proto::session::{
-    self, Close, Config, Event, MAX_ID_LEN, MAX_QUEUED_ANSWER_BYTES, MAX_QUEUED_ANSWERS, MAX_SUBSCRIPTIONS,
-    Session,
+    self, Close, Config, Event, FRAME_TIMEOUT, MAX_ID_LEN, MAX_QUEUED_ANSWER_BYTES, MAX_QUEUED_ANSWERS,
+    MAX_SUBSCRIPTIONS, Session,
 };
 use stomp_proto::{HeartBeat, Limits, Version};
 
@@ -287,6 +287,44 @@ fn a_client_that_does_not_read_its_receipts_is_not_heard() {
         all += feed(&mut session, "", now).len();
     }
     assert_eq!(all, 1_000);
+}
+
+#[test]
+fn a_frame_that_does_not_end_is_not_waited_for() {
+    let start = Instant::now();
+    let second = Duration::from_secs(1);
+    let hello = "CONNECT\naccept-version:1.2\n\n\0";
+    let mut session = session(start);
+    feed(&mut session, hello, start);
+    answers(&mut session, start);
+    assert_eq!(session.poll_timeout(), None, "no heart-beats are agreed");
+    // Bytes that trickle in are no new frame, and what is whole in between starts the next one's time.
+    feed(&mut session, "SEND\ndestination:/a\n\nx\0SEND\n", start + second);
+    let deadline = start + second + FRAME_TIMEOUT;
+    assert_eq!(session.poll_timeout(), Some(deadline));
+    feed(&mut session, "destination:/a\n", start + 20 * second);
+    assert_eq!(session.poll_timeout(), Some(deadline));
+    session.handle_timeout(deadline - second);
+    assert_eq!(session.closed(), None);
+    assert_eq!(feed(&mut session, "\nx\0\n", deadline - second).len(), 1);
+    assert_eq!(session.poll_timeout(), None);
+    feed(&mut session, "SEND\n", deadline);
+    // What we do not read cannot end.
+    session.excuse_silence(deadline + 5 * second);
+    session.handle_timeout(deadline + FRAME_TIMEOUT);
+    assert_eq!(session.closed(), None);
+    session.handle_timeout(deadline + 5 * second + FRAME_TIMEOUT);
+    assert_eq!(session.closed(), Some(Close::Policy));
+}
+
+#[test]
+fn who_has_not_connected_makes_the_server_hold_little() {
+    let now = Instant::now();
+    let config =
+        Config { heart_beat: HeartBeat::DEFAULT, limits: Limits::OPENING, server: "madang/test".into() };
+    let mut session = Session::new(config, now);
+    session.handle_bytes(b"SEND\ndestination:/a\ncontent-length:1025\n\n", now);
+    assert_eq!((session.poll_event(), session.closed()), (None, Some(Close::TooLarge)));
 }
 
 #[test]
