@@ -26,7 +26,7 @@ fn start() -> anyhow::Result<ExitCode> {
         .collect();
     if let Some(Command::Token(token)) = flags.command.take() {
         let config = Config::layers(&flags, &env)?.with_dev_secrets()?;
-        telemetry::say(&token.mint(&config, service_kit::unix_now())?);
+        telemetry::say(&token.mint(&config.token_keys()?, service_kit::unix_now()));
         return Ok(ExitCode::SUCCESS);
     }
     let config = Config::load(&flags, &env)?.with_dev_secrets()?;

@@ -2,10 +2,7 @@
 //! cluster verifies with, so a token made here is good for four binaries too.
 
 use clap::{Args, ValueEnum};
-use contract::token::Role;
-use service_kit::config::ConfigError;
-
-use crate::config::Config;
+use contract::token::{Role, TokenKeys};
 
 /// Longest lifetime: 10 years. A token cannot be taken back but by rotating the secret.
 const MAX_TTL_SECS: u64 = 10 * 365 * 86_400;
@@ -32,19 +29,15 @@ enum Kind {
 }
 
 impl Token {
-    /// The signed token.
-    ///
-    /// # Errors
-    /// [`ConfigError`] if the secret is missing or shorter than tokens need.
-    pub(crate) fn mint(self, config: &Config, now: u64) -> Result<String, ConfigError> {
-        let keys = config.token_keys()?;
+    /// The token, signed with `keys`, for a time that begins at `now` (Unix seconds).
+    pub(crate) fn mint(self, keys: &TokenKeys, now: u64) -> String {
         let (role, kind) = match self.kind {
             Kind::Creator => (Role::Creator, "creator"),
             Kind::Admin => (Role::Admin, "admin"),
         };
         // Repeated requests are told apart by subject: two holders must not share one by accident.
         let subject = self.name.unwrap_or_else(|| format!("{kind}_{:016x}", rand::random::<u64>()));
-        Ok(keys.mint(&subject, role, now, self.ttl))
+        keys.mint(&subject, role, now, self.ttl)
     }
 }
 
@@ -72,28 +65,26 @@ fn lifetime(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
-    use contract::token::TokenKeys;
-    use service_kit::config::Secret;
 
     use super::*;
-    use crate::config::{Command, Flags};
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
+    #[derive(clap::Parser)]
+    struct Flags {
+        #[command(flatten)]
+        token: Token,
+    }
+
     fn token(args: &[&str]) -> Result<Token, clap::Error> {
-        let flags = Flags::try_parse_from([&["madang", "token"], args].concat())?;
-        match flags.command {
-            Some(Command::Token(token)) => Ok(token),
-            None => panic!("no subcommand"),
-        }
+        Flags::try_parse_from([&["token"], args].concat()).map(|flags| flags.token)
     }
 
     #[test]
     fn a_token_has_the_role_and_the_lifetime_that_were_asked_for() {
-        let config = Config { token_secret: Secret::new(SECRET.into()), ..Config::default() };
         let keys = TokenKeys::new(SECRET, None).unwrap();
         let claims = |args: &[&str]| {
-            let token = token(args).unwrap().mint(&config, 1000).unwrap();
+            let token = token(args).unwrap().mint(&keys, 1000);
             keys.verify(&token, 1000).unwrap()
         };
         let creator = claims(&["creator"]);
@@ -118,6 +109,5 @@ mod tests {
         ] {
             assert!(token(args).is_err(), "{args:?}");
         }
-        assert!(token(&["creator"]).unwrap().mint(&Config::default(), 0).is_err());
     }
 }

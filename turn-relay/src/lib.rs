@@ -25,6 +25,7 @@ mod process;
 mod refusals;
 mod relaying;
 pub mod reload;
+mod source;
 mod tcp;
 mod tls;
 mod worker;

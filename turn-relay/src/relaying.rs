@@ -13,7 +13,13 @@ use turn_proto::{FiveTuple, Icmp, PeerAddr, RelayId, Server};
 use udp::{SendBatch, Socket};
 
 use crate::metrics::Unsent;
-use crate::worker::{MAX_DATAGRAM, SEND_BATCH, Source};
+use crate::source::Source;
+
+/// Datagrams that wait for one call to the kernel. A full batch is flushed.
+pub(crate) const SEND_BATCH: usize = 64;
+
+/// Longest UDP payload over IPv4.
+pub(crate) const MAX_DATAGRAM: usize = 65_507;
 
 /// Kernel receive buffer of a relay socket: a fifth of a second at 10 Mbit/s.
 const RELAY_BUFFER: usize = 256 << 10;

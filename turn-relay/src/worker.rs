@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use contract::turn::TurnSecret;
 use mio::net::TcpListener;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Waker};
 use rand::rngs::StdRng;
 use turn_proto::{
     ClientAddr, Command, Event, FiveTuple, PeerAddr, Reason, Server, StaticUser, Stats, Transport,
@@ -21,15 +21,10 @@ use crate::admission::Admission;
 use crate::dtls::Sessions;
 use crate::metrics::{Metrics, Unsent};
 use crate::refusals::Refusals;
-use crate::relaying::{Parked, Relaying};
+use crate::relaying::{MAX_DATAGRAM, Parked, Relaying, SEND_BATCH};
+use crate::source::Source;
 use crate::tcp::{Left, Streams};
 use crate::tls::InUse;
-
-/// Datagrams that wait for one call to the kernel. A full batch is flushed.
-pub(crate) const SEND_BATCH: usize = 64;
-
-/// Longest UDP payload over IPv4.
-pub(crate) const MAX_DATAGRAM: usize = 65_507;
 
 /// Receive calls on one socket before the others have their turn.
 const MAX_RECV_CALLS: usize = 4;
@@ -42,45 +37,6 @@ const MAX_SLEEP: Duration = Duration::from_secs(1);
 
 /// Counters are published this often at most: adding them up costs as much as a packet does.
 const PUBLISH_EVERY: Duration = Duration::from_millis(10);
-
-/// What an event of the poll is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// The owner of the thread wants something.
-    Waker,
-    /// A client socket (UDP or DTLS), by its number.
-    Client(usize),
-    /// A listener (TCP or TLS), by its number.
-    Listener(usize),
-    /// A connection, by its key.
-    Stream(usize),
-    /// A relay socket, by the slot of its id.
-    Relay(usize),
-}
-
-impl Source {
-    pub(crate) fn token(self) -> Token {
-        let (kind, index) = match self {
-            Self::Waker => (0, 0),
-            Self::Client(index) => (1, index),
-            Self::Listener(index) => (2, index),
-            Self::Stream(index) => (3, index),
-            Self::Relay(index) => (4, index),
-        };
-        Token(index << 3 | kind)
-    }
-
-    fn of(token: Token) -> Self {
-        let index = token.0 >> 3;
-        match token.0 & 7 {
-            1 => Self::Client(index),
-            2 => Self::Listener(index),
-            3 => Self::Stream(index),
-            4 => Self::Relay(index),
-            _ => Self::Waker,
-        }
-    }
-}
 
 /// What the owner of a worker asks of it.
 pub(crate) enum Order {

@@ -5,18 +5,22 @@
 //! sockets of a thread. Nothing here waits: when the kernel's send buffer is full the rest of a batch is
 //! dropped and counted, because a late media packet is worth less than a lost one.
 //!
-//! This is the only crate of the workspace with unsafe code, all of it in `sys.rs`.
+//! This is the only crate of the workspace with unsafe code, all of it in `sys.rs` and `chunk.rs`.
 #![allow(unsafe_code)]
 
+#[cfg(target_os = "linux")]
+mod chunk;
 mod recv;
 mod send;
 mod socket;
 #[cfg(target_os = "linux")]
 mod sys;
+mod types;
 
 pub use recv::{Datagram, RecvBatch};
-pub use send::{Full, SendBatch, Sent};
-pub use socket::{Counters, IcmpError, Options, Socket};
+pub use send::{Full, SendBatch};
+pub use socket::Socket;
+pub use types::{Counters, IcmpError, Options, Sent};
 
 /// Raises the number of files (sockets are files) that this process may open to what the system allows it, and
 /// returns that number; `None` where it cannot be told.

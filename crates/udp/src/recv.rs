@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta};
 
-use crate::socket::{Socket, add, canonical};
+use crate::socket::Socket;
+use crate::types::{add, canonical};
 
 /// Room for the longest UDP payload, so that neither a datagram nor a GRO run is ever cut. Pages of it that no
 /// message reaches are never touched, so they cost address space only.
@@ -21,6 +22,16 @@ pub struct Datagram<'a> {
     pub to_ip: Option<IpAddr>,
     /// Its payload, to be decrypted in place.
     pub data: &'a mut [u8],
+}
+
+impl Socket {
+    /// Receives what is there into `batch`, replacing its contents, and returns the number of datagrams.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing is there; otherwise what the kernel says.
+    pub fn recv(&self, batch: &mut RecvBatch) -> io::Result<usize> {
+        batch.fill(self)
+    }
 }
 
 /// Reusable memory for received datagrams. One serves all sockets of a thread.
@@ -65,7 +76,7 @@ impl RecvBatch {
         self.filled == BATCH_SIZE
     }
 
-    pub(crate) fn fill(&mut self, socket: &Socket) -> io::Result<usize> {
+    fn fill(&mut self, socket: &Socket) -> io::Result<usize> {
         self.filled = 0;
         self.bound_ip = socket.bound_ip();
         let mut slots = self.arena.chunks_exact_mut(SLOT);

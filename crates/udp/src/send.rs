@@ -1,10 +1,12 @@
 //! Sending: packets are written into one arena, grouped by destination, and leave in as few calls as the
 //! kernel allows. Packets to one destination keep their order; destinations do not wait for each other.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::socket::{Socket, add};
+#[cfg(target_os = "linux")]
+use crate::chunk::Chunk;
+use crate::socket::Socket;
+use crate::types::{Sent, add};
 
 /// The batch has no room for one more packet: flush it first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,17 +19,6 @@ impl std::fmt::Display for Full {
 }
 
 impl std::error::Error for Full {}
-
-/// What a [`SendBatch::flush`] did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Sent {
-    /// Datagrams that the kernel took.
-    pub sent: usize,
-    /// Datagrams dropped because the socket's send buffer was full.
-    pub dropped: usize,
-    /// Datagrams that the kernel refused.
-    pub failed: usize,
-}
 
 const NONE: u32 = u32::MAX;
 
@@ -238,7 +229,7 @@ impl SendBatch {
 
     #[cfg(target_os = "linux")]
     fn transmit_groups(&self, socket: &Socket, wanted: impl Fn(&Group) -> bool, done: &mut Sent) {
-        let mut chunk = crate::sys::Chunk::new();
+        let mut chunk = Chunk::new();
         for group in self.groups.iter().filter(|group| wanted(group)) {
             let (to, from) = (group.to, group.from.filter(|_| socket.chooses_source()));
             let mut next = group.head;
@@ -260,33 +251,9 @@ impl SendBatch {
             let mut next = group.head;
             while let Some((data, after)) = self.packet(next) {
                 next = after;
-                send_one(socket, group.to, group.from.filter(|_| socket.chooses_source()), data, done);
+                socket.send_one(group.to, group.from.filter(|_| socket.chooses_source()), data, done);
             }
         }
-    }
-}
-
-/// Sends one datagram by a call of its own: the way out where the batched call is missing or refused.
-pub(crate) fn send_one(socket: &Socket, to: SocketAddr, from: Option<IpAddr>, data: &[u8], done: &mut Sent) {
-    let destination = if socket.v6 { mapped(to) } else { to };
-    let transmit =
-        quinn_udp::Transmit { destination, ecn: None, contents: data, segment_size: None, src_ip: from };
-    add(&socket.counters.send_calls, 1);
-    match socket.state.try_send((&socket.io).into(), &transmit) {
-        Ok(()) => {
-            done.sent += 1;
-            add(&socket.counters.sent_bytes, data.len());
-        }
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => done.dropped += 1,
-        Err(_) => done.failed += 1,
-    }
-}
-
-/// The address as an IPv6 socket takes it.
-pub(crate) fn mapped(to: SocketAddr) -> SocketAddr {
-    match to {
-        SocketAddr::V4(v4) => SocketAddr::new(IpAddr::V6(v4.ip().to_ipv6_mapped()), v4.port()),
-        SocketAddr::V6(_) => to,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The socket: options, mio registration, counters.
+//! The socket: opened, registered with mio, waited for.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,99 +13,7 @@ use mio::{Interest, Registry, Token};
 use quinn_udp::UdpSocketState;
 use socket2::{Domain, Protocol, Type};
 
-use crate::recv::RecvBatch;
-
-/// How to open a [`Socket`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
-    /// Kernel receive buffer in bytes, best effort: the kernel caps it at `net.core.rmem_max`. 0 leaves it as it is.
-    pub recv_buffer: usize,
-    /// Kernel send buffer in bytes, best effort: the kernel caps it at `net.core.wmem_max`. 0 leaves it as it is.
-    pub send_buffer: usize,
-    /// Use segmentation offload for several packets to one destination, where the kernel has it.
-    pub gso: bool,
-    /// For an IPv6 wildcard address: take IPv4 too (addresses are reported as IPv4).
-    pub dual_stack: bool,
-    /// Let several sockets of this user have the address: the kernel spreads clients over them, and keeps each
-    /// client with one (`SO_REUSEPORT`).
-    pub share_port: bool,
-    /// Keep ICMP errors for [`Socket::recv_error`].
-    pub icmp_errors: bool,
-    /// Have the kernel tell the local address of each datagram ([`crate::Datagram::to_ip`]), which costs a little for
-    /// each. A socket that is bound to one address knows it without.
-    pub to_ip: bool,
-    /// Set the DF bit of IPv4 datagrams, and ignore what the kernel believes of the path: the kernel need not number
-    /// each datagram for its fragments (0.14 us). What is longer than the path takes is lost, but for what was added by
-    /// [`crate::SendBatch::push_fragmentable`]. An interface of this machine that takes less ends it for the socket.
-    /// IPv6 has no such cost, and stays as it is.
-    pub dont_fragment: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            recv_buffer: 4 << 20,
-            send_buffer: 4 << 20,
-            gso: true,
-            dual_stack: true,
-            share_port: false,
-            icmp_errors: false,
-            to_ip: true,
-            dont_fragment: false,
-        }
-    }
-}
-
-/// An ICMP error that came back for a datagram.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IcmpError {
-    /// Where the datagram was sent to.
-    pub to: SocketAddr,
-    /// ICMP type, or ICMPv6 type where `to` is an IPv6 address.
-    pub kind: u8,
-    /// ICMP or ICMPv6 code.
-    pub code: u8,
-    /// MTU of the next hop, where the error is about that; else 0.
-    pub mtu: u32,
-}
-
-/// What a socket has done since it was opened. All counts only grow.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Datagrams received, GRO segments counted apart.
-    pub received: u64,
-    /// Bytes in them.
-    pub received_bytes: u64,
-    /// Calls that received.
-    pub recv_calls: u64,
-    /// Datagrams handed to the kernel, GSO segments counted apart.
-    pub sent: u64,
-    /// Bytes in them.
-    pub sent_bytes: u64,
-    /// Calls that sent.
-    pub send_calls: u64,
-    /// Datagrams dropped because the send buffer was full.
-    pub dropped: u64,
-    /// Datagrams that the kernel refused (unreachable, too long, filtered).
-    pub failed: u64,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct AtomicCounters {
-    pub(crate) received: AtomicU64,
-    pub(crate) received_bytes: AtomicU64,
-    pub(crate) recv_calls: AtomicU64,
-    pub(crate) sent: AtomicU64,
-    pub(crate) sent_bytes: AtomicU64,
-    pub(crate) send_calls: AtomicU64,
-    pub(crate) dropped: AtomicU64,
-    pub(crate) failed: AtomicU64,
-}
-
-/// Adds to a counter that one thread writes and any may read.
-pub(crate) fn add(counter: &AtomicU64, n: usize) {
-    counter.fetch_add(n as u64, Ordering::Relaxed);
-}
+use crate::types::{AtomicCounters, Counters, IcmpError, Options, Sent, add, canonical, mapped};
 
 /// A non-blocking UDP socket with batched calls. Register it with a [`mio::Poll`] as any event source; events
 /// are edge triggered, so receive until `WouldBlock`. Or wait for it with [`Socket::wait`].
@@ -169,14 +77,6 @@ impl Socket {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local
-    }
-
-    /// Receives what is there into `batch`, replacing its contents, and returns the number of datagrams.
-    ///
-    /// # Errors
-    /// `WouldBlock` when nothing is there; otherwise what the kernel says.
-    pub fn recv(&self, batch: &mut RecvBatch) -> io::Result<usize> {
-        batch.fill(self)
     }
 
     /// Waits up to `timeout` until there is a datagram or something that `poll` watches; `events` are those of `poll`.
@@ -275,6 +175,22 @@ impl Socket {
     pub(crate) fn stop_gso(&self) {
         self.gso.store(false, Ordering::Relaxed);
     }
+
+    /// Sends one datagram by a call of its own: the way out where the batched call is missing or refused.
+    pub(crate) fn send_one(&self, to: SocketAddr, from: Option<IpAddr>, data: &[u8], done: &mut Sent) {
+        let destination = if self.v6 { mapped(to) } else { to };
+        let transmit =
+            quinn_udp::Transmit { destination, ecn: None, contents: data, segment_size: None, src_ip: from };
+        add(&self.counters.send_calls, 1);
+        match self.state.try_send((&self.io).into(), &transmit) {
+            Ok(()) => {
+                done.sent += 1;
+                add(&self.counters.sent_bytes, data.len());
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => done.dropped += 1,
+            Err(_) => done.failed += 1,
+        }
+    }
 }
 
 impl Source for Socket {
@@ -322,13 +238,66 @@ fn kernel(addr: SocketAddr) -> io::Result<Arc<UdpSocketState>> {
     Ok(KERNEL.get_or_init(|| state).clone())
 }
 
-/// An IPv4 address as such, also where a dual-stack socket reports it as an IPv6 one.
-pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
-    match addr {
-        SocketAddr::V6(v6) => match v6.ip().to_ipv4_mapped() {
-            Some(v4) => SocketAddr::new(IpAddr::V4(v4), v6.port()),
-            None => addr,
-        },
-        SocketAddr::V4(_) => addr,
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::mem::size_of;
+    use std::os::fd::AsRawFd as _;
+
+    use super::*;
+    use crate::{RecvBatch, SendBatch};
+
+    /// The kernel's word for what it does with datagrams that are too long.
+    fn mode(socket: &Socket) -> i32 {
+        let (mut value, mut length): (libc::c_int, libc::socklen_t) = (-1, size_of::<libc::c_int>() as _);
+        // SAFETY: the kernel writes `length` bytes to a live local, and their number to another.
+        let result = unsafe {
+            libc::getsockopt(
+                socket.io.as_raw_fd(),
+                libc::IPPROTO_IP,
+                libc::IP_MTU_DISCOVER,
+                (&raw mut value).cast(),
+                &raw mut length,
+            )
+        };
+        assert_eq!(result, 0);
+        value
+    }
+
+    fn socket(dont_fragment: bool) -> Socket {
+        let options = Options { dont_fragment, ..Options::default() };
+        Socket::bind_with("127.0.0.1:0".parse().unwrap(), options).unwrap()
+    }
+
+    #[test]
+    fn what_may_be_cut_leaves_without_df_and_the_rest_with_it() {
+        let (from, to) = (socket(true), socket(false));
+        assert_eq!((mode(&from), mode(&to)), (libc::IP_PMTUDISC_PROBE, libc::IP_PMTUDISC_DONT));
+        let mut batch = SendBatch::new(16, 1_500);
+        let address = to.local_addr();
+        batch.push_fragmentable(address, None, b"flight 1").unwrap();
+        batch.push_slice(address, None, b"media 1").unwrap();
+        batch.push_fragmentable(address, None, b"flight 2").unwrap();
+        batch.push_slice(address, None, b"media 2").unwrap();
+        assert_eq!(batch.flush(&from), Sent { sent: 4, dropped: 0, failed: 0 });
+        assert_eq!(mode(&from), libc::IP_PMTUDISC_PROBE, "as before");
+        let mut recv = RecvBatch::new();
+        let mut came = Vec::new();
+        while came.len() < 4 {
+            to.recv(&mut recv).unwrap();
+            came.extend(recv.iter_mut().map(|datagram| String::from_utf8_lossy(datagram.data).into_owned()));
+        }
+        // In the order of each kind.
+        assert_eq!(came, ["media 1", "media 2", "flight 1", "flight 2"]);
+    }
+
+    #[test]
+    fn an_interface_that_takes_less_ends_it() {
+        let from = socket(true);
+        from.allow_fragments();
+        assert_eq!(mode(&from), libc::IP_PMTUDISC_DONT);
+        let mut batch = SendBatch::new(1, 1_500);
+        batch.push_fragmentable(from.local_addr(), None, b"to myself").unwrap();
+        batch.flush(&from);
+        assert_eq!(mode(&from), libc::IP_PMTUDISC_DONT, "a flush does not bring it back");
     }
 }

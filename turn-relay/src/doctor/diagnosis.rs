@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use turn_proto::is_public;
 
-use super::{Failure, Observation, Observations, Step, TlsFault, Via};
+use super::observation::{Failure, Observation, Observations, Step, TlsFault};
+use super::target::Via;
 
 /// How a finding is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,33 +16,14 @@ use rustls::{
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::{Failure, Via};
+use super::observation::{Failure, TlsFault};
+use super::target::Via;
 
 /// Longest message over UDP, and longest piece of a stream that is read at once.
 const MAX_DATAGRAM: usize = 65_535;
 
 /// Shortest read timeout: zero would mean none at all.
 const MIN_WAIT: Duration = Duration::from_millis(1);
-
-/// What a client that checks certificates, as browsers do, would refuse.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TlsFault {
-    /// The end of its validity is past.
-    #[error("the certificate has expired")]
-    Expired,
-    /// The begin of its validity is ahead.
-    #[error("the certificate is not valid yet")]
-    NotYet,
-    /// It is for other names.
-    #[error("the certificate is not for this name")]
-    WrongName,
-    /// No root certificate leads to it.
-    #[error("the certificate is signed by nobody that this machine trusts")]
-    UnknownIssuer,
-    /// Anything else.
-    #[error("the certificate is refused: {0}")]
-    Other(String),
-}
 
 /// A path to a server.
 pub(super) enum Link {

@@ -27,8 +27,8 @@ use turn::proto::lifetime::Lifetime;
 use turn::proto::peeraddr::PeerAddress;
 use turn::proto::reqtrans::RequestedTransport;
 
-use super::Failure;
 use super::link::Link;
+use super::observation::Failure;
 
 /// The one channel of a session.
 const CHANNEL: u16 = 0x4000;
