@@ -10,7 +10,8 @@ SHELL := /bin/bash
 ARGS ?=
 # Flags for `make bench`, e.g. `make bench BENCH_ARGS="--only forwarding --rounds 9"`.
 BENCH_ARGS ?=
-WEB_SOURCES := $(shell find web/src web/sdk web/public web/index.html web/package-lock.json web/vite.config.ts -type f 2>/dev/null)
+WEB_SOURCES := $(shell find web/app web/packages web/package-lock.json web/tsconfig.base.json \
+	\( -name node_modules -o -name dist \) -prune -o -type f -print 2>/dev/null)
 
 help: ## What can be made
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'

@@ -2,7 +2,7 @@ import reactHooks from 'eslint-plugin-react-hooks';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist', 'node_modules', 'test-results', 'eslint.config.js'] },
+  { ignores: ['**/dist', '**/node_modules', '**/test-results', 'eslint.config.js'] },
   ...tseslint.configs.strictTypeChecked,
   ...tseslint.configs.stylisticTypeChecked,
   {
@@ -17,17 +17,17 @@ export default tseslint.config(
     },
   },
   {
-    files: ['src/**/*.{ts,tsx}'],
+    files: ['{app,packages/react}/src/**/*.{ts,tsx}'],
     plugins: { 'react-hooks': reactHooks },
     rules: {
       ...reactHooks.configs.recommended.rules,
       // Pages talk to the services through the SDK's public face only.
-      'no-restricted-imports': ['error', { patterns: ['**/sdk/*', '@stomp/*'] }],
+      'no-restricted-imports': ['error', { patterns: ['@madang/*/*', '**/packages/**', '@stomp/*'] }],
     },
   },
   {
-    files: ['src/**/*.{ts,tsx}'],
-    ignores: ['src/lib/api.ts'],
+    files: ['app/src/**/*.{ts,tsx}'],
+    ignores: ['app/src/lib/api.ts'],
     rules: { 'no-restricted-globals': ['error', 'fetch'] },
   },
   { files: ['e2e/**/*'], rules: { 'no-console': 'off' } },

@@ -1,0 +1,50 @@
+import { useNow } from '@madang/react';
+import { memo, type ReactNode } from 'react';
+import type { Broadcast } from '@madang/sdk';
+import { ago } from '../lib/format';
+import { useCatalogue } from '../store/catalogue';
+import { t } from '../texts';
+import { StatusBadge, ViewerCount } from './badges';
+import { Link } from './link';
+import { Thumbnail } from './thumbnail';
+
+/** When a broadcast began, ended, or was made. */
+export function timeLine(broadcast: Broadcast, nowMs: number): string {
+  const { status, started_at: started, ended_at: ended, created_at: created } = broadcast;
+  if (status === 'CLOSED' && ended !== null) return t.endedAgo(ago(ended, nowMs));
+  return started === null ? t.createdAgo(ago(created, nowMs)) : t.startedAgo(ago(started, nowMs));
+}
+
+/** One broadcast of the list. It reads its own row only, so a changed count draws one card again. */
+export const BroadcastCard = memo(function BroadcastCard({ id }: { id: number }): ReactNode {
+  const broadcast = useCatalogue((state) => state.byId[id]);
+  const now = useNow(30_000);
+  if (broadcast === undefined) return null;
+  return (
+    <li className="card" data-testid="broadcast-card" data-id={id}>
+      <Link to={`/watch/${id}`} className="card-link">
+        <div className="card-picture">
+          <Thumbnail broadcast={broadcast} />
+          <span className="card-badges">
+            <StatusBadge status={broadcast.status} />
+            {broadcast.status === 'STREAMING' ? <ViewerCount count={broadcast.viewer_count} /> : null}
+          </span>
+        </div>
+        <h3 className="card-title">{broadcast.name.trim() === '' ? t.untitled : broadcast.name}</h3>
+        {broadcast.description.trim() === '' ? null : <p className="card-text">{broadcast.description}</p>}
+        <p className="card-time">{timeLine(broadcast, now)}</p>
+      </Link>
+    </li>
+  );
+});
+
+/** A card that is still loading. */
+export function CardSkeleton(): ReactNode {
+  return (
+    <li className="card" aria-hidden="true">
+      <div className="card-picture skeleton" />
+      <div className="skeleton skeleton-line" />
+      <div className="skeleton skeleton-line short" />
+    </li>
+  );
+}

@@ -1,0 +1,91 @@
+/** What the pages keep in the browser. Storage may be off: then nothing is kept and nothing fails. */
+
+import type { VideoChoice } from '@madang/sdk';
+
+const STUDIO = 'madang.studio';
+const NAME = 'madang.name';
+const GUEST = 'madang.guest.';
+const VIDEO = 'madang.video';
+/** No picture is higher. */
+const MAX_HEIGHT = 8_640;
+
+/** The broadcast that this tab sends; only ever in the tab's own storage. */
+export interface KeptBroadcast {
+  id: number;
+  streamKey: string;
+  ownerKey: string;
+  whipUrl: string;
+  watchUrl: string;
+}
+
+/** A guest token, kept so that a reload is not a second viewer. */
+export interface KeptToken {
+  token: string;
+  participantId: string;
+  expiresAt: number;
+}
+
+/** The tab's own broadcast. */
+export const keptBroadcast = {
+  read: (): KeptBroadcast | null => {
+    const kept = read(sessionStorage, STUDIO, isKeptBroadcast);
+    // Kept before there were owner keys: the stream key owns such a broadcast.
+    return kept === null ? null : { ...kept, ownerKey: kept.ownerKey ?? kept.streamKey };
+  },
+  write: (kept: KeptBroadcast): void => write(sessionStorage, STUDIO, kept),
+  clear: (): void => write(sessionStorage, STUDIO, null),
+};
+
+/** The tab's guest token of a broadcast. */
+export const keptToken = {
+  read: (id: number): KeptToken | null => read(sessionStorage, GUEST + String(id), isKeptToken),
+  write: (id: number, kept: KeptToken): void => write(sessionStorage, GUEST + String(id), kept),
+  clear: (id: number): void => write(sessionStorage, GUEST + String(id), null),
+};
+
+/** The name that this person chats under. */
+export const keptName = {
+  read: (): string => read(localStorage, NAME, (value) => typeof value === 'string') ?? '',
+  write: (name: string): void => write(localStorage, NAME, name),
+};
+
+/** The picture that this person chose last. */
+export const keptVideo = {
+  read: (): VideoChoice => read(localStorage, VIDEO, isVideoChoice) ?? 'auto',
+  write: (choice: VideoChoice): void => write(localStorage, VIDEO, choice),
+};
+
+function isVideoChoice(value: unknown): value is VideoChoice {
+  const height = typeof value === 'number' && Number.isInteger(value) && value > 0 && value <= MAX_HEIGHT;
+  return height || value === 'auto' || value === 'audio';
+}
+
+function isKeptBroadcast(value: unknown): value is Omit<KeptBroadcast, 'ownerKey'> & { ownerKey?: string } {
+  const kept = value as Partial<KeptBroadcast> | null;
+  return (
+    typeof kept?.id === 'number' && typeof kept.streamKey === 'string' && typeof kept.whipUrl === 'string'
+  );
+}
+
+function isKeptToken(value: unknown): value is KeptToken {
+  const kept = value as Partial<KeptToken> | null;
+  return typeof kept?.token === 'string' && typeof kept.expiresAt === 'number';
+}
+
+function read<T>(storage: Storage, key: string, valid: (value: unknown) => value is T): T | null {
+  try {
+    const value: unknown = JSON.parse(storage.getItem(key) ?? 'null');
+    return valid(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+function write(storage: Storage, key: string, value: unknown): void {
+  try {
+    if (value === null) storage.removeItem(key);
+    else storage.setItem(key, JSON.stringify(value));
+  } catch {
+    // Full or forbidden: the page works on, a reload forgets.
+  }
+}

@@ -1,0 +1,360 @@
+import { useNow } from '@madang/react';
+import { type ReactNode, useEffect, useState } from 'react';
+import { canShareScreen } from '@madang/sdk';
+import { StatusBadge, ViewerCount } from '../components/badges';
+import { Chat } from '../components/chat';
+import { Confirm } from '../components/confirm';
+import {
+  CameraIcon,
+  CameraOffIcon,
+  MicIcon,
+  MicOffIcon,
+  ScreenIcon,
+  ScreenOffIcon,
+  StopIcon,
+} from '../components/icons';
+import { Link } from '../components/link';
+import { Message, Notice } from '../components/message';
+import { ShareField } from '../components/share';
+import { Stage } from '../components/stage';
+import { Figures, linkFigures, publisherFigures } from '../components/statistics';
+import { duration } from '../lib/format';
+import { useTitle } from '../lib/hooks';
+import { problemWords } from '../lib/words';
+import { enterRoom, useRoom } from '../store/room';
+import { isOnAir, useStudio } from '../store/studio';
+import { hasMedia, studio } from '../store/studio-session';
+import { t } from '../texts';
+import { DevicesPanel, TextsPanel } from './studio-panels';
+
+/** Where a person broadcasts. */
+export function StudioPage(): ReactNode {
+  useTitle(t.studioTitle);
+  useEffect(() => {
+    studio.enter();
+    return () => studio.leave();
+  }, []);
+  const ended = useStudio((state) => state.phase === 'ended');
+  const onAir = useStudio(isOnAir);
+  useStudioRoom();
+  if (ended) return <Ended />;
+  return (
+    <div className="page studio" data-testid="studio">
+      <div className="studio-main">
+        <Preview />
+        <Controls />
+        <Problems />
+        <OwnStatistics />
+        {onAir ? (
+          <div className="studio-panels">
+            <TextsPanel />
+            <DevicesPanel />
+          </div>
+        ) : null}
+      </div>
+      <div className="studio-side">
+        {onAir ? (
+          <>
+            <SharePanel />
+            <StudioChat />
+          </>
+        ) : (
+          <>
+            <TextsPanel />
+            <DevicesPanel />
+          </>
+        )}
+      </div>
+    </div>
+  );
+}
+
+/** Joins the room of the own broadcast while the page is open. */
+function useStudioRoom(): void {
+  const id = useStudio((state) => (isOnAir(state) ? (state.broadcast?.id ?? null) : null));
+  useEffect(() => (id === null ? undefined : enterRoom(id, studio.token)), [id]);
+  useEffect(
+    () =>
+      useRoom.subscribe(({ broadcast, viewerCount, id: room }) => {
+        const { phase, peakViewers, broadcast: own } = useStudio.getState();
+        if (room === null || room !== own?.id) return;
+        if (viewerCount !== null && viewerCount > peakViewers)
+          useStudio.setState({ peakViewers: viewerCount });
+        if (broadcast?.status === 'CLOSED' && phase === 'live') studio.finish();
+      }),
+    [],
+  );
+}
+
+function Preview(): ReactNode {
+  const camera = useStudio((state) => (state.camera.on ? state.camera.track : null));
+  const opening = useStudio((state) => state.camera.opening);
+  const screen = useStudio((state) => state.screen.track);
+  const empty = camera === null && screen === null;
+  return (
+    <div className="stage-frame">
+      <h1 className="visually-hidden">{t.studioHeading}</h1>
+      <Stage
+        camera={camera}
+        screen={screen}
+        overlay={
+          empty ? (
+            <div className="stage-overlay">
+              <div className="cover" role="status" data-kind="preview">
+                {opening ? <span className="spinner" /> : <CameraOffIcon />}
+                <p className="cover-title">{opening ? t.previewStarting : t.previewCameraOff}</p>
+              </div>
+            </div>
+          ) : null
+        }
+      >
+        <div className="stage-top">
+          <AirState />
+        </div>
+      </Stage>
+    </div>
+  );
+}
+
+/** Live for how long, to how many. */
+function AirState(): ReactNode {
+  const phase = useStudio((state) => state.phase);
+  const link = useStudio((state) => state.link);
+  const since = useStudio((state) => state.liveSince);
+  const viewers = useRoom((state) => state.viewerCount);
+  const now = useNow(1_000);
+  if (phase === 'setup') return <span className="chip over-video">{t.preview}</span>;
+  if (phase !== 'live') return null;
+  return (
+    <>
+      <StatusBadge status="STREAMING" />
+      <span className="chip over-video" role="timer" aria-label={t.liveFor('')}>
+        {duration(since === null ? 0 : now - since)}
+      </span>
+      <span className="chip over-video">
+        <ViewerCount count={viewers ?? 0} />
+      </span>
+      {link === 'connected' ? null : (
+        <span className="chip over-video warn" role="status" data-testid="link-state">
+          <span className="spinner small" />
+          {t.stateReconnecting}
+        </span>
+      )}
+    </>
+  );
+}
+
+function Controls(): ReactNode {
+  const microphone = useStudio((state) => state.microphone);
+  const camera = useStudio((state) => state.camera);
+  const sharing = useStudio((state) => state.screen.track !== null);
+  const onMic = microphone.on && microphone.track !== null;
+  const onCamera = camera.on && camera.track !== null;
+  return (
+    <div className="controls" role="group" aria-label={t.studioHeading}>
+      <Toggle
+        on={onMic}
+        label={onMic ? t.mute : t.unmute}
+        icon={onMic ? <MicIcon /> : <MicOffIcon />}
+        onClick={() => studio.devices.setMicrophone(!onMic)}
+        testId="toggle-microphone"
+      />
+      <Toggle
+        on={onCamera}
+        label={onCamera ? t.cameraOff : t.cameraOn}
+        icon={onCamera ? <CameraIcon /> : <CameraOffIcon />}
+        onClick={() => void studio.devices.setCamera(!onCamera)}
+        testId="toggle-camera"
+      />
+      {canShareScreen() ? (
+        <Toggle
+          on={sharing}
+          label={sharing ? t.stopScreen : t.shareScreen}
+          icon={sharing ? <ScreenOffIcon /> : <ScreenIcon />}
+          onClick={() => (sharing ? studio.devices.stopScreen() : void studio.devices.shareScreen())}
+          neutral
+          testId="toggle-screen"
+        />
+      ) : null}
+      <span className="bar-space" />
+      <LiveButton />
+    </div>
+  );
+}
+
+function Toggle(props: {
+  on: boolean;
+  label: string;
+  icon: ReactNode;
+  onClick: () => void;
+  /** Off is nothing unusual. */
+  neutral?: boolean;
+  testId: string;
+}): ReactNode {
+  return (
+    <button
+      type="button"
+      className="control"
+      data-on={props.on}
+      data-neutral={props.neutral ?? false}
+      onClick={props.onClick}
+      data-testid={props.testId}
+    >
+      {props.icon}
+      <span className="control-label">{props.label}</span>
+    </button>
+  );
+}
+
+function LiveButton(): ReactNode {
+  const phase = useStudio((state) => state.phase);
+  const resuming = useStudio((state) => state.resuming);
+  const [asking, setAsking] = useState(false);
+  if (phase === 'setup') {
+    return (
+      <button
+        type="button"
+        className="button primary large"
+        onClick={() => void studio.goLive()}
+        data-testid="go-live"
+      >
+        {t.goLive}
+      </button>
+    );
+  }
+  return (
+    <>
+      {phase === 'starting' ? (
+        <span className="row quiet" role="status" data-testid="starting">
+          <span className="spinner small" />
+          {resuming ? t.resuming : t.starting}
+        </span>
+      ) : null}
+      <button
+        type="button"
+        className="button danger large"
+        disabled={phase === 'ending'}
+        onClick={() => setAsking(true)}
+        data-testid="end"
+      >
+        {phase === 'ending' ? <span className="spinner small" /> : <StopIcon />}
+        {t.end}
+      </button>
+      {asking ? (
+        <Confirm
+          title={t.endConfirmTitle}
+          text={t.endConfirmText}
+          yes={t.endConfirmYes}
+          no={t.endConfirmNo}
+          onNo={() => setAsking(false)}
+          onYes={() => {
+            setAsking(false);
+            void studio.end();
+          }}
+        />
+      ) : null}
+    </>
+  );
+}
+
+function Problems(): ReactNode {
+  const problem = useStudio((state) => state.problem);
+  const creatorToken = useStudio((state) => state.creatorToken);
+  const limitation = useStudio((state) => {
+    const camera = state.stats?.tracks.find(({ source, active }) => source === 'camera' && active);
+    return state.phase === 'live' ? (camera?.limitation ?? null) : null;
+  });
+  const media = useStudio(hasMedia);
+  return (
+    <>
+      {problem === null || (problem.kind === 'nothing' && media) ? null : (
+        <Notice tone="error" testId="studio-problem">
+          <p>{problemWords(problem)}</p>
+          {problem.kind === 'nothing' || problem.kind === 'key' ? null : (
+            <button type="button" className="button" onClick={() => studio.retry()}>
+              {t.retry}
+            </button>
+          )}
+          {problem.kind === 'key' ? (
+            <button type="button" className="button" onClick={() => studio.finish()}>
+              {t.close}
+            </button>
+          ) : null}
+        </Notice>
+      )}
+      {creatorToken === null ? null : (
+        <Notice tone="info">
+          <label className="field">
+            <span>{t.creatorTokenNeeded}</span>
+            <input
+              className="input"
+              type="password"
+              autoComplete="off"
+              aria-label={t.creatorToken}
+              value={creatorToken}
+              onChange={(event) => useStudio.setState({ creatorToken: event.target.value })}
+              data-testid="creator-token"
+            />
+          </label>
+        </Notice>
+      )}
+      {limitation === 'bandwidth' ? <Notice tone="info">{t.limitedBandwidth}</Notice> : null}
+      {limitation === 'cpu' ? <Notice tone="info">{t.limitedCpu}</Notice> : null}
+    </>
+  );
+}
+
+function OwnStatistics(): ReactNode {
+  const stats = useStudio((state) => state.stats);
+  const live = useStudio((state) => state.phase === 'live');
+  if (!live) return null;
+  return (
+    <section className="panel" aria-labelledby="statistics-title" data-testid="statistics">
+      <header className="panel-header">
+        <h2 id="statistics-title">{t.statistics}</h2>
+      </header>
+      <Figures figures={[...linkFigures(stats), ...publisherFigures(stats)]} />
+    </section>
+  );
+}
+
+function SharePanel(): ReactNode {
+  const url = useStudio((state) => (isOnAir(state) ? state.watchUrl : ''));
+  if (url === '') return null;
+  return (
+    <section className="panel" aria-label={t.share}>
+      <ShareField url={url} />
+    </section>
+  );
+}
+
+function StudioChat(): ReactNode {
+  const live = useStudio((state) => isOnAir(state) && state.broadcast !== null);
+  return live ? <Chat own={null} closed={false} /> : null;
+}
+
+function Ended(): ReactNode {
+  const lasted = useStudio((state) => state.liveForMs);
+  const peak = useStudio((state) => state.peakViewers);
+  return (
+    <Message
+      heading={1}
+      art="courtyard"
+      title={t.endedTitle}
+      hint={t.endedSummary(duration(lasted), peak)}
+      testId="studio-ended"
+    >
+      <button
+        type="button"
+        className="button primary"
+        onClick={() => studio.startNew()}
+        data-testid="start-new"
+      >
+        {t.startNew}
+      </button>
+      <Link to="/" className="button">
+        {t.backHome}
+      </Link>
+    </Message>
+  );
+}

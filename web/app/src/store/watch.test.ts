@@ -1,0 +1,53 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Broadcast } from '@madang/sdk';
+
+const { get, never } = vi.hoisted(() => ({
+  get: vi.fn<(id: number) => Promise<unknown>>(),
+  never: (): Promise<never> => new Promise(() => undefined),
+}));
+
+vi.mock('../lib/api', () => ({
+  api: { get, token: never, iceServers: never },
+  playEndpoint: never,
+  signalingEndpoint: never,
+}));
+
+import { keptToken } from '../lib/storage';
+import { useRoom } from './room';
+import { useWatch, watch } from './watch';
+
+const LIVE: Broadcast = {
+  id: 7,
+  name: 'a',
+  description: 'b',
+  status: 'STREAMING',
+  viewer_count: 1,
+  started_at: '2026-01-01T00:00:00Z',
+  ended_at: null,
+  created_at: '2026-01-01T00:00:00Z',
+  modified_at: '2026-01-01T00:00:00Z',
+};
+
+describe('the end of a broadcast', () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+    keptToken.write(7, { token: 't', participantId: 'par_1', expiresAt: Date.now() + 3_600_000 });
+    get.mockReset().mockResolvedValue(LIVE);
+  });
+  afterEach(() => void vi.useRealTimers());
+
+  it('comes with its times, and nobody asks for them', async () => {
+    const leave = watch(7);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(useWatch.getState().phase).toBe('open');
+    const end = { status: 'CLOSED', ended_at: '2026-01-01T01:00:00Z', modified_at: '2026-01-01T01:00:00Z' };
+    useRoom.setState({ broadcast: { id: 7, viewer_count: 0, ...end } as const } as never);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(useWatch.getState().broadcast).toMatchObject({
+      status: 'CLOSED',
+      ended_at: '2026-01-01T01:00:00Z',
+    });
+    expect(get).toHaveBeenCalledOnce();
+    leave();
+  });
+});

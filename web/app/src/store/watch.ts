@@ -1,0 +1,340 @@
+import { create } from 'zustand';
+import {
+  ApiError,
+  type Broadcast,
+  canDecode,
+  hasForeignCodec,
+  isLineTooSlow,
+  isSent,
+  type Layers,
+  type LinkFailure,
+  type LinkState,
+  NetworkError,
+  type PlayerStats,
+  type RemoteTrack,
+  type Source,
+  type VideoChoice,
+  WhepPlayer,
+} from '@madang/sdk';
+import { api, playEndpoint } from '../lib/api';
+import { keptVideo } from '../lib/storage';
+import { merge } from './deltas';
+import { Guest } from './guest';
+import { enterRoom, useRoom } from './room';
+
+/** The watch page. */
+export interface WatchState {
+  /** What is known of the broadcast: still asking, there, or why not. */
+  phase: 'loading' | 'open' | 'not-found' | 'token' | 'network' | 'server';
+  broadcast: Broadcast | null;
+  link: LinkState;
+  failure: LinkFailure | null;
+  tracks: Partial<Record<Source, MediaStreamTrack>>;
+  /** Sources whose media arrives. */
+  active: Partial<Record<Source, boolean>>;
+  stats: PlayerStats | null;
+  quality: Quality;
+  /** A codec that this browser cannot decode. */
+  undecodable: string | null;
+  participantId: string | null;
+  /** What there is to choose from; null where the server lets nobody choose. */
+  layers: Layers | null;
+  choice: VideoChoice;
+}
+
+/** How well media arrives. */
+export type Quality = 'good' | 'fair' | 'poor' | null;
+
+const EMPTY: WatchState = {
+  phase: 'loading',
+  broadcast: null,
+  link: 'idle',
+  failure: null,
+  tracks: {},
+  active: {},
+  stats: null,
+  quality: null,
+  undecodable: null,
+  participantId: null,
+  layers: null,
+  choice: 'auto',
+};
+
+const STATS_MS = 1_000;
+/** A source without packets for this many measurements shows nothing, unless the server says that it is sent. */
+const SILENT_MEASUREMENTS = 3;
+/** While a picture does not come the server is asked why, once in so many measurements. */
+const ASK_MEASUREMENTS = 2;
+/** Packets without one decoded frame for this many measurements: the browser cannot decode it. */
+const UNDECODED_MEASUREMENTS = 8;
+
+/** Signaling has told of an end by then, if it is there. */
+const TOLD_MS = 2_000;
+/** Viewers who have to ask do so within this time after that. */
+const SPREAD_MS = 5_000;
+
+export const useWatch = create<WatchState>(() => EMPTY);
+
+/** Sends the player's retry; set while a broadcast is open. */
+let current: Viewing | null = null;
+
+/** Opens a broadcast; the returned function leaves it. */
+export function watch(id: number): () => void {
+  useWatch.setState({ ...EMPTY, choice: keptVideo.read() });
+  const viewing = new Viewing(id);
+  current = viewing;
+  void viewing.open();
+  return () => {
+    if (current === viewing) current = null;
+    viewing.close();
+  };
+}
+
+/** Tries again after a failure. */
+export function retryWatch(): void {
+  current?.retry();
+}
+
+/** Asks for another picture, or for none, now and in later broadcasts. */
+export function chooseVideo(choice: VideoChoice): void {
+  keptVideo.write(choice);
+  current?.choose(choice);
+}
+
+/** Asks what there is to choose from. */
+export function askLayers(): void {
+  current?.askLayers();
+}
+
+/** Whether no picture is wanted, and the server sends none. */
+export function isSoundOnly({ choice, layers }: WatchState): boolean {
+  return choice === 'audio' && layers !== null;
+}
+
+/** Whether the line carries no moving picture. */
+export function isTooSlow({ link, layers }: WatchState): boolean {
+  return link === 'connected' && isLineTooSlow(layers);
+}
+
+/** Whether the publisher sends a picture in a codec that this browser did not offer. */
+export function isCodecRefused({ link, layers }: WatchState): boolean {
+  return link === 'connected' && hasForeignCodec(layers);
+}
+
+/** The element whose picture the latency is measured on. */
+export function measureOn(video: HTMLVideoElement | null, source: Source): void {
+  if (current !== null) current.measured = { video, source };
+}
+
+class Viewing {
+  measured: { video: HTMLVideoElement | null; source: Source } = { video: null, source: 'camera' };
+  private readonly guest: Guest;
+  private readonly player: WhepPlayer;
+  private readonly cleanups: (() => void)[] = [];
+  private readonly silent = new Map<Source, number>();
+  private undecoded = 0;
+  /** Measurements with a picture that does not come. */
+  private unasked = 0;
+  private renewed = false;
+  private closed = false;
+
+  constructor(private readonly id: number) {
+    this.guest = new Guest(id);
+    this.player = new WhepPlayer({
+      url: () => playEndpoint(id),
+      token: this.guest.token,
+      iceServers: this.guest.iceServers,
+      iceTransportPolicy: relayOnly() ? 'relay' : 'all',
+    });
+  }
+
+  async open(): Promise<void> {
+    useWatch.setState({ phase: 'loading' });
+    try {
+      // Asked together, so that the picture comes a round trip sooner.
+      const admitted = this.guest.token().then(() => void this.guest.iceServers.get());
+      admitted.catch(() => undefined);
+      const broadcast = await api.get(this.id);
+      if (broadcast.status !== 'CLOSED') await admitted;
+      if (this.closed) return;
+      useWatch.setState({ phase: 'open', broadcast, participantId: this.guest.participantId });
+      this.follow(broadcast.status !== 'CLOSED');
+    } catch (error) {
+      if (!this.closed) useWatch.setState({ phase: phaseOf(error) });
+    }
+  }
+
+  choose(choice: VideoChoice): void {
+    const { choice: before, active } = useWatch.getState();
+    useWatch.setState({ choice });
+    void this.player.choose(choice);
+    if (before !== 'audio') return;
+    // Pictures are on their way again: until they are missed for a while, nothing says that the camera is off.
+    this.silent.clear();
+    useWatch.setState({ active: { ...active, camera: true } });
+  }
+
+  askLayers(): void {
+    void this.player.askLayers();
+  }
+
+  retry(): void {
+    if (useWatch.getState().phase === 'open') this.player.retry();
+    else void this.open();
+  }
+
+  close(): void {
+    this.closed = true;
+    for (const cleanup of this.cleanups) cleanup();
+    void this.player.close();
+  }
+
+  /** Chat and state by signaling; media unless the broadcast is over. */
+  private follow(alive: boolean): void {
+    if (!alive) return;
+    this.cleanups.push(enterRoom(this.id, this.guest.token));
+    this.cleanups.push(
+      useRoom.subscribe((room, before) => {
+        if (room.broadcast !== before.broadcast) this.onState();
+      }),
+    );
+    this.player.on('state', ({ state, failure }) => {
+      useWatch.setState({ link: state, failure });
+      if (failure === 'ended' || failure === 'not-found') this.askUnlessTold();
+      // A token that was kept from before may be of another time of the server: once with a new one.
+      if (state === 'failed' && failure === 'unauthorized' && !this.renewed && this.guest.forget()) {
+        this.renewed = true;
+        this.player.retry();
+      }
+    });
+    this.player.on('layers', (layers) => useWatch.setState({ layers }));
+    this.player.on('tracks', (tracks) => this.onTracks(tracks));
+    void this.player.choose(useWatch.getState().choice);
+    this.player.start();
+    const timer = setInterval(() => void this.measure(), STATS_MS);
+    this.cleanups.push(() => clearInterval(timer));
+    const online = (): void => this.player.retry();
+    addEventListener('online', online);
+    this.cleanups.push(() => removeEventListener('online', online));
+    // A closed tab leaves at once instead of counting as a viewer until it times out.
+    const leave = (): void => void this.player.close();
+    addEventListener('pagehide', leave);
+    this.cleanups.push(() => removeEventListener('pagehide', leave));
+  }
+
+  private onState(): void {
+    const state = useRoom.getState().broadcast;
+    const { broadcast } = useWatch.getState();
+    if (state?.id !== this.id || broadcast === null) return;
+    const next = merge(broadcast, state);
+    useWatch.setState({ broadcast: next, undecodable: undecodable(state.tracks ?? []) });
+    if (next.status === 'CLOSED') {
+      void this.player.close(false);
+    } else if (state.media === 'live' && this.player.state === 'waiting') {
+      this.player.retry();
+    }
+  }
+
+  /**
+   * Media has ended. Signaling tells everybody how and when; only who has not heard of it asks, and at a time of its
+   * own, because all viewers see the end at once.
+   */
+  private askUnlessTold(): void {
+    const timer = setTimeout(
+      () => {
+        if (useWatch.getState().broadcast?.status !== 'CLOSED') void this.refresh();
+      },
+      TOLD_MS + Math.random() * SPREAD_MS,
+    );
+    this.cleanups.push(() => clearTimeout(timer));
+  }
+
+  private async refresh(): Promise<void> {
+    const broadcast = await api.get(this.id).catch(() => null);
+    if (broadcast === null || this.closed) return;
+    useWatch.setState({ broadcast });
+    if (broadcast.status === 'CLOSED') void this.player.close(false);
+  }
+
+  private onTracks(remote: readonly RemoteTrack[]): void {
+    const tracks: WatchState['tracks'] = {};
+    for (const { source, track } of remote) {
+      tracks[source] ??= track;
+      track.addEventListener('unmute', () => this.setActive(source, true), { once: true });
+    }
+    useWatch.setState({ tracks, active: {} });
+  }
+
+  private setActive(source: Source, active: boolean): void {
+    const before = useWatch.getState().active;
+    if (before[source] === active) return;
+    useWatch.setState({ active: { ...before, [source]: active } });
+  }
+
+  private async measure(): Promise<void> {
+    const stats = await this.player.stats(this.measured.video, this.measured.source).catch(() => null);
+    if (this.closed) return;
+    for (const track of stats?.tracks ?? []) {
+      const silent = track.packets > 0 ? 0 : (this.silent.get(track.source) ?? 0) + 1;
+      this.silent.set(track.source, silent);
+      if (silent === 0 && (track.frames > 0 || track.width === null)) this.setActive(track.source, true);
+      if (silent >= SILENT_MEASUREMENTS && !this.isShown(track.source)) this.setActive(track.source, false);
+    }
+    this.askWhy();
+    const before = useWatch.getState().stats;
+    useWatch.setState({ stats, quality: qualityOf(stats, before), ...this.undecodedNow(stats) });
+  }
+
+  /** A picture that hardly changes, and one that a slow line brings now and then, stay on the screen. */
+  private isShown(source: Source): boolean {
+    const state = useWatch.getState();
+    return isTooSlow(state) || isSent(state.layers, source);
+  }
+
+  /** Asks the server what it sends while a picture does not come, and until a line is no longer too slow. */
+  private askWhy(): void {
+    const missing = (['camera', 'screen'] as const).some((source) => (this.silent.get(source) ?? 0) > 0);
+    this.unasked = missing || isTooSlow(useWatch.getState()) ? this.unasked + 1 : 0;
+    if (this.unasked % ASK_MEASUREMENTS === 1) this.askLayers();
+  }
+
+  private undecodedNow(stats: PlayerStats | null): Partial<WatchState> {
+    const videos = stats?.tracks.filter(({ source, packets }) => source === 'camera' && packets > 0) ?? [];
+    const stuck = videos.find(({ frames }) => frames === 0);
+    this.undecoded = stuck === undefined ? 0 : this.undecoded + 1;
+    return this.undecoded >= UNDECODED_MEASUREMENTS ? { undecodable: stuck?.codec ?? '?' } : {};
+  }
+}
+
+/** Media through TURN only, for people who look for the fault of a network: `/watch/7?relay=1`. */
+function relayOnly(): boolean {
+  return new URLSearchParams(location.search).get('relay') === '1';
+}
+
+function phaseOf(error: unknown): WatchState['phase'] {
+  if (error instanceof NetworkError) return 'network';
+  if (!(error instanceof ApiError)) return 'server';
+  if (error.status === 404 || error.status === 400) return 'not-found';
+  return error.status === 401 || error.status === 403 ? 'token' : 'server';
+}
+
+function undecodable(tracks: readonly { source: Source; codec: string }[]): string | null {
+  const foreign = tracks.find(({ source, codec }) => {
+    const kind = source === 'camera' || source === 'screen' ? 'video' : 'audio';
+    return codec !== '' && !canDecode(kind, codec);
+  });
+  return foreign?.codec ?? null;
+}
+
+/** Quality by loss and new freezes. */
+export function qualityOf(now: PlayerStats | null, before: PlayerStats | null): Quality {
+  if (now === null || now.tracks.every(({ packets }) => packets === 0)) return null;
+  const froze = freezes(now) > freezes(before);
+  const loss = now.lossPercent ?? 0;
+  if (loss >= 8) return 'poor';
+  return froze || loss >= 2 || (now.rttMs ?? 0) > 400 ? 'fair' : 'good';
+}
+
+function freezes(stats: PlayerStats | null): number {
+  return stats?.tracks.reduce((sum, track) => sum + (track.freezes ?? 0), 0) ?? 0;
+}

@@ -1,0 +1,134 @@
+import { request } from './problem.js';
+import type {
+  Broadcast,
+  CreatedBroadcast,
+  Grant,
+  IceServers,
+  JoinToken,
+  Status,
+  UpdateBroadcast,
+} from './types.js';
+
+/** Which broadcasts {@link MetaApi.list} answers. */
+export interface ListQuery {
+  /** Words in name or description. */
+  q?: string;
+  status?: Status;
+  sort?: 'newest' | 'viewers';
+  limit?: number;
+}
+
+/** The REST interface of the meta service. Failures are `ApiError` and `NetworkError`. */
+export class MetaApi {
+  /** `base` is the service's origin, without a slash at its end; empty means the page's own. */
+  constructor(private readonly base = '') {}
+
+  /** Broadcasts that match, a page at most. */
+  async list(query: ListQuery, signal?: AbortSignal): Promise<Broadcast[]> {
+    const parameters = new URLSearchParams();
+    for (const [name, value] of Object.entries(query)) {
+      if (value !== undefined && value !== '') parameters.set(name, String(value));
+    }
+    return this.json('GET', `/broadcasts?${parameters.toString()}`, signal ? { signal } : {});
+  }
+
+  /** One broadcast. */
+  async get(id: number, signal?: AbortSignal): Promise<Broadcast> {
+    return this.json('GET', `/broadcasts/${id}`, signal ? { signal } : {});
+  }
+
+  /** Creates a broadcast; the same `idempotencyKey` (see {@link randomKey}) never creates two and gets the same keys. */
+  async create(
+    body: { name: string; description: string },
+    idempotencyKey: string,
+    creatorToken?: string,
+  ): Promise<CreatedBroadcast> {
+    return this.json('POST', '/broadcasts', {
+      body,
+      bearer: creatorToken,
+      headers: { 'Idempotency-Key': idempotencyKey },
+    });
+  }
+
+  /** Changes what is named in `body`, for the owner. */
+  async update(id: number, body: UpdateBroadcast, ownerKey: string): Promise<Broadcast> {
+    return this.json('PUT', `/broadcasts/${id}`, { body, bearer: ownerKey });
+  }
+
+  /** Deletes a broadcast, for the owner; a live one ends. */
+  async delete(id: number, ownerKey: string): Promise<void> {
+    await request(`${this.base}/broadcasts/${id}`, {
+      method: 'DELETE',
+      headers: { Authorization: `Bearer ${ownerKey}` },
+    });
+  }
+
+  /** Replaces `streamKey`, for the owner; whoever sends with it is cut off. Fails if it was replaced meanwhile. */
+  async replaceStreamKey(id: number, streamKey: string, ownerKey: string): Promise<string> {
+    const body = { stream_key: streamKey };
+    const answer = await this.json<{ stream_key: string }>('POST', `/broadcasts/${id}/key`, {
+      body,
+      bearer: ownerKey,
+    });
+    return answer.stream_key;
+  }
+
+  /** A token for the room of a broadcast: for guests without a bearer, with more rights for its owner. */
+  async token(
+    id: number,
+    body: { grants?: Grant[]; name?: string } = {},
+    bearer?: string,
+  ): Promise<JoinToken> {
+    return this.json('POST', `/broadcasts/${id}/token`, { body, bearer });
+  }
+
+  /** STUN and TURN servers with credentials, for whoever holds a token or key. */
+  async iceServers(bearer?: string): Promise<IceServers> {
+    return this.json('GET', '/ice-servers', { bearer });
+  }
+
+  /** Where the thumbnail of a broadcast is; 404 before the first upload. */
+  thumbnailUrl(id: number, version: string | number): string {
+    return `${this.base}/broadcasts/${id}/thumbnail?v=${encodeURIComponent(version)}`;
+  }
+
+  /** Replaces the thumbnail, for the owner. */
+  async putThumbnail(id: number, jpeg: Blob, ownerKey: string): Promise<void> {
+    await request(`${this.base}/broadcasts/${id}/thumbnail`, {
+      method: 'PUT',
+      headers: { 'Content-Type': 'image/jpeg', Authorization: `Bearer ${ownerKey}` },
+      body: jpeg,
+    });
+  }
+
+  private async json<T>(
+    method: string,
+    path: string,
+    options: {
+      body?: unknown;
+      bearer?: string | undefined;
+      headers?: Record<string, string>;
+      signal?: AbortSignal;
+    },
+  ): Promise<T> {
+    const response = await request(this.base + path, {
+      method,
+      headers: {
+        Accept: 'application/json',
+        ...(options.body === undefined ? {} : { 'Content-Type': 'application/json' }),
+        ...(options.bearer === undefined ? {} : { Authorization: `Bearer ${options.bearer}` }),
+        ...options.headers,
+      },
+      ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
+      ...(options.signal ? { signal: options.signal } : {}),
+    });
+    return (await response.json()) as T;
+  }
+}
+
+/** 128 random bits in hexadecimal. (`crypto.randomUUID` is missing on plain-HTTP pages.) */
+export function randomKey(): string {
+  return [...crypto.getRandomValues(new Uint8Array(16))]
+    .map((byte) => byte.toString(16).padStart(2, '0'))
+    .join('');
+}

@@ -1,0 +1,201 @@
+import { Client, type IMessage, ReconnectionTimeMode, type StompSubscription } from '@stomp/stompjs';
+import { Backoff, sleep } from './backoff.js';
+import { Emitter } from './emitter.js';
+import { isReply, type Outcome, Replies } from './replies.js';
+import type { BroadcastState, ChatEvent, Presence } from './types.js';
+
+/** How the signaling connection stands. */
+export type SignalingState = 'connecting' | 'connected' | 'lost' | 'closed';
+
+/** What a signaling connection tells its owner. */
+export interface SignalingEvents {
+  state: SignalingState;
+  /** The server ended the connection for this reason, in its own words. */
+  error: string;
+}
+
+/** Settings of a {@link Signaling}. */
+export interface SignalingOptions {
+  /** `wss://.../streaming`; see {@link signalingUrl}. */
+  url: string;
+  /** The token of each connection; none for an anonymous one. */
+  token?: () => Promise<string | undefined>;
+}
+
+/** The first new try comes within this time; each further one may take twice as long, up to the last bound. */
+const FIRST_RETRY_MS = 5_000;
+const LAST_RETRY_MS = 30_000;
+/** A connection that held this long was a good one: the next loss is a first one again. */
+const STABLE_MS = 10_000;
+const HEART_BEAT_MS = 4_000;
+
+interface Topic {
+  destination: string;
+  handle: (message: IMessage) => void;
+  subscription: StompSubscription | null;
+}
+
+/** The WebSocket URL of signaling: the configured one, or `/streaming` of the page's origin. */
+export function signalingUrl(
+  configured: string,
+  page: { protocol: string; host: string } = location,
+): string {
+  if (configured !== '') return configured;
+  return `${page.protocol === 'https:' ? 'wss' : 'ws'}://${page.host}/streaming`;
+}
+
+/** A STOMP connection that comes back by itself and subscribes again. */
+export class Signaling extends Emitter<SignalingEvents> {
+  private readonly client: Client;
+  private readonly topics = new Set<Topic>();
+  private readonly replies = new Replies();
+  private readonly backoff = new Backoff(FIRST_RETRY_MS, LAST_RETRY_MS);
+  private readonly left = new AbortController();
+  private connectedAt: number | null = null;
+  private current: SignalingState = 'connecting';
+
+  constructor(options: SignalingOptions) {
+    super();
+    this.client = new Client({
+      brokerURL: options.url,
+      // The wait is below: StompJS has none that is random.
+      reconnectDelay: 1,
+      reconnectTimeMode: ReconnectionTimeMode.LINEAR,
+      heartbeatIncoming: HEART_BEAT_MS,
+      heartbeatOutgoing: HEART_BEAT_MS,
+      connectionTimeout: 10_000,
+      beforeConnect: async (client) => {
+        if (this.current === 'lost')
+          await sleep(this.backoff.next(), this.left.signal).catch(() => undefined);
+        if (this.current === 'closed') return;
+        // A token that cannot be had now is asked for again at the next try.
+        const token = await options.token?.().catch(() => undefined);
+        client.connectHeaders = token === undefined ? {} : { Authorization: `Bearer ${token}` };
+      },
+      onConnect: () => {
+        this.connectedAt = performance.now();
+        this.client.subscribe('/user/queue/replies', ({ body }) => {
+          const reply = parseObject(body);
+          if (reply !== null && isReply(reply)) this.replies.take(reply);
+        });
+        this.setState('connected');
+        for (const topic of this.topics) this.attach(topic);
+      },
+      onStompError: (frame) => this.emit('error', frame.headers.message ?? ''),
+      onWebSocketClose: () => {
+        for (const topic of this.topics) topic.subscription = null;
+        this.replies.loseAll();
+        if (this.connectedAt !== null && performance.now() - this.connectedAt >= STABLE_MS)
+          this.backoff.reset();
+        this.connectedAt = null;
+        if (this.current !== 'closed') this.setState('lost');
+      },
+    });
+  }
+
+  /** The state now. */
+  get state(): SignalingState {
+    return this.current;
+  }
+
+  /** Connects and stays connected. */
+  start(): void {
+    this.client.activate();
+  }
+
+  /** Leaves for good. */
+  async close(): Promise<void> {
+    this.setState('closed');
+    this.removeAllListeners();
+    this.left.abort();
+    this.replies.loseAll();
+    await this.client.deactivate();
+  }
+
+  /** Chat of a room, the last messages first. */
+  onChat(room: string, listener: (event: ChatEvent) => void): () => void {
+    return this.subscribe(`/topic/-/chat/${room}`, (body) => {
+      if (isChatEvent(body)) listener(body);
+    });
+  }
+
+  /** Who is in a room, the present numbers first. */
+  onPresence(room: string, listener: (presence: Presence) => void): () => void {
+    return this.subscribe(`/topic/-/presence/${room}`, (body) => {
+      if (typeof body.viewer_count === 'number') listener(body as unknown as Presence);
+    });
+  }
+
+  /** State of one broadcast, the present one first. */
+  onBroadcast(id: number, listener: (state: BroadcastState) => void): () => void {
+    return this.subscribe(`/topic/-/broadcast/${id}`, (body) => {
+      if (typeof body.id === 'number') listener(body as unknown as BroadcastState);
+    });
+  }
+
+  /** Changes of any broadcast. */
+  onBroadcasts(listener: (state: BroadcastState) => void): () => void {
+    return this.subscribe('/topic/-/broadcasts', (body) => {
+      if (typeof body.id === 'number') listener(body as unknown as BroadcastState);
+    });
+  }
+
+  /** Sends a chat message and tells what became of it. Never rejects. */
+  async sendChat(room: string, text: string, name?: string): Promise<Outcome> {
+    return this.replies.ask((request) => {
+      if (!this.client.connected) {
+        this.replies.loseAll();
+        return;
+      }
+      this.client.publish({
+        destination: `/app/-/chat/${room}`,
+        headers: { 'request-id': request },
+        body: JSON.stringify(name === undefined || name === '' ? { text } : { text, name }),
+      });
+    });
+  }
+
+  private subscribe(destination: string, listener: (body: Record<string, unknown>) => void): () => void {
+    const topic: Topic = {
+      destination,
+      subscription: null,
+      handle: ({ body }) => {
+        const parsed = parseObject(body);
+        if (parsed !== null) listener(parsed);
+      },
+    };
+    this.topics.add(topic);
+    if (this.client.connected) this.attach(topic);
+    return () => {
+      this.topics.delete(topic);
+      if (this.client.connected) topic.subscription?.unsubscribe();
+    };
+  }
+
+  private attach(topic: Topic): void {
+    // One that was added while the owner heard of the connection has its subscription already.
+    if (topic.subscription !== null) return;
+    topic.subscription = this.client.subscribe(topic.destination, topic.handle);
+  }
+
+  private setState(state: SignalingState): void {
+    if (state === this.current) return;
+    this.current = state;
+    this.emit('state', state);
+  }
+}
+
+function parseObject(body: string): Record<string, unknown> | null {
+  try {
+    const value: unknown = JSON.parse(body);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
+  } catch {
+    return null;
+  }
+}
+
+function isChatEvent(body: object): body is ChatEvent {
+  const event = body as Partial<ChatEvent>;
+  if (event.type === 'gap') return typeof event.dropped === 'number';
+  return event.type === 'message' && typeof event.text === 'string' && typeof event.seq === 'number';
+}
