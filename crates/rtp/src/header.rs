@@ -5,6 +5,9 @@ use crate::packet::{FIXED_HEADER, ONE_BYTE_PROFILE, TWO_BYTE_PROFILE};
 /// Longest header that [`HeaderWriter`] writes, extensions included.
 pub const MAX_HEADER: usize = 512;
 
+/// What [`HeaderWriter::contributing`] adds to a packet, in bytes.
+pub const CSRC_LEN: usize = 4;
+
 /// The fields of a header to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
@@ -28,6 +31,8 @@ pub struct Header {
 pub struct HeaderWriter {
     bytes: [u8; MAX_HEADER],
     len: usize,
+    /// Where extensions begin: after the fixed header and the contributing source.
+    extensions_at: usize,
     two_byte: bool,
     has_elements: bool,
 }
@@ -42,7 +47,13 @@ impl HeaderWriter {
     /// Nothing written yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { bytes: [0; MAX_HEADER], len: 0, two_byte: false, has_elements: false }
+        Self {
+            bytes: [0; MAX_HEADER],
+            len: 0,
+            extensions_at: FIXED_HEADER,
+            two_byte: false,
+            has_elements: false,
+        }
     }
 
     /// Starts a packet: forgets what was there. `two_byte` must be true if an element will have an id above 14
@@ -56,9 +67,22 @@ impl HeaderWriter {
         let [r0, r1, r2, r3] = header.ssrc.to_be_bytes();
         let fixed = [first, second, s0, s1, t0, t1, t2, t3, r0, r1, r2, r3];
         self.len = 0;
+        self.extensions_at = FIXED_HEADER;
         self.two_byte = two_byte;
         self.has_elements = false;
         self.append(&fixed);
+    }
+
+    /// Names the source that the packet is of, right after [`HeaderWriter::start`] and once: a list of one contributing
+    /// source (RFC 3550, section 5.1), [`CSRC_LEN`] bytes.
+    #[inline]
+    pub fn contributing(&mut self, csrc: u32) {
+        debug_assert_eq!(self.len, FIXED_HEADER, "the list follows the fixed header");
+        self.append(&csrc.to_be_bytes());
+        self.extensions_at = self.len;
+        if let Some(first) = self.bytes.first_mut() {
+            *first |= 1;
+        }
     }
 
     /// Adds an extension element. What the form or the memory cannot carry is left out.
@@ -97,8 +121,9 @@ impl HeaderWriter {
         while !self.len.is_multiple_of(4) {
             self.append(&[0]);
         }
-        let words = ((self.len - FIXED_HEADER - 4) / 4) as u16;
-        if let Some(place) = self.bytes.get_mut(FIXED_HEADER + 2..FIXED_HEADER + 4) {
+        let at = self.extensions_at;
+        let words = (self.len.saturating_sub(at + 4) / 4) as u16;
+        if let Some(place) = self.bytes.get_mut(at + 2..at + 4) {
             place.copy_from_slice(&words.to_be_bytes());
         }
         if let Some(first) = self.bytes.first_mut() {

@@ -29,7 +29,7 @@ pub mod twcc;
 
 pub use codec::{Codec, MediaKind};
 pub use extension::{Extension, Extensions};
-pub use header::{Header, HeaderWriter, MAX_HEADER};
+pub use header::{CSRC_LEN, Header, HeaderWriter, MAX_HEADER};
 pub use packet::{ClearHeader, Elements, FIXED_HEADER, ParseError, RtpPacket};
 pub use rtx::{unwrap_rtx, wrap_rtx};
 pub use tag::{Mid, Rid, TagError};

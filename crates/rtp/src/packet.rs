@@ -53,6 +53,7 @@ pub struct ClearHeader<'a> {
     pub padded: bool,
     /// Length of the header in bytes, CSRCs and extensions included: the payload begins here.
     pub len: usize,
+    contributing: &'a [u8],
     profile: u16,
     elements: &'a [u8],
 }
@@ -70,7 +71,8 @@ impl<'a> ClearHeader<'a> {
             return Err(ParseError::Version);
         }
         let [s0, s1, t0, t1, t2, t3, r0, r1, r2, r3] = rest;
-        let mut len = FIXED_HEADER + usize::from(first & 0x0f) * 4;
+        let listed = FIXED_HEADER + usize::from(first & 0x0f) * 4;
+        let mut len = listed;
         let (mut profile, mut elements) = (0, &[][..]);
         if first & 0x10 != 0 {
             profile = u16_at(packet, len).ok_or(ParseError::Truncated)?;
@@ -90,9 +92,15 @@ impl<'a> ClearHeader<'a> {
             ssrc: u32::from_be_bytes([r0, r1, r2, r3]),
             padded: first & 0x20 != 0,
             len,
+            contributing: packet.get(FIXED_HEADER..listed).unwrap_or_default(),
             profile,
             elements,
         })
+    }
+
+    /// The contributing sources (CSRC list), at most 15.
+    pub fn contributing(&self) -> impl Iterator<Item = u32> + use<'a> {
+        self.contributing.as_chunks().0.iter().map(|bytes| u32::from_be_bytes(*bytes))
     }
 
     /// The header extension elements, by id. Stops at the first that is malformed.

@@ -39,11 +39,13 @@ proptest! {
     #[test]
     fn a_header_is_readable_whatever_the_payload_is(
         header in header(),
+        csrc in any::<Option<u32>>(),
         elements in prop::collection::vec((1u8..15, prop::collection::vec(any::<u8>(), 1..=16)), 0..4),
         payload in prop::collection::vec(any::<u8>(), 0..50),
     ) {
         let mut writer = HeaderWriter::new();
         writer.start(&Header { padded: true, ..header }, false);
+        csrc.iter().for_each(|csrc| writer.contributing(*csrc));
         elements.iter().for_each(|(id, value)| writer.element(*id, value));
         writer.finish();
         let bytes = [writer.bytes(), &payload].concat();
@@ -51,6 +53,7 @@ proptest! {
         let read = ClearHeader::parse(&bytes).expect("well formed");
         prop_assert_eq!((read.sequence, read.ssrc, read.padded), (header.sequence, header.ssrc, true));
         prop_assert_eq!(read.len, writer.bytes().len());
+        prop_assert!(read.contributing().eq(csrc));
         for (id, _) in &elements {
             let first = elements.iter().find(|(other, _)| other == id).map(|(_, value)| value.as_slice());
             prop_assert_eq!(read.element(*id), first);
@@ -63,12 +66,14 @@ proptest! {
     #[test]
     fn a_retransmission_holds_the_packet_that_was_lost(
         header in header(),
+        csrc in any::<Option<u32>>(),
         mid in prop::collection::vec(any::<u8>(), 1..=16),
         payload in prop::collection::vec(any::<u8>(), 1..50),
         repeated in any::<(u32, u16)>(),
     ) {
         let mut writer = HeaderWriter::new();
         writer.start(&header, false);
+        csrc.iter().for_each(|csrc| writer.contributing(*csrc));
         writer.element(4, &mid);
         writer.finish();
         let packet = [writer.bytes(), &payload].concat();
@@ -78,6 +83,7 @@ proptest! {
         let outer = ClearHeader::parse(&wrapped).expect("well formed");
         prop_assert_eq!((outer.ssrc, outer.payload_type, outer.sequence), (ssrc, 97, sequence));
         prop_assert_eq!((outer.marker, outer.timestamp), (header.marker, header.timestamp));
+        prop_assert!(outer.contributing().eq(csrc));
         let mut unwrapped = [0; 200];
         let len = unwrap_rtx(&wrapped, header.ssrc, header.payload_type, &mut unwrapped);
         prop_assert_eq!(len.map(|len| unwrapped[..len].to_vec()), Some(packet));

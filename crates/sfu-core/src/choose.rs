@@ -75,7 +75,8 @@ pub(crate) fn choose_layers<S: Sink>(
             let (encoding_index, run) = (target.encoding, encoding.run);
             let id = StreamId { publisher: publisher_id, track: track_index, encoding: encoding_index, run };
             let formats = config.formats.as_slice();
-            let view = StreamView { id, encoding, formats, ids: &publisher.ids, clock_offset };
+            let view =
+                StreamView { id, encoding, formats, ids: &publisher.ids, clock_offset, csrc: config.csrc };
             let outcome = start_or_rise(feed, &view, subscription, downlink, &mut egress.out);
             if feed.has_fallen_behind() {
                 subscriber.catch_up_soon(now, egress.timers);

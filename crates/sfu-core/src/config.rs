@@ -60,6 +60,9 @@ pub struct TrackConfig {
     pub formats: Vec<Format>,
     /// Its encodings, worst first (1 to [`MAX_ENCODINGS`]); a track without simulcast has one with no rid.
     pub encodings: Vec<EncodingConfig>,
+    /// The source that it is, in a call: unique in its room, the same on every shard and after a reconnect. Packets of
+    /// slots say it as their CSRC.
+    pub csrc: Option<u32>,
 }
 
 /// Where a publisher's connection is.
@@ -141,4 +144,22 @@ pub struct SubscriptionConfig {
     pub formats: Vec<Format>,
     /// The track that it shows, whose publisher may still have to come; none shows nothing.
     pub shows: Option<TrackName>,
+    /// What it is for, if it is a slot of a call, which shows one source after another: its packets say whose they are
+    /// as CSRC, 4 bytes each, and [`crate::Event::Bound`] says from which packet on.
+    pub slot: Option<SlotKind>,
+}
+
+/// What a slot is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SlotKind {
+    /// A camera among others.
+    Tile,
+    /// The camera that is shown large.
+    Stage,
+    /// A screen.
+    Screen,
+    /// A microphone.
+    Voice,
+    /// The sound of a screen.
+    ScreenAudio,
 }

@@ -244,7 +244,7 @@ impl Feed {
         if target.layers == Layers::ALL && subscription.most_spatial(subscription.codec()) == 0 {
             target.layers = Layers::new(0, u8::MAX);
         }
-        subscription.map.begin(view.id, target.layers, entry, now);
+        subscription.begin(view, target.layers, entry, now);
         self.has_switched = true;
         self.current = Some(view.id);
     }

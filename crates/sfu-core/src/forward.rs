@@ -46,13 +46,13 @@ pub(crate) fn forward<S: Sink>(
     let Some(track) = publisher.tracks.get_mut(usize::from(track_index)) else { return };
     let Track { config, encodings, feeds, marks, .. } = track;
     let may_wait = config.kind == MediaKind::Video;
-    let (formats, ids) = (config.formats.as_slice(), &publisher.ids);
+    let (formats, ids, csrc) = (config.formats.as_slice(), &publisher.ids, config.csrc);
     let mut slots: [Option<(Media<'_>, StreamView<'_>)>; MAX_FRESH] = [const { None }; MAX_FRESH];
     let mut count = 0;
     let of_track = fresh.iter().filter(|f| (f.stream.publisher, f.stream.track) == (id, track_index));
     for (slot, &Fresh { stream, seq }) in slots.iter_mut().zip(of_track) {
         *slot = encodings.get(usize::from(stream.encoding)).and_then(|encoding| {
-            let view = StreamView { id: stream, encoding, formats, ids, clock_offset };
+            let view = StreamView { id: stream, encoding, formats, ids, clock_offset, csrc };
             Some((view.read(seq)?, view))
         });
         count += 1;
@@ -153,7 +153,8 @@ pub(crate) fn catch_up<S: Sink>(
         debug_assert_eq!(feed.subscription, subscription.id, "places and feeds agree");
         let Some(id) = feed.current() else { continue };
         let Some(encoding) = encodings.get(usize::from(id.encoding)) else { continue };
-        let view = StreamView { id, encoding, formats: &config.formats, ids: &publisher.ids, clock_offset };
+        let (formats, ids, csrc) = (config.formats.as_slice(), &publisher.ids, config.csrc);
+        let view = StreamView { id, encoding, formats, ids, clock_offset, csrc };
         feed.catch_up(&view, subscription, downlink, out);
         goes_on |= feed.has_fallen_behind();
     }

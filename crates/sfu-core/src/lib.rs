@@ -70,7 +70,7 @@
 //! splice, rewrite, budget, downlink -> subscription -> feed, subscriber
 //! track -> publisher -> upstream, edge; room
 //! forward, choose, allocator, answers, reports          publishers meet subscribers
-//! shard -> members, pull                                the public face
+//! shard -> members, pull, wants                         the public face
 //! ```
 
 mod allocator;
@@ -119,9 +119,10 @@ mod subscription;
 mod timers;
 mod track;
 mod upstream;
+mod wants;
 
 pub use config::{
-    EncodingConfig, Format, MAX_ENCODINGS, MAX_TRACKS, Origin, PublisherConfig, ShardConfig,
+    EncodingConfig, Format, MAX_ENCODINGS, MAX_TRACKS, Origin, PublisherConfig, ShardConfig, SlotKind,
     SubscriberConfig, SubscriptionConfig, TrackConfig, Wanted, WantedEncoding,
 };
 pub use cursor::{Cursor, Read, ReadFrom, TAP_PATIENCE};
@@ -135,3 +136,4 @@ pub use shard::{MAX_PUBLISHERS, MAX_SUBSCRIBERS, Served, Shard};
 pub use sink::{ClockReport, Event, KeyframePurpose, Missing, Outgoing, Sink, ToEdge};
 pub use stats::{EncodingStats, PublisherStats, SubscriberStats, SubscriptionStats, Totals, TrackStats};
 pub use subscriber::MAX_SUBSCRIPTIONS;
+pub use wants::Binding;

@@ -172,7 +172,7 @@ impl Shard {
         if let Some(subscription) =
             self.subscribers.get_mut(id.subscriber.key()).and_then(|s| s.subscription_mut(id))
         {
-            (subscription.shows, subscription.feed) = (shows, None);
+            subscription.turn_to(shows);
         }
         self.attach(id, now);
         self.mark_subscriber(id.subscriber, now);

@@ -122,6 +122,8 @@ pub(crate) struct StreamView<'a> {
     pub(crate) ids: &'a Extensions,
     /// This node's time less the publisher's, if its reports have told it.
     pub(crate) clock_offset: Option<i64>,
+    /// The source that it is, in a call.
+    pub(crate) csrc: Option<u32>,
 }
 
 impl<'a> StreamView<'a> {

@@ -290,7 +290,7 @@ impl Publisher {
         let encoding = track.encodings.get(usize::from(id.encoding))?;
         let (formats, ids, clock_offset) =
             (track.config.formats.as_slice(), &self.ids, self.clock_offset.get());
-        Some(StreamView { id, encoding, formats, ids, clock_offset })
+        Some(StreamView { id, encoding, formats, ids, clock_offset, csrc: track.config.csrc })
     }
 
     /// Binds the SSRCs that the SDP names.

@@ -47,7 +47,7 @@ pub(crate) fn write<'a>(
         ssrc: dress.ssrc,
         padded: media.packet.padded,
     };
-    begin(writer, &header, media.is_long(&dress.ids), dress, clock, now);
+    begin(writer, &header, mapped.csrc, media.is_long(&dress.ids), dress, clock, now);
     let ids = &dress.ids;
     for (extension, value) in PASSED.iter().zip(&media.passed) {
         let (Some(id), Some(value)) = (ids.id(*extension), value) else { continue };
@@ -91,7 +91,7 @@ pub(crate) fn write_filler(
     let Dress { payload_type, sequence, ssrc, .. } = *dress;
     let timestamp = mapped.timestamp;
     let header = Header { marker: false, payload_type, sequence, timestamp, ssrc, padded: true };
-    begin(writer, &header, false, dress, clock, now);
+    begin(writer, &header, mapped.csrc, false, dress, clock, now);
     writer.finish();
     if let Some(original) = dress.original {
         writer.append(&original.to_be_bytes());
@@ -103,7 +103,7 @@ pub(crate) fn write_filler(
 pub(crate) fn write_padding(writer: &mut HeaderWriter, dress: &Dress, clock: &WallClock, now: Instant) {
     let Dress { payload_type, sequence, ssrc, .. } = *dress;
     let header = Header { marker: false, payload_type, sequence, timestamp: 0, ssrc, padded: true };
-    begin(writer, &header, false, dress, clock, now);
+    begin(writer, &header, None, false, dress, clock, now);
     writer.finish();
 }
 
@@ -111,6 +111,7 @@ pub(crate) fn write_padding(writer: &mut HeaderWriter, dress: &Dress, clock: &Wa
 fn begin(
     writer: &mut HeaderWriter,
     header: &Header,
+    csrc: Option<u32>,
     long: bool,
     dress: &Dress,
     clock: &WallClock,
@@ -119,6 +120,9 @@ fn begin(
     let ids = &dress.ids;
     let high = Extension::ALL.iter().any(|&extension| ids.id(extension).is_some_and(|id| id > 14));
     writer.start(header, long || high);
+    if let Some(csrc) = csrc {
+        writer.contributing(csrc);
+    }
     if let (Some(id), Some(mid)) = (ids.id(Extension::Mid), &dress.mid) {
         writer.element(id, mid.as_bytes());
     }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::ids::{EncodingIndex, Peer, PublisherId, SubscriberId, SubscriptionId, TrackIndex};
+use crate::ids::{EncodingIndex, Peer, PublisherId, SubscriberId, SubscriptionId, TrackIndex, TrackName};
 
 /// Takes what a shard causes, during the call that causes it. Nothing is queued behind it: a shell that cannot
 /// send drops the packet.
@@ -214,6 +214,20 @@ pub enum Event {
         encoding: EncodingIndex,
         /// Whether it is wanted.
         wanted: bool,
+    },
+    /// A slot has begun to show another source: from its packet with this timestamp on, all that it sends for the first
+    /// time is of it. Said when that packet leaves; see [`crate::Shard::bindings`] for the whole.
+    Bound {
+        /// Whose slot.
+        subscriber: SubscriberId,
+        /// Which.
+        subscription: SubscriptionId,
+        /// What it shows.
+        track: TrackName,
+        /// The source that its packets say.
+        csrc: Option<u32>,
+        /// The RTP timestamp of the first packet.
+        from: u32,
     },
     /// The first packet of a subscription went out.
     Forwarding {

@@ -42,6 +42,8 @@ struct Splice {
     tl0_offset: u8,
     frame_offset: u16,
     template_offset: u8,
+    /// The source that the piece is of, where packets say it.
+    csrc: Option<u32>,
 }
 
 impl Splice {
@@ -65,6 +67,7 @@ impl Splice {
             tl0_offset: self.tl0_offset,
             frame_offset: self.frame_offset,
             template_offset: self.template_offset,
+            csrc: self.csrc,
         }
     }
 }
@@ -83,6 +86,8 @@ pub(crate) struct Mapped {
     /// To be added to the frame number and the template ids of the dependency descriptor.
     pub(crate) frame_offset: u16,
     pub(crate) template_offset: u8,
+    /// To be said as the contributing source.
+    pub(crate) csrc: Option<u32>,
 }
 
 /// The mapping of one subscription.
@@ -131,6 +136,11 @@ impl SpliceMap {
         self.newest.as_ref().map(|splice| splice.stream)
     }
 
+    /// The source that the packets of the newest piece say.
+    pub(crate) fn csrc(&self) -> Option<u32> {
+        self.newest.as_ref().and_then(|splice| splice.csrc)
+    }
+
     /// The layers of the newest piece.
     pub(crate) fn layers(&self) -> Option<Layers> {
         self.newest.as_ref().map(|splice| splice.packets.layers())
@@ -152,7 +162,14 @@ impl SpliceMap {
     }
 
     /// Begins a piece at `entry`.
-    pub(crate) fn begin(&mut self, stream: StreamId, layers: Layers, entry: &Entry, now: Instant) {
+    pub(crate) fn begin(
+        &mut self,
+        stream: StreamId,
+        csrc: Option<u32>,
+        layers: Layers,
+        entry: &Entry,
+        now: Instant,
+    ) {
         let squeeze = entry.squeeze();
         let squeezed = entry.live.wrapping_sub(entry.timestamp) >> squeeze;
         let live = match self.last_at {
@@ -195,6 +212,7 @@ impl SpliceMap {
             tl0_offset,
             frame_offset,
             template_offset,
+            csrc,
         });
     }
 

@@ -37,13 +37,15 @@ fn map(
         mid: "0".parse().unwrap(),
         formats: vec![FORMAT],
         encodings: vec![EncodingConfig::default()],
+        csrc: None,
     };
     let track = Track::new(config);
     let bytes = packet(timestamp, id);
     let packet = RtpPacket::parse(&bytes).unwrap();
     let encoding = &track.encodings[0];
     let ids = Extensions::new();
-    let view = StreamView { id: stream, encoding, formats: &[FORMAT], ids: &ids, clock_offset: None };
+    let view =
+        StreamView { id: stream, encoding, formats: &[FORMAT], ids: &ids, clock_offset: None, csrc: None };
     let media = Media::new(packet, seq, FORMAT, &view);
     map.map(&media, &encoding.numbers, now)
 }
@@ -71,14 +73,14 @@ fn original(map: &SpliceMap, seq: Seq) -> Option<(StreamId, Seq)> {
 fn the_next_piece_goes_on_without_a_gap() {
     let now = Instant::now();
     let mut splice = SpliceMap::new(1000, 5000);
-    splice.begin(A, Layers::ALL, &entry(70_000, 100, 7), now);
+    splice.begin(A, None, Layers::ALL, &entry(70_000, 100, 7), now);
     let first = map(&mut splice, A, 70_000, 100, 7, now).unwrap();
     assert_eq!((first.seq as u16, first.timestamp, first.picture_offset), (1000, 5000, 0));
     let lost_one = map(&mut splice, A, 70_002, 3100, 8, now).unwrap();
     assert_eq!(lost_one.seq as u16, 1002, "what the publisher lost stays a gap");
     assert_eq!(map(&mut splice, A, 69_999, 0, 6, now), None, "from before the piece");
     let later = now + Duration::from_millis(100);
-    splice.begin(B, Layers::ALL, &entry(900_000, 4_000_000_000, 500), later);
+    splice.begin(B, None, Layers::ALL, &entry(900_000, 4_000_000_000, 500), later);
     let next = map(&mut splice, B, 900_000, 4_000_000_000, 500, later).unwrap();
     assert_eq!(next.seq, lost_one.seq + 1);
     assert_eq!(next.timestamp, lost_one.timestamp + 9000, "100 ms later");
@@ -96,7 +98,7 @@ fn a_backlog_is_squeezed_and_stays_in_order() {
     let mut splice = SpliceMap::new(0, 0);
     // A keyframe 800 ms ago, 24 frames since.
     let live = 1_000_000;
-    splice.begin(A, Layers::ALL, &Entry { live, ..entry(10, live - 72_000, 0) }, now);
+    splice.begin(A, None, Layers::ALL, &Entry { live, ..entry(10, live - 72_000, 0) }, now);
     let stamps: Vec<_> = (0..=26u32)
         .filter_map(|frame| map(&mut splice, A, 10 + u64::from(frame), live - 72_000 + frame * 3000, 0, now))
         .map(|mapped| mapped.timestamp)
@@ -112,13 +114,13 @@ fn a_backlog_is_squeezed_and_stays_in_order() {
 fn a_piece_begins_on_the_line_of_the_sender_reports() {
     let now = Instant::now();
     let mut splice = SpliceMap::new(0, 0);
-    splice.begin(A, Layers::ALL, &entry(10, 0, 0), now);
+    splice.begin(A, None, Layers::ALL, &entry(10, 0, 0), now);
     map(&mut splice, A, 10, 0, 0, now).unwrap();
     // Its timestamp 9000 is 1 s after the epoch.
     splice.told(1 << 32, 9_000);
     let begin = |splice: &mut SpliceMap, live_at, seq| {
         let at = now + Duration::from_millis(100);
-        splice.begin(B, Layers::ALL, &Entry { live_at, ..entry(seq, 7_000, 0) }, at);
+        splice.begin(B, None, Layers::ALL, &Entry { live_at, ..entry(seq, 7_000, 0) }, at);
         map(splice, B, seq, 7_000, 0, at).unwrap().timestamp
     };
     let quarter = 1 << 30;

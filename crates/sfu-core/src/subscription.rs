@@ -7,15 +7,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rtp::seq::{Seq, extend};
-use rtp::{Codec, Extension, Extensions, HeaderWriter, Mid};
+use rtp::{CSRC_LEN, Codec, Extension, Extensions, HeaderWriter, Mid};
 
 use crate::budget::{RetransmissionBudget, Spend};
 use crate::clock::WallClock;
-use crate::config::{Format, SubscriptionConfig, Wanted};
+use crate::config::{Format, SlotKind, SubscriptionConfig, Wanted};
 use crate::downlink::{Downlink, PADDING};
+use crate::encoding::Entry;
 use crate::ids::{Peer, PublisherId, StreamId, SubscriptionId, TrackName};
+use crate::layers::Layers;
 use crate::membership::Numbers;
-use crate::packet::Media;
+use crate::packet::{Media, StreamView};
 use crate::rewrite::{Dress, write, write_filler, write_padding};
 use crate::sink::{Event, Outgoing, Sink};
 use crate::splice::{Mapped, Original, SpliceMap};
@@ -58,6 +60,15 @@ pub(crate) struct FeedPlace {
     pub(crate) key: usize,
 }
 
+/// The source that the packets of a slot are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bound {
+    pub(crate) track: TrackName,
+    pub(crate) csrc: Option<u32>,
+    /// The timestamp of the first packet.
+    pub(crate) from: u32,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Subscription {
@@ -81,6 +92,12 @@ pub(crate) struct Subscription {
     pub(crate) shows: Option<TrackName>,
     /// Its feed, while that track is there.
     pub(crate) feed: Option<FeedPlace>,
+    /// What it is for, if it is a slot.
+    pub(crate) slot: Option<SlotKind>,
+    /// Of a slot: what its packets are of, since it shows that.
+    bound: Option<Bound>,
+    /// Whether the next packet is the first of another source.
+    binds: bool,
     known: bool,
     pub(crate) stats: SubscriptionStats,
     /// Payload bytes sent, for sender reports.
@@ -115,10 +132,41 @@ impl Subscription {
             wanted: Wanted::default(),
             shows: None,
             feed: None,
+            slot: config.slot,
+            bound: None,
+            binds: false,
             known: false,
             stats: SubscriptionStats::default(),
             octets: 0,
         }
+    }
+
+    /// Shows something else, which has no feed yet.
+    pub(crate) fn turn_to(&mut self, shows: Option<TrackName>) {
+        (self.shows, self.feed, self.bound) = (shows, None, None);
+    }
+
+    /// What the packets of a slot are of, once the first of what it shows has left.
+    pub(crate) fn bound(&self) -> Option<Bound> {
+        self.bound
+    }
+
+    /// Begins a piece of what it shows.
+    pub(crate) fn begin(&mut self, view: &StreamView<'_>, layers: Layers, entry: &Entry, now: Instant) {
+        let csrc = view.csrc.filter(|_| self.slot.is_some());
+        self.map.begin(view.id, csrc, layers, entry, now);
+        self.binds = self.slot.is_some() && self.bound.is_none_or(|bound| bound.csrc != csrc);
+    }
+
+    /// The first packet of another source leaves with this timestamp.
+    #[cold]
+    fn bind(&mut self, from: u32, sink: &mut impl Sink) {
+        self.binds = false;
+        let Some(track) = self.shows else { return };
+        let csrc = self.map.csrc();
+        self.bound = Some(Bound { track, csrc, from });
+        let (subscriber, subscription) = (self.id.subscriber, self.id);
+        sink.event(Event::Bound { subscriber, subscription, track, csrc, from });
     }
 
     /// The highest spatial layer that the subscriber can decode. Without the dependency descriptor a receiver of AV1
@@ -174,7 +222,8 @@ impl Subscription {
             [(Extension::Mid, mid), (Extension::AbsSendTime, Some(4)), (Extension::TransportCc, Some(3))];
         let own = own.iter().filter(|(extension, _)| self.ids.id(*extension).is_some());
         let own = own.filter_map(|(_, len)| *len).sum();
-        batch.map(|media| media.len(&self.ids, own)).max().unwrap_or(0)
+        let csrc = self.map.csrc().map_or(0, |_| CSRC_LEN);
+        batch.map(|media| csrc + media.len(&self.ids, own)).max().unwrap_or(0)
     }
 
     /// Sends a packet of the piece that goes on, if it is of its layers. `downlink` is the connection that it goes over.
@@ -198,6 +247,9 @@ impl Subscription {
             self.budget.sent_late(mapped.seq as u16, out.now);
         }
         self.octets = self.octets.wrapping_add(media.packet.payload().len() as u32);
+        if self.binds {
+            self.bind(mapped.timestamp, out.sink);
+        }
         self.stats.packets += 1;
         self.stats.bytes += len as u64;
         if self.stats.packets == 1 {

@@ -81,6 +81,7 @@ impl Scene {
                     ..Default::default()
                 })
                 .collect(),
+            csrc: None,
         };
         let extensions = publisher_ids();
         let config = PublisherConfig { extensions, ..common::publisher(1, 1, vec![config]) };

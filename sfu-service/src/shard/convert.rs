@@ -35,7 +35,8 @@ fn track(media: &sdp::PublishMedia) -> TrackConfig {
     } else {
         media.rids.iter().map(|rid| EncodingConfig { rid: Some(*rid), ..EncodingConfig::default() }).collect()
     };
-    TrackConfig { kind: kind(media.source), mid: media.mid, formats: vec![format(&media.codec)], encodings }
+    let (kind, formats) = (kind(media.source), vec![format(&media.codec)]);
+    TrackConfig { kind, mid: media.mid, formats, encodings, csrc: None }
 }
 
 fn absent(source: Source) -> TrackConfig {
@@ -51,6 +52,7 @@ fn absent(source: Source) -> TrackConfig {
         // No packet has this payload type: RTCP would be taken for it (RFC 5761, section 4).
         formats: vec![Format { payload_type: 64, rtx: None, nack: false, codec, clock_rate }],
         encodings: vec![EncodingConfig::default()],
+        csrc: None,
     }
 }
 

@@ -47,6 +47,8 @@ impl ShardThread {
                     self.report_media(key, now);
                 }
             }
+            // No session has slots yet.
+            Event::Bound { .. } => {}
             Event::Forwarding { subscriber, subscription } => {
                 if let Some(section) = self.section(subscriber, subscription) {
                     section.mismatch = false;

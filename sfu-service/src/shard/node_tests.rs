@@ -37,6 +37,7 @@ fn video(mid: &str, payload_type: u8) -> TrackConfig {
         mid: mid.parse().unwrap(),
         formats: vec![format],
         encodings: vec![EncodingConfig::default()],
+        csrc: None,
     }
 }
 

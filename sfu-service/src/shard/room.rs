@@ -214,6 +214,7 @@ impl ShardThread {
                 rtx_ssrc: section.rtx_ssrc,
                 cname: section.cname.clone(),
                 formats: section.formats.clone(),
+                slot: None,
             };
             match self.core.subscribe(id, config, now) {
                 Ok(id) => {

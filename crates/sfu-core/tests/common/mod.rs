@@ -224,12 +224,12 @@ pub fn only(rid: &str) -> Wanted {
 
 pub fn video_track(mid: &str, encodings: Vec<EncodingConfig>) -> TrackConfig {
     let formats = vec![video_format(VIDEO_PT, RTX_PT)];
-    TrackConfig { kind: MediaKind::Video, mid: mid.parse().unwrap(), formats, encodings }
+    TrackConfig { kind: MediaKind::Video, mid: mid.parse().unwrap(), formats, encodings, csrc: None }
 }
 
 pub fn audio_track(mid: &str) -> TrackConfig {
     let (formats, encodings) = (vec![audio_format(AUDIO_PT)], vec![EncodingConfig::default()]);
-    TrackConfig { kind: MediaKind::Audio, mid: mid.parse().unwrap(), formats, encodings }
+    TrackConfig { kind: MediaKind::Audio, mid: mid.parse().unwrap(), formats, encodings, csrc: None }
 }
 
 pub fn publisher(room: u64, peer: u32, tracks: Vec<TrackConfig>) -> PublisherConfig {
@@ -273,6 +273,7 @@ pub fn video_subscription(source: SourceId, ssrc: u32) -> SubscriptionConfig {
         cname: "owner".into(),
         rtx_ssrc: Some(ssrc + 1),
         formats: vec![video_format(VIEWER_VIDEO_PT, VIEWER_RTX_PT)],
+        slot: None,
     }
 }
 
@@ -284,6 +285,7 @@ pub fn audio_subscription(source: SourceId, index: u8, ssrc: u32) -> Subscriptio
         cname: "owner".into(),
         rtx_ssrc: None,
         formats: vec![audio_format(VIEWER_AUDIO_PT)],
+        slot: None,
     }
 }
 

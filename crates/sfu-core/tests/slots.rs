@@ -1,0 +1,171 @@
+//! Slots: what their packets are of is said by each of them, and by an event from which packet on.
+
+mod common;
+
+use common::*;
+use rtp::{RtpPacket, unwrap_rtx};
+use sfu_core::*;
+
+const SSRC: u32 = 5000;
+const PEER: Peer = Peer(9);
+
+/// The source that the only track of a publisher is.
+fn csrc(publisher: u32) -> u32 {
+    0xca11_0000 + publisher
+}
+
+/// A publisher of one camera that is a source of a call.
+fn camera(peer: u32) -> PublisherConfig {
+    let track = video_track("0", vec![EncodingConfig::default()]);
+    publisher(1, peer, vec![TrackConfig { csrc: Some(csrc(peer)), ..track }])
+}
+
+/// The contributing sources of a packet as the receiver of `SSRC` takes it, and its timestamp.
+fn sources(bytes: &[u8]) -> (Vec<u32>, u32) {
+    let packet = RtpPacket::parse(bytes).unwrap();
+    if packet.ssrc == SSRC {
+        return (packet.contributing().collect(), packet.timestamp);
+    }
+    let mut original = vec![0; 2000];
+    let len = unwrap_rtx(bytes, SSRC, VIEWER_VIDEO_PT, &mut original).expect("a retransmission");
+    let original = RtpPacket::parse(&original[..len]).unwrap();
+    (original.contributing().collect(), original.timestamp)
+}
+
+/// Publishers 1 and 2 with a camera each, and a viewer with one slot.
+struct Scene {
+    world: World,
+    publishers: [(PublisherId, Source); 2],
+    subscriber: SubscriberId,
+    slot: SubscriptionId,
+}
+
+impl Scene {
+    fn new(slot: Option<SlotKind>) -> Self {
+        let mut world = World::new();
+        let publishers = [1u32, 2].map(|peer| {
+            let id = world.shard.add_publisher(camera(peer), world.now).unwrap();
+            let mut source = Source::new(peer, "0");
+            source.tag = peer as u8;
+            (id, source)
+        });
+        let subscriber = world.shard.add_subscriber(subscriber(1, PEER.0), world.now).unwrap();
+        let config = SubscriptionConfig { shows: None, slot, ..video_subscription(FIRST, SSRC) };
+        let slot = world.shard.subscribe(subscriber, config, world.now).unwrap();
+        Self { world, publishers, subscriber, slot }
+    }
+
+    fn show(&mut self, name: Option<u32>) {
+        let name = name.map(|name| track(SourceId(name), 0));
+        self.world.shard.show(self.slot, name, self.world.now);
+        self.world.settle();
+    }
+
+    /// A frame of each camera; what the viewer got of it.
+    fn frame(&mut self) -> Vec<Sent> {
+        for (id, source) in &mut self.publishers {
+            self.world.send_frame(*id, source);
+            let peer = Peer(source.tag.into());
+            self.world.out.take_rtcp(peer).iter().for_each(|rtcp| drop(source.handle_rtcp(rtcp)));
+        }
+        self.world.advance(ms(33));
+        self.world.shard.check();
+        self.world.out.take_rtp(PEER)
+    }
+
+    fn bound(&mut self) -> Vec<(SubscriptionId, TrackName, Option<u32>, u32)> {
+        let events = std::mem::take(&mut self.world.out.events);
+        let bound = |event| match event {
+            Event::Bound { subscription, track, csrc, from, .. } => Some((subscription, track, csrc, from)),
+            _ => None,
+        };
+        events.into_iter().filter_map(bound).collect()
+    }
+}
+
+#[test]
+fn every_packet_says_whose_it_is_and_an_event_from_which_on() {
+    let mut scene = Scene::new(Some(SlotKind::Tile));
+    for shown in [Some(1), Some(2), None, Some(2), Some(1)] {
+        scene.show(shown);
+        let mut first = None;
+        for _ in 0..10 {
+            for sent in scene.frame() {
+                let (sources, timestamp) = sources(&sent.bytes);
+                assert_eq!(sources, [csrc(shown.expect("nothing is shown"))]);
+                first.get_or_insert(timestamp);
+            }
+        }
+        assert_eq!(first.is_some(), shown.is_some());
+        let expected = shown
+            .zip(first)
+            .map(|(shown, from)| (scene.slot, track(SourceId(shown), 0), Some(csrc(shown)), from));
+        assert_eq!(scene.bound(), Vec::from_iter(expected), "said once, for the first packet");
+        let shows = shown.map(|shown| track(SourceId(shown), 0));
+        let (slot, kind, csrc, from) = (scene.slot, SlotKind::Tile, shown.map(csrc), first);
+        let binding = Binding { slot, kind, shows, csrc, from };
+        assert!(scene.world.shard.bindings(scene.subscriber).eq([binding]));
+    }
+}
+
+#[test]
+fn what_is_sent_again_is_of_whom_it_was() {
+    let mut scene = Scene::new(Some(SlotKind::Tile));
+    scene.show(Some(1));
+    let lost: Vec<Sent> = (0..3).flat_map(|_| scene.frame()).collect();
+    scene.show(Some(2));
+    let mut got = Vec::new();
+    (0..4).for_each(|_| got.extend(scene.frame()));
+    assert!(!got.is_empty());
+    let numbers: Vec<u16> =
+        lost.iter().rev().take(3).map(|sent| RtpPacket::parse(&sent.bytes).unwrap().sequence).collect();
+    let mut nack = Vec::new();
+    rtp::rtcp::write::nack(&mut nack, 99, SSRC, &numbers);
+    scene.world.viewer_rtcp(scene.subscriber, &nack);
+    let again = scene.world.out.take_rtp(PEER);
+    assert_eq!(again.len(), 3);
+    for sent in again {
+        assert!(sent.retransmission);
+        assert_eq!(sources(&sent.bytes).0, [csrc(1)]);
+    }
+}
+
+#[test]
+fn streams_that_are_no_slots_say_nothing_and_are_not_longer() {
+    let sizes = [None, Some(SlotKind::Tile)].map(|slot| {
+        let mut scene = Scene::new(slot);
+        scene.show(Some(1));
+        let sent: Vec<Sent> = (0..5).flat_map(|_| scene.frame()).collect();
+        let count = usize::from(slot.is_some());
+        assert!(sent.iter().all(|sent| sources(&sent.bytes).0.len() == count));
+        assert_eq!(scene.bound().len(), count);
+        sent.iter().map(|sent| sent.bytes.len()).collect::<Vec<_>>()
+    });
+    let [plain, slot] = sizes;
+    assert_eq!(slot, plain.iter().map(|len| len + rtp::CSRC_LEN).collect::<Vec<_>>());
+}
+
+#[test]
+fn sound_is_repeated_as_the_same_bytes_whatever_the_slot_has_shown_since() {
+    let mut world = World::new();
+    let tracks = |csrc| vec![TrackConfig { csrc: Some(csrc), ..audio_track("0") }];
+    let [first, second] = [1, 2]
+        .map(|peer| world.shard.add_publisher(publisher(1, peer, tracks(csrc(peer))), world.now).unwrap());
+    let viewer = world.shard.add_subscriber(subscriber(1, PEER.0), world.now).unwrap();
+    let config = SubscriptionConfig { slot: Some(SlotKind::Voice), ..audio_subscription(FIRST, 0, 7000) };
+    let slot = world.shard.subscribe(viewer, config, world.now).unwrap();
+    (0..5).for_each(|number| world.rtp(first, &sound_packet("0", number)));
+    let sent = world.out.take_rtp(PEER);
+    world.shard.show(slot, Some(track(SourceId(2), 0)), world.now);
+    world.settle();
+    world.rtp(second, &sound_packet("0", 100));
+    let other = world.out.take_rtp(PEER);
+    let sources = |sent: &Sent| RtpPacket::parse(&sent.bytes).unwrap().contributing().collect::<Vec<_>>();
+    assert_eq!((sources(&sent[4]), sources(&other[0])), (vec![csrc(1)], vec![csrc(2)]));
+    let mut nack = Vec::new();
+    let number = RtpPacket::parse(&sent[4].bytes).unwrap().sequence;
+    rtp::rtcp::write::nack(&mut nack, 99, 7000, &[number]);
+    world.viewer_rtcp(viewer, &nack);
+    let again = world.out.take_rtp(PEER);
+    assert_eq!(again.iter().map(|sent| &sent.bytes).collect::<Vec<_>>(), [&sent[4].bytes]);
+}
