@@ -85,6 +85,7 @@ mod config;
 mod crossing;
 mod cursor;
 mod downlink;
+mod early;
 mod edge;
 mod encoding;
 mod feed;

@@ -10,6 +10,7 @@ use rtp::{Extension, Extensions, MediaKind, Mid, Rid, RtpPacket, ntp, unwrap_rtx
 
 use crate::clock::{ClockMapping, ClockOffset, WallClock};
 use crate::config::{MAX_ENCODINGS, MAX_TRACKS, Origin, PublisherConfig};
+use crate::early::EarlyReports;
 use crate::encoding::{Repair, Way};
 use crate::ids::{EncodingIndex, PublisherId, RoomId, SourceId, StreamId, TrackIndex};
 use crate::nack::RoundTrip;
@@ -67,6 +68,7 @@ pub(crate) struct Publisher {
     pub(crate) ids: Extensions,
     pub(crate) tracks: Vec<Track>,
     bindings: HashMap<u32, Binding>,
+    early_reports: EarlyReports,
     pub(crate) feedback: Recorder,
     pub(crate) feedback_due: Option<Instant>,
     pub(crate) numbered: bool,
@@ -93,6 +95,7 @@ impl Publisher {
             ids: config.extensions,
             tracks: Vec::new(),
             bindings: HashMap::new(),
+            early_reports: EarlyReports::default(),
             feedback: Recorder::new(now),
             feedback_due: None,
             numbered: false,
@@ -157,9 +160,12 @@ impl Publisher {
             self.feedback.record(u16::from_be_bytes(number), cx.now);
             self.feedback_due.get_or_insert(cx.now + FEEDBACK_INTERVAL);
         }
-        let binding = self.bind(&packet, cx.now)?;
+        let (binding, is_new) = self.bind(&packet, cx.now)?;
         if !binding.retransmission {
             self.take_media(binding.track, binding.encoding, bytes, &packet, Way::Direct, cx);
+            if is_new {
+                self.take_early_report(packet.ssrc, cx);
+            }
             return Some(binding.track);
         }
         let track = self.tracks.get(usize::from(binding.track))?;
@@ -253,9 +259,10 @@ impl Publisher {
 
     /// Takes a sender report: the publisher's clock, and how its timestamps lie on it.
     pub(crate) fn take_report<S: Sink>(&mut self, ssrc: u32, info: &SenderInfo, cx: &mut Context<'_, S>) {
-        let Some(binding) = self.bindings.get(&ssrc).copied().filter(|binding| !binding.retransmission)
-        else {
-            return;
+        let binding = match self.bindings.get(&ssrc) {
+            Some(binding) if !binding.retransmission => *binding,
+            Some(_) => return,
+            None => return self.early_reports.keep(ssrc, *info, cx.now),
         };
         let Some(track) = self.tracks.get_mut(usize::from(binding.track)) else { return };
         let Some(encoding) = track.encodings.get_mut(usize::from(binding.encoding)) else { return };
@@ -270,6 +277,15 @@ impl Publisher {
         if self.pulled {
             let (track, encoding) = (TrackIndex(binding.track), EncodingIndex(binding.encoding));
             cx.sink.to_edges(self.id, ToEdge::Report(ClockReport { track, encoding, clock }));
+        }
+    }
+
+    /// Takes the report that came before the first packet of its stream, as of when it came.
+    fn take_early_report<S: Sink>(&mut self, ssrc: u32, cx: &mut Context<'_, S>) {
+        if let Some((info, came)) = self.early_reports.take(ssrc) {
+            let now = std::mem::replace(&mut cx.now, came);
+            self.take_report(ssrc, &info, cx);
+            cx.now = now;
         }
     }
 
@@ -296,6 +312,7 @@ impl Publisher {
     /// Binds the SSRCs that the SDP names.
     fn bind_announced(&mut self) {
         self.bindings.clear();
+        self.early_reports.clear();
         for (track, index) in self.tracks.iter().zip(0u8..) {
             for (encoding, number) in track.encodings.iter().zip(0u8..) {
                 let binding = |retransmission| Binding { track: index, encoding: number, retransmission };
@@ -309,10 +326,11 @@ impl Publisher {
         }
     }
 
-    /// What the SSRC of a packet is: the first media section or encoding that it was seen with counts for good.
-    fn bind(&mut self, packet: &RtpPacket<'_>, now: Instant) -> Option<Binding> {
+    /// What the SSRC of a packet is, and whether this is its first: the media section or encoding that it was first
+    /// seen with counts for good.
+    fn bind(&mut self, packet: &RtpPacket<'_>, now: Instant) -> Option<(Binding, bool)> {
         if let Some(binding) = self.bindings.get(&packet.ssrc) {
-            return Some(*binding);
+            return Some((*binding, false));
         }
         let binding = self.identify(packet)?;
         let track = self.tracks.get_mut(usize::from(binding.track))?;
@@ -334,7 +352,7 @@ impl Publisher {
         }
         self.bindings.insert(packet.ssrc, binding);
         debug_assert!(self.bindings.len() <= MAX_BINDINGS, "an encoding has two SSRCs");
-        Some(binding)
+        Some((binding, true))
     }
 
     /// Finds the encoding of a packet with an unknown SSRC by its header extensions (RFC 8843, RFC 8852), or

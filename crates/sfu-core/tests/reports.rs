@@ -151,6 +151,27 @@ fn the_capture_time_is_moved_to_the_clock_of_the_reports() {
 }
 
 #[test]
+fn a_report_before_the_first_packet_of_its_stream_counts_as_of_when_it_came() {
+    let mut world = World::new();
+    let tracks = vec![video_track("v", vec![EncodingConfig::default()]), audio_track("a")];
+    let publisher = world.shard.add_publisher(publisher(1, 1, tracks), world.now).unwrap();
+    let viewer = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
+    world.shard.subscribe(viewer, audio_subscription(FIRST, 1, 7000), world.now).unwrap();
+    world.shard.handle_publisher_rtcp(publisher, &AUDIO.report(0.0), world.now, &mut world.out);
+    for i in 20..80 {
+        world.advance(if i == 20 { ms(400) } else { ms(20) });
+        world.rtp(publisher, &AUDIO.packet(i as u16, f64::from(i) * 0.02));
+    }
+    world.advance(ms(500));
+    let info = last_reports(&world.out.take_rtcp(Peer(2)))[&7000];
+    let sent = world.out.take_rtp(Peer(2));
+    let first = RtpPacket::parse(&sent[0].bytes).unwrap();
+    let ticks = first.timestamp.wrapping_sub(info.rtp) as i32;
+    let captured = seconds(info.ntp) + f64::from(ticks) / 48_000.0;
+    assert!((captured - 0.4).abs() < 0.001, "{captured}");
+}
+
+#[test]
 fn without_a_report_of_the_publisher_none_is_made_up() {
     let mut world = World::new();
     let publisher = world.shard.add_publisher(video_publisher(1, 1), world.now).unwrap();
