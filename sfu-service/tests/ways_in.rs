@@ -199,3 +199,16 @@ async fn a_stream_is_of_the_clock_that_its_answer_names() {
     };
     tokio::time::timeout(common::PATIENCE, named).await.expect("no report names the clock");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_hears_of_the_server_while_nobody_sends_anything() {
+    let sfu = sfu().await;
+    for over_tcp in [false, true] {
+        let mut publisher = Light::publish(&sfu, "/whip/1", over_tcp).await;
+        // A receiver report without blocks: there is nothing to report.
+        let is_empty = |report: &&Vec<u8>| report.len() == 8 && report[..4] == [0x80, 201, 0, 1];
+        let count = |client: &mut Light| client.reports.iter().filter(is_empty).count();
+        publisher.until("eight reports", |client| (count(client) >= 8).then_some(())).await;
+        assert!(publisher.packets.is_empty());
+    }
+}

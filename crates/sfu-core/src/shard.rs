@@ -363,6 +363,12 @@ impl Shard {
         self.timers.arm(Owner::Subscriber(key), &mut subscriber.deadline, due);
     }
 
+    /// The SSRC that this shard reports under.
+    #[must_use]
+    pub fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+
     /// Numbers of everybody since the shard was made.
     #[must_use]
     pub fn totals(&self) -> Totals {

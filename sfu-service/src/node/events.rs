@@ -42,9 +42,9 @@ impl Node {
                 self.changed.notify_one();
             }
             ShardEvent::Encodings { key, wanted } => self.registry().wanted(key, wanted),
-            ShardEvent::Media { key, states, last_media } => {
+            ShardEvent::Media { key, states, last_media, silent } => {
                 let at = last_media.map(wall_clock);
-                if self.registry().media(key, states, at) {
+                if self.registry().media(key, states, at, silent) {
                     self.report_now.notify_one();
                     self.changed.notify_one();
                 }

@@ -228,6 +228,7 @@ impl Registry {
         publisher.incoming = None;
         let formats = published.formats;
         publisher.published = Some(published);
+        publisher.silent = false;
         let before = publisher.current.replace(key);
         let mut removals: Vec<Removal> =
             before.and_then(|before| self.forget(before, EndReason::Replaced)).into_iter().collect();

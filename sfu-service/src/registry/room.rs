@@ -39,6 +39,8 @@ pub(super) struct PublisherState {
     /// What the viewers get.
     pub(super) published: Option<Arc<Published>>,
     pub(super) states: Vec<TrackState>,
+    /// The current session is there and not heard any more.
+    pub(super) silent: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +60,16 @@ impl RoomState {
             (true, _) => MediaState::Ended,
             (false, true) => MediaState::Live,
             (false, false) => MediaState::Lost,
+        }
+    }
+
+    /// What viewers are told: also a publisher whose session is there has lost its connection when it is not heard.
+    /// Meta is not, which closes what is lost for long: a session ends by its own rules.
+    fn heard(&self) -> MediaState {
+        let mut current = self.publishers.values().filter(|publisher| publisher.current.is_some());
+        match self.state() {
+            MediaState::Live if current.all(|publisher| publisher.silent) => MediaState::Lost,
+            state => state,
         }
     }
 
@@ -91,6 +103,7 @@ impl PublisherState {
             left: None,
             published: None,
             states: Vec::new(),
+            silent: false,
         }
     }
 
@@ -106,13 +119,14 @@ impl PublisherState {
 }
 
 impl Registry {
-    /// What a publisher's shard saw: the states of its tracks and when media came last, if it did.
+    /// What a publisher's shard saw: the states of its tracks, when media came last, if it did, and whether it is silent.
     /// Returns whether viewers and meta should hear of it at once.
     pub(crate) fn media(
         &mut self,
         key: SessionKey,
         states: Vec<TrackState>,
         last_media_at: Option<DateTime<Utc>>,
+        silent: bool,
     ) -> bool {
         let Some(session) = self.ids.get(&key).and_then(|id| self.sessions.get(id)) else { return false };
         let Some(room) = self.rooms.get_mut(&session.broadcast) else { return false };
@@ -120,8 +134,8 @@ impl Registry {
         let Some(publisher) = publisher.filter(|publisher| publisher.current == Some(key)) else {
             return false;
         };
-        let mut changed = publisher.states != states;
-        publisher.states = states;
+        let mut changed = publisher.states != states || publisher.silent != silent;
+        (publisher.states, publisher.silent) = (states, silent);
         if let Some(at) = last_media_at {
             changed |= room.media.is_none();
             let media = room.media.get_or_insert(Media { started_at: at, last_at: at });
@@ -186,7 +200,7 @@ impl Registry {
         let mut rooms: Vec<RoomTracks> = published
             .map(|(id, room)| RoomTracks {
                 room: Room::from(*id),
-                media: room.state(),
+                media: room.heard(),
                 tracks: room.infos().collect(),
             })
             .collect();

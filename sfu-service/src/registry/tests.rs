@@ -67,7 +67,7 @@ impl Fixture {
     fn live(&mut self) -> (SessionId, Placed) {
         let (id, placed, _) = self.publisher(CodecFormat::Vp8, 1);
         assert_eq!(self.registry.connected(placed.key), []);
-        self.registry.media(placed.key, Vec::new(), Some(at(10)));
+        self.registry.media(placed.key, Vec::new(), Some(at(10)), false);
         (id, placed)
     }
 
@@ -91,8 +91,8 @@ fn a_publisher_is_reported_from_its_first_media_on() {
     assert!(fixture.registry.playable(ROOM).is_empty(), "not connected yet");
     fixture.registry.connected(placed.key);
     assert_eq!(fixture.registry.report(), (vec![], vec![ROOM]));
-    assert!(fixture.registry.media(placed.key, Vec::new(), Some(at(10))), "first media is news");
-    assert!(!fixture.registry.media(placed.key, Vec::new(), Some(at(12))));
+    assert!(fixture.registry.media(placed.key, Vec::new(), Some(at(10)), false), "first media is news");
+    assert!(!fixture.registry.media(placed.key, Vec::new(), Some(at(12)), false));
     let (reports, watched) = fixture.registry.report();
     assert_eq!(watched, []);
     assert_eq!(reports[0].state, MediaState::Live);
@@ -314,6 +314,7 @@ fn publishers_of_a_room_come_and_go_apart_from_each_other() {
         placed.key,
         vec![TrackState { source: contract::destination::Source::Camera, codec: "VP9", active: true }],
         Some(at(11)),
+        false,
     );
     let playable = fixture.registry.playable(ROOM);
     assert_eq!(playable.iter().map(|one| one.source).collect::<Vec<_>>(), [HOST, GUEST]);
@@ -329,4 +330,31 @@ fn publishers_of_a_room_come_and_go_apart_from_each_other() {
     assert_eq!(removed.len(), 2);
     assert!(removed.iter().any(|removal| removal.key == viewer.key));
     assert_eq!(fixture.state(), Some(MediaState::Ended));
+}
+
+#[test]
+fn who_is_not_heard_any_more_is_lost_for_viewers_and_not_for_meta() {
+    let mut fixture = Fixture::new(10);
+    let (_, placed) = fixture.live();
+    let told = |fixture: &Fixture| fixture.registry.tracks().rooms.remove(0).media;
+    assert!(fixture.registry.media(placed.key, Vec::new(), Some(at(10)), true), "it is news");
+    assert_eq!((told(&fixture), fixture.state()), (MediaState::Lost, Some(MediaState::Live)));
+
+    // While one of two is heard, there is something to see.
+    let guest = fixture.session(Kind::Publisher { source: GUEST, published: published(CodecFormat::Vp8) });
+    let shard = fixture.registry.emptiest();
+    let (second, _) = fixture.registry.open_publisher(guest, shard, 1, &mut fixture.rng).unwrap();
+    fixture.registry.connected(second.key);
+    assert_eq!(told(&fixture), MediaState::Live);
+    fixture.registry.closed(second.key, Instant::now());
+    assert_eq!(told(&fixture), MediaState::Lost);
+
+    assert!(fixture.registry.media(placed.key, Vec::new(), Some(at(11)), false));
+    assert_eq!(told(&fixture), MediaState::Live);
+    // Who comes back on a new session is heard, whatever was said of the one before.
+    fixture.registry.media(placed.key, Vec::new(), Some(at(12)), true);
+    let (_, next, _) = fixture.publisher(CodecFormat::Vp8, 1);
+    assert_eq!(told(&fixture), MediaState::Lost);
+    fixture.registry.connected(next.key);
+    assert_eq!(told(&fixture), MediaState::Live);
 }

@@ -117,6 +117,8 @@ pub(crate) enum ShardEvent {
         states: Vec<TrackState>,
         /// When media came last.
         last_media: Option<Instant>,
+        /// It was heard and is not any more, although its session is there.
+        silent: bool,
     },
 }
 

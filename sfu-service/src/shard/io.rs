@@ -93,8 +93,9 @@ impl Io {
     }
 
     fn seal(&mut self, peer: Peer, seal: impl FnOnce(&mut Sender, &mut [u8]) -> Result<usize, SrtpError>) {
-        let Some(MediaPath { pair, sender }) = self.paths.get_mut(peer.0 as usize) else { return };
+        let Some(MediaPath { pair, sender, sent }) = self.paths.get_mut(peer.0 as usize) else { return };
         let (Some(pair), Some(sender)) = (*pair, sender) else { return };
+        *sent = true;
         let mut written = 0;
         let seal = |buffer: &mut [u8]| {
             written = seal(sender, buffer).unwrap_or(0);

@@ -27,6 +27,7 @@ mod outbox;
 mod owners;
 mod participant;
 mod portions;
+mod pulse;
 mod room;
 mod rooms;
 mod run;

@@ -68,7 +68,8 @@ mod tests {
         for number in 0..1_000 {
             outbox.say(order(1, format!("{number}")));
             outbox.say(order(2, format!("{number}")));
-            outbox.say(ShardEvent::Media { key: SessionKey(1), states: Vec::new(), last_media: None });
+            let (key, states) = (SessionKey(1), Vec::new());
+            outbox.say(ShardEvent::Media { key, states, last_media: None, silent: false });
         }
         assert_eq!(outbox.backlog.len(), 3);
         assert!(matches!(received.try_recv(), Ok(ShardEvent::Connected(SessionKey(9)))));

@@ -10,6 +10,7 @@ use transport::srtp::Sender;
 use transport::{AddressPair, Transport};
 
 use super::channels::Channels;
+use super::pulse::Hearing;
 use super::section::MediaSection;
 use crate::published::{Published, SessionKey};
 
@@ -25,6 +26,8 @@ pub(super) struct Participant {
     /// Our ICE user fragments: the current one, and after a restart the one before.
     pub(super) ufrags: Vec<String>,
     pub(super) channels: Channels,
+    /// Whether it is still heard, if it publishes.
+    pub(super) hearing: Hearing,
     pub(super) role: Role,
 }
 
@@ -35,6 +38,15 @@ pub(super) struct MediaPath {
     pub(super) pair: Option<AddressPair>,
     /// The keys, once it is connected.
     pub(super) sender: Option<Sender>,
+    /// Something was sent to it since somebody looked.
+    pub(super) sent: bool,
+}
+
+impl MediaPath {
+    /// Whether something was sent since the last call.
+    pub(super) fn take_sent(&mut self) -> bool {
+        std::mem::take(&mut self.sent)
+    }
 }
 
 /// The media paths of a shard by participant. In pieces that never move: a table that doubles would leave its old self

@@ -252,14 +252,15 @@ impl ShardThread {
         let Some(entry) = self.io.rooms.publisher(key) else { return };
         let (Place::Here { slot }, Some((id, _))) = (entry.place, entry.core) else { return };
         let published = entry.published.clone();
-        let Some(session) = self.io.participants.get(slot).map(|participant| participant.key) else { return };
+        let Some(participant) = self.io.participants.get(slot) else { return };
+        let (session, silent) = (participant.key, participant.hearing.is_silent());
         let Some(stats) = self.core.publisher_stats(id, now) else { return };
         let slots = SOURCES.into_iter().zip(published.formats).zip(&stats.tracks);
         let states = slots.filter_map(|((source, format), track)| {
             Some(TrackState { source, codec: format?.name(), active: track.active })
         });
         let states = states.collect();
-        self.outbox.say(ShardEvent::Media { key: session, states, last_media: stats.last_media });
+        self.outbox.say(ShardEvent::Media { key: session, states, last_media: stats.last_media, silent });
     }
 }
 

@@ -81,7 +81,8 @@ impl ShardThread {
 
     fn sleep(&self, now: Instant) -> Duration {
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-        let next = [timer, self.core.poll_timeout(), Some(self.next_report)].into_iter().flatten().min();
+        let next = [timer, self.core.poll_timeout(), self.next_pulse(), Some(self.next_report)];
+        let next = next.into_iter().flatten().min();
         let sleep = next.map_or(MAX_SLEEP, |at| at.saturating_duration_since(now));
         // What the channel or another shard did not take is tried again soon.
         if self.outbox.is_empty() && self.io.lanes.is_clear() {
@@ -161,6 +162,7 @@ impl ShardThread {
             });
         }
         self.run_core(now);
+        self.pulse(now);
         if now >= self.next_report {
             self.next_report = now + REPORT_INTERVAL;
             self.io.tcp.sweep(now);

@@ -10,6 +10,7 @@ use transport::{AddressPair, CloseReason, DatagramKind, Protocol, Received, Serv
 use super::channels::Channels;
 use super::command::{Join, JoinRole, ShardEvent};
 use super::participant::{MediaPath, Participant, Role};
+use super::pulse::Hearing;
 use super::thread::ShardThread;
 use crate::end::EndReason;
 use crate::metrics::ShardCounters;
@@ -71,9 +72,13 @@ impl ShardThread {
         }
         let Some(participant) = self.io.participants.get_mut(slot) else { return };
         match received {
-            Received::Rtp(packet) => self.publisher_rtp(slot, packet, now),
+            Received::Rtp(packet) => {
+                participant.hearing.media();
+                self.publisher_rtp(slot, packet, now);
+            }
             Received::Rtcp(packet) => match participant.role {
                 Role::Publisher { current: true, source, .. } => {
+                    participant.hearing.reports();
                     if let Some((id, _)) =
                         self.io.rooms.publisher((room, source)).and_then(|entry| entry.core)
                     {
@@ -221,6 +226,7 @@ impl ShardThread {
             timer: None,
             ufrags: vec![ufrag.clone()],
             channels: Channels::default(),
+            hearing: Hearing::default(),
             role,
         });
         self.by_key.insert(key, slot);

@@ -112,6 +112,8 @@ pub(super) struct ShardThread {
     pub(super) fault: Option<&'static str>,
     /// When publishers' media is reported next.
     pub(super) next_report: Instant,
+    /// When somebody looks next who was sent nothing.
+    pub(super) next_pulse: Instant,
     pub(super) stopping: bool,
 }
 
@@ -162,6 +164,7 @@ impl ShardThread {
             #[cfg(test)]
             fault: None,
             next_report: epoch,
+            next_pulse: epoch,
             stopping: false,
         }
     }
