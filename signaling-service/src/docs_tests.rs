@@ -45,6 +45,7 @@ fn the_limits_are_those_of_the_code() {
         format!("| chat messages {}", pair(limits::CHAT_PERSON, limits::CHAT_ADDRESS)),
         format!("| joins (SEND to a room) {}", pair(limits::JOIN_PERSON, limits::JOIN_ADDRESS)),
         format!("each begun KiB one {}", pair(limits::RELAY_PERSON, limits::RELAY_ADDRESS)),
+        format!("however much the neighbours send {}", rate(limits::RELAY_QUIET)),
         format!("at most {} s; then refused", limits::MAX_HOLD.as_secs()),
         format!(
             "to a chat counts as {} {}",

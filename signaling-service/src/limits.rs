@@ -45,6 +45,10 @@ pub(crate) const JOIN_ADDRESS: Rate = Rate { burst: 100.0, per_second: 10.0 };
 pub(crate) const RELAY_PERSON: Rate = Rate { burst: 500.0, per_second: 200.0 };
 /// Peer-to-peer messages of an address, in KiB.
 pub(crate) const RELAY_ADDRESS: Rate = Rate { burst: 2_000.0, per_second: 600.0 };
+/// So many of a person with a token do not wait for the address: a call begins at once, whatever the neighbours behind
+/// the same NAT send. They count for the address all the same, so that those who send much make room. How many people
+/// an address can have is bounded by the tokens that it gets.
+pub(crate) const RELAY_QUIET: Rate = Rate { burst: 60.0, per_second: 6.0 };
 
 /// Subscriptions of a person, by [`subscription_cost`].
 pub(crate) const SUBSCRIBE_PERSON: Rate = Rate { burst: 200.0, per_second: 20.0 };
@@ -208,11 +212,24 @@ struct Pair {
     max_hold: Duration,
     person: Buckets<Person>,
     address: Buckets<IpAddr>,
+    /// What a person may send although the address has nothing left.
+    quiet: Option<Buckets<Person>>,
 }
 
 impl Pair {
     fn new(what: &'static str, max_hold: Duration, person: Rate, address: Rate) -> Self {
-        Self { what, max_hold, person: Buckets::new(person), address: Buckets::new(address) }
+        Self { what, max_hold, person: Buckets::new(person), address: Buckets::new(address), quiet: None }
+    }
+
+    fn with_quiet(self, quiet: Rate) -> Self {
+        Self { quiet: Some(Buckets::new(quiet)), ..self }
+    }
+
+    /// The account of who has sent little, where this is one of them.
+    fn quiet(&mut self, who: &Sender, amount: f64, now: Instant) -> Option<&mut Buckets<Person>> {
+        let has_token = matches!(who.person, Person::Subject(_));
+        let quiet = self.quiet.as_mut().filter(|_| has_token)?;
+        (quiet.wait(&who.person, amount, now) == Some(Duration::ZERO)).then_some(quiet)
     }
 
     fn wait(&mut self, who: &Sender, amount: u32, now: Instant) -> Result<Duration, TooFast> {
@@ -220,7 +237,10 @@ impl Pair {
             return Ok(Duration::ZERO);
         }
         let person = self.person.wait(&who.person, f64::from(amount), now);
-        let address = self.address.wait(&who.address, f64::from(amount), now);
+        let address = match self.quiet(who, f64::from(amount), now) {
+            Some(_) => Some(Duration::ZERO),
+            None => self.address.wait(&who.address, f64::from(amount), now),
+        };
         let wait = person.zip(address).map(|(person, address)| person.max(address));
         let over = wait.map(|wait| wait.saturating_sub(self.max_hold));
         match (wait, over) {
@@ -231,6 +251,9 @@ impl Pair {
 
     fn take(&mut self, who: &Sender, amount: u32, now: Instant) {
         if amount > 0 {
+            if let Some(quiet) = self.quiet(who, f64::from(amount), now) {
+                quiet.take(&who.person, f64::from(amount), now);
+            }
             self.person.take(&who.person, f64::from(amount), now);
             self.address.take(&who.address, f64::from(amount), now);
         }
@@ -239,6 +262,9 @@ impl Pair {
     fn forget_full(&mut self, now: Instant) {
         self.person.forget_full(now);
         self.address.forget_full(now);
+        if let Some(quiet) = &mut self.quiet {
+            quiet.forget_full(now);
+        }
     }
 }
 
@@ -256,7 +282,8 @@ impl Default for Limits {
         Self {
             chat: Pair::new("too many chat messages", Duration::ZERO, CHAT_PERSON, CHAT_ADDRESS),
             joins: Pair::new("too many joins", MAX_HOLD, JOIN_PERSON, JOIN_ADDRESS),
-            relay: Pair::new("too many messages", MAX_HOLD, RELAY_PERSON, RELAY_ADDRESS),
+            relay: Pair::new("too many messages", MAX_HOLD, RELAY_PERSON, RELAY_ADDRESS)
+                .with_quiet(RELAY_QUIET),
             subscriptions: Pair::new("too many subscriptions", MAX_HOLD, SUBSCRIBE_PERSON, SUBSCRIBE_ADDRESS),
         }
     }
@@ -366,6 +393,30 @@ mod tests {
         let mut limits = Limits::default();
         let big = Demand { relay: 64, ..RELAY };
         assert_eq!(at_once(&mut limits, |n| sender(&n.to_string(), 1), big, now), 2_000 / 64);
+    }
+
+    #[test]
+    fn who_sends_little_does_not_wait_for_neighbours_who_send_all_they_can() {
+        let start = Instant::now();
+        let mut limits = Limits::default();
+        // Ten flooders try a thousand a second each, for a minute, and so does somebody without a token.
+        let guest = Sender { person: Person::Connection(1), ..sender("", 1) };
+        let (mut flooded, mut call) = (0, 0);
+        for tick in 0..600 {
+            let now = start + tick * SECOND / 10;
+            for flooder in 0..10 {
+                let who = sender(&flooder.to_string(), 1);
+                flooded += (0..100).filter(|_| limits.admit(&who, RELAY, now).is_ok()).count();
+            }
+            // A neighbour begins a call every ten seconds.
+            if tick % 100 == 50 {
+                call += at_once(&mut limits, |_| sender("neighbour", 1), RELAY, now).min(60);
+                assert_ne!(limits.admit(&guest, RELAY, now), Ok(Duration::ZERO), "it has none of its own");
+            }
+        }
+        assert_eq!(call, 6 * 60, "each time all of it at once");
+        // What the address may have, its burst, what is still held back, and 60 of each who is there.
+        assert!(flooded <= 600 * 60 + 2_000 + 6_000 + 10 * (60 + 6 * 60), "{flooded}");
     }
 
     #[test]
