@@ -321,7 +321,9 @@ impl Subscription {
         downlink: &mut Downlink,
         now: Instant,
     ) -> Dress {
-        let needs_mid = self.needs_mid(repeatable);
+        // Firefox drops a stream that no packet has named. Nothing tells when it knows the one of what is sent again: it
+        // does not report on it, and its first packet may come long after the reports on the media, or be lost.
+        let needs_mid = self.needs_mid(repeatable) || self.rtx_ssrc == Some(ssrc);
         let numbered = !repeatable && self.ids.id(Extension::TransportCc).is_some();
         Dress {
             ids: self.ids,

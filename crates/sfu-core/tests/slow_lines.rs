@@ -187,3 +187,26 @@ fn a_line_that_hardly_carries_the_least_does_not_go_back_and_forth() {
     assert!(changes <= 4, "{changes} changes in 20 s");
     assert!(queued <= 20, "a long queue for {queued} of 200 times 100 ms");
 }
+
+#[test]
+fn a_picture_comes_back_at_a_client_that_drops_streams_which_no_packet_has_named() {
+    // Padding that is dropped proves nothing, and looks like loss: the picture stayed away for good.
+    for phase in [0, 300, 600] {
+        let mut scene = Scene::new();
+        scene.join(Line::new(5_000_000, 2), Says::Feedback);
+        scene.add_sound();
+        scene.until(0, TOP, 3_000);
+        scene.run(2_000 + phase);
+        // What named the stream of padding to it before was lost.
+        scene.clients[0].drops_unnamed = true;
+        scene.clients[0].line.rate = 60_000;
+        scene.run(8_000);
+        assert!(is_too_slow(&scene, 0), "+{phase}");
+        scene.clients[0].line.rate = 5_000_000;
+        scene.run(5_000);
+        let from = scene.clock();
+        scene.run(2_000);
+        let frozen = scene.freeze(0, from, scene.clock());
+        assert!(frozen <= 200, "+{phase}: no picture for {frozen} ms");
+    }
+}

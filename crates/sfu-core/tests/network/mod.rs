@@ -133,6 +133,9 @@ pub struct Client {
     keyframe_asked: Option<Instant>,
     /// The last sender report: the middle of its time, and when it came.
     sender_report: Option<(u32, Instant)>,
+    /// It drops what is sent again and padding until a packet of that stream has named its media section, as Firefox does.
+    pub drops_unnamed: bool,
+    named: bool,
     /// How long it waits for a packet before it asks for a keyframe.
     pub patience: Duration,
     received: (u64, u64),
@@ -149,6 +152,12 @@ impl Client {
         if packet.ssrc == self.ssrc + 5 {
             self.sounds += 1;
             return;
+        }
+        if packet.ssrc == self.ssrc + 1 && self.drops_unnamed {
+            self.named |= packet.extension(&viewer_extensions(), Extension::Mid).is_some();
+            if !self.named {
+                return;
+            }
         }
         if let Some(number) = packet.extension(&viewer_extensions(), Extension::TransportCc) {
             self.recorder.record(u16::from_be_bytes([number[0], number[1]]), at);
@@ -459,6 +468,8 @@ impl Scene {
             asked: BTreeMap::new(),
             stalled: None,
             keyframe_asked: None,
+            drops_unnamed: false,
+            named: false,
             patience: ms(200),
             sender_report: None,
             received: (0, 0),
