@@ -105,6 +105,8 @@ pub struct SubscriberConfig {
     pub extensions: Extensions,
     /// Whether RTCP to it may be reduced-size (RFC 5506, `a=rtcp-rsize`).
     pub reduced_size: bool,
+    /// Who it is among the publishers of the room, if it publishes: it does not hear itself.
+    pub own: Option<SourceId>,
 }
 
 /// What a subscriber asks for of a track.

@@ -81,6 +81,11 @@ impl Downlink {
         self.controller.as_ref().is_some_and(|controller| controller.is_jammed(now))
     }
 
+    /// Whether the line carries no more than what goes over it: packets wait on it, or it has just become slower.
+    pub(crate) fn is_full(&self, now: Instant) -> bool {
+        self.is_queued() || self.is_jammed(now) || self.has_fallen(now)
+    }
+
     /// Whether the line loses packets whatever is sent.
     pub(crate) fn is_lossy(&self) -> bool {
         self.controller.as_ref().is_some_and(|controller| controller.is_lossy())

@@ -48,6 +48,12 @@
 //! same encoding begin where the codec allows it (`feed`). What is left out leaves no gap in the numbers (`membership`).
 //! An encoding that nobody is interested in is given up (`interest`).
 //!
+//! # Slots
+//! In a call a subscriber has a fixed number of streams, the slots, and says what it wants to see in them
+//! ([`Shard::set_wants`]). Which slot shows what is decided by `bindings`, and again when who publishes changes
+//! (`wants`). Each packet of a slot says its source as CSRC, also when it is sent again; [`Event::Bound`] names the
+//! timestamp of the first packet of another source.
+//!
 //! # What its line carries
 //! Every packet is noted in the [`cc::Controller`] of its connection (`downlink`), and feedback, report blocks and REMB
 //! go there. When the estimate moves it is shared out over the subscriptions, and what their next step would need is
@@ -64,7 +70,7 @@
 //! # Which file knows which
 //! Files import those of the lines above theirs, and never the other way round:
 //! ```text
-//! ids, config, sink, stats, clock, slots, timers, slides  values
+//! ids, config, sink, stats, clock, slots, timers, slides, bindings  values
 //! layers/                                               decisions, pure
 //! codec, receive, crossing, nack, keyframe, ring, membership, meter, pace, group, interest -> encoding -> packet, cursor
 //! splice, rewrite, budget, downlink -> subscription -> feed, subscriber
@@ -75,6 +81,7 @@
 
 mod allocator;
 mod answers;
+mod bindings;
 mod budget;
 pub mod cc;
 mod check;
@@ -122,6 +129,7 @@ mod track;
 mod upstream;
 mod wants;
 
+pub use bindings::{HOLD, MAX_WANTS, MissingSource, Want, WhyMissing};
 pub use config::{
     EncodingConfig, Format, MAX_ENCODINGS, MAX_TRACKS, Origin, PublisherConfig, ShardConfig, SlotKind,
     SubscriberConfig, SubscriptionConfig, TrackConfig, Wanted, WantedEncoding,

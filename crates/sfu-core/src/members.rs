@@ -51,6 +51,7 @@ impl Shard {
         self.rooms.entry(room).or_default().add_publisher(source, id);
         self.feed_waiting(id, now);
         self.arm_publisher(id, now);
+        self.sources_changed(room, now);
         Ok(id)
     }
 
@@ -71,9 +72,11 @@ impl Shard {
         if (publisher.room, publisher.source_id) != (config.room, config.source_id) {
             return Err(AddError::OtherRoom);
         }
+        let room = publisher.room;
         publisher.resume(config, now);
         self.feed_waiting(id, now);
         self.arm_publisher(id, now);
+        self.sources_changed(room, now);
         Ok(())
     }
 
@@ -85,7 +88,7 @@ impl Shard {
     }
 
     /// The publisher is gone for good. Subscriptions that show it wait for another one of its name.
-    pub fn remove_publisher(&mut self, id: PublisherId) {
+    pub fn remove_publisher(&mut self, id: PublisherId, now: Instant) {
         let Some(publisher) = self.publishers.remove(id.key()) else { return };
         let Some(room) = self.rooms.get_mut(&publisher.room) else { return };
         room.remove_publisher(publisher.source_id);
@@ -101,6 +104,7 @@ impl Shard {
         if room.is_empty() {
             self.rooms.remove(&publisher.room);
         }
+        self.sources_changed(publisher.room, now);
     }
 
     /// Adds a connection that receives.
@@ -129,7 +133,7 @@ impl Shard {
             self.leave(subscriber.room, subscription);
         }
         let Some(room) = self.rooms.get_mut(&subscriber.room) else { return };
-        room.remove_subscriber();
+        room.remove_subscriber(id);
         if room.is_empty() {
             self.rooms.remove(&subscriber.room);
         }
@@ -172,7 +176,7 @@ impl Shard {
         if let Some(subscription) =
             self.subscribers.get_mut(id.subscriber.key()).and_then(|s| s.subscription_mut(id))
         {
-            subscription.turn_to(shows);
+            subscription.turn_to(shows, now);
         }
         self.attach(id, now);
         self.mark_subscriber(id.subscriber, now);
@@ -195,6 +199,11 @@ impl Shard {
     /// Which of the track's layers the subscriber wants.
     pub fn set_wanted(&mut self, id: SubscriptionId, wanted: Wanted, now: Instant) {
         self.change(id, now, |subscription| std::mem::replace(&mut subscription.wanted, wanted) != wanted);
+    }
+
+    /// What the subscription gets of what the line carries comes before those of a lower rank.
+    pub(crate) fn set_rank(&mut self, id: SubscriptionId, rank: u16, now: Instant) {
+        self.change(id, now, |subscription| std::mem::replace(&mut subscription.wanted_rank, rank) != rank);
     }
 
     /// Changes what is asked for; `change` returns whether that is something else than before.

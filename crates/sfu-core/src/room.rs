@@ -15,6 +15,8 @@ pub(crate) struct Room {
     /// Subscriptions whose track is not there, by its name.
     waiting: BTreeSet<(TrackName, SubscriptionId)>,
     subscribers: usize,
+    /// Subscribers with slots that are bound by what they want.
+    callers: BTreeSet<SubscriberId>,
 }
 
 impl Room {
@@ -39,9 +41,20 @@ impl Room {
         self.subscribers += 1;
     }
 
-    pub(crate) fn remove_subscriber(&mut self) {
+    pub(crate) fn remove_subscriber(&mut self, id: SubscriberId) {
+        self.callers.remove(&id);
         debug_assert!(self.subscribers > 0, "who goes had come");
         self.subscribers = self.subscribers.saturating_sub(1);
+    }
+
+    /// A subscriber has slots that are bound by what it wants.
+    pub(crate) fn wants_slots(&mut self, id: SubscriberId) {
+        self.callers.insert(id);
+    }
+
+    /// The subscribers with such slots.
+    pub(crate) fn callers(&self) -> impl Iterator<Item = SubscriberId> {
+        self.callers.iter().copied()
     }
 
     /// Whether it has no members, and so no subscriptions that wait.

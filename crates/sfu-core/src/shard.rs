@@ -60,6 +60,8 @@ pub struct Shard {
     allocator: Allocator,
     /// Subscribers that something changed for since the last [`Shard::handle_timeout`], each once.
     changed: Vec<Key>,
+    /// Subscribers whose slots are to be bound anew, each once.
+    pub(crate) unbound: Vec<Key>,
     /// Keys of the feeds whose layers are being chosen; memory that is used again.
     chosen: Vec<usize>,
     totals: Totals,
@@ -111,6 +113,7 @@ impl Shard {
             fresh: Vec::with_capacity(MAX_FRESH),
             allocator: Allocator::default(),
             changed: Vec::new(),
+            unbound: Vec::new(),
             chosen: Vec::new(),
             totals: Totals::default(),
             served: None,
@@ -289,6 +292,7 @@ impl Shard {
     pub fn handle_timeout(&mut self, now: Instant, sink: &mut impl Sink) {
         // Who starts from the ring gets all of it: nothing may wait besides.
         self.forward(now, sink);
+        self.rebind_changed(now, sink);
         // Layers are chosen by what the lines leave.
         self.allocate_changed(now);
         while let Some((at, owner)) = self.timers.pop(now) {
@@ -346,6 +350,8 @@ impl Shard {
         if !subscriber.deadline.take(at) {
             return;
         }
+        self.rebind_due(key, now, sink);
+        let Some(subscriber) = self.subscribers.get_mut(key) else { return };
         let second = subscriber.takes_report(now);
         if second {
             let (rtcp, clock, ssrc) = (&mut self.rtcp, self.clock, self.ssrc);

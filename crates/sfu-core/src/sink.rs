@@ -229,6 +229,12 @@ pub enum Event {
         /// The RTP timestamp of the first packet.
         from: u32,
     },
+    /// The slots of a subscriber were bound otherwise, or something else is missing, though it wants the same as before:
+    /// see [`crate::Shard::bindings`] and [`crate::Shard::missing`].
+    Rebound {
+        /// Whose slots.
+        subscriber: SubscriberId,
+    },
     /// The first packet of a subscription went out.
     Forwarding {
         /// Whose.

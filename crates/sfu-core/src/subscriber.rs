@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use rtp::rtcp::{ReportBlock, SsrcList};
 use rtp::{Extension, Extensions, ntp};
 
+use crate::bindings::Wants;
 use crate::cc::{Controller, START_BITRATE, Sent};
 use crate::config::SubscriberConfig;
 use crate::downlink::Downlink;
 use crate::feed::STEP;
-use crate::ids::{Peer, RoomId, SubscriberId, SubscriptionId};
+use crate::ids::{Peer, RoomId, SourceId, SubscriberId, SubscriptionId};
 use crate::sink::Sink;
 use crate::slides::Comebacks;
 use crate::slots::Slots;
@@ -42,6 +43,8 @@ pub(crate) struct Subscriber {
     pub(crate) room: RoomId,
     pub(crate) ids: Extensions,
     pub(crate) reduced_size: bool,
+    /// Who it is among the publishers of the room.
+    pub(crate) own: Option<SourceId>,
     pub(crate) subscriptions: Slots<Subscription>,
     pub(crate) downlink: Downlink,
     pub(crate) round_trip: Option<Duration>,
@@ -55,6 +58,8 @@ pub(crate) struct Subscriber {
     report_due: Instant,
     /// When the next part of what waits for the line goes out.
     catch_up_due: Option<Instant>,
+    /// What it wants in its slots, if it is in a call.
+    pub(crate) wants: Option<Box<Wants>>,
     /// Something changed since its line was last shared out.
     pub(crate) changed: bool,
     pub(crate) deadline: Deadline,
@@ -69,6 +74,7 @@ impl Subscriber {
             room: config.room,
             ids: config.extensions,
             reduced_size: config.reduced_size,
+            own: config.own,
             subscriptions: Slots::new(MAX_SUBSCRIPTIONS),
             downlink: Downlink::default(),
             round_trip: None,
@@ -78,6 +84,7 @@ impl Subscriber {
             reference: None,
             report_due: now + spread,
             catch_up_due: None,
+            wants: None,
             changed: false,
             deadline: Deadline::default(),
         }
@@ -111,7 +118,8 @@ impl Subscriber {
 
     pub(crate) fn due(&self) -> Option<Instant> {
         let probe = self.downlink.controller().and_then(Controller::poll_timeout);
-        [probe, self.catch_up_due, Some(self.report_due)].into_iter().flatten().min()
+        let bind = self.wants.as_ref().and_then(|wants| wants.due);
+        [probe, self.catch_up_due, bind, Some(self.report_due)].into_iter().flatten().min()
     }
 
     /// Takes a report block about one of its streams.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rtp::seq::{Seq, extend};
 use rtp::{CSRC_LEN, Codec, Extension, Extensions, HeaderWriter, Mid};
 
+use crate::bindings::HOLD;
 use crate::budget::{RetransmissionBudget, Spend};
 use crate::clock::WallClock;
 use crate::config::{Format, SlotKind, SubscriptionConfig, Wanted};
@@ -94,6 +95,10 @@ pub(crate) struct Subscription {
     pub(crate) feed: Option<FeedPlace>,
     /// What it is for, if it is a slot.
     pub(crate) slot: Option<SlotKind>,
+    /// When it was given something to show last.
+    turned_at: Option<Instant>,
+    /// How much it is wanted, among slots of its kind: greater goes first.
+    pub(crate) wanted_rank: u16,
     /// Of a slot: what its packets are of, since it shows that.
     bound: Option<Bound>,
     /// Whether the next packet is the first of another source.
@@ -133,6 +138,8 @@ impl Subscription {
             shows: None,
             feed: None,
             slot: config.slot,
+            turned_at: None,
+            wanted_rank: 0,
             bound: None,
             binds: false,
             known: false,
@@ -142,8 +149,22 @@ impl Subscription {
     }
 
     /// Shows something else, which has no feed yet.
-    pub(crate) fn turn_to(&mut self, shows: Option<TrackName>) {
+    pub(crate) fn turn_to(&mut self, shows: Option<TrackName>, now: Instant) {
         (self.shows, self.feed, self.bound) = (shows, None, None);
+        if shows.is_some() {
+            self.turned_at = Some(now);
+        }
+    }
+
+    /// Its place among others in what the line carries: the stage, then what is wanted most.
+    pub(crate) fn rank(&self) -> u16 {
+        let is_large = self.slot == Some(SlotKind::Stage);
+        u16::from(is_large) << 15 | self.wanted_rank
+    }
+
+    /// Until when it takes nothing new if its line is full.
+    pub(crate) fn held_until(&self) -> Option<Instant> {
+        self.turned_at.map(|at| at + HOLD)
     }
 
     /// What the packets of a slot are of, once the first of what it shows has left.
@@ -187,6 +208,18 @@ impl Subscription {
         sent.or_else(|| self.formats.first().map(|format| format.clock_rate)).unwrap_or(VIDEO_CLOCK)
     }
 
+    /// Whether the subscriber takes packets of this format, or of another profile of it.
+    pub(crate) fn takes(&self, format: &Format) -> bool {
+        self.output(format).is_some()
+    }
+
+    fn output(&self, format: &Format) -> Option<(u8, Option<u8>)> {
+        // Decoders take more profiles than they announce, and a picture that may come is better than none: which profile
+        // it is does not matter here.
+        let same_codec = |f: &&Format| f.codec == format.codec && f.clock_rate == format.clock_rate;
+        self.formats.iter().find(same_codec).map(|found| (found.payload_type, found.rtx))
+    }
+
     /// Whether the subscriber takes packets of this format. A change to one that it does not take is said once.
     pub(crate) fn accepts(&mut self, format: &Format, sink: &mut impl Sink) -> bool {
         self.resolve(format, Some(sink)).is_some()
@@ -196,11 +229,7 @@ impl Subscription {
         if let Some(resolved) = self.resolved.filter(|resolved| resolved.input == *format) {
             return resolved.output;
         }
-        let same_codec = |f: &&Format| f.codec == format.codec && f.clock_rate == format.clock_rate;
-        // Decoders take more profiles than they announce, and a picture that may come is better than none: which profile
-        // it is does not matter here.
-        let found = self.formats.iter().find(same_codec);
-        let output = found.map(|found| (found.payload_type, found.rtx));
+        let output = self.output(format);
         self.resolved = Some(Resolved { input: *format, output });
         if output.is_none()
             && let Some(sink) = sink

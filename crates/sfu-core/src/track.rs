@@ -45,6 +45,8 @@ pub(crate) struct Track {
     pub(crate) active: bool,
     /// It shows a screen: it comes before cameras when bandwidth is short.
     pub(crate) screen: bool,
+    /// It is switched off.
+    pub(crate) muted: bool,
 }
 
 /// The feeds of a track that something changed for.
@@ -88,6 +90,7 @@ impl Track {
             chosen_from: None,
             active: false,
             screen: false,
+            muted: false,
         }
     }
 
@@ -224,9 +227,14 @@ impl Track {
         self.config.formats.iter().find(|format| format.rtx == Some(payload_type)).copied()
     }
 
+    /// The format of what flows, or flowed last.
+    pub(crate) fn format_now(&self) -> Option<Format> {
+        self.encodings.iter().find_map(|encoding| encoding.format)
+    }
+
     /// The codec of what flows, or flowed last.
     pub(crate) fn codec(&self) -> Option<Codec> {
-        self.encodings.iter().find_map(|encoding| encoding.format).map(|format| format.codec)
+        self.format_now().map(|format| format.codec)
     }
 
     /// When its last packet came.
@@ -274,7 +282,8 @@ impl Track {
             let bitrate = self.encodings.first().map_or(0, |encoding| encoding.bitrate(now));
             ladder.push(Step { encoding: 0, layers: Layers::ALL, bitrate });
             let (priority, current, comeback) = (Priority::Audio, Some(0), None);
-            return Some(Demand { priority, ladder, current, comeback, is_queued });
+            let rank = subscription.rank();
+            return Some(Demand { priority, rank, ladder, current, comeback, is_queued });
         }
         let candidates = self.candidates(now);
         let most_spatial = subscription.most_spatial(self.codec());
@@ -283,7 +292,8 @@ impl Track {
         let current = feed.aim().and_then(|step| ladder.position(step.encoding, step.layers));
         let priority = if self.screen { Priority::Screen } else { Priority::Camera };
         let comeback = feed.allowance().is_too_slow().then_some(comeback);
-        Some(Demand { priority, ladder, current, comeback, is_queued })
+        let rank = subscription.rank();
+        Some(Demand { priority, rank, ladder, current, comeback, is_queued })
     }
 
     /// The first time after `now` that something is due for this track.

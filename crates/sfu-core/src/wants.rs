@@ -1,8 +1,18 @@
-//! What the slots of a subscriber show.
+//! What the slots of a subscriber show: bound by what it wants, and bound anew when who publishes changes.
 
-use crate::config::SlotKind;
-use crate::ids::{SubscriberId, SubscriptionId, TrackName};
+use std::time::Instant;
+
+use rtp::MediaKind;
+
+use crate::bindings::{Fit, MAX_WANTS, MissingSource, Slot, Want, WhyMissing, assign};
+use crate::config::{SlotKind, Wanted, WantedEncoding};
+use crate::ids::{PublisherId, RoomId, SubscriberId, SubscriptionId, TrackIndex, TrackName};
+use crate::publisher::Publisher;
 use crate::shard::Shard;
+use crate::sink::{Event, Sink};
+use crate::slots::Key;
+use crate::subscriber::Subscriber;
+use crate::subscription::Subscription;
 
 /// What a slot shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,15 +29,170 @@ pub struct Binding {
     pub from: Option<u32>,
 }
 
+impl SlotKind {
+    /// What it carries.
+    #[must_use]
+    pub fn media(self) -> MediaKind {
+        match self {
+            Self::Tile | Self::Stage | Self::Screen => MediaKind::Video,
+            Self::Voice | Self::ScreenAudio => MediaKind::Audio,
+        }
+    }
+}
+
 impl Shard {
+    /// What a subscriber wants to see, the whole of it: takes the place of what it wanted before. The slots are bound
+    /// before this returns ([`Shard::bindings`], [`Shard::missing`]), and bound anew by themselves when somebody comes,
+    /// goes, or switches a camera off or on ([`Event::Rebound`]).
+    ///
+    /// Voice slots are not bound by it: who is heard is chosen among all ([`Shard::show`]).
+    pub fn set_wants(&mut self, id: SubscriberId, wants: &[Want], now: Instant) {
+        let Some(subscriber) = self.subscribers.get_mut(id.key()) else { return };
+        let known = subscriber.wants.get_or_insert_default();
+        known.list.clear();
+        known.list.extend(wants.iter().take(MAX_WANTS));
+        if let Some(room) = self.rooms.get_mut(&subscriber.room) {
+            room.wants_slots(id);
+        }
+        self.rebind(id, now);
+    }
+
     /// What the slots of a subscriber show, in the order in which they were made. Nothing if there is no such subscriber.
     pub fn bindings(&self, id: SubscriberId) -> impl Iterator<Item = Binding> {
         let subscriptions = self.subscribers.get(id.key()).map(|subscriber| subscriber.subscriptions.iter());
         subscriptions.into_iter().flatten().filter_map(|subscription| {
             let (slot, kind, shows) = (subscription.id, subscription.slot?, subscription.shows);
-            let (csrc, from) =
-                (subscription.bound().and_then(|b| b.csrc), subscription.bound().map(|b| b.from));
+            let bound = subscription.bound();
+            let (csrc, from) = (bound.and_then(|bound| bound.csrc), bound.map(|bound| bound.from));
             Some(Binding { slot, kind, shows, csrc, from })
         })
+    }
+
+    /// What a subscriber wants and has in no slot.
+    #[must_use]
+    pub fn missing(&self, id: SubscriberId) -> &[MissingSource] {
+        let wants = self.subscribers.get(id.key()).and_then(|subscriber| subscriber.wants.as_ref());
+        wants.map_or(&[], |wants| &wants.missing)
+    }
+
+    /// A source is switched off, or on again: while it is off it keeps a slot only where nobody else needs it.
+    pub fn set_muted(&mut self, id: PublisherId, track: TrackIndex, muted: bool, now: Instant) {
+        let Some(publisher) = self.publishers.get_mut(id.key()) else { return };
+        let room = publisher.room;
+        let Some(track) = publisher.tracks.get_mut(usize::from(track.0)) else { return };
+        if std::mem::replace(&mut track.muted, muted) != muted {
+            self.sources_changed(room, now);
+        }
+    }
+
+    /// Who publishes in a room has changed: slots are bound anew with the next [`Shard::handle_timeout`].
+    pub(crate) fn sources_changed(&mut self, room: RoomId, now: Instant) {
+        let Some(room) = self.rooms.get(&room) else { return };
+        let mut callers = Vec::new();
+        callers.extend(room.callers());
+        for id in callers {
+            let subscriber = self.subscribers.get_mut(id.key());
+            let Some(wants) = subscriber.and_then(|subscriber| subscriber.wants.as_mut()) else { continue };
+            if !std::mem::replace(&mut wants.stale, true) {
+                self.unbound.push(id.key());
+            }
+            self.mark_subscriber(id, now);
+        }
+    }
+
+    /// Binds the slots anew of those for whom something changed.
+    pub(crate) fn rebind_changed(&mut self, now: Instant, sink: &mut impl Sink) {
+        while let Some(key) = self.unbound.pop() {
+            if let Some(wants) =
+                self.subscribers.get_mut(key).and_then(|subscriber| subscriber.wants.as_mut())
+            {
+                wants.stale = false;
+            }
+            let (index, generation) = key;
+            self.rebind_and_say(SubscriberId { index, generation }, now, sink);
+        }
+    }
+
+    /// Binds the slots anew of a subscriber that waits for its line, if it is time.
+    pub(crate) fn rebind_due(&mut self, key: Key, now: Instant, sink: &mut impl Sink) {
+        let wants = self.subscribers.get(key).and_then(|subscriber| subscriber.wants.as_ref());
+        if wants.and_then(|wants| wants.due).is_some_and(|due| due <= now) {
+            let (index, generation) = key;
+            self.rebind_and_say(SubscriberId { index, generation }, now, sink);
+        }
+    }
+
+    fn rebind_and_say(&mut self, id: SubscriberId, now: Instant, sink: &mut impl Sink) {
+        if self.rebind(id, now) {
+            sink.event(Event::Rebound { subscriber: id });
+        }
+    }
+
+    /// Binds the slots of a subscriber by what it wants. Returns whether something is bound, or missing, otherwise than
+    /// before.
+    fn rebind(&mut self, id: SubscriberId, now: Instant) -> bool {
+        let Some(subscriber) = self.subscribers.get(id.key()) else { return false };
+        let Some(wants) = &subscriber.wants else { return false };
+        let is_full = subscriber.downlink.is_full(now);
+        let slots: Vec<Slot> = subscriber
+            .subscriptions
+            .iter()
+            .filter_map(|subscription| {
+                let kind = subscription.slot.filter(|kind| *kind != SlotKind::Voice)?;
+                let held = is_full && subscription.held_until().is_some_and(|until| now < until);
+                Some(Slot { id: subscription.id, kind, shows: subscription.shows, held })
+            })
+            .collect();
+        let wanted = wants.list.iter().filter(|want| want.slot != SlotKind::Voice).copied();
+        let wanted: Vec<Want> = wanted.collect();
+        let assigned = assign(&slots, &wanted, |slot, want| self.fit(subscriber, slot, want));
+        let mut changed = assigned.missing != wants.missing;
+        let holds = slots.iter().filter(|slot| slot.held);
+        let holds = holds.filter_map(|slot| subscriber.subscription(slot.id)?.held_until());
+        let waits = assigned.missing.iter().any(|missing| missing.why == WhyMissing::Line);
+        let due = holds.min().filter(|_| waits);
+        for (slot, want) in slots.iter().zip(&assigned.shown) {
+            let shows = want.map(|want| want.track);
+            changed |= shows != slot.shows;
+            self.show(slot.id, shows, now);
+            let Some(want) = want else { continue };
+            let encoding = match want.height {
+                0 => WantedEncoding::Auto,
+                height => WantedEncoding::MaxHeight(height),
+            };
+            self.set_wanted(slot.id, Wanted { encoding, max_temporal: None }, now);
+            self.set_rank(slot.id, want.rank(), now);
+        }
+        if let Some(subscriber) = self.subscribers.get_mut(id.key())
+            && let Some(wants) = &mut subscriber.wants
+        {
+            (wants.missing, wants.due) = (assigned.missing, due);
+        }
+        self.arm_subscriber(id);
+        changed
+    }
+
+    /// Whether a slot of a subscriber can show something.
+    fn fit(&self, subscriber: &Subscriber, slot: &Slot, want: &Want) -> Fit {
+        let TrackName { source, track } = want.track;
+        let publisher = self.rooms.get(&subscriber.room).and_then(|room| room.publisher(source));
+        let publisher: Option<&Publisher> = publisher.and_then(|id| self.publishers.get(id.key()));
+        let track = publisher.and_then(|publisher| publisher.tracks.get(usize::from(track.0)));
+        // Tracks that are no sources of a call only keep a place.
+        let Some(track) = track.filter(|track| track.config.csrc.is_some()) else {
+            return Fit::Not(WhyMissing::Absent);
+        };
+        let is_own_sound = slot.kind.media() == MediaKind::Audio && subscriber.own == Some(source);
+        if slot.kind.media() != track.config.kind || is_own_sound {
+            return Fit::Not(WhyMissing::Kind);
+        }
+        let takes = |subscription: &Subscription| match track.format_now() {
+            Some(format) => subscription.takes(&format),
+            None => track.config.formats.iter().any(|format| subscription.takes(format)),
+        };
+        if !subscriber.subscription(slot.id).is_some_and(takes) {
+            return Fit::Not(WhyMissing::Codec);
+        }
+        if track.muted { Fit::Dark } else { Fit::Shows }
     }
 }

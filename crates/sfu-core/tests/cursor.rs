@@ -87,7 +87,7 @@ fn packets_come_in_order_and_once_from_the_keyframe_or_from_now() {
     tap.cursor = open(&tap.world, tap.publisher, ReadFrom::Live);
     tap.read();
     assert_eq!((tap.take(), tap.until), (vec![], None));
-    tap.world.shard.remove_publisher(tap.publisher);
+    tap.world.shard.remove_publisher(tap.publisher, tap.world.now);
     assert_eq!(tap.world.shard.read(&mut tap.cursor, tap.world.now), Read::Gone);
 }
 

@@ -91,7 +91,7 @@ proptest! {
                 }
                 Step::RemovePublisher { publisher } => {
                     if let Some((id, ..)) = publishers.get(publisher) {
-                        world.shard.remove_publisher(*id);
+                        world.shard.remove_publisher(*id, world.now);
                     }
                 }
                 Step::RemoveSubscriber { subscriber } => {

@@ -100,7 +100,7 @@ fn it_waits_for_a_track_that_is_not_there_and_for_one_that_went() {
     assert_eq!(scene.world.out.take_rtp(Peer(9)).len(), 9, "from its first packet on");
     let taken = scene.world.shard.add_publisher(video_publisher(1, 7), scene.world.now);
     assert_eq!(taken, Err(AddError::Taken));
-    scene.world.shard.remove_publisher(late);
+    scene.world.shard.remove_publisher(late, scene.world.now);
     scene.world.send_frame(late, &mut camera);
     assert!(scene.world.out.take_rtp(Peer(9)).is_empty());
     // Another one of that name, with more tracks than are shown.
@@ -168,7 +168,7 @@ fn what_was_sent_before_a_change_is_sent_again_from_where_it_came() {
     assert_eq!(scene.ask(&numbers), []);
     // It is gone.
     scene.world.advance(ms(200));
-    scene.world.shard.remove_publisher(scene.publishers[0]);
+    scene.world.shard.remove_publisher(scene.publishers[0], scene.world.now);
     assert_eq!(scene.ask(&numbers), []);
     let stats = scene.world.shard.subscription_stats(scene.subscription).unwrap();
     assert_eq!((stats.retransmitted, stats.unanswered), (3, 6));

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+
 use common::*;
 use rtp::{RtpPacket, unwrap_rtx};
 use sfu_core::*;
@@ -168,4 +170,129 @@ fn sound_is_repeated_as_the_same_bytes_whatever_the_slot_has_shown_since() {
     world.viewer_rtcp(viewer, &nack);
     let again = world.out.take_rtp(PEER);
     assert_eq!(again.iter().map(|sent| &sent.bytes).collect::<Vec<_>>(), [&sent[4].bytes]);
+}
+
+/// A call: many cameras, and a viewer with some tiles. Everything on one shard.
+struct Call {
+    world: World,
+    cameras: BTreeMap<u32, (PublisherId, Source)>,
+    viewer: SubscriberId,
+}
+
+const VIEWER: Peer = Peer(1_000);
+
+impl Call {
+    fn new(cameras: u32, tiles: u32) -> Self {
+        let mut world = World::new();
+        let viewer = SubscriberConfig { own: Some(SourceId(1)), ..subscriber(1, VIEWER.0) };
+        let viewer = world.shard.add_subscriber(viewer, world.now).unwrap();
+        for tile in 0..tiles {
+            let slot = Some(SlotKind::Tile);
+            let config =
+                SubscriptionConfig { shows: None, slot, ..video_subscription(FIRST, 5000 + 2 * tile) };
+            world.shard.subscribe(viewer, config, world.now).unwrap();
+        }
+        let mut call = Self { world, cameras: BTreeMap::new(), viewer };
+        (1..=cameras).for_each(|name| call.publish(camera(name)));
+        call
+    }
+
+    fn publish(&mut self, config: PublisherConfig) {
+        let name = config.source_id.0;
+        let id = self.world.shard.add_publisher(config, self.world.now).unwrap();
+        let mut source = Source::new(name, "0");
+        (source.packets_per_frame, source.payload_len, source.keyframe_wanted) = (1, 100, false);
+        self.cameras.insert(name, (id, source));
+        self.world.settle();
+    }
+
+    fn want(&mut self, names: &[u32]) {
+        let wants: Vec<Want> = names.iter().map(|name| want(*name)).collect();
+        self.world.shard.set_wants(self.viewer, &wants, self.world.now);
+        self.world.settle();
+    }
+
+    /// The names that the tiles show.
+    fn shown(&self) -> Vec<Option<u32>> {
+        let bindings = self.world.shard.bindings(self.viewer);
+        bindings.map(|binding| binding.shows.map(|name| name.source.0)).collect()
+    }
+
+    fn missing(&self) -> Vec<(u32, WhyMissing)> {
+        let missing = self.world.shard.missing(self.viewer).iter();
+        missing.map(|missing| (missing.track.source.0, missing.why)).collect()
+    }
+
+    fn rebound(&mut self) -> usize {
+        let events = std::mem::take(&mut self.world.out.events);
+        events.iter().filter(|event| matches!(event, Event::Rebound { .. })).count()
+    }
+}
+
+fn want(name: u32) -> Want {
+    let track = track(SourceId(name), 0);
+    Want { track, slot: SlotKind::Tile, height: 0, priority: 0, pinned: false }
+}
+
+#[test]
+fn slots_follow_who_comes_and_goes() {
+    let mut call = Call::new(3, 2);
+    call.want(&[7, 2, 3, 1]);
+    assert_eq!(call.shown(), [Some(2), Some(3)]);
+    assert_eq!(call.missing(), [(7, WhyMissing::Absent), (1, WhyMissing::Slots)]);
+    assert_eq!(call.rebound(), 0, "who asked knows");
+    call.publish(camera(7));
+    assert_eq!((call.shown(), call.rebound()), (vec![Some(2), Some(7)], 1));
+    let seven = call.cameras[&7].0;
+    call.world.shard.publisher_lost(seven);
+    call.world.settle();
+    assert_eq!((call.shown(), call.rebound()), (vec![Some(2), Some(7)], 0), "it may come back");
+    call.world.shard.remove_publisher(seven, call.world.now);
+    call.world.settle();
+    assert_eq!((call.shown(), call.rebound()), (vec![Some(2), Some(3)], 1));
+    // A camera that is off gives its tile to one that sends, and gets it back.
+    let two = call.cameras[&2].0;
+    call.world.shard.set_muted(two, TrackIndex(0), true, call.world.now);
+    call.world.settle();
+    assert_eq!((call.shown(), call.rebound()), (vec![Some(1), Some(3)], 1));
+    call.world.shard.set_muted(two, TrackIndex(0), false, call.world.now);
+    call.world.settle();
+    assert_eq!((call.shown(), call.rebound()), (vec![Some(2), Some(3)], 1));
+    call.want(&[]);
+    assert_eq!((call.shown(), call.missing()), (vec![None, None], vec![]));
+    call.world.shard.check();
+}
+
+#[test]
+fn nothing_is_bound_that_its_slot_cannot_show() {
+    let mut call = Call::new(1, 2);
+    let format = Format { codec: rtp::Codec::H264, ..video_format(VIDEO_PT, RTX_PT) };
+    let h264 = TrackConfig { formats: vec![format], ..camera(2).tracks[0].clone() };
+    call.publish(PublisherConfig { tracks: vec![h264], ..camera(2) });
+    let sound = TrackConfig { csrc: Some(csrc(3)), ..audio_track("0") };
+    call.publish(PublisherConfig { tracks: vec![sound], ..camera(3) });
+    // Who is no source of a call only keeps the place of one.
+    call.publish(PublisherConfig {
+        tracks: vec![video_track("0", vec![EncodingConfig::default()])],
+        ..camera(4)
+    });
+    call.want(&[4, 3, 2, 1]);
+    assert_eq!(call.shown(), [Some(1), None]);
+    let why = [(4, WhyMissing::Absent), (3, WhyMissing::Kind), (2, WhyMissing::Codec)];
+    assert_eq!(call.missing(), why);
+}
+
+#[test]
+fn the_sound_of_a_screen_does_not_go_back_to_who_shares_it() {
+    let mut call = Call::new(0, 0);
+    let slot = Some(SlotKind::ScreenAudio);
+    let config = SubscriptionConfig { shows: None, slot, ..audio_subscription(FIRST, 0, 7000) };
+    call.world.shard.subscribe(call.viewer, config, call.world.now).unwrap();
+    for name in [1, 2] {
+        let sound = TrackConfig { csrc: Some(csrc(name)), ..audio_track("0") };
+        call.publish(PublisherConfig { tracks: vec![sound], ..camera(name) });
+    }
+    let wants = [1, 2].map(|name| Want { slot: SlotKind::ScreenAudio, ..want(name) });
+    call.world.shard.set_wants(call.viewer, &wants, call.world.now);
+    assert_eq!((call.shown(), call.missing()), (vec![Some(2)], vec![(1, WhyMissing::Kind)]));
 }

@@ -48,7 +48,7 @@ impl ShardThread {
                 }
             }
             // No session has slots yet.
-            Event::Bound { .. } => {}
+            Event::Bound { .. } | Event::Rebound { .. } => {}
             Event::Forwarding { subscriber, subscription } => {
                 if let Some(section) = self.section(subscriber, subscription) {
                     section.mismatch = false;

@@ -134,7 +134,7 @@ impl ShardThread {
                     self.portions.forget(|other| *other == key);
                     self.ask_for_portions();
                 }
-                self.take_from_core(key);
+                self.take_from_core(key, now);
             }
             Place::Away if is_watched => {
                 if let Some((id, _)) = entry.core {
@@ -143,7 +143,7 @@ impl ShardThread {
                 }
             }
             Place::Away => {
-                self.take_from_core(key);
+                self.take_from_core(key, now);
                 self.io.rooms.forget(key);
                 tracing::trace!(connection = connection.0, "a publisher is forgotten");
             }
@@ -173,10 +173,10 @@ impl ShardThread {
         }
     }
 
-    fn take_from_core(&mut self, key: SourceKey) {
+    fn take_from_core(&mut self, key: SourceKey, now: Instant) {
         let core = self.io.rooms.publisher_mut(key).and_then(|entry| entry.core.take());
         if let Some((id, _)) = core {
-            self.core.remove_publisher(id);
+            self.core.remove_publisher(id, now);
             self.io.rooms.of.remove(&id);
         }
     }
@@ -199,6 +199,7 @@ impl ShardThread {
             room: core_room(participant.room),
             extensions: *extensions,
             reduced_size: *reduced_size,
+            own: None,
         };
         let id = match self.core.add_subscriber(config, now) {
             Ok(id) => id,

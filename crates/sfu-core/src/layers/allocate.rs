@@ -1,7 +1,7 @@
 //! How the bandwidth of one subscriber is shared out over the tracks that it receives.
 //!
-//! Sound comes first, then screens, then cameras. Within a kind everybody climbs one step per round, so that
-//! nobody has the best picture while another one has none. A step above the one that flows must fit with room
+//! Sound comes first, then screens, then cameras. Within a kind everybody gets the lowest step, so that nobody has the
+//! best picture while another one has none; then those climb that are wanted most, one step per round. A step above the one that flows must fit with room
 //! to spare ([`CLIMB_PERCENT`]), or an estimate that wavers would make the picture waver; a step down is taken
 //! at once. Pictures of which not even the lowest step fits share what is left: it goes into single keyframes
 //! ([`crate::slides`]), which keep the feedback going, too.
@@ -66,6 +66,8 @@ pub(crate) enum Priority {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Demand {
     pub(crate) priority: Priority,
+    /// Among those of its kind: greater goes first.
+    pub(crate) rank: u16,
     /// Without the steps that the subscriber does not want; none if it wants nothing now.
     pub(crate) ladder: Ladder,
     /// The step that it has.
@@ -103,27 +105,47 @@ pub(crate) fn allocate(bandwidth: u64, demands: &[Demand], choices: &mut Vec<Opt
         choices.push(sound);
     }
     for priority in [Priority::Screen, Priority::Camera] {
-        for round in 0..MAX_STEPS {
-            for (demand, choice) in demands.iter().zip(choices.iter_mut()) {
-                let Some(step) = demand.ladder.steps().get(round).filter(|_| demand.priority == priority)
-                else {
-                    continue;
-                };
-                let below = round.checked_sub(1);
-                let at_it = match below.and_then(|below| demand.ladder.steps().get(below)) {
-                    None => true,
-                    Some(below) => *choice == Some(*below),
-                };
-                let extra = demand.cost(round).saturating_sub(below.map_or(0, |below| demand.cost(below)));
-                if at_it && extra <= left {
-                    left -= extra;
-                    *choice = Some(*step);
-                }
+        for rounds in [0..1, 1..MAX_STEPS] {
+            for rank in ranks(demands, priority) {
+                rounds.clone().for_each(|round| climb(demands, choices, (priority, rank), round, &mut left));
             }
         }
     }
     let too_slow = choices.iter().filter(|choice| choice.is_none()).count() as u64;
     (left.saturating_mul(SLIDES_PERCENT) / 100).checked_div(too_slow).unwrap_or(0)
+}
+
+/// The ranks of a kind, the greatest first.
+fn ranks(demands: &[Demand], priority: Priority) -> impl Iterator<Item = u16> {
+    let of_kind = move || demands.iter().filter(move |demand| demand.priority == priority);
+    let greatest = of_kind().map(|demand| demand.rank).max();
+    std::iter::successors(greatest, move |last| {
+        of_kind().map(|demand| demand.rank).filter(|rank| rank < last).max()
+    })
+}
+
+/// Gives each demand of a kind and rank that has the step below `round` that step, if `left` is enough for it.
+fn climb(
+    demands: &[Demand],
+    choices: &mut [Option<Step>],
+    group: (Priority, u16),
+    round: usize,
+    left: &mut u64,
+) {
+    let of_group = demands.iter().zip(choices).filter(|(demand, _)| (demand.priority, demand.rank) == group);
+    for (demand, choice) in of_group {
+        let Some(step) = demand.ladder.steps().get(round) else { continue };
+        let below = round.checked_sub(1);
+        let at_it = match below.and_then(|below| demand.ladder.steps().get(below)) {
+            None => true,
+            Some(below) => *choice == Some(*below),
+        };
+        let extra = demand.cost(round).saturating_sub(below.map_or(0, |below| demand.cost(below)));
+        if at_it && extra <= *left {
+            *left -= extra;
+            *choice = Some(*step);
+        }
+    }
 }
 
 /// What the best of everything costs.
@@ -168,7 +190,7 @@ mod tests {
 
     fn demand(priority: Priority, bitrates: &[u64], current: Option<usize>) -> Demand {
         let (comeback, is_queued) = (None, false);
-        Demand { priority, ladder: ladder(bitrates), current, comeback, is_queued }
+        Demand { priority, rank: 0, ladder: ladder(bitrates), current, comeback, is_queued }
     }
 
     /// The encodings chosen.
@@ -201,6 +223,15 @@ mod tests {
         assert_eq!(run(1_030, &demands), [Some(1), Some(0), Some(0), Some(0)]);
         assert_eq!(run(2_500, &demands), [Some(1); 4]);
         assert_eq!(run(400, &demands), [Some(0), Some(0), None, None]);
+    }
+
+    #[test]
+    fn who_is_wanted_most_climbs_first_once_everybody_has_something() {
+        let tile = demand(Priority::Camera, &CAMERA, None);
+        let demands = [tile, tile, Demand { rank: 7, ..tile }, Demand { rank: 9, ..tile }];
+        assert_eq!(run(1_030, &demands), [Some(0), Some(0), Some(0), Some(1)]);
+        assert_eq!(run(2_600, &demands), [Some(0), Some(0), Some(1), Some(2)]);
+        assert_eq!(run(400, &demands), [None, None, Some(0), Some(0)]);
     }
 
     #[test]

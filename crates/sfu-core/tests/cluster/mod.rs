@@ -88,7 +88,7 @@ impl Cluster {
     pub fn remove(&mut self, name: SourceId) {
         if let Some(camera) = self.cameras.remove(&name) {
             for (world, id) in self.shards.iter_mut().zip(camera.ids) {
-                world.shard.remove_publisher(id);
+                world.shard.remove_publisher(id, world.now);
             }
         }
     }

@@ -255,6 +255,7 @@ pub fn subscriber(room: u64, peer: u32) -> SubscriberConfig {
         room: RoomId(room),
         extensions: viewer_extensions(),
         reduced_size: true,
+        own: None,
     }
 }
 
