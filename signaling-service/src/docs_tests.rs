@@ -3,13 +3,14 @@
 
 use contract::destination::{Address, CHAT_HISTORY, MAX_CHAT_CHARS, MAX_REQUEST_ID_LEN};
 use contract::room::MAX_NAME_LEN;
+use contract::room_state::SNAPSHOT_SECS;
 use prometheus_client::registry::Registry;
 use stomp_proto::outbox::Caps;
 use stomp_proto::session::{MAX_ID_LEN, MAX_QUEUED_ANSWER_BYTES, MAX_QUEUED_ANSWERS, MAX_SUBSCRIPTIONS};
 use stomp_proto::{Limits, SUBPROTOCOLS};
 
 use crate::metrics::Metrics;
-use crate::{Config, broadcasts, chat, limits, report, unknown};
+use crate::{Config, broadcasts, chat, limits, report, rooms, unknown};
 
 const SIGNALING: &str = include_str!("../../docs/signaling.md");
 const LIMITS: &str = include_str!("../../docs/limits.md");
@@ -43,12 +44,13 @@ fn the_limits_are_those_of_the_code() {
         format!("{} (`max_connections_per_address`)", figure(config.max_connections_per_address)),
         format!("{} in all (`max_connections`)", figure(config.max_connections)),
         format!("| chat messages {}", pair(limits::CHAT_PERSON, limits::CHAT_ADDRESS)),
+        format!("| commands to the room of a call {}", pair(limits::COMMAND_PERSON, limits::COMMAND_ADDRESS)),
         format!("| joins (SEND to a room) {}", pair(limits::JOIN_PERSON, limits::JOIN_ADDRESS)),
         format!("each begun KiB one {}", pair(limits::RELAY_PERSON, limits::RELAY_ADDRESS)),
         format!("however much the neighbours send {}", rate(limits::RELAY_QUIET)),
         format!("at most {} s; then refused", limits::MAX_HOLD.as_secs()),
         format!(
-            "to a chat counts as {} {}",
+            "to a chat or the state of a call counts as {} {}",
             limits::CHAT_SUBSCRIPTION_COST,
             pair(limits::SUBSCRIBE_PERSON, limits::SUBSCRIBE_ADDRESS)
         ),
@@ -82,6 +84,11 @@ fn the_figures_are_those_of_the_code() {
         format!("behind one address {} count", limits::MAX_VIEWERS_PER_ADDRESS),
         format!("is remembered for {} s", unknown::MISSING_LIFETIME.as_secs()),
         format!("`request-id` ({MAX_REQUEST_ID_LEN} bytes)"),
+        format!("repeats the snapshot every {SNAPSHOT_SECS} s"),
+        format!("not renewed for {} s is forgotten. {}", rooms::LIFETIME.as_secs(), figure(rooms::MAX_ROOMS)),
+        format!("The home remembers the last {} of a person", room::MAX_REQUESTS),
+        format!("at most one in {} ms", room::GATHER.as_millis()),
+        format!("anyone: {}, then {}/s", room::REACTION_BURST, 1_000 / room::REACTION_INTERVAL.as_millis()),
         format!("| body | {} | {} |", kib(Limits::CLIENT.body), kib(Limits::SERVICE.body)),
         format!(
             "| {} of {}, {} in all | the same |",
@@ -186,7 +193,7 @@ fn the_destinations_exist() {
             parsed += 1;
         }
     }
-    assert!(parsed >= 14, "{parsed}");
+    assert!(parsed >= 18, "{parsed}");
 }
 
 #[test]

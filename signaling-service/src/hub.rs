@@ -1,6 +1,8 @@
 //! The broker of this replica: its connections, who reads what, and what the replica knows, behind one lock that
 //! nobody holds while waiting.
 
+mod calls;
+
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,6 +39,8 @@ pub(crate) const TICK: Duration = Duration::from_secs(1);
 struct Connection {
     mailbox: Arc<Mailbox>,
     joined: HashSet<Room>,
+    /// Where it reads what others answer to it.
+    replies: Option<SubscriptionKey>,
 }
 
 #[derive(Debug, Default)]
@@ -88,7 +92,7 @@ impl Hub {
             return Err(TooManyConnections);
         }
         let mailbox = Mailbox::new(if is_service { Caps::SERVICE } else { Caps::CLIENT });
-        let connection = Connection { mailbox: mailbox.clone(), joined: HashSet::new() };
+        let connection = Connection { mailbox: mailbox.clone(), joined: HashSet::new(), replies: None };
         state.connections.insert(id, connection);
         let sender = Sender { person, address, is_service };
         Ok(Membership { hub: self.clone(), id, sender, mailbox })
@@ -179,8 +183,9 @@ impl Hub {
     }
 
     /// A message of another replica.
-    pub(crate) fn hear(&self, envelope: Envelope) {
-        if envelope.origin == self.name {
+    pub(crate) fn hear(&self, envelope: Envelope, now: Instant) {
+        let is_own = envelope.origin == self.name;
+        if is_own || self.hear_node(&envelope.destination, &envelope.body, now) {
             return;
         }
         let message = Message::new(envelope.destination, envelope.headers, envelope.body);
@@ -272,6 +277,11 @@ impl Membership {
                 }
                 state.replica.chatters.enter(room, sender);
                 state.replica.viewers.mark(room);
+            }
+            Destination::RoomState(room) => {
+                if let Some(message) = state.room_state(room) {
+                    hub.put(mailbox, key, &Class::Chat, message);
+                }
             }
             Destination::Presence(room) => {
                 let message = Message::json(destination.clone(), &state.replica.presence(room));

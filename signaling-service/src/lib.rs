@@ -22,6 +22,7 @@ mod refusal;
 mod replica;
 mod report;
 mod rights;
+mod rooms;
 mod seats;
 mod socket;
 mod unknown;
@@ -157,7 +158,7 @@ async fn listen(hub: Arc<Hub>, bus: Arc<dyn Bus>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             heard = listener.hear() => match heard {
-                Heard::Envelope(envelope) => hub.hear(*envelope),
+                Heard::Envelope(envelope) => hub.hear(*envelope, Instant::now()),
                 Heard::Missed(missed) => {
                     hub.metrics.bus_missed.inc_by(missed);
                     tracing::warn!(missed, "messages of other replicas were lost: this one was too slow");

@@ -4,7 +4,7 @@
 //! a guest token costs nothing. So what costs others something is limited twice: by person, and by address with a
 //! bucket large enough for the people behind one NAT. The table with all figures is `docs/limits.md`.
 //!
-//! Chat is refused when it comes too fast: whoever typed it is told. Peer-to-peer messages and subscriptions are held
+//! Chat and commands are refused when they come too fast: whoever gave them is told. Peer-to-peer messages and subscriptions are held
 //! back instead: a candidate that is refused is a call that fails, one that is late is not. Services have no limits
 //! here.
 
@@ -37,6 +37,10 @@ const COST_BYTES: usize = 1024;
 pub(crate) const CHAT_PERSON: Rate = Rate { burst: 10.0, per_second: 1.0 };
 /// Chat messages of an address.
 pub(crate) const CHAT_ADDRESS: Rate = Rate { burst: 30.0, per_second: 3.0 };
+/// Commands to the room of a call of a person.
+pub(crate) const COMMAND_PERSON: Rate = Rate { burst: 20.0, per_second: 5.0 };
+/// Commands of an address.
+pub(crate) const COMMAND_ADDRESS: Rate = Rate { burst: 400.0, per_second: 100.0 };
 /// Joins (SEND to a room) of a person: each makes the streamer open a connection.
 pub(crate) const JOIN_PERSON: Rate = Rate { burst: 10.0, per_second: 1.0 };
 /// Joins of an address.
@@ -54,7 +58,7 @@ pub(crate) const RELAY_QUIET: Rate = Rate { burst: 60.0, per_second: 6.0 };
 pub(crate) const SUBSCRIBE_PERSON: Rate = Rate { burst: 200.0, per_second: 20.0 };
 /// Subscriptions of an address: when the service restarts, a thousand people behind one NAT come back at once.
 pub(crate) const SUBSCRIBE_ADDRESS: Rate = Rate { burst: 10_000.0, per_second: 1_000.0 };
-/// A subscription to a chat counts as so many: it brings the last messages.
+/// A subscription to a chat or to the state of a room counts as so many: it brings the last messages, or all people.
 pub(crate) const CHAT_SUBSCRIPTION_COST: u32 = 10;
 
 /// How much at once, and how much for long.
@@ -84,15 +88,18 @@ impl Sender {
     pub(crate) fn key(&self) -> SenderKey {
         let high = match (&self.person, self.address) {
             (Person::Connection(id), _) if self.is_service => (1 << 63) | id,
-            (Person::Subject(subject), _) if self.is_service => {
-                (1 << 63)
-                    | subject.bytes().fold(7, |hash: u64, b| hash.wrapping_mul(31).wrapping_add(u64::from(b)))
-            }
+            (Person::Subject(subject), _) if self.is_service => return service_key(subject),
             (_, IpAddr::V4(ip)) => u64::from(ip.to_bits()),
             (_, IpAddr::V6(ip)) => u64::try_from(ip.to_bits() >> 64).unwrap_or(0),
         };
         SenderKey(high)
     }
+}
+
+/// The share of the service called `name`.
+pub(crate) fn service_key(name: &str) -> SenderKey {
+    let hash = name.bytes().fold(7, |hash: u64, b| hash.wrapping_mul(31).wrapping_add(u64::from(b)));
+    SenderKey((1 << 63) | hash)
 }
 
 /// A person: whoever holds tokens of one subject, or a connection without a token.
@@ -107,6 +114,8 @@ pub(crate) enum Person {
 pub(crate) struct Demand {
     /// Chat messages.
     pub(crate) chat: u32,
+    /// Commands to the room of a call.
+    pub(crate) commands: u32,
     /// SENDs to a room itself.
     pub(crate) joins: u32,
     /// Peer-to-peer messages, by [`relay_cost`].
@@ -120,6 +129,7 @@ impl Demand {
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
             chat: self.chat.saturating_add(other.chat),
+            commands: self.commands.saturating_add(other.commands),
             joins: self.joins.saturating_add(other.joins),
             relay: self.relay.saturating_add(other.relay),
             subscriptions: self.subscriptions.saturating_add(other.subscriptions),
@@ -129,7 +139,8 @@ impl Demand {
 
 /// What a subscription takes.
 pub(crate) fn subscription_cost(to: &Destination) -> u32 {
-    if matches!(to, Destination::Chat(_)) { CHAT_SUBSCRIPTION_COST } else { 1 }
+    let brings_much = matches!(to, Destination::Chat(_) | Destination::RoomState(_));
+    if brings_much { CHAT_SUBSCRIPTION_COST } else { 1 }
 }
 
 /// What a peer-to-peer message of so many bytes, headers included, takes.
@@ -272,6 +283,7 @@ impl Pair {
 #[derive(Debug)]
 pub(crate) struct Limits {
     chat: Pair,
+    commands: Pair,
     joins: Pair,
     relay: Pair,
     subscriptions: Pair,
@@ -281,6 +293,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             chat: Pair::new("too many chat messages", Duration::ZERO, CHAT_PERSON, CHAT_ADDRESS),
+            commands: Pair::new("too many commands", Duration::ZERO, COMMAND_PERSON, COMMAND_ADDRESS),
             joins: Pair::new("too many joins", MAX_HOLD, JOIN_PERSON, JOIN_ADDRESS),
             relay: Pair::new("too many messages", MAX_HOLD, RELAY_PERSON, RELAY_ADDRESS)
                 .with_quiet(RELAY_QUIET),
@@ -293,7 +306,7 @@ impl Limits {
     /// Takes all of `demand` and says how long it has to be held back, or takes nothing.
     ///
     /// # Errors
-    /// [`TooFast`] for chat beyond its rate, for anything that would be held back longer than [`MAX_HOLD`], and for
+    /// [`TooFast`] for chat and commands beyond their rate, for anything that would be held back longer than [`MAX_HOLD`], and for
     /// more than a burst.
     pub(crate) fn admit(&mut self, who: &Sender, demand: Demand, now: Instant) -> Result<Duration, TooFast> {
         if who.is_service {
@@ -301,6 +314,7 @@ impl Limits {
         }
         let parts = [
             (&mut self.chat, demand.chat),
+            (&mut self.commands, demand.commands),
             (&mut self.joins, demand.joins),
             (&mut self.relay, demand.relay),
             (&mut self.subscriptions, demand.subscriptions),
@@ -320,6 +334,7 @@ impl Limits {
     /// Forgets whoever has been quiet long enough. Call it once a second.
     pub(crate) fn tick(&mut self, now: Instant) {
         self.chat.forget_full(now);
+        self.commands.forget_full(now);
         self.joins.forget_full(now);
         self.relay.forget_full(now);
         self.subscriptions.forget_full(now);
@@ -331,7 +346,7 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const NONE: Demand = Demand { chat: 0, joins: 0, relay: 0, subscriptions: 0 };
+    const NONE: Demand = Demand { chat: 0, commands: 0, joins: 0, relay: 0, subscriptions: 0 };
     const CHAT: Demand = Demand { chat: 1, ..NONE };
     const JOIN: Demand = Demand { joins: 1, relay: 1, ..NONE };
     const RELAY: Demand = Demand { relay: 1, ..NONE };
@@ -364,6 +379,17 @@ mod tests {
         assert_eq!(at_once(&mut limits, |n| sender(&n.to_string(), 1), CHAT, now), 30);
         assert_eq!(at_once(&mut limits, |n| sender(&format!("{n}b"), 1), CHAT, now + SECOND), 3);
         assert_eq!(at_once(&mut limits, |_| sender("elsewhere", 2), CHAT, now + SECOND), 10);
+    }
+
+    #[test]
+    fn commands_are_refused_beyond_their_rate() {
+        let now = Instant::now();
+        let mut limits = Limits::default();
+        let command = Demand { commands: 1, ..NONE };
+        assert_eq!(at_once(&mut limits, |n| sender("a", (n % 50) as u8), command, now), 20);
+        assert_eq!(at_once(&mut limits, |n| sender(&n.to_string(), 51), command, now), 400);
+        assert_eq!(at_once(&mut limits, |_| sender("a", 52), command, now + SECOND), 5);
+        assert_eq!(at_once(&mut limits, |_| sender("a", 52), CHAT, now), 10, "chat has a pace of its own");
     }
 
     #[test]

@@ -26,6 +26,14 @@ enum HeldBack {
     Subscription(SubscriptionKey, Address),
 }
 
+/// What became of a message.
+enum Performed {
+    /// It was done; a chat message has its number.
+    Done { seq: Option<u64> },
+    /// Somebody else answers it.
+    HandedOn,
+}
+
 pub(crate) struct Member {
     membership: Membership,
     who: Identity,
@@ -69,6 +77,7 @@ impl Member {
         self.destinations.insert(key, destination);
         if address.path == Destination::Replies {
             self.replies.insert(key);
+            self.membership.read_replies(self.replies.first().copied());
             return Ok(());
         }
         let hold = self.membership.admit_subscription(&address, now)?;
@@ -83,7 +92,9 @@ impl Member {
     /// A subscription has ended.
     pub(crate) fn unsubscribe(&mut self, key: SubscriptionKey) {
         self.destinations.remove(&key);
-        if !self.replies.remove(&key) {
+        if self.replies.remove(&key) {
+            self.membership.read_replies(self.replies.first().copied());
+        } else {
             self.membership.unsubscribe(key);
         }
     }
@@ -146,18 +157,18 @@ impl Member {
     fn perform(&mut self, session: &mut Session, works: Vec<(Request, Work)>, now: Instant) {
         for (request, work) in works {
             match self.perform_one(work, now) {
-                Ok(seq) => {
+                Ok(Performed::Done { seq }) => {
                     if let Some(reply) = request.done(seq) {
                         self.reply(session, &reply, now);
                     }
                 }
+                Ok(Performed::HandedOn) => {}
                 Err(refusal) => self.refuse(session, request, &refusal, now),
             }
         }
     }
 
-    /// A chat message gives back its number.
-    fn perform_one(&self, work: Work, now: Instant) -> Result<Option<u64>, Refusal> {
+    fn perform_one(&self, work: Work, now: Instant) -> Result<Performed, Refusal> {
         let Self { membership, who, .. } = self;
         let hub = membership.hub();
         hub.metrics.received.inc();
@@ -174,12 +185,18 @@ impl Member {
                 let at = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
                 let named = id.clone();
                 let make = |seq| ChatEvent::Message { seq, from, name, host, text, at, id };
-                return Ok(Some(hub.chat(&room, named.as_deref(), make)));
+                return Ok(Performed::Done { seq: Some(hub.chat(&room, named.as_deref(), make)) });
             }
             Work::Viewers { node, report } => hub.node_viewers(&node, report, now),
             Work::Tracks { node, report } => hub.node_tracks(&node, report, now),
+            Work::Command { room, headers, body } => {
+                membership.command(&room, headers, body)?;
+                return Ok(Performed::HandedOn);
+            }
+            Work::NodeRoom { node, said } => hub.node_room(&node, &said, now),
+            Work::NodeReply { node, said } => hub.node_reply(&node, &said),
         }
-        Ok(None)
+        Ok(Performed::Done { seq: None })
     }
 
     fn refuse(&mut self, session: &mut Session, request: Request, refusal: &Refusal, now: Instant) {
@@ -206,6 +223,15 @@ impl Member {
         session.answer(*key, &message.destination, &message.headers, &message.body, now);
     }
 
+    /// What a reader that is too slow gets instead of what was dropped: of a room the whole state, of a chat how many
+    /// messages it missed.
+    fn instead_of_dropped(&self, destination: &str, dropped: u64) -> Option<Arc<Message>> {
+        match destination.parse().map(|address: Address| address.path) {
+            Ok(Destination::RoomState(room)) => self.membership.hub().room_state(&room),
+            _ => Some(Message::json(destination.to_owned(), &ChatEvent::Gap { dropped })),
+        }
+    }
+
     /// The next MESSAGE frame of what subscriptions brought.
     pub(crate) fn next_frame(&self, session: &mut Session, now: Instant) -> Option<Bytes> {
         // Those of ended subscriptions are skipped.
@@ -217,7 +243,7 @@ impl Member {
                 }
                 Next::Gap { subscription, dropped } => {
                     let Some(destination) = self.destinations.get(&subscription) else { continue };
-                    let gap = Message::json(destination.clone(), &ChatEvent::Gap { dropped });
+                    let Some(gap) = self.instead_of_dropped(destination, dropped) else { continue };
                     session.message(subscription, destination, &gap.headers, &gap.body, now)
                 }
             };

@@ -26,6 +26,10 @@ pub(crate) enum Refusal {
     Closed,
     #[error("the node does not serve the room of your token")]
     NotServed,
+    #[error("there is no call in this room")]
+    NoCall,
+    #[error("a command has a request-id of 1 to {MAX_REQUEST_ID_LEN} bytes")]
+    NoRequestId,
     #[error("the reader does not keep up: send less, or later")]
     Full,
 }
@@ -45,9 +49,9 @@ impl Refusal {
     pub(crate) fn reason(&self) -> Reason {
         match self {
             Self::Destination(_) | Self::Denied { .. } => Reason::Right,
-            Self::Body { .. } | Self::Text(_) => Reason::Body,
+            Self::Body { .. } | Self::Text(_) | Self::NoRequestId => Reason::Body,
             Self::TooFast(_) | Self::TooManyRooms => Reason::Rate,
-            Self::Closed | Self::NotServed => Reason::State,
+            Self::Closed | Self::NotServed | Self::NoCall => Reason::State,
             Self::Full => Reason::Full,
         }
     }

@@ -17,6 +17,7 @@ use crate::limits::{Limits, MAX_CONNECTIONS_PER_PERSON, Person, Sender};
 use crate::mailbox::Message;
 use crate::refusal::Refusal;
 use crate::rights::Identity;
+use crate::rooms::Rooms;
 use crate::unknown::{Asked, Unknown};
 use crate::viewers::Viewers;
 use crate::work::Work;
@@ -33,6 +34,8 @@ pub(crate) struct Replica {
     /// What was told last of each room that has anyone.
     presence: HashMap<Room, Presence>,
     pub(crate) unknown: Unknown,
+    /// The state of the rooms of calls.
+    pub(crate) rooms: Rooms,
 }
 
 impl Default for Replica {
@@ -46,6 +49,7 @@ impl Default for Replica {
             persons: HashMap::new(),
             presence: HashMap::new(),
             unknown: Unknown::default(),
+            rooms: Rooms::default(),
         }
     }
 }
@@ -78,7 +82,7 @@ impl Replica {
     }
 
     /// Whether `work` fits how things are now: chat needs a broadcast that is not over, a request to a node a node that
-    /// serves the sender's room.
+    /// serves the sender's room, a command a call.
     pub(crate) fn fits(
         &mut self,
         who: &Identity,
@@ -97,7 +101,12 @@ impl Replica {
                 }
                 _ => Ok(()),
             },
-            Work::Viewers { .. } | Work::Tracks { .. } => Ok(()),
+            Work::Command { room, .. } if self.rooms.home(room).is_none() => Err(Refusal::NoCall),
+            Work::Command { .. }
+            | Work::Viewers { .. }
+            | Work::Tracks { .. }
+            | Work::NodeRoom { .. }
+            | Work::NodeReply { .. } => Ok(()),
         }
     }
 
@@ -160,6 +169,7 @@ impl Replica {
     /// Drops what was not renewed; gives back the broadcasts that look different now.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<BroadcastId> {
         self.limits.tick(now);
+        self.rooms.expire(now);
         self.viewers.expire(now);
         self.broadcasts.expire(now)
     }

@@ -126,6 +126,8 @@ impl Rights {
                     Err(refusal(who))
                 }
             }
+            (Prefix::Topic, Destination::RoomState(room)) if who.is_in(room) => Ok(()),
+            (Prefix::Topic, Destination::RoomState(_)) => Err(refusal(who)),
             // What these say, `GET /broadcasts` says to anyone too.
             (
                 Prefix::Topic,
@@ -151,9 +153,27 @@ impl Rights {
                 PeerLeaf::Answer | PeerLeaf::IceClient => self.room(who, room, MEMBER),
             },
             (Prefix::App, Destination::Chat(room)) => self.room(who, room, &[Grant::Chat]),
+            // What it may command its home knows.
+            (Prefix::App, Destination::RoomState(room)) => {
+                if who.is_in(room) {
+                    Ok(())
+                } else {
+                    Err(refusal(who))
+                }
+            }
             // What a node says of itself nobody else says, another node included.
-            (Prefix::App, Destination::NodeViewers(node) | Destination::NodeTracks(node)) => {
-                if who.is_node(node) { Ok(()) } else { Err(refusal(who)) }
+            (
+                Prefix::App,
+                Destination::NodeViewers(node)
+                | Destination::NodeTracks(node)
+                | Destination::NodeRooms(node)
+                | Destination::NodeReplies(node),
+            ) => {
+                if who.is_node(node) {
+                    Ok(())
+                } else {
+                    Err(refusal(who))
+                }
             }
             (Prefix::Queue, Destination::ParticipantQueue(_)) => {
                 if who.is_service() {
@@ -186,7 +206,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [&str; 17] = [
+    const ALL: [&str; 21] = [
         "/app/7",
         "/topic/7",
         "/app/7/k/offer",
@@ -204,6 +224,10 @@ mod tests {
         "/queue/sfu/nod_1",
         "/queue/participant/par_1",
         "/user/queue/replies",
+        "/app/-/room/7",
+        "/topic/-/room/7",
+        "/app/-/sfu/nod_1/rooms",
+        "/app/-/sfu/nod_1/replies",
     ];
 
     fn who(sub: &str, role: Role) -> Identity {
@@ -232,28 +256,46 @@ mod tests {
     fn the_matrix_of_rights() {
         let guest = Identity::new(None, "guest".into());
         let table: [(&str, bool, Identity, &str, &str); 10] = [
-            ("guest", false, guest.clone(), ".........xxx....x", "................."),
-            ("guest in dev", true, guest, ".x.xxxx.xxxx....x", "xxxxxxxx........."),
+            ("guest", false, guest.clone(), ".........xxx....x....", "....................."),
+            ("guest in dev", true, guest, ".x.xxxx.xxxx....x....", "xxxxxxxx............."),
             (
                 "viewer",
                 false,
                 join("7", &[Grant::Subscribe, Grant::Chat]),
-                "...x.x..xxxx...xx",
-                "xx..x.xx......x..",
+                "...x.x..xxxx...xx.x..",
+                "xx..x.xx......x..x...",
             ),
-            ("viewer, mute", false, join("7", &[Grant::Subscribe]), "...x.x..xxxx...xx", "xx..x.x.......x.."),
-            ("publisher", false, join("7", &[Grant::Publish]), ".x.xxxx.xxxx...xx", "xxxxxxx.......x.."),
+            (
+                "viewer, mute",
+                false,
+                join("7", &[Grant::Subscribe]),
+                "...x.x..xxxx...xx.x..",
+                "xx..x.x.......x..x...",
+            ),
+            (
+                "publisher",
+                false,
+                join("7", &[Grant::Publish]),
+                ".x.xxxx.xxxx...xx.x..",
+                "xxxxxxx.......x..x...",
+            ),
             (
                 "other room",
                 false,
                 join("8", &[Grant::Publish, Grant::Chat]),
-                ".........xxx...xx",
-                "..............x..",
+                ".........xxx...xx....",
+                "..............x......",
             ),
-            ("node", false, who("nod_1", Role::Service), ".x.xxxx.xxxx..x.x", "xxxxxxxx....xxxx."),
-            ("service", false, who("sfu", Role::Service), ".x.xxxx.xxxx....x", "xxxxxxxx......xx."),
-            ("other node", false, who("nod_2", Role::Service), ".x.xxxx.xxxx....x", "xxxxxxxx......xx."),
-            ("creator", false, who("ann", Role::Creator), ".........xxx....x", "................."),
+            ("node", false, who("nod_1", Role::Service), ".x.xxxx.xxxx..x.x.x..", "xxxxxxxx....xxxx.x.xx"),
+            ("service", false, who("sfu", Role::Service), ".x.xxxx.xxxx....x.x..", "xxxxxxxx......xx.x..."),
+            (
+                "other node",
+                false,
+                who("nod_2", Role::Service),
+                ".x.xxxx.xxxx....x.x..",
+                "xxxxxxxx......xx.x...",
+            ),
+            ("creator", false, who("ann", Role::Creator), ".........xxx....x....", "....................."),
         ];
         for (name, dev, who, read, write) in table {
             let (can_read, can_write) = rights(dev, &who);

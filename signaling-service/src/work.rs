@@ -3,11 +3,12 @@
 
 use bytes::Bytes;
 use contract::destination::{
-    Address, ChatSend, Destination, NodeTracks, NodeViewers, Prefix, SENDER, SENDER_ROLE, SENDER_ROOM,
-    is_stamp,
+    Address, ChatSend, Destination, MAX_REQUEST_ID_LEN, NodeTracks, NodeViewers, Prefix, REQUEST_ID, SENDER,
+    SENDER_ROLE, SENDER_ROOM, is_stamp,
 };
 use contract::id::NodeId;
 use contract::room::Room;
+use contract::room_state::{NodeReply, NodeRoom, RoomCommand};
 use serde::de::DeserializeOwned;
 use stomp_proto::Headers;
 use stomp_proto::session::Outgoing;
@@ -35,6 +36,12 @@ pub(crate) enum Work {
         name: String,
         id: Option<String>,
     },
+    /// Goes to the home of the room, which answers it.
+    Command {
+        room: Room,
+        headers: Headers,
+        body: Bytes,
+    },
     Viewers {
         node: NodeId,
         report: NodeViewers,
@@ -42,6 +49,14 @@ pub(crate) enum Work {
     Tracks {
         node: NodeId,
         report: NodeTracks,
+    },
+    NodeRoom {
+        node: NodeId,
+        said: NodeRoom,
+    },
+    NodeReply {
+        node: NodeId,
+        said: NodeReply,
     },
 }
 
@@ -55,7 +70,10 @@ impl Work {
                 ..Demand::default()
             },
             Self::Chat { .. } => Demand { chat: 1, ..Demand::default() },
-            Self::Viewers { .. } | Self::Tracks { .. } => Demand::default(),
+            Self::Command { .. } => Demand { commands: 1, ..Demand::default() },
+            Self::Viewers { .. } | Self::Tracks { .. } | Self::NodeRoom { .. } | Self::NodeReply { .. } => {
+                Demand::default()
+            }
         }
     }
 }
@@ -82,6 +100,17 @@ pub(crate) fn check(rights: Rights, who: &Identity, message: Outgoing) -> Result
         }
         Destination::NodeViewers(node) => Ok(Work::Viewers { node, report: json(&message)? }),
         Destination::NodeTracks(node) => Ok(Work::Tracks { node, report: json(&message)? }),
+        Destination::NodeRooms(node) => Ok(Work::NodeRoom { node, said: json(&message)? }),
+        Destination::NodeReplies(node) => Ok(Work::NodeReply { node, said: json(&message)? }),
+        Destination::RoomState(room) => {
+            let id = message.headers.get(REQUEST_ID).unwrap_or_default();
+            if id.is_empty() || id.len() > MAX_REQUEST_ID_LEN {
+                return Err(Refusal::NoRequestId);
+            }
+            // What the home would not understand does not go there.
+            json::<RoomCommand>(&message)?;
+            Ok(Work::Command { room, headers: stamped(who, &message.headers), body: message.body })
+        }
         path => {
             let joins = match &path {
                 Destination::Room(room) if prefix == Prefix::App => Some(room.clone()),

@@ -7,12 +7,13 @@
 //! /topic/-/presence/{room}            who is there
 //! /topic/-/broadcasts                 changes of any broadcast
 //! /topic/-/broadcast/{id}             state of one broadcast; the latest first
+//! /topic/-/room/{room}                who is in a call and what holds there; a snapshot first
 //! /queue/sfu/{node}                   requests to one SFU node
 //! /queue/participant/{id}             answers to one participant
 //! /user/queue/replies                 answers to what this connection sent
 //! ```
 //! SEND goes to the same path under `/app`; the peer-to-peer ones also directly to `/topic` (L8).
-//! Nodes send `/app/-/sfu/{node}/viewers` and `/app/-/sfu/{node}/tracks`.
+//! Nodes send `/app/-/sfu/{node}/viewers`, `.../tracks`, `.../rooms` and `.../replies`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -43,10 +44,13 @@ pub const SENDER_ROLE: &str = "sender-role";
 /// Header of a relayed MESSAGE, written by signaling: the room that the sender's join token admits to.
 pub const SENDER_ROOM: &str = "sender-room";
 
+/// Header of a room command, written by signaling: names the connection that it came by, where it is answered.
+pub const SENDER_CONNECTION: &str = "sender-connection";
+
 /// Whether only signaling may write a header of this name: one that a client sends is dropped, however it is spelt.
 #[must_use]
 pub fn is_stamp(header: &str) -> bool {
-    [SENDER, SENDER_ROLE, SENDER_ROOM].iter().any(|own| header.eq_ignore_ascii_case(own))
+    [SENDER, SENDER_ROLE, SENDER_ROOM, SENDER_CONNECTION].iter().any(|own| header.eq_ignore_ascii_case(own))
 }
 
 /// What follows `/topic`, `/app` or `/queue` in a destination.
@@ -75,6 +79,12 @@ pub enum Destination {
     NodeViewers(NodeId),
     /// `/-/sfu/{node}/tracks`: what a node's publishers send.
     NodeTracks(NodeId),
+    /// `/-/room/{room}`: commands to the room of a call, and its state.
+    RoomState(Room),
+    /// `/-/sfu/{node}/rooms`: what a node says of the rooms that it is the home of.
+    NodeRooms(NodeId),
+    /// `/-/sfu/{node}/replies`: what a node answers to room commands.
+    NodeReplies(NodeId),
     /// `/sfu/{node}` under `/queue`.
     SfuQueue(NodeId),
     /// `/participant/{id}` under `/queue`.
@@ -173,6 +183,9 @@ fn parse_path(segments: &[&str]) -> Option<Destination> {
         ["-", "broadcast", id] => id.parse().ok().map(Destination::Broadcast),
         ["-", "sfu", node, "viewers"] => node.parse().ok().map(Destination::NodeViewers),
         ["-", "sfu", node, "tracks"] => node.parse().ok().map(Destination::NodeTracks),
+        ["-", "room", room] => room.parse().ok().map(Destination::RoomState),
+        ["-", "sfu", node, "rooms"] => node.parse().ok().map(Destination::NodeRooms),
+        ["-", "sfu", node, "replies"] => node.parse().ok().map(Destination::NodeReplies),
         ["-", ..] => None,
         [room] => room.parse().ok().map(Destination::Room),
         [room, key, leaf @ ..] if valid_name(key) => {
@@ -214,6 +227,9 @@ impl fmt::Display for Address {
             Destination::Broadcast(id) => write!(f, "/-/broadcast/{id}"),
             Destination::NodeViewers(node) => write!(f, "/-/sfu/{node}/viewers"),
             Destination::NodeTracks(node) => write!(f, "/-/sfu/{node}/tracks"),
+            Destination::RoomState(room) => write!(f, "/-/room/{room}"),
+            Destination::NodeRooms(node) => write!(f, "/-/sfu/{node}/rooms"),
+            Destination::NodeReplies(node) => write!(f, "/-/sfu/{node}/replies"),
             Destination::SfuQueue(node) => write!(f, "/sfu/{node}"),
             Destination::ParticipantQueue(id) => write!(f, "/participant/{id}"),
             Destination::Replies => f.write_str("/queue/replies"),
@@ -443,6 +459,10 @@ mod tests {
             "/topic/-/broadcast/3",
             "/app/-/sfu/nod_1/viewers",
             "/app/-/sfu/nod_1/tracks",
+            "/topic/-/room/grp_a",
+            "/app/-/room/grp_a",
+            "/app/-/sfu/nod_1/rooms",
+            "/app/-/sfu/nod_1/replies",
             "/queue/sfu/nod_1",
             "/queue/participant/par_1",
             "/user/queue/replies",
@@ -486,6 +506,7 @@ mod tests {
         for (text, command) in [
             ("/app/-/chat/12", true),
             ("/app/-/sfu/nod_1/tracks", true),
+            ("/app/-/room/grp_a", true),
             ("/app/12", false),
             ("/app/12/k/offer", false),
             ("/topic/-/chat/12", false),

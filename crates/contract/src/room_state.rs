@@ -4,6 +4,8 @@
 //! ```text
 //! /app/-/room/{room}         RoomCommand, with a request-id   ->  answered on /user/queue/replies
 //! /topic/-/room/{room}       RoomUpdate: a snapshot first, then deltas
+//! /app/-/sfu/{node}/rooms    NodeRoom: what the home of a room says of it
+//! /app/-/sfu/{node}/replies  NodeReply: what it answers to a command
 //! ```
 //! A delta carries only what changed, and leads from `seq - 1` to `seq` of one `epoch`. Whoever finds that it missed one
 //! subscribes again: a snapshot comes first.
@@ -12,8 +14,13 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::destination::Source;
+use crate::destination::{Reply, Source};
 use crate::id::ParticipantId;
+use crate::room::Room;
+
+/// How often a node repeats the snapshot of each room that it is the home of, in seconds: whatever was lost on the way is
+/// known after that.
+pub const SNAPSHOT_SECS: u64 = 5;
 
 /// Something that a person may do in a room. The grants of its join token are the first ones; moderators give more and
 /// take them back.
@@ -308,6 +315,24 @@ pub enum RoomCommand {
         /// Which.
         right: Right,
     },
+}
+
+/// Body of `/app/-/sfu/{node}/rooms`: what a node says of a room that it is the home of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRoom {
+    /// The room.
+    pub room: Room,
+    /// A delta when something changed; a snapshot when the node connects, and every [`SNAPSHOT_SECS`].
+    pub update: RoomUpdate,
+}
+
+/// Body of `/app/-/sfu/{node}/replies`: what a node answers to a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeReply {
+    /// The connection that sent it: [`crate::destination::SENDER_CONNECTION`] of the command.
+    pub connection: String,
+    /// The answer.
+    pub reply: Reply,
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ pub enum Class {
     /// The state of the thing that the key names: a newer one replaces a waiting one. Over the limit the oldest
     /// is dropped.
     State(Arc<str>),
-    /// Chat: over the limit the oldest is dropped, and the reader is told how many are missing.
+    /// Chat, and changes that build on each other: over the limit the oldest is dropped, and the reader is told how many
+    /// are missing.
     Chat,
     /// Signaling, where each message matters: over the limit of its sender, or of all, it is refused and what waits
     /// stays. The sender is told; the reader of the queue is never to blame for what others send.
@@ -87,7 +88,7 @@ pub enum Next<M> {
         /// The message.
         message: M,
     },
-    /// Chat of this subscription was dropped here.
+    /// Messages of [`Class::Chat`] of this subscription were dropped here.
     Gap {
         /// The subscription.
         subscription: SubscriptionKey,

@@ -1,0 +1,123 @@
+//! The rooms of calls: what their homes say, and the way of commands to them and of answers back.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use contract::destination::{Address, Destination, Prefix, SENDER_CONNECTION};
+use contract::id::NodeId;
+use contract::room::Room;
+use contract::room_state::{NodeReply, NodeRoom};
+use serde::Serialize;
+use stomp_proto::Headers;
+use stomp_proto::outbox::Class;
+use stomp_proto::session::SubscriptionKey;
+
+use super::{Hub, Membership, State, topic};
+use crate::limits::{ConnId, service_key};
+use crate::mailbox::Message;
+use crate::refusal::Refusal;
+
+impl Hub {
+    /// A node says something of a room that it is the home of.
+    pub(crate) fn node_room(&self, node: &NodeId, said: &NodeRoom, now: Instant) {
+        self.take_room(node, said, now);
+        self.tell_replicas_as_said(Destination::NodeRooms(node.clone()), said);
+    }
+
+    /// A node answers a command.
+    pub(crate) fn node_reply(&self, node: &NodeId, said: &NodeReply) {
+        if !self.take_reply(node, said) {
+            self.tell_replicas_as_said(Destination::NodeReplies(node.clone()), said);
+        }
+    }
+
+    /// What a node has said to another replica; false if it is none of that.
+    pub(super) fn hear_node(&self, destination: &str, body: &[u8], now: Instant) -> bool {
+        match destination.parse().map(|address: Address| address.path) {
+            Ok(Destination::NodeRooms(node)) => {
+                if let Ok(said) = serde_json::from_slice(body) {
+                    self.take_room(&node, &said, now);
+                }
+                true
+            }
+            Ok(Destination::NodeReplies(node)) => {
+                if let Ok(said) = serde_json::from_slice(body) {
+                    self.take_reply(&node, &said);
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The whole state of a room, as a message.
+    pub(crate) fn room_state(&self, room: &Room) -> Option<std::sync::Arc<Message>> {
+        self.lock().room_state(room)
+    }
+
+    fn take_room(&self, node: &NodeId, said: &NodeRoom, now: Instant) {
+        let mut state = self.lock();
+        if state.replica.rooms.hear(node, said, now) {
+            let to = topic(Destination::RoomState(said.room.clone()));
+            // Who is too slow for it gets the whole state instead.
+            self.publish(&state, &Class::Chat, &Message::json(to, &said.update));
+        }
+    }
+
+    /// Hands a reply to the connection that it is for; false if that is not here.
+    fn take_reply(&self, node: &NodeId, said: &NodeReply) -> bool {
+        let NodeReply { connection, reply } = said;
+        let Some(id) = self.own_connection(connection) else { return false };
+        let state = self.lock();
+        // A connection that is gone, or reads no replies, hears nothing.
+        let reader = state.connections.get(&id).and_then(|own| Some((&own.mailbox, own.replies?)));
+        if let Some((mailbox, key)) = reader {
+            let to = Address { prefix: Prefix::User, path: Destination::Replies }.to_string();
+            let class = Class::Signal(service_key(node.as_str()));
+            self.put(mailbox, key, &class, Message::json(to, reply));
+        }
+        true
+    }
+
+    /// What the connection `id` is called on all replicas.
+    fn connection_name(&self, id: ConnId) -> String {
+        format!("{}/{id}", self.name)
+    }
+
+    fn own_connection(&self, name: &str) -> Option<ConnId> {
+        name.strip_prefix(&*self.name)?.strip_prefix('/')?.parse().ok()
+    }
+
+    fn tell_replicas_as_said(&self, path: Destination, said: &impl Serialize) {
+        let to = Address { prefix: Prefix::App, path }.to_string();
+        self.tell_replicas(&Class::Chat, &Message::json(to, said));
+    }
+}
+
+impl State {
+    pub(super) fn room_state(&self, room: &Room) -> Option<std::sync::Arc<Message>> {
+        let snapshot = self.replica.rooms.snapshot(room)?;
+        Some(Message::json(topic(Destination::RoomState(room.clone())), &snapshot))
+    }
+}
+
+impl Membership {
+    /// Hands a command to the home of its room, which answers it.
+    ///
+    /// # Errors
+    /// [`Refusal::NoCall`] if the room has no home, [`Refusal::Full`] if that does not keep up.
+    pub(crate) fn command(&self, room: &Room, headers: Headers, body: Bytes) -> Result<(), Refusal> {
+        let home = self.hub.lock().replica.rooms.home(room).cloned().ok_or(Refusal::NoCall)?;
+        let name = self.hub.connection_name(self.id);
+        let stamp = std::iter::once((SENDER_CONNECTION, name.as_str()));
+        let headers = stamp.chain(headers.iter()).collect();
+        self.relay(&Address { prefix: Prefix::Queue, path: Destination::SfuQueue(home) }, headers, body)
+    }
+
+    /// The subscription by which this connection reads replies, if it does.
+    pub(crate) fn read_replies(&self, key: Option<SubscriptionKey>) {
+        if let Some(connection) = self.hub.lock().connections.get_mut(&self.id) {
+            connection.replies = key;
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What is known of the rooms of calls: what their homes say of them. The state is replicated here, so that whoever
+//! subscribes gets the whole of it first, and then only what changes, without asking the home. Pure.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use contract::id::NodeId;
+use contract::room::Room;
+use contract::room_state::{NodeRoom, RoomUpdate, SNAPSHOT_SECS};
+use room::{Applied, Replica};
+
+/// Rooms that are known at once. One more is not taken in until another is over.
+pub(crate) const MAX_ROOMS: usize = 10_000;
+/// A room that its home has said nothing of for so long is forgotten: three snapshots.
+pub(crate) const LIFETIME: Duration = Duration::from_secs(3 * SNAPSHOT_SECS);
+
+#[derive(Debug)]
+struct Known {
+    home: NodeId,
+    state: Replica,
+    renewed: Instant,
+}
+
+/// The states of rooms.
+#[derive(Debug, Default)]
+pub(crate) struct Rooms {
+    by_name: HashMap<Room, Known>,
+}
+
+impl Rooms {
+    /// A node says something of a room; true if that is news to those who read it. Of two nodes the one with the greater
+    /// epoch is the home: what the other says counts for nothing.
+    pub(crate) fn hear(&mut self, node: &NodeId, said: &NodeRoom, now: Instant) -> bool {
+        let NodeRoom { room, update } = said;
+        let epoch = match update {
+            RoomUpdate::Snapshot(snapshot) => snapshot.epoch,
+            RoomUpdate::Delta(delta) => delta.epoch,
+        };
+        let Some(known) = self.by_name.get_mut(room) else {
+            let mut state = Replica::default();
+            // A delta alone says nothing.
+            let is_taken = self.by_name.len() < MAX_ROOMS && state.apply(update) == Applied::Changed;
+            if is_taken {
+                self.by_name.insert(room.clone(), Known { home: node.clone(), state, renewed: now });
+            }
+            return is_taken;
+        };
+        let is_home = known.home == *node;
+        let own = known.state.version().map(|(epoch, _)| epoch);
+        if !is_home && own.is_some_and(|own| epoch <= own) {
+            return false;
+        }
+        let applied = known.state.apply(update);
+        if applied == Applied::Changed {
+            known.home = node.clone();
+        }
+        let is_alive = applied == Applied::Changed || applied == Applied::Stale && own == Some(epoch);
+        if is_alive {
+            known.renewed = now;
+        }
+        applied == Applied::Changed
+    }
+
+    /// The home of `room`, if there is one.
+    pub(crate) fn home(&self, room: &Room) -> Option<&NodeId> {
+        self.by_name.get(room).map(|known| &known.home)
+    }
+
+    /// The whole state of `room`.
+    pub(crate) fn snapshot(&self, room: &Room) -> Option<RoomUpdate> {
+        self.by_name.get(room).and_then(|known| known.state.snapshot()).map(RoomUpdate::Snapshot)
+    }
+
+    /// Drops what was not renewed.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        self.by_name.retain(|_, known| now.saturating_duration_since(known.renewed) < LIFETIME);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::room_state::{RoomDelta, RoomSnapshot};
+
+    use super::*;
+
+    fn room() -> Room {
+        "grp_a".parse().unwrap()
+    }
+
+    fn node(name: &str) -> NodeId {
+        name.parse().unwrap()
+    }
+
+    fn snapshot(epoch: u64, seq: u64) -> NodeRoom {
+        let snapshot = RoomSnapshot { epoch, seq, ..RoomSnapshot::default() };
+        NodeRoom { room: room(), update: RoomUpdate::Snapshot(snapshot) }
+    }
+
+    fn delta(epoch: u64, seq: u64, locked: bool) -> NodeRoom {
+        let delta = RoomDelta { epoch, seq, locked: Some(locked), ..RoomDelta::default() };
+        NodeRoom { room: room(), update: RoomUpdate::Delta(delta) }
+    }
+
+    fn version(rooms: &Rooms) -> Option<(u64, u64, bool)> {
+        match rooms.snapshot(&room())? {
+            RoomUpdate::Snapshot(state) => Some((state.epoch, state.seq, state.locked)),
+            RoomUpdate::Delta(_) => None,
+        }
+    }
+
+    #[test]
+    fn a_room_is_known_from_its_first_snapshot_on() {
+        let (now, a) = (Instant::now(), node("nod_a"));
+        let mut rooms = Rooms::default();
+        assert!(!rooms.hear(&a, &delta(1, 1, true), now));
+        assert!(rooms.home(&room()).is_none() && rooms.snapshot(&room()).is_none());
+        assert!(rooms.hear(&a, &snapshot(1, 3), now));
+        assert!(rooms.hear(&a, &delta(1, 4, true), now));
+        assert!(!rooms.hear(&a, &delta(1, 4, false), now), "it came twice");
+        assert!(!rooms.hear(&a, &delta(1, 6, false), now), "one is missing");
+        assert_eq!(version(&rooms), Some((1, 4, true)));
+        assert!(rooms.hear(&a, &snapshot(1, 6), now));
+        assert_eq!(rooms.home(&room()), Some(&a));
+    }
+
+    #[test]
+    fn of_two_homes_the_one_with_the_greater_epoch_counts() {
+        let now = Instant::now();
+        let (old, new) = (node("nod_old"), node("nod_new"));
+        let mut rooms = Rooms::default();
+        rooms.hear(&old, &snapshot(1, 9), now);
+        assert!(!rooms.hear(&new, &snapshot(1, 20), now), "an equal epoch is no claim");
+        assert_eq!(rooms.home(&room()), Some(&old));
+        assert!(rooms.hear(&new, &snapshot(2, 0), now));
+        assert!(!rooms.hear(&old, &delta(1, 10, true), now) && !rooms.hear(&old, &snapshot(1, 11), now));
+        assert_eq!((rooms.home(&room()), version(&rooms)), (Some(&new), Some((2, 0, false))));
+    }
+
+    #[test]
+    fn what_its_home_does_not_renew_is_forgotten() {
+        let now = Instant::now();
+        let (old, new) = (node("nod_old"), node("nod_new"));
+        let mut rooms = Rooms::default();
+        rooms.hear(&new, &snapshot(2, 0), now);
+        let later = now + LIFETIME / 2;
+        // The same again renews; what a home says that is none any more does not, nor does a gap.
+        rooms.hear(&new, &snapshot(2, 0), later);
+        let end = later + LIFETIME - Duration::from_millis(1);
+        rooms.hear(&old, &snapshot(1, 9), end);
+        rooms.hear(&new, &delta(2, 5, true), end);
+        rooms.hear(&new, &snapshot(1, 5), end);
+        rooms.expire(end);
+        assert!(rooms.home(&room()).is_some());
+        rooms.expire(later + LIFETIME);
+        assert!(rooms.by_name.is_empty());
+        assert!(rooms.hear(&old, &snapshot(1, 9), end), "there is no other home");
+    }
+
+    #[test]
+    fn so_many_rooms_and_no_more() {
+        let (now, a) = (Instant::now(), node("nod_a"));
+        let mut rooms = Rooms::default();
+        let name = |n: usize| format!("grp_{n}").parse::<Room>().unwrap();
+        for n in 0..=MAX_ROOMS {
+            let said = NodeRoom { room: name(n), ..snapshot(1, 0) };
+            assert_eq!(rooms.hear(&a, &said, now), n < MAX_ROOMS);
+        }
+        assert_eq!(rooms.by_name.len(), MAX_ROOMS);
+    }
+}

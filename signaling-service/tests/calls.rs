@@ -1,0 +1,286 @@
+//! The rooms of calls: their homes speak, members hear and command, and nobody else does.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use contract::room_state::{NodeReply, NodeRoom, Right, RoomCommand, RoomUpdate, WhyGone};
+use contract::token::{Grant, Role};
+use room::{Applied, Joining, Replica, Room, Rules};
+use serde_json::{Value, json};
+use signaling_service::bus::InMemoryBus;
+use stomp_proto::Frame;
+use support::{Peer, Service, config, join_token, token};
+
+const ROOM: &str = "grp_a";
+const STATE: &str = "/topic/-/room/grp_a";
+const COMMANDS: &str = "/app/-/room/grp_a";
+
+/// The home of a room: a node with its connection.
+struct Home {
+    peer: Peer,
+    node: &'static str,
+    room: Room,
+    now: Instant,
+}
+
+impl Home {
+    async fn start(service: &Service, node: &'static str, epoch: u64) -> Self {
+        let mut peer = Peer::with_token(service, &token(node, Role::Service)).await;
+        peer.subscribe("queue", &format!("/queue/sfu/{node}")).await;
+        Self { peer, node, room: Room::new(epoch, 500, Rules::default()), now: Instant::now() }
+    }
+
+    fn join(&mut self, who: &str, name: &str) {
+        let joining = Joining {
+            participant: who.parse().unwrap(),
+            name: name.into(),
+            name_is_fixed: false,
+            granted: [Right::Camera].into_iter().collect(),
+        };
+        self.room.join(joining, self.now).unwrap();
+    }
+
+    async fn say(&mut self, update: RoomUpdate) {
+        let said = NodeRoom { room: ROOM.parse().unwrap(), update };
+        let to = format!("/app/-/sfu/{}/rooms", self.node);
+        self.peer.send_to(&to, &serde_json::to_string(&said).unwrap()).await;
+        self.peer.sync().await;
+    }
+
+    async fn say_snapshot(&mut self) {
+        self.say(RoomUpdate::Snapshot(self.room.snapshot())).await;
+    }
+
+    async fn say_delta(&mut self) {
+        self.now += Duration::from_secs(1);
+        let delta = self.room.poll_delta(self.now).unwrap();
+        self.say(RoomUpdate::Delta(delta)).await;
+    }
+
+    async fn answer(&mut self, connection: &str, request: &str) {
+        let reply = contract::destination::Reply::Done { request: request.into(), seq: None };
+        let said = NodeReply { connection: connection.into(), reply };
+        let to = format!("/app/-/sfu/{}/replies", self.node);
+        self.peer.send_to(&to, &serde_json::to_string(&said).unwrap()).await;
+        self.peer.sync().await;
+    }
+}
+
+fn header<'a>(frame: &'a Frame, name: &str) -> &'a str {
+    frame.headers.get(name).unwrap_or_default()
+}
+
+fn member(who: &str) -> String {
+    join_token(who, ROOM, &[Grant::Subscribe], None)
+}
+
+fn hand() -> String {
+    serde_json::to_string(&RoomCommand::Hand { up: true, participant: None }).unwrap()
+}
+
+async fn next(peer: &mut Peer, replica: &mut Replica) -> Applied {
+    let update = serde_json::from_value(peer.json().await).unwrap();
+    replica.apply(&update)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_gets_the_state_first_and_then_what_changes() {
+    let service = Service::start(config(false)).await;
+    let mut early = Peer::with_token(&service, &member("par_1")).await;
+    early.subscribe("s", STATE).await;
+    let mut home = Home::start(&service, "nod_1", 1).await;
+    home.say_snapshot().await;
+    home.join("par_1", "Ann");
+    home.say_delta().await;
+    let mut late = Peer::with_token(&service, &member("par_2")).await;
+    late.subscribe("s", STATE).await;
+    home.join("par_2", "Bob");
+    home.say_delta().await;
+    // The same again is news to nobody.
+    home.say_snapshot().await;
+    home.room.leave(&"par_1".parse().unwrap(), WhyGone::Left, home.now);
+    home.say_delta().await;
+    for (peer, messages) in [(&mut early, 4), (&mut late, 3)] {
+        let mut replica = Replica::default();
+        for _ in 0..messages {
+            assert_eq!(next(peer, &mut replica).await, Applied::Changed);
+        }
+        assert_eq!(replica.snapshot(), Some(home.room.snapshot()));
+        peer.nothing_else().await;
+    }
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_goes_to_the_home_with_its_sender_and_is_answered_where_it_came_from() {
+    let service = Service::start(config(false)).await;
+    let mut home = Home::start(&service, "nod_1", 1).await;
+    home.say_snapshot().await;
+    let mut one = Peer::with_token(&service, &member("par_1")).await;
+    let mut other = Peer::with_token(&service, &member("par_1")).await;
+    one.replies().await;
+    other.replies().await;
+    let frame = format!(
+        "SEND\ndestination:{COMMANDS}\nrequest-id:r1\nsender:par_2\nsender-room:grp_b\nsender-connection:x/1\n\n{}\0",
+        hand()
+    );
+    one.send(&frame).await;
+    one.sync().await;
+    one.nothing_else().await;
+    let message = home.peer.message().await;
+    assert_eq!(
+        (header(&message, "sender"), header(&message, "sender-room"), header(&message, "request-id")),
+        ("par_1", ROOM, "r1")
+    );
+    let stamps = message.headers.iter().filter(|(name, _)| *name == "sender-connection").count();
+    assert_eq!((stamps, &message.body[..]), (1, hand().as_bytes()));
+    let connection = header(&message, "sender-connection").to_owned();
+    assert_ne!(connection, "x/1");
+    home.answer(&connection, "r1").await;
+    assert_eq!(one.reply().await, json!({"outcome": "done", "request": "r1"}));
+    other.nothing_else().await;
+    // Nobody reads an answer to a connection that is not there, or is gone.
+    let (replica, _) = connection.split_once('/').unwrap();
+    for unknown in
+        ["", "x", "x/1", &format!("{replica}/999999"), &format!("{replica}/"), &format!("{replica}x/1")]
+    {
+        home.answer(unknown, "r1").await;
+    }
+    one.nothing_else().await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_cannot_be_one_is_refused_here() {
+    let service = Service::start(config(false)).await;
+    let mut peer = Peer::with_token(&service, &member("par_1")).await;
+    peer.replies().await;
+    peer.request("early", COMMANDS, &hand()).await;
+    let reply = peer.reply().await;
+    assert_eq!((&reply["request"], &reply["reason"]), (&json!("early"), &json!("state")), "{reply}");
+    let mut home = Home::start(&service, "nod_1", 1).await;
+    home.say_snapshot().await;
+    peer.send_to(COMMANDS, &hand()).await;
+    assert_eq!(peer.reply().await["reason"], "body");
+    for body in
+        ["", "{", "{\"type\":\"explode\"}", "{\"type\":\"mute\",\"participant\":\"x\",\"source\":\"camera\"}"]
+    {
+        peer.request("bad", COMMANDS, body).await;
+        assert_eq!(peer.reply().await["reason"], "body", "{body}");
+    }
+    peer.request(&"x".repeat(65), COMMANDS, &hand()).await;
+    assert_eq!(peer.reply().await["reason"], "body");
+    home.peer.nothing_else().await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_members_hear_and_command_and_only_nodes_speak_for_themselves() {
+    // The development mode opens nothing here.
+    for dev in [false, true] {
+        let service = Service::start(config(dev)).await;
+        let mut home = Home::start(&service, "nod_1", 1).await;
+        home.say_snapshot().await;
+        let stranger = join_token("par_9", "grp_b", &[Grant::Subscribe, Grant::Moderate], None);
+        for token in [None, Some(&stranger)] {
+            let connect = async || match token {
+                None => Peer::guest(&service).await,
+                Some(token) => Peer::with_token(&service, token).await,
+            };
+            let mut peer = connect().await;
+            peer.replies().await;
+            peer.request("r", COMMANDS, &hand()).await;
+            assert_eq!(peer.reply().await["reason"], "right");
+            for path in ["rooms", "replies"] {
+                peer.request("r", &format!("/app/-/sfu/nod_1/{path}"), "{}").await;
+                assert_eq!(peer.reply().await["reason"], "right", "{path}");
+            }
+            for destination in [STATE, "/queue/sfu/nod_1", "/topic/-/sfu/nod_1/rooms"] {
+                let mut peer = connect().await;
+                peer.send(&format!("SUBSCRIBE\nid:1\ndestination:{destination}\n\n\0")).await;
+                assert_eq!(peer.error().await.1, 1008, "{destination}");
+            }
+        }
+        let mut other = Peer::with_token(&service, &token("nod_2", Role::Service)).await;
+        other.replies().await;
+        other.request("r", "/app/-/sfu/nod_1/rooms", "{}").await;
+        assert_eq!(other.reply().await["reason"], "right");
+        home.peer.nothing_else().await;
+        service.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn state_commands_and_answers_cross_replicas() {
+    let bus = Arc::new(InMemoryBus::default());
+    let one = Service::on_bus(config(false), bus.clone()).await;
+    let two = Service::on_bus(config(false), bus).await;
+    let mut home = Home::start(&one, "nod_1", 1).await;
+    let mut peer = Peer::with_token(&two, &member("par_1")).await;
+    peer.subscribe("s", STATE).await;
+    peer.replies().await;
+    home.say_snapshot().await;
+    let mut replica = Replica::default();
+    assert_eq!(next(&mut peer, &mut replica).await, Applied::Changed);
+    home.join("par_1", "Ann");
+    home.say_delta().await;
+    assert_eq!(next(&mut peer, &mut replica).await, Applied::Changed);
+    peer.request("r1", COMMANDS, &hand()).await;
+    let message = home.peer.message().await;
+    home.answer(header(&message, "sender-connection"), "r1").await;
+    assert_eq!(peer.reply().await["outcome"], "done");
+    peer.nothing_else().await;
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_home_that_is_none_any_more_is_not_believed() {
+    let service = Service::start(config(false)).await;
+    let mut old = Home::start(&service, "nod_1", 1).await;
+    let mut new = Home::start(&service, "nod_2", 2).await;
+    old.say_snapshot().await;
+    new.say_snapshot().await;
+    let mut peer = Peer::with_token(&service, &member("par_1")).await;
+    peer.subscribe("s", STATE).await;
+    peer.replies().await;
+    assert_eq!(peer.json().await["epoch"], 2);
+    old.join("par_1", "Ann");
+    old.say_delta().await;
+    old.say_snapshot().await;
+    peer.nothing_else().await;
+    peer.request("r1", COMMANDS, &hand()).await;
+    assert_eq!(header(&new.peer.message().await, "request-id"), "r1");
+    old.peer.nothing_else().await;
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_is_too_slow_gets_the_whole_state_instead() {
+    let service = Service::start(config(false)).await;
+    let mut home = Home::start(&service, "nod_1", 1).await;
+    home.say_snapshot().await;
+    let mut slow = Peer::with_token(&service, &member("par_1")).await;
+    slow.subscribe("s", STATE).await;
+    let mut told = 0;
+    for round in 0..60 {
+        // 200 people with other names: some 60 KB.
+        (0..200).for_each(|who| home.join(&format!("par_{who}"), &format!("{round:02}{}", "한".repeat(60))));
+        home.say_delta().await;
+        told += 1;
+    }
+    let want = home.room.snapshot();
+    let mut replica = Replica::default();
+    let (mut heard, mut snapshots) = (0, 0);
+    while replica.snapshot().as_ref() != Some(&want) {
+        let json: Value = slow.json().await;
+        snapshots += u32::from(json["type"] == "snapshot");
+        heard += 1;
+        let applied = replica.apply(&serde_json::from_value(json).unwrap());
+        assert_ne!(applied, Applied::Gap, "whoever is too slow need not ask");
+    }
+    assert!(heard < told && snapshots >= 2, "{heard} of {told}, {snapshots} snapshots");
+    service.stop().await;
+}
