@@ -79,7 +79,7 @@ fn the_figures_are_those_of_the_code() {
         format!("chooses ({} characters)", chat::MAX_NAME_CHARS),
         format!("Histories of {} rooms, {} in all", figure(chat::MAX_LOGS), kib(chat::MAX_BYTES)),
         format!("{} broadcasts are remembered", figure(broadcasts::MAX_KNOWN)),
-        format!("not renewed for {} s is dropped. 10,000", broadcasts::TRACKS_LIFETIME.as_secs()),
+        format!("not renewed for {} s is dropped. `lost`", broadcasts::TRACKS_LIFETIME.as_secs()),
         format!("not renewed for {} s is dropped; a", crate::viewers::PART_LIFETIME.as_secs()),
         format!("behind one address {} count", limits::MAX_VIEWERS_PER_ADDRESS),
         format!("is remembered for {} s", unknown::MISSING_LIFETIME.as_secs()),
