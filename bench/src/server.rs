@@ -129,7 +129,7 @@ async fn admit(id: web::Path<i64>) -> HttpResponse {
 }
 
 async fn report() -> HttpResponse {
-    HttpResponse::Ok().json(NodeOrders { close: Vec::new() })
+    HttpResponse::Ok().json(NodeOrders::default())
 }
 
 async fn broadcast(id: web::Path<i64>) -> HttpResponse {

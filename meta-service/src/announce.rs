@@ -1,40 +1,74 @@
-//! Announcements to signaling: `POST {signaling_url}/internal/events`, one broadcast at a time, the latest state
-//! of each. Requests never wait for it.
+//! Announcements to signaling: `POST {signaling_url}/internal/events`, one broadcast or group at a time, the latest
+//! state of each. Requests never wait for it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use contract::id::BroadcastId;
+use contract::group::GroupChanged;
+use contract::id::{BroadcastId, GroupId};
 use contract::rest::BroadcastChanged;
 use contract::token::TokenKeys;
+use serde::Serialize;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::metrics::{Label, Metrics};
-use crate::store::Record;
+use crate::store::{GroupRecord, Record};
 
-/// Most broadcasts waiting. When full the oldest announcement is dropped: signaling's pages read the list again
+/// Most broadcasts and groups waiting. When full the oldest announcement is dropped: signaling's pages read the list again
 /// when they come back, so a lost one is only late.
 const MAX_WAITING: usize = 10_000;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 
+/// What is announced.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+enum News {
+    Broadcast(BroadcastChanged),
+    Group(Box<GroupChanged>),
+}
+
+/// What news are about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum About {
+    Broadcast(BroadcastId),
+    Group(GroupId),
+}
+
+impl News {
+    fn about(&self) -> About {
+        match self {
+            Self::Broadcast(news) => About::Broadcast(news.broadcast.id),
+            Self::Group(news) => About::Group(news.group.id.clone()),
+        }
+    }
+
+    /// Of two about the same the higher is the later. Nothing comes after the end.
+    fn order(&self) -> (i64, bool) {
+        match self {
+            Self::Broadcast(news) => (news.version, news.deleted),
+            Self::Group(news) => (news.version, news.deleted),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Queue {
-    order: VecDeque<BroadcastId>,
-    latest: HashMap<BroadcastId, BroadcastChanged>,
+    order: VecDeque<About>,
+    latest: HashMap<About, News>,
     /// One was taken out and is on its way.
     is_sending: bool,
 }
 
 impl Queue {
-    /// Takes the newer version; whether an older one of another broadcast had to go.
-    fn push(&mut self, news: BroadcastChanged) -> bool {
-        let id = news.broadcast.id;
-        if let Some(waiting) = self.latest.get_mut(&id) {
-            if (waiting.version, waiting.deleted) <= (news.version, news.deleted) {
+    /// Takes the newer version; whether an older one about something else had to go.
+    fn push(&mut self, news: News) -> bool {
+        let about = news.about();
+        if let Some(waiting) = self.latest.get_mut(&about) {
+            if waiting.order() <= news.order() {
                 *waiting = news;
             }
             return false;
@@ -43,21 +77,21 @@ impl Queue {
         if full && let Some(oldest) = self.order.pop_front() {
             self.latest.remove(&oldest);
         }
-        self.order.push_back(id);
-        self.latest.insert(id, news);
+        self.order.push_back(about.clone());
+        self.latest.insert(about, news);
         full
     }
 
     /// The oldest, which is on its way from now on.
-    fn take(&mut self) -> Option<BroadcastChanged> {
-        let id = self.order.pop_front()?;
-        let next = self.latest.remove(&id);
+    fn take(&mut self) -> Option<News> {
+        let about = self.order.pop_front()?;
+        let next = self.latest.remove(&about);
         self.is_sending = next.is_some();
         next
     }
 
     /// The one on its way arrived, or goes back to the others.
-    fn sent(&mut self, failed: Option<BroadcastChanged>) {
+    fn sent(&mut self, failed: Option<News>) {
         self.is_sending = false;
         if let Some(failed) = failed {
             self.push(failed);
@@ -87,19 +121,29 @@ impl Announcer {
 
     /// Queues the state of a broadcast.
     pub(crate) fn announce(&self, record: &Record) {
-        self.put(record, false);
+        self.put_broadcast(record, false);
     }
 
     /// Queues the end of a broadcast that is no longer there.
     pub(crate) fn announce_deleted(&self, record: &Record) {
-        self.put(record, true);
+        self.put_broadcast(record, true);
     }
 
-    fn put(&self, record: &Record, deleted: bool) {
+    /// Queues the state of a group, or its end.
+    pub(crate) fn announce_group(&self, record: &GroupRecord, deleted: bool) {
+        let news = GroupChanged { group: record.group.clone(), version: record.version, deleted };
+        self.put(News::Group(Box::new(news)));
+    }
+
+    fn put_broadcast(&self, record: &Record, deleted: bool) {
+        let broadcast = record.broadcast.clone();
+        self.put(News::Broadcast(BroadcastChanged { broadcast, version: record.version, deleted }));
+    }
+
+    fn put(&self, news: News) {
         if !self.enabled {
             return;
         }
-        let news = BroadcastChanged { broadcast: record.broadcast.clone(), version: record.version, deleted };
         if self.lock().push(news) {
             self.metrics.announcements.get_or_create(&Label::of("dropped")).inc();
         }
@@ -136,11 +180,11 @@ impl Announcer {
             };
             let token = keys.mint_service("meta", clock.unix());
             let request = client.post(&url).bearer_auth(token).timeout(REQUEST_TIMEOUT).json(&news);
-            match request.send().await.and_then(reqwest::Response::error_for_status) {
-                Ok(_) => {
+            match request.send().await.and_then(outcome) {
+                Ok(outcome) => {
                     self.lock().sent(None);
                     self.done.notify_waiters();
-                    self.metrics.announcements.get_or_create(&Label::of("sent")).inc();
+                    self.metrics.announcements.get_or_create(&Label::of(outcome)).inc();
                     retry = FIRST_RETRY;
                 }
                 Err(error) => {
@@ -157,6 +201,15 @@ impl Announcer {
     }
 }
 
+/// What became of an announcement that signaling answered. One that it does not understand (a release before does not know
+/// of groups) it will not understand the next time.
+fn outcome(response: reqwest::Response) -> Result<&'static str, reqwest::Error> {
+    if response.status() == reqwest::StatusCode::BAD_REQUEST {
+        return Ok("refused");
+    }
+    response.error_for_status().map(|_| "sent")
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
@@ -164,7 +217,7 @@ mod tests {
 
     use super::*;
 
-    fn news(version: i64, id: i64, name: &str) -> BroadcastChanged {
+    fn news(version: i64, id: i64, name: &str) -> News {
         let at = DateTime::from_timestamp(0, 0).unwrap();
         let broadcast = Broadcast {
             id: BroadcastId(id),
@@ -177,7 +230,14 @@ mod tests {
             created_at: at,
             modified_at: at,
         };
-        BroadcastChanged { broadcast, version, deleted: false }
+        News::Broadcast(BroadcastChanged { broadcast, version, deleted: false })
+    }
+
+    fn name(news: Option<News>) -> String {
+        match news.unwrap() {
+            News::Broadcast(news) => news.broadcast.name,
+            News::Group(news) => news.group.name,
+        }
     }
 
     #[test]
@@ -187,13 +247,14 @@ mod tests {
         queue.push(news(1, 2, "other"));
         queue.push(news(3, 1, "third"));
         queue.push(news(1, 1, "late"));
-        assert_eq!(queue.take().unwrap().broadcast.name, "third");
-        assert_eq!(queue.take().unwrap().broadcast.name, "other");
+        assert_eq!(name(queue.take()), "third");
+        assert_eq!(name(queue.take()), "other");
         assert!(queue.take().is_none());
         // Nothing comes after the end.
-        queue.push(BroadcastChanged { deleted: true, ..news(3, 1, "gone") });
+        let News::Broadcast(gone) = news(3, 1, "gone") else { panic!("a broadcast") };
+        queue.push(News::Broadcast(BroadcastChanged { deleted: true, ..gone }));
         queue.push(news(3, 1, "third"));
-        assert!(queue.take().unwrap().deleted);
+        assert_eq!(name(queue.take()), "gone");
     }
 
     #[test]
@@ -209,7 +270,7 @@ mod tests {
         let sending = queue.take().unwrap();
         queue.push(news(2, 1, "b"));
         queue.sent(Some(sending));
-        assert_eq!(queue.take().unwrap().broadcast.name, "b");
+        assert_eq!(name(queue.take()), "b");
         queue.sent(None);
         assert!(queue.is_done());
     }
@@ -222,6 +283,6 @@ mod tests {
         }
         assert!(queue.push(news(1, -1, "")));
         assert_eq!(queue.latest.len(), MAX_WAITING);
-        assert_eq!(queue.take().unwrap().broadcast.id, BroadcastId(1));
+        assert_eq!(queue.take().unwrap().about(), About::Broadcast(BroadcastId(1)));
     }
 }

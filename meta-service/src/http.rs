@@ -7,6 +7,7 @@ mod broadcasts;
 mod extract;
 mod failure;
 mod groups;
+mod homes;
 mod ice;
 mod internal;
 mod keys;
@@ -53,6 +54,7 @@ fn operations() -> Vec<Operation> {
         operation::<groups::__path_list, _, _>(groups::list),
         operation::<groups::__path_create, _, _>(groups::create),
         operation::<groups::__path_read, _, _>(groups::read),
+        operation::<groups::__path_update, _, _>(groups::update),
         operation::<groups::__path_delete, _, _>(groups::delete),
         operation::<tokens::__path_of_group, _, _>(tokens::of_group),
         operation::<ice::__path_read, _, _>(ice::read),
@@ -100,8 +102,11 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Routes {
             mount(config, &first.path, methods.collect(), true);
         }
         let post = |route: Route| vec![(Method::POST, route)];
+        let put = |route: Route| vec![(Method::PUT, route)];
         let get = |route: Route| vec![(Method::GET, route)];
         mount(config, "/internal/broadcasts/{id}/admit", post(web::route().to(internal::admit)), true);
+        mount(config, "/internal/groups/{id}/open", post(web::route().to(homes::open)), true);
+        mount(config, "/internal/groups/{id}/rules", put(web::route().to(homes::put_rules)), true);
         // Reports may be long: each call of the store is bounded, not all of them together.
         mount(config, "/internal/nodes/{node}/report", post(web::route().to(internal::node)), false);
         mount(config, "/internal/rooms/report", post(web::route().to(internal::rooms)), false);

@@ -24,7 +24,7 @@ use crate::http;
 use crate::lifecycle::Outcome;
 use crate::metrics::{Label, Metrics};
 use crate::rate::{Asker, RateLimit};
-use crate::store::{OpenError, Record, Store, StoreError};
+use crate::store::{GroupRecord, OpenError, Record, Store, StoreError};
 use crate::sweep::{self, Sweeper};
 
 /// How often time alone is looked at.
@@ -288,6 +288,18 @@ impl Shared {
     pub(crate) fn deleted(&self, record: &Record) {
         tracing::info!(broadcast.id = record.broadcast.id.0, "broadcast deleted");
         self.announcer.announce_deleted(record);
+    }
+
+    /// Tells of a group that is new or different.
+    pub(crate) fn group_changed(&self, record: &GroupRecord) {
+        self.announcer.announce_group(record, false);
+    }
+
+    /// Tells of a group that is no longer there. The node that has its room open learns it from the answer to its next
+    /// report.
+    pub(crate) fn group_deleted(&self, record: &GroupRecord) {
+        tracing::info!(group.id = %record.group.id, "group deleted");
+        self.announcer.announce_group(record, true);
     }
 
     /// Counts and logs a failed database call.

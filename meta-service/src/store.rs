@@ -12,6 +12,7 @@ mod db;
 mod groups;
 mod idempotency;
 mod postgres;
+mod rules;
 mod search;
 mod sqlite;
 mod thumbnails;
@@ -26,8 +27,9 @@ use tokio::sync::Semaphore;
 
 pub use broadcasts::{Broadcasts, Expired, NewBroadcast, Record, Seen, Unnamed};
 pub(crate) use db::one_request;
-pub use groups::{GroupRecord, Groups, NewGroup};
+pub use groups::{Changed, GroupRecord, GroupSettings, Groups, NewGroup};
 pub use idempotency::{Inserted, Repeatable};
+pub use rules::{Opened, Put, Rules};
 pub use search::{After, Listing, Lists, SHORT_WORDS_ROWS, Sort};
 pub use thumbnails::{Thumbnail, Thumbnails};
 pub use upkeep::Upkeep;
@@ -80,6 +82,8 @@ pub struct Store {
     pub lists: Lists,
     /// Groups.
     pub groups: Groups,
+    /// What holds in their rooms.
+    pub rules: Rules,
     /// Pictures of broadcasts.
     pub thumbnails: Thumbnails,
     /// Who watches.
@@ -110,6 +114,7 @@ impl Store {
             broadcasts: Broadcasts { db: db.clone() },
             lists: Lists { db: db.clone(), searches: Semaphore::new(SEARCHES_AT_ONCE) },
             groups: Groups { db: db.clone() },
+            rules: Rules { db: db.clone() },
             thumbnails: Thumbnails { db: db.clone() },
             viewers: Viewers { db: db.clone() },
             upkeep: Upkeep { db: db.clone() },

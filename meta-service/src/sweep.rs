@@ -148,6 +148,7 @@ impl Sweeper {
         }
         let store = &self.shared.store;
         store.upkeep.purge(now - REPEAT_TTL, now - THUMBNAIL_TTL).await?;
+        store.rules.purge(now).await?;
         let config = &self.shared.config;
         let before = |days: u32| (days > 0).then(|| now - TimeDelta::days(days.into()));
         let expired = Expired {

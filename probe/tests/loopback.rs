@@ -38,7 +38,7 @@ fn meta() -> SocketAddr {
     let admit = async |id: web::Path<i64>| {
         HttpResponse::Ok().json(Admitted { broadcast_id: BroadcastId(*id), key_revision: 1 })
     };
-    let report = async || HttpResponse::Ok().json(NodeOrders { close: Vec::new() });
+    let report = async || HttpResponse::Ok().json(NodeOrders::default());
     let server = HttpServer::new(move || {
         App::new()
             .route("/internal/broadcasts/{id}/admit", web::post().to(admit))

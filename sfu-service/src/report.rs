@@ -30,7 +30,8 @@ pub(crate) async fn run(node: Arc<Node>, stop: CancellationToken) {
 /// Sends one report and carries out the orders.
 pub(crate) async fn once(node: &Node, away: &mut bool) {
     let (broadcasts, watched) = node.registry().report();
-    let report = NodeReport { public_url: node.config.public_url.clone(), broadcasts, watched };
+    let report =
+        NodeReport { public_url: node.config.public_url.clone(), broadcasts, watched, groups: Vec::new() };
     match node.meta.report(&report).await {
         Ok(orders) => {
             if std::mem::take(away) {

@@ -3,6 +3,7 @@
 
 pub mod call;
 pub mod destination;
+pub mod group;
 pub mod id;
 pub mod key;
 pub mod layer;

@@ -9,7 +9,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::id::{BroadcastId, GroupId, NodeId, ParticipantId};
+use crate::group::{GroupOrder, GroupReport};
+use crate::id::{BroadcastId, NodeId, ParticipantId};
 use crate::room::Room;
 use crate::token::Grant;
 
@@ -114,7 +115,9 @@ pub struct UpdateBroadcast {
 }
 
 /// Reads an integer as JSON Schema means it: `3.0` is one. At most 2^53 - 1 either way, as JavaScript holds it.
-fn whole_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+pub(crate) fn whole_number<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<i64>, D::Error> {
     const MOST: i64 = (1 << 53) - 1;
     let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else { return Ok(None) };
     let whole = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() <= MOST as f64);
@@ -145,11 +148,12 @@ pub struct IceServers {
     pub ttl: u64,
 }
 
-/// Body of `POST /broadcasts/{id}/token` and `POST /groups/{id}/token`. An empty object asks for a guest token
-/// (subscribe and chat), which anyone gets of a public broadcast.
+/// Body of `POST /broadcasts/{id}/token` and `POST /groups/{id}/token`. An empty object asks for what anyone gets: of a
+/// broadcast subscribe and chat, of a group what a participant has ([`Grant::PARTICIPANT`]).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TokenRequest {
-    /// Wanted rights; absent means subscribe and chat. More needs the key of the room or an admin token.
+    /// Wanted rights; absent means what anyone gets, and for the owner of a group `moderate` as well. More needs the
+    /// owner key or an admin token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_items = 1)]
     pub grants: Option<Vec<Grant>>,
@@ -187,36 +191,6 @@ pub struct ReplaceStreamKey {
 pub struct NewStreamKey {
     /// The key that replaces the old one, shown this once.
     pub stream_key: String,
-}
-
-/// Body of `POST /groups`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct CreateGroup {
-    /// Title, may be empty.
-    #[serde(default)]
-    #[schema(max_length = 255)]
-    pub name: String,
-}
-
-/// A group (G2); it may be empty.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct Group {
-    /// Its id.
-    pub id: GroupId,
-    /// Title.
-    pub name: String,
-    /// Created.
-    pub created_at: DateTime<Utc>,
-}
-
-/// Answer to `POST /groups`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct CreatedGroup {
-    /// The group.
-    #[serde(flatten)]
-    pub group: Group,
-    /// The key that mints its tokens and deletes it, shown this once.
-    pub owner_key: String,
 }
 
 // ---- between services: `/internal/...`, service token, not routed by an ingress -------------------------------
@@ -277,6 +251,9 @@ pub struct NodeReport {
     /// Broadcasts that have viewers here and may have no publisher.
     #[serde(default)]
     pub watched: Vec<BroadcastId>,
+    /// Groups whose rooms have their home here.
+    #[serde(default)]
+    pub groups: Vec<GroupReport>,
 }
 
 /// Why a node has to end a broadcast.
@@ -303,6 +280,9 @@ pub struct CloseOrder {
 pub struct NodeOrders {
     /// What to end.
     pub close: Vec<CloseOrder>,
+    /// What is different with groups from what the report says.
+    #[serde(default)]
+    pub groups: Vec<GroupOrder>,
 }
 
 /// `POST /internal/rooms/report`: signaling tells meta, at most once a second, the rooms whose numbers changed

@@ -6,6 +6,7 @@ use std::fmt;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
+use crate::destination::Source;
 use crate::room::Room;
 
 const ISSUER: &str = "madang";
@@ -16,19 +17,91 @@ pub const JOIN_TTL_SECS: u64 = 12 * 3600;
 /// Lifetime of a service token in seconds; services mint one for each connection or request batch.
 pub const SERVICE_TTL_SECS: u64 = 300;
 
-/// What the holder of a join token may do in its room.
+/// What the holder of a join token may do in its room. A reader of tokens ignores grants that it does not know, so that
+/// those of a later release admit here as far as they are understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Grant {
-    /// Send media.
+    /// Send media from every source: what the publisher of a broadcast has. In chat it is shown as a host.
     Publish,
+    /// Send a camera.
+    PublishCamera,
+    /// Send a microphone.
+    PublishMicrophone,
+    /// Send a screen and its sound.
+    PublishScreen,
     /// Receive media.
     Subscribe,
     /// Send chat.
     Chat,
-    /// Be shown as a host in chat, as publishers are. It gives no other right: nobody can remove messages or people
-    /// yet.
+    /// Draw on the whiteboard.
+    Draw,
+    /// Mute and remove people, lock the room, give and take rights, in the room of a group. In chat it is shown as a
+    /// host.
     Moderate,
+}
+
+impl Grant {
+    /// What a participant of a group has who got no less and no more: everything but [`Grant::Moderate`].
+    pub const PARTICIPANT: [Self; 6] = [
+        Self::PublishCamera,
+        Self::PublishMicrophone,
+        Self::PublishScreen,
+        Self::Subscribe,
+        Self::Chat,
+        Self::Draw,
+    ];
+
+    /// What sending `source` needs. The sound of a screen goes with the screen.
+    #[must_use]
+    pub fn to_send(source: Source) -> Self {
+        match source {
+            Source::Camera => Self::PublishCamera,
+            Source::Microphone => Self::PublishMicrophone,
+            Source::Screen | Source::ScreenAudio => Self::PublishScreen,
+        }
+    }
+
+    /// `held` without what `taken` names: of a plain [`Grant::Publish`] the sources stay that are not taken.
+    #[must_use]
+    pub fn without(held: &[Self], taken: &[Self]) -> Vec<Self> {
+        let sources = [Self::PublishCamera, Self::PublishMicrophone, Self::PublishScreen];
+        let is_taken = |grant: &Self| taken.iter().any(|taken| taken.covers(*grant));
+        let mut left = Vec::new();
+        for grant in held {
+            let in_parts = *grant == Self::Publish && sources.iter().any(is_taken);
+            let parts = if in_parts { sources.as_slice() } else { std::slice::from_ref(grant) };
+            left.extend(parts.iter().copied().filter(|part| !is_taken(part)));
+        }
+        left
+    }
+
+    /// Whether who has this may also do what `wanted` says: a plain [`Grant::Publish`] sends from every source.
+    #[must_use]
+    pub fn covers(self, wanted: Self) -> bool {
+        let is_of_a_source =
+            matches!(wanted, Self::PublishCamera | Self::PublishMicrophone | Self::PublishScreen);
+        self == wanted || (self == Self::Publish && is_of_a_source)
+    }
+}
+
+/// Reads grants and leaves out those of a later release: for `deserialize_with`.
+///
+/// # Errors
+/// The deserializer's, for what is no list.
+pub fn known_grants<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Grant>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Read {
+        Known(Grant),
+        Other(serde::de::IgnoredAny),
+    }
+    let read = Vec::<Read>::deserialize(deserializer)?;
+    let known = |read| match read {
+        Read::Known(grant) => Some(grant),
+        Read::Other(_) => None,
+    };
+    Ok(read.into_iter().filter_map(known).collect())
 }
 
 /// What a token is for.
@@ -40,6 +113,7 @@ pub enum Role {
         /// The room.
         room: Room,
         /// The rights in it.
+        #[serde(deserialize_with = "known_grants")]
         grants: Vec<Grant>,
         /// Display name, if the holder may not choose one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,11 +145,24 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Whether these claims carry `grant` in `room`; admin and service tokens carry every grant.
+    /// Whether these claims carry `grant` in `room`, by itself or within a wider one; admin and service tokens carry
+    /// every grant.
     #[must_use]
     pub fn may(&self, room: &Room, grant: Grant) -> bool {
         match &self.role {
-            Role::Join { room: own, grants, .. } => own == room && grants.contains(&grant),
+            Role::Join { room: own, grants, .. } => {
+                own == room && grants.iter().any(|held| held.covers(grant))
+            }
+            Role::Admin | Role::Service => true,
+            Role::Creator => false,
+        }
+    }
+
+    /// Whether these claims carry any grant in `room`.
+    #[must_use]
+    pub fn is_in(&self, room: &Room) -> bool {
+        match &self.role {
+            Role::Join { room: own, grants, .. } => own == room && !grants.is_empty(),
             Role::Admin | Role::Service => true,
             Role::Creator => false,
         }
@@ -201,6 +288,54 @@ mod tests {
         assert!(TokenKeys::new(SECRET, Some(OTHER)).unwrap().verify(&old, 1).is_ok());
         assert_eq!(TokenKeys::new(SECRET, None).unwrap().verify(&old, 1), Err(TokenError::Invalid));
         assert!(TokenKeys::new("short", None).is_err());
+    }
+
+    #[test]
+    fn a_wider_grant_holds_the_narrower_ones_and_never_the_reverse() {
+        let with = |grants: &[Grant]| {
+            let keys = TokenKeys::new(SECRET, None).unwrap();
+            let role = Role::Join { room: "7".parse().unwrap(), grants: grants.to_vec(), name: None };
+            keys.verify(&keys.mint("par_1", role, 0, 60), 1).unwrap()
+        };
+        let room = "7".parse().unwrap();
+        let of_sources = [Source::Camera, Source::Microphone, Source::Screen, Source::ScreenAudio];
+        let all = with(&[Grant::Publish]);
+        assert!(of_sources.iter().all(|source| all.may(&room, Grant::to_send(*source))));
+        let screen = with(&[Grant::PublishScreen]);
+        let sends: Vec<bool> =
+            of_sources.iter().map(|source| screen.may(&room, Grant::to_send(*source))).collect();
+        assert_eq!(sends, [false, false, true, true]);
+        assert!(!with(&Grant::PARTICIPANT).may(&room, Grant::Publish));
+        assert!(!with(&Grant::PARTICIPANT).may(&room, Grant::Moderate));
+        for grant in [Grant::Subscribe, Grant::Chat, Grant::Draw, Grant::Moderate] {
+            assert!(!all.may(&room, grant), "{grant:?}");
+        }
+        assert!(screen.is_in(&room) && !screen.is_in(&"8".parse().unwrap()) && !with(&[]).is_in(&room));
+    }
+
+    #[test]
+    fn taking_a_part_leaves_the_rest() {
+        use Grant::{Chat, Publish, PublishCamera, PublishMicrophone, PublishScreen, Subscribe};
+        let all = [Publish, Chat];
+        for (held, taken, left) in [
+            (all.as_slice(), [].as_slice(), [Publish, Chat].as_slice()),
+            (&all, &[Subscribe], &[Publish, Chat]),
+            (&all, &[PublishScreen], &[PublishCamera, PublishMicrophone, Chat]),
+            (&all, &[Publish], &[Chat]),
+            (&[PublishCamera, Subscribe], &[Publish], &[Subscribe]),
+            (&all, &[PublishCamera, PublishMicrophone, PublishScreen, Chat], &[]),
+        ] {
+            assert_eq!(Grant::without(held, taken), left, "{held:?} without {taken:?}");
+        }
+    }
+
+    #[test]
+    fn grants_of_a_later_release_are_left_out() {
+        let role = r#"{"kind":"join","room":"7","grants":["subscribe","levitate","chat"]}"#;
+        let role: Role = serde_json::from_str(role).unwrap();
+        assert!(matches!(role, Role::Join { grants, .. } if grants == [Grant::Subscribe, Grant::Chat]));
+        // A request may not name them.
+        assert!(serde_json::from_str::<Grant>("\"levitate\"").is_err());
     }
 
     #[test]

@@ -8,7 +8,9 @@ use contract::rest::{Broadcast, CreateBroadcast, CreatedBroadcast, Status, Updat
 use service_kit::HttpProblem;
 
 use super::Answer;
-use super::extract::{Client, IdempotencyKey, IfMatch, IfNoneMatch, Json, Meta, Path, Somebody, missing};
+use super::extract::{
+    Client, IdempotencyKey, IfMatch, IfNoneMatch, Json, Meta, Path, Somebody, etag, missing,
+};
 use super::openapi::{CreateProblems, DeleteProblems, ListProblems, ReadProblems, UpdateProblems};
 use super::page::{self, BroadcastQuery, PLAIN_LIMIT, Query, cursor, cursor_after, next_link};
 use super::repeat::{Repeat, Secrets, key_reused};
@@ -120,7 +122,7 @@ pub(crate) async fn create(
     };
     Ok(HttpResponse::Created()
         .insert_header((header::LOCATION, format!("/broadcasts/{}", record.broadcast.id)))
-        .insert_header((header::ETAG, etag(&record)))
+        .insert_header((header::ETAG, etag_of(&record)))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(created(&meta, &client, record, secrets)))
 }
@@ -128,17 +130,13 @@ pub(crate) async fn create(
 fn created(meta: &Meta, client: &Client, record: Record, secrets: Secrets) -> CreatedBroadcast {
     let now = meta.clock.now();
     let id = record.broadcast.id;
-    let base = |url: &str| match url.trim_end_matches('/') {
-        "" => client.origin.http(),
-        url => url.to_owned(),
-    };
-    let sfu = base(&meta.sfu_url(now).unwrap_or_default());
+    let sfu = client.base(&meta.sfu_url(now).unwrap_or_default());
     CreatedBroadcast {
         stream_key: secrets.stream_key.unwrap_or_default(),
         owner_key: secrets.owner_key,
         whip_url: format!("{sfu}/whip/{id}"),
         whep_url: format!("{sfu}/whep/{id}"),
-        watch_url: format!("{}/watch/{id}", base(&meta.config.public_url)),
+        watch_url: format!("{}/watch/{id}", client.base(&meta.config.public_url)),
         ice_servers: ice_servers(meta, &client.origin, &format!("broadcast-{id}")),
         broadcast: record.broadcast,
     }
@@ -158,7 +156,7 @@ fn created(meta: &Meta, client: &Client, record: Record, secrets: Secrets) -> Cr
 )]
 pub(crate) async fn read(meta: Meta, Path(id): Path<BroadcastId>, known: IfNoneMatch) -> Answer {
     let record = find(&meta, id).await?;
-    let etag = etag(&record);
+    let etag = etag_of(&record);
     let same = known.names(&etag);
     let mut response = if same { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response.insert_header((header::ETAG, etag)).insert_header((header::CACHE_CONTROL, "no-cache"));
@@ -191,7 +189,7 @@ pub(crate) async fn update(
 ) -> Answer {
     lifecycle::check(&patch)?;
     let record = edit(&meta, &caller, id, &patch, &if_match).await?;
-    Ok(HttpResponse::Ok().insert_header((header::ETAG, etag(&record))).json(record.broadcast))
+    Ok(HttpResponse::Ok().insert_header((header::ETAG, etag_of(&record))).json(record.broadcast))
 }
 
 /// Applies `patch`, again when another change came between: a viewer count or a status must not fail an edit.
@@ -208,7 +206,7 @@ async fn edit(
             ActsAs::Owner | ActsAs::Admin => Editor::Owner,
             ActsAs::Service => Editor::Service,
         };
-        if_match.check(&etag(&record))?;
+        if_match.check(&etag_of(&record))?;
         let now = meta.clock.now();
         let Some(change) = lifecycle::edit(&record, patch, editor, now)? else { return Ok(record) };
         if let Some(updated) = meta.store.broadcasts.update(id, record.version, change, now).await? {
@@ -236,7 +234,7 @@ pub(crate) async fn delete(
 ) -> Answer {
     let record = find(&meta, id).await?;
     caller.acts_on_broadcast(&record)?.owner_or_admin()?;
-    if_match.check(&etag(&record))?;
+    if_match.check(&etag_of(&record))?;
     let close = UpdateBroadcast { status: Some(Status::Closed), ..UpdateBroadcast::default() };
     let closed = edit(&meta, &caller, id, &close, &IfMatch::none()).await?;
     if !meta.store.broadcasts.delete(id).await? {
@@ -253,6 +251,6 @@ pub(crate) async fn find(meta: &Meta, id: BroadcastId) -> Result<Record, super::
 
 /// The ETag of a broadcast: changes with everything that an owner edits and with the status, not with the viewer
 /// count, so that a page may keep it while people come and go.
-fn etag(record: &Record) -> String {
-    format!("\"{:x}-{}\"", record.broadcast.created_at.timestamp_millis(), record.version)
+fn etag_of(record: &Record) -> String {
+    etag(record.broadcast.created_at, record.version)
 }

@@ -12,6 +12,7 @@ use std::str::FromStr;
 use actix_web::http::{StatusCode, header};
 use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest, dev, web};
+use chrono::{DateTime, Utc};
 use contract::id::{BroadcastId, GroupId, NodeId};
 use serde::de::DeserializeOwned;
 use service_kit::HttpProblem;
@@ -127,6 +128,14 @@ impl Client {
     /// Who asks, for limits.
     pub(crate) fn asker(&self, caller: &Caller) -> Asker {
         Asker { address: self.address, person: caller.person() }
+    }
+
+    /// What URLs begin with: the setting `url`, or where it is empty the address of ours that the client used.
+    pub(crate) fn base(&self, url: &str) -> String {
+        match url.trim_end_matches('/') {
+            "" => self.origin.http(),
+            url => url.to_owned(),
+        }
     }
 }
 
@@ -269,6 +278,11 @@ fn media_type(request: &HttpRequest) -> String {
 pub(crate) fn unsupported(detail: &str) -> HttpProblem {
     HttpProblem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "Unsupported media type")
         .detail(detail)
+}
+
+/// The ETag of a row: `version` is raised with everything that the tag stands for.
+pub(crate) fn etag(created_at: DateTime<Utc>, version: i64) -> String {
+    format!("\"{:x}-{version}\"", created_at.timestamp_millis())
 }
 
 /// The tags of a header, `None` without it. Commas inside quotes are part of a tag that is not ours.

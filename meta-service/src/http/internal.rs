@@ -12,7 +12,7 @@ use contract::rest::{
 use service_kit::HttpProblem;
 
 use super::extract::{Json, Meta, Path, Report, Service};
-use super::{Answer, broadcasts};
+use super::{Answer, broadcasts, homes};
 use crate::store::{Record, Seen};
 use crate::{counts, lifecycle};
 
@@ -70,6 +70,7 @@ pub(crate) async fn node(
             orders.close.push(CloseOrder { broadcast_id: id, reason: CloseReason::Closed });
         }
     }
+    orders.groups = homes::orders(&meta, &report.groups).await?;
     Ok(HttpResponse::Ok().json(orders))
 }
 

@@ -127,6 +127,20 @@ problems!(
     }
 );
 problems!(
+    /// Of a change of a group.
+    ChangeProblems {
+        BadRequest = 400, "A wrong type, a text that is too long, metadata that is too large";
+        Unauthorized = 401, "No valid credential";
+        Forbidden = 403, "Not with this credential";
+        NotFound = 404, "There is none";
+        Timeout = 408, "The body took too long";
+        Changed = 412, "It is no longer what If-Match names";
+        TooLarge = 413, "More than 64 KiB";
+        MediaType = 415, "Not JSON";
+        Unavailable = 503, "The database is away";
+    }
+);
+problems!(
     /// Of replacing a key.
     KeyProblems {
         BadRequest = 400, "What it names is no stream key";

@@ -166,6 +166,15 @@ impl Db {
         begun.await.map_err(|_| StoreError::Failed("the task of a BEGIN ended".into()))?
     }
 
+    /// What a SELECT ends with whose row nobody else may change before the transaction has ended. (SQLite has one writer
+    /// at a time.)
+    pub(super) fn for_update(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => " FOR UPDATE",
+            Self::Sqlite(_) => "",
+        }
+    }
+
     /// The SQL of the database's clock in Unix milliseconds. (Postgres' `now()` stands still in a transaction.)
     pub(super) fn now_ms(&self) -> &'static str {
         match self {

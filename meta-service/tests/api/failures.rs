@@ -16,7 +16,7 @@ use crate::support::{Api, Backend, Created, Database, ask, config, on_both};
 on_both!(a_commit_that_fails_is_no_success);
 
 /// Every write of the API.
-const WRITES: [&str; 13] = [
+const WRITES: [&str; 16] = [
     "create broadcast",
     "create broadcast, repeatable",
     "edit broadcast",
@@ -26,13 +26,16 @@ const WRITES: [&str; 13] = [
     "put thumbnail",
     "create group",
     "create group, repeatable",
+    "edit group",
+    "open group",
+    "rules of a group",
     "delete group",
     "first media",
     "sign of life",
     "report of rooms",
 ];
-const TABLES: [&str; 6] =
-    ["broadcast", "call_group", "thumbnail", "idempotency", "viewer_part", "write_probe"];
+const TABLES: [&str; 7] =
+    ["broadcast", "call_group", "group_person", "thumbnail", "idempotency", "viewer_part", "write_probe"];
 
 /// What a write acts on, fresh for each.
 struct Things {
@@ -88,6 +91,19 @@ fn write(api: &Api, operation: &str, things: &Things) -> RequestBuilder {
         "create group" => api.post("/groups").json(&json!({ "name": "new" })),
         "create group, repeatable" => {
             api.post("/groups").header("idempotency-key", repeat).json(&json!({ "name": "new" }))
+        }
+        "edit group" => api
+            .request(reqwest::Method::PATCH, &format!("/groups/{}", things.group))
+            .bearer_auth(&things.group_key)
+            .json(&json!({ "name": "changed" })),
+        "open group" => api
+            .post(&format!("/internal/groups/{}/open", things.group))
+            .bearer_auth(service)
+            .json(&json!({ "node_id": "nod_1" })),
+        "rules of a group" => {
+            let people = json!([{ "subject": "par_a", "removed": true }]);
+            let body = json!({ "epoch": 0, "version": 1, "rules": { "people": people } });
+            api.put(&format!("/internal/groups/{}/rules", things.group)).bearer_auth(service).json(&body)
         }
         "delete group" => api.delete(&format!("/groups/{}", things.group)).bearer_auth(&things.group_key),
         "first media" => api.post("/internal/nodes/nod_1/report").bearer_auth(service).json(&media(api, *id)),

@@ -25,7 +25,7 @@ const CALLERS: [&str; 11] = [
 
 /// What an operation answers to each caller in production; in dev, creating and listing groups are open.
 /// `2` any success, `1` 401, `3` 403.
-const OPERATIONS: [(&str, &str, &str); 18] = [
+const OPERATIONS: [(&str, &str, &str); 23] = [
     // operation, production, dev
     ("list broadcasts", "22222222222", "22222222222"),
     ("create broadcast", "11333332223", "21222222222"),
@@ -41,8 +41,14 @@ const OPERATIONS: [(&str, &str, &str); 18] = [
     ("ice servers", "11222222222", "11222222222"),
     ("list groups", "11333333323", "21222222222"),
     ("read group", "22222222222", "22222222222"),
-    ("group token", "11211332323", "11211332323"),
+    // The link is the invitation; who shows a join token of the group renews it.
+    ("group token", "21222222222", "21222222222"),
+    ("group token, with a key", "11211222323", "11211222323"),
+    ("moderating group token", "11211322323", "11211322323"),
+    ("edit group", "11211332323", "11211332323"),
     ("delete group", "11211332323", "11211332323"),
+    ("open group", "11333333332", "11333333332"),
+    ("rules of a group", "11333333332", "11333333332"),
     ("admit publisher", "11333333332", "11333333332"),
     ("node report", "11333333332", "11333333332"),
 ];
@@ -54,6 +60,9 @@ struct Things {
     stream_key: String,
     group: String,
     group_key: String,
+    /// Of the same owner, admitting with a key.
+    closed: String,
+    closed_key: String,
 }
 
 /// Made by the creator `tester`.
@@ -65,13 +74,21 @@ async fn things(api: &Api) -> Things {
     let put = api.put(&format!("/broadcasts/{}/thumbnail", made.id)).bearer_auth(&made.owner_key);
     let put = put.header("content-type", "image/jpeg").body(vec![0xff, 0xd8, 0xff]);
     assert_eq!(ask(put).await.status, 204);
-    let group = ask(api.post("/groups").bearer_auth(&creator).json(&json!({}))).await.json();
+    let group = async |body: serde_json::Value| {
+        let made = ask(api.post("/groups").bearer_auth(&creator).json(&body)).await.json();
+        let text = |name: &str| made[name].as_str().unwrap().to_owned();
+        (text("id"), text("owner_key"))
+    };
+    let (closed, closed_key) = group(json!({ "admission": "key" })).await;
+    let (group, group_key) = group(json!({ "name": "mine" })).await;
     Things {
         broadcast: made.id,
         owner_key: made.owner_key,
         stream_key: made.stream_key,
-        group: group["id"].as_str().unwrap().to_owned(),
-        group_key: group["owner_key"].as_str().unwrap().to_owned(),
+        group,
+        group_key,
+        closed,
+        closed_key,
     }
 }
 
@@ -101,6 +118,18 @@ fn request(api: &Api, operation: &str, things: &Things) -> RequestBuilder {
         "list groups" => api.get("/groups"),
         "read group" => api.get(&group("")),
         "group token" => api.post(&group("/token")),
+        "group token, with a key" => api.post(&format!("/groups/{}/token", things.closed)),
+        "moderating group token" => {
+            api.post(&group("/token")).json(&json!({ "grants": ["subscribe", "moderate"] }))
+        }
+        "edit group" => api.request(Method::PATCH, &group("")).json(&json!({ "name": "changed" })),
+        "open group" => {
+            api.post(&format!("/internal/groups/{}/open", things.group)).json(&json!({ "node_id": "nod_1" }))
+        }
+        "rules of a group" => {
+            let body = json!({ "epoch": 0, "version": 1, "rules": { "locked": true } });
+            api.put(&format!("/internal/groups/{}/rules", things.group)).json(&body)
+        }
         "delete group" => api.request(Method::DELETE, &group("")),
         "node report" => {
             api.post("/internal/nodes/nod_1/report").json(&json!({ "public_url": "", "broadcasts": [] }))
@@ -111,8 +140,17 @@ fn request(api: &Api, operation: &str, things: &Things) -> RequestBuilder {
 
 fn bearer(api: &Api, caller: &str, operation: &str, own: &Things, other: &Things) -> Option<String> {
     let of_group = operation.contains("group");
-    let key = |things: &Things| if of_group { things.group_key.clone() } else { things.owner_key.clone() };
-    let room = if of_group { own.group.clone() } else { own.broadcast.to_string() };
+    let is_closed = operation == "group token, with a key";
+    let key = |things: &Things| match (of_group, is_closed) {
+        (false, _) => things.owner_key.clone(),
+        (true, false) => things.group_key.clone(),
+        (true, true) => things.closed_key.clone(),
+    };
+    let room = match (of_group, is_closed) {
+        (false, _) => own.broadcast.to_string(),
+        (true, false) => own.group.clone(),
+        (true, true) => own.closed.clone(),
+    };
     match caller {
         "none" => None,
         "garbage" => Some("garbage".into()),
@@ -167,7 +205,8 @@ async fn nobody_does_more_than_allowed(backend: Backend) {
 async fn unchanged(api: &Api, own: &Things) {
     let read = api.broadcast(own.broadcast).await;
     assert_eq!((&read["name"], &read["viewer_count"]), (&json!("mine"), &json!(0)));
-    assert_eq!(ask(api.get(&format!("/groups/{}", own.group))).await.status, 200);
+    let group = ask(api.get(&format!("/groups/{}", own.group))).await;
+    assert_eq!((group.status, &group.json()["name"]), (200, &json!("mine")));
     for key in [&own.stream_key, &own.owner_key] {
         assert_eq!(ask(api.get("/ice-servers").bearer_auth(key)).await.status, 200);
     }

@@ -20,7 +20,7 @@ async fn errors_that_no_handler_wrote_are_problems_too() {
         (Method::GET, "/broadcasts/1/key", "POST"),
         (Method::GET, "/broadcasts/1/token", "POST"),
         (Method::POST, "/ice-servers", "GET, HEAD"),
-        (Method::PUT, "/groups/grp_x", "GET, HEAD, DELETE"),
+        (Method::PUT, "/groups/grp_x", "GET, HEAD, PATCH, DELETE"),
         (Method::POST, "/openapi.json", "GET"),
     ] {
         let answer = ask(api.request(method, path)).await;
@@ -66,7 +66,7 @@ async fn the_description_covers_every_public_path() {
                 |place: &str, name: &str| parameters.iter().any(|p| p["in"] == place && p["name"] == name);
             assert_eq!(path.contains("{id}"), named("path", "id"), "{method} {path}");
             let takes_json = operation["requestBody"]["content"]["application/json"].is_object();
-            let writes = matches!(method.as_str(), "post" | "put") && !path.ends_with("/thumbnail");
+            let writes = matches!(method.as_str(), "post" | "put" | "patch") && !path.ends_with("/thumbnail");
             assert_eq!(takes_json, writes, "{method} {path}");
             if path == "/broadcasts" && method == "get" {
                 assert!(["q", "status", "sort", "limit", "cursor"].iter().all(|name| named("query", name)));
@@ -90,6 +90,7 @@ async fn the_description_covers_every_public_path() {
         "get /groups",
         "get /groups/{id}",
         "get /ice-servers",
+        "patch /groups/{id}",
         "post /broadcasts",
         "post /broadcasts/{id}/key",
         "post /broadcasts/{id}/token",

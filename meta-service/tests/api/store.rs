@@ -4,15 +4,16 @@ use std::collections::HashSet;
 use std::task::Poll;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use contract::id::{BroadcastId, GroupId};
+use contract::group::Admission;
+use contract::id::BroadcastId;
 use contract::key::SecretKey;
 use contract::rest::Status;
 use futures_util::FutureExt as _;
 use meta_service::counts::counts;
 use meta_service::lifecycle::Change;
 use meta_service::store::{
-    After, Expired, Inserted, Listing, NewBroadcast, NewGroup, NewPart, Owner, Record, Repeatable, Seen,
-    Sort, Store, Thumbnail,
+    After, Expired, Inserted, Listing, NewBroadcast, NewPart, Owner, Record, Repeatable, Seen, Sort, Store,
+    Thumbnail,
 };
 use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
@@ -25,7 +26,6 @@ on_both!(
     a_search_finds_words_and_nothing_by_accident,
     an_update_needs_the_version_that_was_read,
     one_idempotency_key_makes_one_broadcast_however_many_ask,
-    a_deleted_group_is_not_repeated,
     signs_of_life_never_go_back,
     silence_and_age_are_found,
     a_sign_of_life_in_between_keeps_a_broadcast_open,
@@ -36,21 +36,20 @@ on_both!(
     retention_deletes_what_is_old_and_nothing_else,
     what_an_earlier_release_stored_means_the_same,
     thumbnails_are_replaced_and_purged,
-    groups_come_and_go,
     starts_at_the_same_time_migrate_once,
     a_newer_schema_is_accepted,
 );
 
-fn now() -> DateTime<Utc> {
+pub(crate) fn now() -> DateTime<Utc> {
     DateTime::from_timestamp_millis(1_700_000_000_123).unwrap()
 }
 
-async fn store(backend: Backend) -> (Store, Database) {
+pub(crate) async fn store(backend: Backend) -> (Store, Database) {
     let database = Database::new(backend).await;
     (Store::open(&database.url, 4).await.unwrap(), database)
 }
 
-fn owner() -> Owner {
+pub(crate) fn owner() -> Owner {
     Owner { key: SecretKey::owner(&mut rand::rng()).hash(), subject: Some("somebody".into()) }
 }
 
@@ -286,28 +285,6 @@ async fn one_idempotency_key_makes_one_broadcast_however_many_ask(backend: Backe
     assert!(matches!(again, Inserted::New(_)));
 }
 
-async fn a_deleted_group_is_not_repeated(backend: Backend) {
-    let (store, _database) = store(backend).await;
-    let repeat = Repeatable { scope: "a".into(), key: [1; 32], request: [1; 32], sealed: vec![7] };
-    let group = || NewGroup {
-        id: GroupId::random(&mut rand::rng()),
-        name: "g".into(),
-        owner: owner(),
-        created_at: now(),
-    };
-    let Inserted::New(made) = store.groups.create(group(), Some(repeat.clone())).await.unwrap() else {
-        panic!("new");
-    };
-    let Inserted::Repeated { made: same, .. } =
-        store.groups.create(group(), Some(repeat.clone())).await.unwrap()
-    else {
-        panic!("repeated");
-    };
-    assert_eq!(same, made);
-    assert!(store.groups.delete(made.id).await.unwrap());
-    assert!(matches!(store.groups.create(group(), Some(repeat)).await.unwrap(), Inserted::Mismatch));
-}
-
 async fn signs_of_life_never_go_back(backend: Backend) {
     let (store, _database) = store(backend).await;
     let (a, b) = (insert(&store, "a").await.broadcast.id, insert(&store, "b").await.broadcast.id);
@@ -486,35 +463,6 @@ async fn thumbnails_are_replaced_and_purged(backend: Backend) {
     assert_eq!(store.thumbnails.find(id).await.unwrap(), None);
 }
 
-async fn groups_come_and_go(backend: Backend) {
-    let (store, _database) = store(backend).await;
-    let key = SecretKey::owner(&mut rand::rng()).hash();
-    let id = GroupId::random(&mut rand::rng());
-    for n in 0..3 {
-        let first = n == 0;
-        let group = NewGroup {
-            id: if first { id.clone() } else { GroupId::random(&mut rand::rng()) },
-            name: format!("g{n}"),
-            owner: if first { Owner { key, subject: None } } else { owner() },
-            created_at: now(),
-        };
-        store.groups.create(group, None).await.unwrap();
-    }
-    let read = store.groups.find(id.clone()).await.unwrap().unwrap();
-    assert_eq!(
-        (read.group.name.as_str(), read.owner, read.group.created_at),
-        ("g0", Owner { key, subject: None }, now())
-    );
-    assert_eq!(store.groups.of_key(key).await.unwrap(), Some(id.clone()));
-    let page = store.groups.page(None, 2).await.unwrap();
-    assert_eq!(page.iter().map(|g| g.group.name.as_str()).collect::<Vec<_>>(), ["g2", "g1"]);
-    let rest = store.groups.page(Some(page[1].seq), 2).await.unwrap();
-    assert_eq!(rest.iter().map(|g| g.group.name.as_str()).collect::<Vec<_>>(), ["g0"]);
-    assert!(store.groups.delete(id.clone()).await.unwrap());
-    assert!(!store.groups.delete(id.clone()).await.unwrap());
-    assert!(store.groups.find(id).await.unwrap().is_none());
-}
-
 async fn starts_at_the_same_time_migrate_once(backend: Backend) {
     let database = Database::new(backend).await;
     let opened = futures_util::future::join_all((0..6).map(|_| Store::open(&database.url, 2))).await;
@@ -592,6 +540,9 @@ async fn what_an_earlier_release_stored_means_the_same(backend: Backend) {
     let read = store.broadcasts.find(BroadcastId(1)).await.unwrap().unwrap();
     assert_eq!((read.key, read.owner.key), (fresh, stream));
     assert_eq!(store.groups.of_key(owner).await.unwrap(), Some("grp_old".parse().unwrap()));
+    // Its group needs a token of the owner, as it always did.
+    let group = store.groups.find("grp_old".parse().unwrap()).await.unwrap().unwrap().group;
+    assert_eq!((group.admission, group.max_participants, group.modified_at), (Admission::Key, 100, now()));
     // It is found, its viewers are counted until they run out, and its answer, never kept, is not repeated.
     let listing = Listing { search: Some("old one".into()), ..all() };
     assert_eq!(store.lists.page(listing).await.unwrap().len(), 1);

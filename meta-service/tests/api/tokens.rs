@@ -12,7 +12,9 @@ use crate::support::{Api, Backend, Database, SECRET, ask, config, on_both};
 on_both!(
     anyone_watches_and_chats,
     more_needs_the_key,
-    a_group_is_joined_with_its_key,
+    a_group_is_joined_by_its_link,
+    a_group_that_admits_with_a_key,
+    a_token_of_a_group_is_renewed,
     ice_servers_for_who_holds_something,
 );
 
@@ -79,17 +81,98 @@ async fn more_needs_the_key(backend: Backend) {
     }
 }
 
-async fn a_group_is_joined_with_its_key(backend: Backend) {
-    let api = Api::dev(backend).await;
-    let made = ask(api.post("/groups").json(&json!({}))).await.json();
-    let path = format!("/groups/{}/token", made["id"].as_str().unwrap());
+/// A group made with `body`: the path of its tokens, its room, its owner key.
+async fn group(api: &Api, body: &Value) -> (String, Room, String) {
+    let made = ask(api.post("/groups").bearer_auth(api.token(Role::Admin)).json(body)).await.json();
+    let id = made["id"].as_str().unwrap();
+    (format!("/groups/{id}/token"), id.parse().unwrap(), made["owner_key"].as_str().unwrap().to_owned())
+}
+
+const PARTICIPANT: [&str; 6] =
+    ["publish_camera", "publish_microphone", "publish_screen", "subscribe", "chat", "draw"];
+
+async fn a_group_is_joined_by_its_link(backend: Backend) {
+    let api = Api::production(backend).await;
+    let (path, room, key) = group(&api, &json!({})).await;
+    let answer = ask(api.post(&path)).await;
+    assert_eq!((answer.status, answer.header("cache-control")), (200, "no-store"));
+    let answer = answer.json();
+    assert_eq!(answer["grants"], json!(PARTICIPANT));
+    let guest = claims(&api, &answer["token"]);
+    assert_eq!(guest.sub, answer["participant_id"].as_str().unwrap());
+    assert!(Grant::PARTICIPANT.iter().all(|grant| guest.may(&room, *grant)));
+    assert!(!guest.may(&room, Grant::Moderate) && !guest.may(&room, Grant::Publish));
+    assert_ne!(ask(api.post(&path)).await.json()["participant_id"], answer["participant_id"]);
+    let less = ask(api.post(&path).json(&json!({ "grants": ["subscribe"], "name": "Kim" }))).await.json();
+    assert_eq!(less["grants"], json!(["subscribe"]));
+    for more in ["moderate", "publish"] {
+        ask(api.post(&path).json(&json!({ "grants": ["subscribe", more] }))).await.is_problem(401);
+    }
+    // Who opened the call moderates it.
+    let owner = ask(api.post(&path).bearer_auth(&key)).await.json();
+    assert!(claims(&api, &owner["token"]).may(&room, Grant::Moderate));
+    let asked =
+        ask(api.post(&path).bearer_auth(&key).json(&json!({ "grants": ["publish", "moderate"] }))).await;
+    assert_eq!(asked.json()["grants"], json!(["publish", "moderate"]));
+    let unknown = ask(api.post("/groups/grp_unknown/token")).await;
+    unknown.is_problem(404);
+}
+
+async fn a_group_that_admits_with_a_key(backend: Backend) {
+    let api = Api::production(backend).await;
+    let (path, room, key) = group(&api, &json!({ "admission": "key" })).await;
     ask(api.post(&path)).await.is_problem(401);
-    let answer = ask(api.post(&path).bearer_auth(made["owner_key"].as_str().unwrap())).await.json();
-    let claims = claims(&api, &answer["token"]);
-    assert!(claims.may(&made["id"].as_str().unwrap().parse().unwrap(), Grant::Subscribe));
+    ask(api.post(&path).bearer_auth(api.token(Role::Creator))).await.is_problem(403);
+    let (elsewhere, _, _) = group(&api, &json!({})).await;
+    let other = ask(api.post(&elsewhere)).await.json()["token"].as_str().unwrap().to_owned();
+    ask(api.post(&path).bearer_auth(other)).await.is_problem(403);
     let stream_key = api.created("a").await.stream_key;
     ask(api.post(&path).bearer_auth(stream_key)).await.is_problem(401);
-    ask(api.post("/groups/grp_unknown/token").bearer_auth(api.token(Role::Admin))).await.is_problem(404);
+    let wanted = json!({ "grants": ["subscribe", "publish_microphone"], "name": "Kim" });
+    let given = ask(api.post(&path).bearer_auth(&key).json(&wanted)).await.json();
+    let guest = claims(&api, &given["token"]);
+    assert!(guest.may(&room, Grant::PublishMicrophone) && !guest.may(&room, Grant::PublishCamera));
+    // That one is renewed without the key.
+    let bearer = given["token"].as_str().unwrap();
+    assert_eq!(ask(api.post(&path).bearer_auth(bearer)).await.json()["grants"], given["grants"]);
+}
+
+async fn a_token_of_a_group_is_renewed(backend: Backend) {
+    let api = Api::production(backend).await;
+    let (path, _, key) = group(&api, &json!({})).await;
+    let named = json!({ "grants": ["publish", "subscribe", "moderate"], "name": "Kim" });
+    let first = ask(api.post(&path).bearer_auth(&key).json(&named)).await.json();
+    let bearer = first["token"].as_str().unwrap();
+    api.clock.turn(chrono::TimeDelta::seconds(i64::try_from(JOIN_TTL_SECS).unwrap() - 1));
+    let renewed = ask(api.post(&path).bearer_auth(bearer)).await.json();
+    assert_eq!(
+        (&renewed["participant_id"], &renewed["grants"]),
+        (&first["participant_id"], &first["grants"])
+    );
+    let fresh = claims(&api, &renewed["token"]);
+    assert_eq!(fresh.exp - u64::try_from(api.clock.now().timestamp()).unwrap(), JOIN_TTL_SECS);
+    assert!(matches!(&fresh.role, Role::Join { name: Some(name), .. } if name == "Kim"));
+    // Fewer rights may be asked for, also a part of one; never more, and no other name.
+    let less = json!({ "grants": ["publish_screen", "subscribe"], "name": "Kim" });
+    let less = ask(api.post(&path).bearer_auth(bearer).json(&less)).await.json();
+    assert_eq!(less["grants"], json!(["publish_screen", "subscribe"]));
+    let narrow = less["token"].as_str().unwrap();
+    for more in ["publish", "publish_camera", "chat", "moderate"] {
+        ask(api.post(&path).bearer_auth(narrow).json(&json!({ "grants": [more] }))).await.is_problem(403);
+    }
+    ask(api.post(&path).bearer_auth(bearer).json(&json!({ "name": "Lee" }))).await.is_problem(403);
+    // In time.
+    api.clock.turn(chrono::TimeDelta::seconds(1));
+    ask(api.post(&path).bearer_auth(bearer)).await.is_problem(401);
+    assert_eq!(ask(api.post(&path).bearer_auth(narrow)).await.status, 200);
+    // A token of elsewhere is nobody's here: it gets one of somebody new.
+    let other = api.join("grp_other", &[Grant::Moderate]);
+    let stranger = ask(api.post(&path).bearer_auth(&other)).await.json();
+    assert_eq!(stranger["grants"], json!(PARTICIPANT));
+    assert_ne!(stranger["participant_id"], "par_tester");
+    // Nothing is renewed of a group that is gone.
+    assert_eq!(ask(api.delete(path.trim_end_matches("/token")).bearer_auth(&key)).await.status, 204);
+    ask(api.post(&path).bearer_auth(narrow)).await.is_problem(404);
 }
 
 async fn ice_servers_for_who_holds_something(backend: Backend) {

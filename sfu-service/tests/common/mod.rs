@@ -97,7 +97,7 @@ async fn admit(state: web::Data<Mutex<MetaState>>, id: web::Path<i64>, body: Str
 async fn report(state: web::Data<Mutex<MetaState>>, body: web::Json<NodeReport>) -> HttpResponse {
     let mut state = state.lock().unwrap();
     state.report = Some(body.into_inner());
-    HttpResponse::Ok().json(NodeOrders { close: state.orders.clone() })
+    HttpResponse::Ok().json(NodeOrders { close: state.orders.clone(), ..NodeOrders::default() })
 }
 
 async fn broadcast(state: web::Data<Mutex<MetaState>>, id: web::Path<i64>) -> HttpResponse {

@@ -246,7 +246,8 @@ impl Api {
 
     /// A join token of a room.
     pub(crate) fn join(&self, room: &str, grants: &[Grant]) -> String {
-        self.token(Role::Join { room: room.parse().unwrap(), grants: grants.to_vec(), name: None })
+        let role = Role::Join { room: room.parse().unwrap(), grants: grants.to_vec(), name: None };
+        self.token_of("par_tester", role)
     }
 
     /// A POST to `/internal` as another service; the answer must be a success.
