@@ -1,9 +1,9 @@
-import { type SubmitEvent, type ReactNode, useEffect, useLayoutEffect, useRef, useState } from 'react';
-import { MAX_CHAT_CHARS, MAX_NAME_CHARS } from '@madang/sdk';
+import { memo, type SubmitEvent, type ReactNode, useEffect, useLayoutEffect, useRef, useState } from 'react';
+import { MAX_CHAT_CHARS, MAX_NAME_CHARS, MAX_PENDING, type Pending } from '@madang/sdk';
 import { clockTime } from '../lib/format';
 import { keptName } from '../lib/storage';
 import { refusalWords } from '../lib/words';
-import { type ChatLine, sendChat, useRoom } from '../store/room';
+import { type ChatLine, dropChat, useRoom, writeChat } from '../store/room';
 import { t } from '../texts';
 import { SendIcon } from './icons';
 
@@ -40,7 +40,7 @@ export function Chat({ own, closed }: { own: string | null; closed: boolean }): 
               {status}
             </p>
           )}
-          <Composer enabled={connection === 'connected'} />
+          <Composer />
         </>
       )}
     </section>
@@ -49,14 +49,18 @@ export function Chat({ own, closed }: { own: string | null; closed: boolean }): 
 
 function Lines({ own }: { own: string | null }): ReactNode {
   const lines = useRoom((state) => state.lines);
+  const pending = useRoom((state) => state.pending);
   const list = useRef<HTMLDivElement>(null);
   const [behind, setBehind] = useState(false);
   const following = useRef(true);
   const toEnd = (): void => list.current?.scrollTo({ top: list.current.scrollHeight });
+  // Lines that are there already change nothing: only what is new is announced.
+  useLayoutEffect(() => {
+    if (!following.current) setBehind(true);
+  }, [lines]);
   useLayoutEffect(() => {
     if (following.current) toEnd();
-    else setBehind(true);
-  }, [lines]);
+  }, [lines, pending]);
   const onScroll = (): void => {
     const element = list.current;
     if (element === null) return;
@@ -65,7 +69,7 @@ function Lines({ own }: { own: string | null }): ReactNode {
   };
   return (
     <div className="chat-body">
-      {lines.length === 0 ? <p className="chat-empty">{t.chatEmpty}</p> : null}
+      {lines.length === 0 && pending.length === 0 ? <p className="chat-empty">{t.chatEmpty}</p> : null}
       <div className="chat-lines" ref={list} onScroll={onScroll} role="log" aria-label={t.chat} tabIndex={0}>
         <ol>
           {lines.map((line) => (
@@ -75,10 +79,13 @@ function Lines({ own }: { own: string | null }): ReactNode {
               own={own}
             />
           ))}
+          {pending.map((message) => (
+            <PendingLine key={message.id} message={message} />
+          ))}
         </ol>
       </div>
       {behind ? (
-        <button type="button" className="chat-newer" onClick={toEnd}>
+        <button type="button" className="chat-newer" onClick={toEnd} data-testid="chat-newer">
           {t.chatNewMessages}
         </button>
       ) : null}
@@ -86,7 +93,8 @@ function Lines({ own }: { own: string | null }): ReactNode {
   );
 }
 
-function Line({ line, own }: { line: ChatLine; own: string | null }): ReactNode {
+/** A line that is there is drawn once, however many come after it. */
+const Line = memo(function Line({ line, own }: { line: ChatLine; own: string | null }): ReactNode {
   if (line.type === 'gap') return <li className="chat-gap">{t.chatGap(line.dropped)}</li>;
   const nameless = line.name === '' || line.name === NAMELESS;
   const mine = own !== null && line.from === own;
@@ -103,29 +111,55 @@ function Line({ line, own }: { line: ChatLine; own: string | null }): ReactNode 
       <span className="chat-text">{line.text}</span>
     </li>
   );
+});
+
+/** What was written here and is not in the room yet, and why. */
+function PendingLine({ message }: { message: Pending }): ReactNode {
+  const connection = useRoom((state) => state.connection);
+  const { id, state, text } = message;
+  const refused = state.kind === 'refused';
+  const waits = connection === 'connected' ? t.chatSending : t.chatKept;
+  return (
+    <li className="chat-line chat-pending" data-state={state.kind} data-testid="chat-pending">
+      <span className="chat-text">{text}</span>
+      <span className="chat-meta">
+        {refused ? (
+          <>
+            <span role="alert" data-testid="chat-refused">
+              {refusalWords(state.refusal)}
+            </span>
+            <button type="button" className="chat-drop" onClick={() => dropChat(id)}>
+              {t.chatDrop}
+            </button>
+          </>
+        ) : (
+          <span>{waits}</span>
+        )}
+      </span>
+    </li>
+  );
 }
 
-function Composer({ enabled }: { enabled: boolean }): ReactNode {
+function Composer(): ReactNode {
   const [text, setText] = useState('');
   const [name, setName] = useState(keptName.read);
-  const refused = useRoom((state) => state.refused);
-  const sending = useRoom((state) => state.sending);
+  const full = useRoom((state) => state.pending.length >= MAX_PENDING);
   useEffect(() => keptName.write(name), [name]);
   const length = Array.from(text).length;
   const submit = (event: SubmitEvent): void => {
     event.preventDefault();
     const trimmed = text.trim();
     if (trimmed === '' || length > MAX_CHAT_CHARS) return;
-    // The text stays where it is until the server has it.
-    void sendChat(trimmed, name.trim()).then((sent) => sent && setText(''));
+    // What is not taken stays where it is.
+    if (writeChat(trimmed, name.trim())) setText('');
   };
   return (
     <form className="composer" onSubmit={submit}>
-      {refused === null ? null : (
-        <p className="chat-status" role="alert" data-testid="chat-refused">
-          {refusalWords(refused)}
+      {full ? (
+        <p className="chat-status" role="alert">
+          {t.chatFull}
         </p>
-      )}
+      ) : null}
       <label className="composer-name">
         <span>{t.chatName}</span>
         <input
@@ -142,8 +176,6 @@ function Composer({ enabled }: { enabled: boolean }): ReactNode {
           className="input"
           value={text}
           maxLength={MAX_CHAT_CHARS}
-          readOnly={sending}
-          aria-busy={sending}
           placeholder={t.chatPlaceholder}
           aria-label={t.chatPlaceholder}
           autoComplete="off"
@@ -154,7 +186,7 @@ function Composer({ enabled }: { enabled: boolean }): ReactNode {
         <button
           type="submit"
           className="icon-button accent"
-          disabled={!enabled || sending || text.trim() === ''}
+          disabled={full || text.trim() === ''}
           aria-label={t.chatSend}
           data-testid="chat-send"
         >

@@ -1,5 +1,4 @@
-import type { CaptureFailure, LinkFailure } from '@madang/sdk';
-import type { Refusal } from '../store/room';
+import type { CaptureFailure, LinkFailure, Refusal } from '@madang/sdk';
 import type { StudioProblem } from '../store/studio';
 import { t } from '../texts';
 
@@ -56,17 +55,7 @@ export function captureWords(kind: 'camera' | 'microphone' | 'screen', failure: 
 }
 
 /** Why a chat message was not sent. */
-export function refusalWords({ reason, retryAfterMs }: Refusal): string {
-  switch (reason) {
-    case 'rate':
-      return t.chatTooFast(Math.max(1, Math.ceil((retryAfterMs ?? 0) / 1_000)));
-    case 'state':
-      return t.chatEnded;
-    case 'right':
-      return t.chatNoRight;
-    case 'lost':
-      return t.chatLost;
-    default:
-      return t.chatRefused;
-  }
+export function refusalWords({ reason }: Refusal): string {
+  if (reason === 'state') return t.chatEnded;
+  return reason === 'right' ? t.chatNoRight : t.chatRefused;
 }

@@ -24,9 +24,16 @@ function message(seq: number, at = seq): ChatMessage {
 
 describe('addLine', () => {
   it('adds each message once, also when history comes again', () => {
-    let lines: ChatLine[] = [];
+    let lines: readonly ChatLine[] = [];
     for (const seq of [1, 2, 3, 1, 2, 3, 4]) lines = addLine(lines, message(seq));
     expect(lines.map(({ seq }) => seq)).toEqual([1, 2, 3, 4]);
+  });
+
+  it('stays the same where nothing is new, so that nothing lights up', () => {
+    const lines = addLine(addLine([], message(1)), message(2));
+    expect(addLine(lines, message(1))).toBe(lines);
+    const named = addLine(lines, { ...message(3), id: 'a'.repeat(32) });
+    expect(addLine(named, { ...message(9), id: 'a'.repeat(32) })).toBe(named);
   });
 
   it('takes the messages of a server that counts anew', () => {
@@ -35,7 +42,7 @@ describe('addLine', () => {
   });
 
   it('keeps a bounded number of lines', () => {
-    let lines: ChatLine[] = [];
+    let lines: readonly ChatLine[] = [];
     for (let seq = 0; seq < 400; seq += 1) lines = addLine(lines, message(seq));
     expect(lines).toHaveLength(300);
     expect(lines[0]?.seq).toBe(100);

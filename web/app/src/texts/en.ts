@@ -208,9 +208,11 @@ export const en = {
   chatNewMessages: 'New messages',
   chatting: (n: number) => `${n.toLocaleString('en')} in chat`,
   chatRefused: 'The message was not sent.',
-  chatTooFast: (seconds: number) => `Not sent: too many messages. Try again in ${seconds} s.`,
   chatNoRight: 'Not sent: you may not write here.',
-  chatLost: 'The connection was lost, so the message may not have been sent.',
+  chatSending: 'Sending',
+  chatKept: 'Not sent yet: it is sent when the chat is back.',
+  chatDrop: 'Dismiss',
+  chatFull: 'Too many messages wait to be sent. They are sent when the chat is back.',
 
   // Devices in trouble
   captureDeniedCamera:

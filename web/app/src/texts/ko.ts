@@ -202,9 +202,11 @@ export const ko: Texts = {
   chatNewMessages: '새 메시지',
   chatting: (n) => `채팅 ${n.toLocaleString('ko')}명`,
   chatRefused: '메시지를 보내지 못했습니다.',
-  chatTooFast: (seconds) => `메시지가 너무 많아 보내지 못했습니다. ${seconds}초 뒤에 다시 시도하세요.`,
   chatNoRight: '여기에는 글을 쓸 수 없어 보내지 못했습니다.',
-  chatLost: '연결이 끊겨 메시지가 보내지지 않았을 수 있습니다.',
+  chatSending: '보내는 중',
+  chatKept: '아직 보내지 못했습니다. 채팅이 다시 연결되면 보냅니다.',
+  chatDrop: '지우기',
+  chatFull: '보내지 못한 메시지가 너무 많습니다. 채팅이 다시 연결되면 보냅니다.',
 
   captureDeniedCamera:
     '카메라가 차단되었습니다. 주소창 왼쪽 아이콘을 눌러 카메라를 허용한 뒤 다시 시도하세요.',

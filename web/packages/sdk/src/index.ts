@@ -11,7 +11,21 @@ export {
   openMicrophone,
   openScreen,
 } from './capture.js';
+export { MAX_PENDING, type Pending, type PendingState, type Refusal } from './chat-outbox.js';
+export { ChatSender } from './chat-sender.js';
 export { type IceServerSource, RenewedIceServers } from './ice-servers.js';
+export {
+  type Fact,
+  type Known,
+  learn,
+  type Listing,
+  listing,
+  NOTHING_KNOWN,
+  type Sending,
+  sending,
+  type Situation,
+  viewing,
+} from './known.js';
 export {
   chosenHeight,
   heightsOf,

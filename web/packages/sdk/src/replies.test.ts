@@ -35,7 +35,7 @@ describe('Replies', () => {
     const lost = { sent: false, reason: 'lost', retryAfterMs: null };
     expect(await Promise.all([late.outcome, cut.outcome])).toEqual([lost, lost]);
     const silent = ask(replies);
-    await vi.advanceTimersByTimeAsync(10_000);
+    await vi.advanceTimersByTimeAsync(5_000);
     expect(await silent.outcome).toEqual(lost);
     expect(vi.getTimerCount()).toBe(0);
   });

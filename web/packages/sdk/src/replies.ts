@@ -12,7 +12,7 @@ export type Outcome =
     };
 
 /** An answer that has not come by then will not come. */
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 5_000;
 
 /** Messages that wait for the reply of the server. */
 export class Replies {

@@ -64,6 +64,8 @@ export class Signaling extends Emitter<SignalingEvents> {
       heartbeatIncoming: HEART_BEAT_MS,
       heartbeatOutgoing: HEART_BEAT_MS,
       connectionTimeout: 10_000,
+      // A connection over which nothing comes any more is dropped: nobody would answer a goodbye.
+      discardWebsocketOnCommFailure: true,
       beforeConnect: async (client) => {
         if (this.current === 'lost')
           await sleep(this.backoff.next(), this.left.signal).catch(() => undefined);
@@ -107,6 +109,8 @@ export class Signaling extends Emitter<SignalingEvents> {
   async close(): Promise<void> {
     this.setState('closed');
     this.removeAllListeners();
+    // What is still on its way is for nobody.
+    this.topics.clear();
     this.left.abort();
     this.replies.loseAll();
     await this.client.deactivate();
@@ -140,8 +144,14 @@ export class Signaling extends Emitter<SignalingEvents> {
     });
   }
 
-  /** Sends a chat message and tells what became of it. Never rejects. */
-  async sendChat(room: string, text: string, name?: string): Promise<Outcome> {
+  /**
+   * Sends a chat message and tells what became of it. Never rejects. A message that is sent again under its `id`, 128
+   * random bits, is in the room once.
+   */
+  async sendChat(
+    room: string,
+    { id, text, name }: { id: string; text: string; name: string },
+  ): Promise<Outcome> {
     return this.replies.ask((request) => {
       if (!this.client.connected) {
         this.replies.loseAll();
@@ -150,7 +160,7 @@ export class Signaling extends Emitter<SignalingEvents> {
       this.client.publish({
         destination: `/app/-/chat/${room}`,
         headers: { 'request-id': request },
-        body: JSON.stringify(name === undefined || name === '' ? { text } : { text, name }),
+        body: JSON.stringify(name === '' ? { id, text } : { id, text, name }),
       });
     });
   }
@@ -160,7 +170,7 @@ export class Signaling extends Emitter<SignalingEvents> {
       destination,
       subscription: null,
       handle: ({ body }) => {
-        const parsed = parseObject(body);
+        const parsed = this.topics.has(topic) ? parseObject(body) : null;
         if (parsed !== null) listener(parsed);
       },
     };

@@ -106,6 +106,8 @@ export interface ChatMessage {
   host: boolean;
   text: string;
   at: number;
+  /** What its sender called it, if it did. */
+  id?: string;
 }
 
 /** Messages that were dropped for a slow client. */
