@@ -14,6 +14,7 @@ mod room;
 mod scenarios;
 mod server;
 mod signal;
+mod stomp;
 mod turn;
 mod viewers;
 
@@ -44,7 +45,7 @@ struct Flags {
     /// is measured then
     #[arg(long)]
     baseline: Option<PathBuf>,
-    /// Only these scenarios: forwarding, memory, capacity, scale, turn
+    /// Only these scenarios: forwarding, memory, capacity, scale, turn, stomp
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Where the medians go
@@ -70,6 +71,9 @@ enum Role {
     /// The bare relay, for the benchmark
     #[command(hide = true)]
     TurnBare { peer: SocketAddr },
+    /// Signaling, for the benchmark
+    #[command(hide = true)]
+    Signaling,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -80,6 +84,7 @@ fn main() -> anyhow::Result<()> {
         Some(Role::Limit { ports }) => limit::run(ports),
         Some(Role::TurnRelay { peer }) => turn::run_relay(*peer),
         Some(Role::TurnBare { peer }) => turn::run_bare(*peer),
+        Some(Role::Signaling) => stomp::run(),
         None => tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(bench(flags)),
     }
 }
@@ -122,6 +127,10 @@ async fn bench(flags: Flags) -> anyhow::Result<()> {
     }
     if wanted("turn") {
         report("turn", turn::figures(effort.rounds, effort.window, &mut results));
+        results.merge_into(&flags.out)?;
+    }
+    if wanted("stomp") {
+        report("stomp", stomp::figures(effort.rounds, effort.window, &mut results).await);
         results.merge_into(&flags.out)?;
     }
     results.print();
