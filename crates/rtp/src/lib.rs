@@ -10,6 +10,7 @@
 //! | sequence numbers and timestamps over their wrap | [`seq`] |
 //! | times of day in reports | [`ntp`] |
 //! | which header extension has which URI and id | [`Extension`], [`Extensions`] |
+//! | how loud a packet is (RFC 6464) | [`AudioLevel`] |
 //!
 //! Every parser takes any bytes: what is malformed is an error, `None` or the end of a list, never a panic.
 
@@ -19,6 +20,7 @@ mod bytes;
 mod codec;
 mod extension;
 mod header;
+mod level;
 pub mod ntp;
 mod packet;
 pub mod rtcp;
@@ -30,6 +32,7 @@ pub mod twcc;
 pub use codec::{Codec, MediaKind};
 pub use extension::{Extension, Extensions};
 pub use header::{CSRC_LEN, Header, HeaderWriter, MAX_HEADER};
+pub use level::AudioLevel;
 pub use packet::{ClearHeader, Elements, FIXED_HEADER, ParseError, RtpPacket};
 pub use rtx::{unwrap_rtx, wrap_rtx};
 pub use tag::{Mid, Rid, TagError};

@@ -71,7 +71,7 @@
 //! Files import those of the lines above theirs, and never the other way round:
 //! ```text
 //! ids, config, sink, stats, clock, slots, timers, slides, bindings  values
-//! layers/                                               decisions, pure
+//! layers/, voices/                                      decisions, pure
 //! codec, receive, crossing, nack, keyframe, ring, membership, meter, pace, group, interest -> encoding -> packet, cursor
 //! splice, rewrite, budget, downlink -> subscription -> feed, subscriber
 //! track -> publisher -> upstream, edge; room
@@ -127,6 +127,7 @@ mod subscription;
 mod timers;
 mod track;
 mod upstream;
+pub mod voices;
 mod wants;
 
 pub use bindings::{HOLD, MAX_WANTS, MissingSource, Want, WhyMissing};
