@@ -531,9 +531,17 @@ impl Encoding {
         self.last_media.and_then(|_| self.keyframes.poll(flows, now))
     }
 
+    /// Whether it was switched off, and is not back yet: what the ring has of it is from before.
+    fn is_off(&self, now: Instant) -> bool {
+        !self.flows(now) && (self.interest.is_off() || self.interest.is_coming(now))
+    }
+
     /// Where a subscription can start now: the last keyframe, if it and what followed is still kept and costs less than
     /// to wait for the next one.
     pub(crate) fn entry(&self, now: Instant) -> Option<Entry> {
+        if self.is_off(now) {
+            return None;
+        }
         let entry = self.keyframe_entry()?;
         let slow = self.pace.is_slow() || !self.pace.is_on_time(self.last_media, now);
         let span = entry.live.wrapping_sub(entry.timestamp) / entry.clock_rate.max(1);
@@ -584,7 +592,8 @@ impl Encoding {
         // Of one that never flowed nobody knows what it would be.
         let off = lag.is_some() && (self.interest.is_off() || self.interest.is_coming(now));
         let flow = match lag {
-            Some(lag) if lag < STOPPED => Flow::Flows,
+            // Where all of a track is off, none goes on without another.
+            Some(lag) if lag < STOPPED && (self.flows(now) || !off) => Flow::Flows,
             _ if off => Flow::OnDemand,
             _ => Flow::Stopped,
         };

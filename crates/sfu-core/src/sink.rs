@@ -203,7 +203,8 @@ pub enum Event {
         missing: Missing,
     },
     /// Nobody on this shard, or on those that pull from it, has wanted an encoding for two seconds; or somebody
-    /// wants it again. The worst encoding of a track is always wanted. For a remote publisher, tell its shard,
+    /// wants it again. The worst encoding of a track is always wanted, unless it is a picture of a call
+    /// ([`crate::TrackConfig::csrc`]). For a remote publisher, tell its shard,
     /// which calls [`crate::Shard::set_encoding_wanted`].
     EncodingWanted {
         /// Whose track.

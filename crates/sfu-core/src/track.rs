@@ -258,10 +258,20 @@ impl Track {
         list
     }
 
+    /// Whether all of it may be switched off while nobody wants it: it is a picture of a call.
+    pub(crate) fn rests_whole(&self) -> bool {
+        self.config.csrc.is_some() && self.config.kind == MediaKind::Video
+    }
+
+    /// Whether some of it may be switched off while nobody wants it.
+    pub(crate) fn may_rest(&self) -> bool {
+        self.encodings.len() > 1 || self.rests_whole()
+    }
+
     /// Whether there is something to choose for its subscriptions, or something that nobody may want.
     pub(crate) fn chooses(&self) -> bool {
         let layered = self.encodings.iter().any(|encoding| encoding.top() != (0, 0));
-        self.encodings.len() > 1 || (layered && !self.feeds.is_empty())
+        self.may_rest() || (layered && !self.feeds.is_empty())
     }
 
     /// What a subscription with the feed under `key` could get; `None` if it wants nothing now, or nothing can be had.

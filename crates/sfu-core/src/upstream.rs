@@ -86,7 +86,8 @@ impl Publisher {
     }
 
     /// Says which encodings of a track nobody wants any more, and which ones somebody wants again. The `worst` is
-    /// always wanted.
+    /// always wanted, so that who comes sees something at once; but of a source of a call, of which there may be a
+    /// hundred, nothing is wanted that nobody sees.
     pub(crate) fn tell_interest<S: Sink>(
         &mut self,
         track_index: u8,
@@ -96,10 +97,11 @@ impl Publisher {
     ) {
         let (publisher, pulled) = (self.id, self.pulled);
         let Some(origin) = self.origin else { return };
-        let Some(track) = self.tracks.get_mut(usize::from(track_index)).filter(|t| t.encodings.len() > 1)
+        let Some(track) = self.tracks.get_mut(usize::from(track_index)).filter(|track| track.may_rest())
         else {
             return;
         };
+        let worst = worst.filter(|_| !track.rests_whole());
         for index in (0u8..).take(track.encodings.len()) {
             let has_interest = track.has_interest(index) || worst == Some(index);
             let Some(encoding) = track.encodings.get_mut(usize::from(index)) else { return };

@@ -184,7 +184,9 @@ const VIEWER: Peer = Peer(1_000);
 impl Call {
     fn new(cameras: u32, tiles: u32) -> Self {
         let mut world = World::new();
-        let viewer = SubscriberConfig { own: Some(SourceId(1)), ..subscriber(1, VIEWER.0) };
+        // Nothing is said about the line, so nothing bounds it.
+        let extensions = rtp::Extensions::new().with(rtp::Extension::Mid, 1);
+        let viewer = SubscriberConfig { extensions, own: Some(SourceId(1)), ..subscriber(1, VIEWER.0) };
         let viewer = world.shard.add_subscriber(viewer, world.now).unwrap();
         for tile in 0..tiles {
             let slot = Some(SlotKind::Tile);
@@ -295,4 +297,67 @@ fn the_sound_of_a_screen_does_not_go_back_to_who_shares_it() {
     let wants = [1, 2].map(|name| Want { slot: SlotKind::ScreenAudio, ..want(name) });
     call.world.shard.set_wants(call.viewer, &wants, call.world.now);
     assert_eq!((call.shown(), call.missing()), (vec![Some(2)], vec![(1, WhyMissing::Kind)]));
+}
+
+#[test]
+fn of_a_camera_that_rests_only_what_is_wanted_comes_back() {
+    let mut call = Call::new(0, 1);
+    let rids = ["q", "h", "f"];
+    let track = TrackConfig { csrc: Some(csrc(2)), ..video_track("0", rids.map(rid).to_vec()) };
+    let id = call.world.shard.add_publisher(publisher(1, 2, vec![track]), call.world.now).unwrap();
+    let sizes = [(320, 180), (640, 360), (1280, 720)];
+    let mut sources: Vec<Source> = (0..3)
+        .map(|index| {
+            let mut source = Source::new(20 + index as u32, "0").with_rid(rids[index]);
+            (source.size, source.packets_per_frame) = (Some(sizes[index]), 1 << index);
+            source
+        })
+        .collect();
+    let mut on = [true; 3];
+    let mut play = |call: &mut Call, on: &mut [bool; 3], frames: usize| {
+        for _ in 0..frames {
+            for (source, _) in sources.iter_mut().zip(on.iter()).filter(|(_, on)| **on) {
+                call.world.send_frame(id, source);
+            }
+            for rtcp in call.world.out.take_rtcp(Peer(2)) {
+                sources.iter_mut().for_each(|source| drop(source.handle_rtcp(&rtcp)));
+            }
+            call.world.advance(ms(33));
+            for event in std::mem::take(&mut call.world.out.events) {
+                if let Event::EncodingWanted { encoding, wanted, .. } = event {
+                    on[usize::from(encoding.0)] = wanted;
+                    // Browsers begin again with a keyframe.
+                    sources[usize::from(encoding.0)].keyframe_wanted |= wanted;
+                }
+            }
+        }
+        call.world.out.take_rtp(VIEWER)
+    };
+    let at = |height| Want { height, ..want(2) };
+    call.world.shard.set_wants(call.viewer, &[at(720)], call.world.now);
+    assert!(!play(&mut call, &mut on, 100).is_empty());
+    assert_eq!(on, [false, false, true]);
+    call.world.shard.set_wants(call.viewer, &[], call.world.now);
+    assert!(play(&mut call, &mut on, 100).is_empty());
+    assert_eq!(on, [false; 3], "the lowest, too");
+    for (height, expected) in
+        [(180, [true, false, false]), (360, [false, true, false]), (180, [true, false, false])]
+    {
+        call.world.shard.set_wants(call.viewer, &[at(height)], call.world.now);
+        let sent = play(&mut call, &mut on, 3);
+        assert_eq!(on, expected);
+        let first = RtpPacket::parse(&sent.first().expect("within 100 ms").bytes).unwrap();
+        assert_eq!(first.payload()[4] & 1, 0, "it begins with a keyframe");
+        let tags: Vec<u8> =
+            sent.iter().map(|sent| RtpPacket::parse(&sent.bytes).unwrap().payload()[5]).collect();
+        let wanted = 20 + expected.iter().position(|on| *on).unwrap() as u8;
+        assert_eq!(tags, vec![wanted; tags.len()], "nothing of before, and of another encoding");
+        assert!(
+            tags.len() <= 6 << (wanted - 20),
+            "two keyframes at most, and nothing that the ring has of before"
+        );
+        call.world.shard.set_wants(call.viewer, &[], call.world.now);
+        play(&mut call, &mut on, 100);
+        assert_eq!(on, [false; 3]);
+    }
 }

@@ -2,10 +2,15 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use crate::common::*;
 use rtp::{Extension, Extensions, RtpPacket};
 use sfu_core::*;
+
+mod call;
+
+pub use call::{Caller, csrc};
 
 const ROOM: u64 = 1;
 /// Peers of viewers begin here, those of publishers are below.
@@ -19,9 +24,29 @@ pub struct Camera {
     pub lost: bool,
     /// It sends no keyframe when it is asked for one.
     pub deaf: bool,
+    /// It is switched off by who it shows.
+    pub muted: bool,
+    /// It does not send, as nobody wants it: since it was told so, until a moment after it was told otherwise.
+    pub rest: Rest,
+    /// When it was asked for a keyframe.
+    pub asked: Vec<Instant>,
     /// By shard.
     ids: Vec<PublisherId>,
 }
+
+/// Whether a camera sends, as far as that depends on who wants it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// It sends.
+    No,
+    /// Nobody wants it.
+    Rests,
+    /// Somebody wants it again: it sends from then on.
+    Wakes(Instant),
+}
+
+/// How long a browser takes to send again.
+const WAKING: Duration = Duration::from_millis(100);
 
 /// A connection that receives one stream or several.
 pub struct Watcher {
@@ -38,6 +63,7 @@ pub struct Cluster {
     pub shards: Vec<World>,
     pub cameras: BTreeMap<SourceId, Camera>,
     pub watchers: BTreeMap<u32, Watcher>,
+    pub callers: BTreeMap<u32, Caller>,
     next_peer: u32,
 }
 
@@ -47,11 +73,13 @@ impl Cluster {
         let start = first.start;
         let others = (1..shards).map(|index| World::at(start, 1 + index as u64));
         let shards = std::iter::once(first).chain(others).collect();
-        Self { shards, cameras: BTreeMap::new(), watchers: BTreeMap::new(), next_peer: VIEWERS }
+        let (cameras, watchers, callers) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { shards, cameras, watchers, callers, next_peer: VIEWERS }
     }
 
     fn config(name: SourceId, home: bool) -> PublisherConfig {
-        let config = video_publisher(ROOM, name.0);
+        let track = video_track("0", vec![EncodingConfig::default()]);
+        let config = publisher(ROOM, name.0, vec![TrackConfig { csrc: Some(csrc(name)), ..track }]);
         if home { config } else { PublisherConfig { origin: Origin::Remote, ..config } }
     }
 
@@ -75,7 +103,9 @@ impl Cluster {
         for (shard, id) in ids.iter().enumerate() {
             self.shards[shard].shard.set_pulled(*id, shard == home);
         }
-        self.cameras.insert(name, Camera { source, home, lost: false, deaf: false, ids });
+        let (lost, deaf, muted, rest, asked) = (false, false, false, Rest::No, Vec::new());
+        self.cameras.insert(name, Camera { source, home, lost, deaf, muted, rest, asked, ids });
+        self.mute(name, false);
     }
 
     pub fn lose(&mut self, name: SourceId) {
@@ -134,20 +164,32 @@ impl Cluster {
         for camera in self.cameras.values_mut().filter(|camera| !camera.lost) {
             let world = &mut self.shards[camera.home];
             for rtcp in world.out.take_rtcp(Peer(camera.source.tag.into())) {
+                let asked = plis(std::slice::from_ref(&rtcp));
+                camera.asked.extend(std::iter::repeat_n(world.now, asked));
                 camera.source.handle_rtcp(&rtcp);
             }
             camera.source.keyframe_wanted &= !camera.deaf;
+            if let Rest::Wakes(at) = camera.rest
+                && at <= world.now
+            {
+                // Browsers begin again with a keyframe.
+                (camera.rest, camera.source.keyframe_wanted) = (Rest::No, true);
+            }
+            if camera.muted || camera.rest != Rest::No {
+                continue;
+            }
             for packet in camera.source.frame(world.now) {
                 world.shard.handle_rtp(camera.ids[camera.home], &packet, world.now, &mut world.out);
             }
         }
         self.exchange();
+        self.take();
         self.shards.iter().for_each(|world| world.shard.check());
         for _ in 0..pass {
             self.shards.iter_mut().for_each(|world| world.advance(ms(1)));
             self.exchange();
+            self.take();
         }
-        self.take();
     }
 
     /// Carries what the shards have for each other, and forwards.
@@ -163,12 +205,7 @@ impl Cluster {
                 }
             }
             for event in std::mem::take(&mut self.shards[from].out.events) {
-                if let Event::KeyframeNeeded { publisher, track, encoding, purpose } = event
-                    && let Some(camera) = self.cameras.values().find(|camera| camera.ids[from] == publisher)
-                {
-                    let World { shard, now, .. } = &mut self.shards[camera.home];
-                    shard.request_keyframe(camera.ids[camera.home], track, encoding, purpose, *now);
-                }
+                self.take_event(from, event);
             }
         }
         for World { shard, now, out, .. } in &mut self.shards {
@@ -176,10 +213,42 @@ impl Cluster {
         }
     }
 
+    fn take_event(&mut self, from: usize, event: Event) {
+        let (Event::KeyframeNeeded { publisher, .. } | Event::EncodingWanted { publisher, .. }) = event
+        else {
+            return self.take_call_event(from, event);
+        };
+        let Some(camera) = self.cameras.values_mut().find(|camera| camera.ids[from] == publisher) else {
+            return;
+        };
+        let World { shard, now, .. } = &mut self.shards[camera.home];
+        let at_home = camera.ids[camera.home];
+        match event {
+            Event::KeyframeNeeded { track, encoding, purpose, .. } => {
+                shard.request_keyframe(at_home, track, encoding, purpose, *now);
+            }
+            Event::EncodingWanted { track, encoding, wanted, .. } if from != camera.home => {
+                shard.set_encoding_wanted(at_home, track, encoding, from as u8, wanted, *now);
+            }
+            Event::EncodingWanted { wanted, .. } => {
+                camera.rest = if wanted { Rest::Wakes(*now + WAKING) } else { Rest::Rests };
+            }
+            _ => {}
+        }
+    }
+
     /// What arrived at the viewers.
     fn take(&mut self) {
-        for world in &mut self.shards {
-            for sent in std::mem::take(&mut world.out.rtp) {
+        for index in 0..self.shards.len() {
+            for event in std::mem::take(&mut self.shards[index].out.events) {
+                self.take_event(index, event);
+            }
+            let World { shard, out, .. } = &mut self.shards[index];
+            for sent in std::mem::take(&mut out.rtp) {
+                if let Some(caller) = self.callers.get_mut(&sent.peer.0) {
+                    caller.take(&sent, shard);
+                    continue;
+                }
                 // On its way when its viewer left.
                 let Some(watcher) = self.watchers.get_mut(&sent.peer.0) else { continue };
                 let (shows, ssrc, viewer) = watcher.streams.get_mut(&sent.subscription).unwrap();
