@@ -1,14 +1,24 @@
 //! What a publisher is to the control plane and to the shards: its connection, its sources, what it sends.
 
 use contract::destination::Source;
+use contract::id::{BroadcastId, ParticipantId};
 use contract::layer::{EncodingWanted, EncodingsWanted, MediaEncodings};
 use rtp::Extensions;
-use sfu_core::TrackConfig;
+use sfu_core::{SourceId, TrackConfig, TrackIndex, TrackName};
 use transport::sdp::CodecFormat;
 
 /// Names a session inside this process, for good: keys are not used twice, and later ones are greater.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct SessionKey(pub(crate) u64);
+
+/// Names a room inside this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum RoomKey {
+    /// The room of a broadcast.
+    Broadcast(BroadcastId),
+    /// The room of a group, by a number that this process gives it while somebody is in it. Numbers are not used twice.
+    Group(u64),
+}
 
 /// The sources that a broadcast can carry, in the order of their slots.
 pub(crate) const SOURCES: [Source; 4] =
@@ -22,6 +32,20 @@ pub(crate) fn slot(source: Source) -> usize {
         Source::Screen => 2,
         Source::ScreenAudio => 3,
     }
+}
+
+/// The number of a source in a call, which its packets carry as CSRC: never 0, and unique in the room as the publisher's
+/// name is. None for names beyond what the numbers reach.
+pub(crate) fn csrc(source: SourceId, slot: usize) -> Option<u32> {
+    let slot = u32::try_from(slot).ok().filter(|slot| *slot < SOURCES.len() as u32)?;
+    source.0.checked_mul(SOURCES.len() as u32)?.checked_add(slot + 1)
+}
+
+/// The track that a number is of; see [`csrc`].
+pub(crate) fn by_csrc(csrc: u32) -> Option<TrackName> {
+    let index = csrc.checked_sub(1)?;
+    let (source, slot) = (index / SOURCES.len() as u32, index % SOURCES.len() as u32);
+    Some(TrackName { source: SourceId(source), track: TrackIndex(u8::try_from(slot).ok()?) })
 }
 
 /// The codec of each slot that is published.
@@ -40,6 +64,8 @@ pub(crate) struct Published {
     pub(crate) remb: bool,
     /// It takes RTCP of reduced size.
     pub(crate) reduced_size: bool,
+    /// Who it is, in a call: what its packets are bound with.
+    pub(crate) participant: Option<ParticipantId>,
 }
 
 impl Published {
@@ -71,4 +97,19 @@ pub(crate) struct TrackState {
     pub(crate) codec: &'static str,
     /// Media arrived within the last second.
     pub(crate) active: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_one_source_and_back() {
+        assert_eq!((csrc(SourceId(0), 0), csrc(SourceId(1), 3)), (Some(1), Some(8)));
+        assert_eq!((by_csrc(0), csrc(SourceId(0), 4), csrc(SourceId(u32::MAX), 0)), (None, None, None));
+        for number in [1, 2, 7, 1_000, u32::MAX - 1] {
+            let name = by_csrc(number).unwrap();
+            assert_eq!(csrc(name.source, usize::from(name.track.0)), Some(number));
+        }
+    }
 }

@@ -129,6 +129,7 @@ impl SfuService {
         let watched = |task| Watched { task, stop: stop.clone(), failed: failed.clone() };
         tasks.spawn(watched("events").run(take_events(node.clone(), received)));
         tasks.spawn(watched("report").run(report::run(node.clone(), stop.clone())));
+        tasks.spawn(watched("calls").run(end_lost_calls(node.clone(), stop.clone())));
         tasks.spawn(watched("load").run(load::run(
             node.load.clone(),
             measured,
@@ -277,6 +278,15 @@ fn spawn_shards(
 async fn take_events(node: Arc<Node>, mut events: mpsc::Receiver<ShardEvent>) {
     while let Some(event) = events.recv().await {
         node.shard_event(event);
+    }
+}
+
+/// How often sessions of calls are looked at that nobody has resumed.
+const LOST_CALLS: Duration = Duration::from_secs(1);
+
+async fn end_lost_calls(node: Arc<Node>, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(LOST_CALLS)).await.is_some() {
+        node.end_lost_calls();
     }
 }
 

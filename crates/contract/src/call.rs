@@ -192,7 +192,7 @@ pub struct Wants {
     pub sources: Vec<Want>,
 }
 
-/// A picture, or a voice that should always be heard, or the sound of a screen.
+/// A picture, the sound of a screen, or a voice that should be heard before others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Want {
@@ -245,6 +245,8 @@ pub struct Binding {
 pub struct MissingSource {
     /// The source.
     pub source: u32,
+    /// In which kind of slot it was wanted.
+    pub slot: SlotKind,
     /// Why it is in no slot.
     pub why: WhyMissing,
 }
@@ -358,12 +360,12 @@ mod tests {
             generation: 2,
             wants: 3,
             slots: vec![Binding { mid: "4".into(), source: 7, participant, from: Some(90) }],
-            missing: vec![MissingSource { source: 9, why: WhyMissing::Codec }],
+            missing: vec![MissingSource { source: 9, slot: SlotKind::Tile, why: WhyMissing::Codec }],
         };
         let json = json!({
             "type": "bound", "generation": 2, "wants": 3,
             "slots": [{"mid": "4", "source": 7, "participant": "par_a", "from": 90}],
-            "missing": [{"source": 9, "why": "codec"}],
+            "missing": [{"source": 9, "slot": "tile", "why": "codec"}],
         });
         assert_eq!(serde_json::to_value(CallEvent::Bound(bound)).unwrap(), json);
         let encodings = CallEvent::Encodings(EncodingsWanted::default());

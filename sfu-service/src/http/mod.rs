@@ -1,4 +1,4 @@
-//! WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep) over HTTP.
+//! WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep) over HTTP; calls are in `call`.
 //!
 //! ```text
 //! POST   /whip/{broadcast}            /whep/{broadcast}             offer in, answer out: a new session
@@ -9,6 +9,7 @@
 //! ```
 //! The session part of a URL is 128 random bits; changing a session also takes the bearer that opened it.
 
+mod call;
 mod events;
 mod layer;
 mod offer;
@@ -51,6 +52,19 @@ pub(crate) fn routes(node: Arc<Node>) -> Routes {
                     .route(web::patch().to(session::patch))
                     .route(web::delete().to(session::delete))
                     .route(web::method(actix_web::http::Method::OPTIONS).to(session::options))
+                    .default_service(web::to(|| method_not_allowed("PATCH, DELETE, OPTIONS"))),
+            )
+            .service(
+                web::resource("/rooms/{group}/sessions")
+                    .route(web::post().to(call::post))
+                    .route(web::method(actix_web::http::Method::OPTIONS).to(call::options))
+                    .default_service(web::to(|| method_not_allowed("POST, OPTIONS"))),
+            )
+            .service(
+                web::resource("/rooms/{group}/sessions/{session}")
+                    .route(web::patch().to(call::patch))
+                    .route(web::delete().to(call::delete))
+                    .route(web::method(actix_web::http::Method::OPTIONS).to(call::session_options))
                     .default_service(web::to(|| method_not_allowed("PATCH, DELETE, OPTIONS"))),
             )
             .service(

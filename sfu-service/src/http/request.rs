@@ -33,7 +33,16 @@ pub(crate) fn require_type(request: &HttpRequest, wanted: &'static str) -> Resul
 
 /// The body as text.
 pub(crate) async fn text_body(request: &HttpRequest, payload: Payload) -> Result<String, HttpProblem> {
-    let bytes = body::read(request, payload, MAX_BODY).await?;
+    text_body_within(request, payload, MAX_BODY).await
+}
+
+/// The same, of at most `limit` bytes.
+pub(crate) async fn text_body_within(
+    request: &HttpRequest,
+    payload: Payload,
+    limit: usize,
+) -> Result<String, HttpProblem> {
+    let bytes = body::read(request, payload, limit).await?;
     String::from_utf8(bytes.to_vec()).map_err(|_| HttpProblem::bad_request("the body is not UTF-8"))
 }
 

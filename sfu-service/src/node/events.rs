@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::Node;
 use crate::metrics::Reason;
 use crate::registry::Kind;
-use crate::shard::ShardEvent;
+use crate::shard::{Command, ShardEvent};
 
 impl Node {
     /// Takes in what a shard says.
@@ -16,6 +16,10 @@ impl Node {
             ShardEvent::Connected(key) => {
                 let removals = {
                     let mut registry = self.registry();
+                    if let Some(opened_at) = registry.call_connected(key) {
+                        self.metrics.connect_seconds.0.observe(opened_at.elapsed().as_secs_f64());
+                        return;
+                    }
                     if let Some(session) = registry.by_key(key) {
                         self.metrics.connect_seconds.0.observe(session.opened_at.elapsed().as_secs_f64());
                     }
@@ -28,6 +32,10 @@ impl Node {
                 tracing::debug!(reason = reason.as_str(), "a session has ended");
                 let lost_publisher = {
                     let mut registry = self.registry();
+                    if registry.call_closed(key, Instant::now()) {
+                        drop(registry);
+                        return self.update_gauges();
+                    }
                     let room =
                         registry.by_key(key).filter(|session| matches!(session.kind, Kind::Publisher { .. }));
                     let room = room.map(|session| session.broadcast);
@@ -41,7 +49,16 @@ impl Node {
                 self.update_gauges();
                 self.changed.notify_one();
             }
-            ShardEvent::Encodings { key, wanted } => self.registry().wanted(key, wanted),
+            ShardEvent::Encodings { key, wanted } => {
+                let mut registry = self.registry();
+                match registry.call_receiver(key) {
+                    Some((shard, key)) => {
+                        drop(registry);
+                        self.tell(shard, Command::EncodingsWatched { key, wanted });
+                    }
+                    None => registry.wanted(key, wanted),
+                }
+            }
             ShardEvent::Media { key, states, last_media, silent } => {
                 let at = last_media.map(wall_clock);
                 if self.registry().media(key, states, at, silent) {

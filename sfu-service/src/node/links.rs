@@ -1,5 +1,6 @@
 //! The ICE servers that answers name.
 
+use contract::rest::IceServer;
 use contract::turn::{CREDENTIAL_TTL_SECS, TurnSecret};
 
 use super::Node;
@@ -13,6 +14,20 @@ impl Node {
     /// credentials for `user`, and not at all where nobody is known: browsers refuse a configuration that names
     /// such a server without them.
     pub(crate) fn ice_links(&self, user: Option<&str>, host: Option<&str>) -> Vec<String> {
+        let link = |server: IceServer| {
+            let url = server.urls.first().map_or("", String::as_str).to_owned();
+            match (server.username, server.credential) {
+                (Some(username), Some(password)) => format!(
+                    "<{url}>; rel=\"ice-server\"; username=\"{username}\"; credential=\"{password}\"; credential-type=\"password\""
+                ),
+                _ => format!("<{url}>; rel=\"ice-server\""),
+            }
+        };
+        self.ice_servers(user, host).into_iter().map(link).collect()
+    }
+
+    /// The same as values, one URL each.
+    pub(super) fn ice_servers(&self, user: Option<&str>, host: Option<&str>) -> Vec<IceServer> {
         let secret = &self.config.turn_secret;
         let credential = user.filter(|_| !secret.is_empty()).map(|user| {
             let expiry = service_kit::unix_now() + CREDENTIAL_TTL_SECS;
@@ -20,7 +35,7 @@ impl Node {
             let name = bearer::short_name(user);
             TurnSecret::new(secret.reveal().to_owned()).credential(&name, expiry)
         });
-        let link = |url: &String| {
+        let server = |url: &String| {
             let url = match host {
                 Some(host) => url.replace(HOST, host),
                 None if url.contains(HOST) => return None,
@@ -28,14 +43,15 @@ impl Node {
             };
             let is_turn = url.starts_with("turn");
             match &credential {
-                Some(credential) if is_turn => Some(format!(
-                    "<{url}>; rel=\"ice-server\"; username=\"{}\"; credential=\"{}\"; credential-type=\"password\"",
-                    credential.username, credential.password
-                )),
+                Some(credential) if is_turn => Some(IceServer {
+                    urls: vec![url],
+                    username: Some(credential.username.clone()),
+                    credential: Some(credential.password.clone()),
+                }),
                 None if is_turn => None,
-                _ => Some(format!("<{url}>; rel=\"ice-server\"")),
+                _ => Some(IceServer { urls: vec![url], username: None, credential: None }),
             }
         };
-        self.config.ice_urls.iter().filter_map(link).collect()
+        self.config.ice_urls.iter().filter_map(server).collect()
     }
 }

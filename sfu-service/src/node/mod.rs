@@ -4,9 +4,10 @@
 //! ```text
 //! open     a publisher or a viewer comes     session  PATCH and DELETE of a session
 //! events   what the shards say               links    the ICE servers of an answer
-//! layers   which encodings go where
+//! layers   which encodings go where                call     participants of calls come, change and go
 //! ```
 
+mod call;
 mod events;
 mod layers;
 mod links;
@@ -29,6 +30,7 @@ use tokio::sync::Notify;
 use transport::sdp::Local;
 use transport::{IceCredentials, Identity};
 
+pub(crate) use self::call::Caller;
 pub(crate) use self::open::{Opened, Viewer};
 use self::problem::{RETRY_AFTER, overloaded, refused};
 pub(crate) use self::session::{Patched, SessionView};
@@ -113,6 +115,11 @@ impl Node {
         self.draining.store(true, Ordering::Relaxed);
     }
 
+    /// Whether no session is opened any more.
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
     /// The registry. Held for moments only, never across an await.
     pub(crate) fn registry(&self) -> MutexGuard<'_, Registry> {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
@@ -151,7 +158,7 @@ impl Node {
         broadcast: BroadcastId,
         source: IpAddr,
     ) -> Result<(), HttpProblem> {
-        if self.draining.load(Ordering::Relaxed) {
+        if self.is_draining() {
             return Err(HttpProblem::unavailable("this server is being restarted", RETRY_AFTER));
         }
         let registry = self.registry();
@@ -185,13 +192,17 @@ impl Node {
     /// Takes sessions from their shards.
     pub(crate) fn remove(&self, removals: impl IntoIterator<Item = Removal>) {
         for removal in removals {
-            if let Some(shard) = self.shards.get(removal.shard) {
-                // Departures are always taken.
-                let _ = shard.send(Command::Leave(removal.key, removal.reason));
-            }
+            self.tell(removal.shard, Command::Leave(removal.key, removal.reason));
         }
         self.update_gauges();
         self.changed.notify_one();
+    }
+
+    /// Tells a shard something that is always taken.
+    fn tell(&self, shard: usize, command: Command) {
+        if let Some(shard) = self.shards.get(shard) {
+            let _ = shard.send(command);
+        }
     }
 
     fn update_gauges(&self) {

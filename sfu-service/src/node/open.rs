@@ -26,7 +26,7 @@ use super::{Node, Resource, SHARD_TIMEOUT, new_etag};
 use crate::bearer;
 use crate::end::EndReason;
 use crate::metrics::{Role, RoleName};
-use crate::published::{Formats, Published, SOURCES, slot};
+use crate::published::{Formats, Published, RoomKey, SOURCES, slot};
 use crate::registry::{Kind, NewSession, Placed, Playable, Removal};
 use crate::shard::{self, Command, Join, JoinRole, LayerChoice};
 
@@ -84,6 +84,7 @@ impl Node {
             formats: formats(&answer.media),
             remb: answer.media.iter().any(|media| media.codec.feedback.remb),
             reduced_size: answer.reduced_size,
+            participant: None,
         });
         let (session, etag) = (SessionId::random(&mut rand::rng()), new_etag());
         let new = NewSession {
@@ -103,7 +104,15 @@ impl Node {
         self.remove(stale);
         let participant = self.registry().owner(broadcast, HOST).ok_or_else(internal)?;
         let role = JoinRole::Publisher { source: HOST, published };
-        self.join(&placed, (broadcast, participant), &local, &answer.remote, answer.data, role).await?;
+        self.join(
+            &placed,
+            (RoomKey::Broadcast(broadcast), participant),
+            &local,
+            &answer.remote,
+            answer.data,
+            role,
+        )
+        .await?;
         tracing::info!(room.id = %broadcast, "a publisher has come");
         Ok(Opened { resource: Resource::Whip, broadcast, session, etag, sdp: answer.text })
     }
@@ -155,7 +164,15 @@ impl Node {
             extensions: answer.extensions,
             reduced_size: answer.reduced_size,
         };
-        self.join(&placed, (broadcast, participant), &local, &answer.remote, answer.data, role).await?;
+        self.join(
+            &placed,
+            (RoomKey::Broadcast(broadcast), participant),
+            &local,
+            &answer.remote,
+            answer.data,
+            role,
+        )
+        .await?;
         Ok(Opened { resource: Resource::Whep, broadcast, session, etag, sdp: answer.text })
     }
 
@@ -168,10 +185,10 @@ impl Node {
     }
 
     /// Hands a session to its shard and waits until it is there; otherwise nothing of it stays.
-    async fn join(
+    pub(super) async fn join(
         &self,
         placed: &Placed,
-        (room, participant): (BroadcastId, ParticipantId),
+        (room, participant): (RoomKey, ParticipantId),
         local: &Local,
         remote: &Remote,
         data: Option<DataParameters>,
@@ -180,7 +197,7 @@ impl Node {
         self.update_gauges();
         let name = match role {
             JoinRole::Publisher { .. } => RoleName::Publisher,
-            JoinRole::Viewer { .. } => RoleName::Viewer,
+            JoinRole::Viewer { .. } | JoinRole::Member { .. } => RoleName::Viewer,
         };
         let join = Join {
             key: placed.key,
@@ -205,17 +222,22 @@ impl Node {
             return Ok(());
         }
         tracing::warn!(shard = placed.shard, "a media thread did not take a session");
-        self.registry().closed(placed.key, Instant::now());
+        {
+            let (mut registry, now) = (self.registry(), Instant::now());
+            if !registry.call_closed(placed.key, now) {
+                registry.closed(placed.key, now);
+            }
+        }
         self.remove([Removal { shard: placed.shard, key: placed.key, reason: EndReason::NotTaken }]);
         Err(HttpProblem::unavailable("the server is overloaded", RETRY_AFTER))
     }
 }
 
-fn parse_offer(text: &str) -> Result<Offer, HttpProblem> {
+pub(super) fn parse_offer(text: &str) -> Result<Offer, HttpProblem> {
     guarded(|| Offer::parse(text))?.map_err(sdp_problem)
 }
 
-fn formats(media: &[PublishMedia]) -> Formats {
+pub(super) fn formats(media: &[PublishMedia]) -> Formats {
     let format = |source| media.iter().find(|media| media.source == source).map(|media| media.codec.format);
     SOURCES.map(format)
 }

@@ -8,7 +8,7 @@ use transport::sdp::{CodecFormat, SdpError};
 
 use crate::load::Limit;
 use crate::meta::MetaError;
-use crate::registry::Refused;
+use crate::registry::{CallRefused, Refused};
 
 /// Seconds after which a client that was refused for a passing reason may try again.
 pub(super) const RETRY_AFTER: u32 = 5;
@@ -89,6 +89,24 @@ pub(super) fn overloaded(limit: Limit) -> HttpProblem {
         Limit::Packets => "this server is at the limit of its packet rate",
     };
     HttpProblem::unavailable(words, RETRY_AFTER)
+}
+
+/// Why nobody is let into a call, or not with all that was offered.
+pub(super) fn call_refused(why: CallRefused) -> HttpProblem {
+    match why {
+        CallRefused::Node(why) => refused(why),
+        CallRefused::RoomFull => HttpProblem::new(StatusCode::CONFLICT, "room-full", "The room is full")
+            .detail("as many people are in this room as it takes: try again when somebody has left")
+            .retry_after(RETRY_AFTER),
+        CallRefused::NoSession => HttpProblem::new(StatusCode::NOT_FOUND, "no-session", "Not found")
+            .detail("there is no such session any more: join with a token"),
+    }
+}
+
+/// The token has no right to something that was offered.
+pub(super) fn no_grant(what: &str) -> HttpProblem {
+    HttpProblem::new(StatusCode::FORBIDDEN, "grant", "Forbidden")
+        .detail(format!("the token gives no right to {what} in this room"))
 }
 
 pub(super) fn internal() -> HttpProblem {

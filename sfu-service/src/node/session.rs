@@ -7,11 +7,13 @@ use chrono::Utc;
 use contract::id::{BroadcastId, SessionId};
 use service_kit::HttpProblem;
 use tokio::sync::oneshot;
-use transport::sdp::Fragment;
+use transport::IceCredentials;
+use transport::sdp::{Fragment, Local};
 
 use super::problem::{RETRY_AFTER, guarded, internal, no_session, sdp_problem};
 use super::{Node, Resource, SHARD_TIMEOUT, new_etag};
 use crate::bearer;
+use crate::published::SessionKey;
 use crate::registry::{Kind, Session};
 use crate::shard::Command;
 
@@ -94,22 +96,31 @@ impl Node {
         }
         let mid = fragment.media.into_iter().next().map(|media| media.mid);
         let mid = mid.unwrap_or_else(|| "0".parse().expect("a digit is a mid"));
-        let local = self.local(self.addresses.get(shard).cloned().unwrap_or_default());
-        let (reply, answer) = oneshot::channel();
-        let command = Command::RestartIce { key, local: local.ice.clone(), remote: remote.clone(), reply };
-        let overloaded = || HttpProblem::unavailable("the server is overloaded", RETRY_AFTER);
-        self.shards.get(shard).ok_or_else(internal)?.send(command).map_err(|_| overloaded())?;
-        match tokio::time::timeout(SHARD_TIMEOUT, answer).await {
-            Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(_))) => return Err(no_session()),
-            Ok(Err(_)) | Err(_) => return Err(overloaded()),
-        }
+        let local = self.restart_ice((key, shard), &remote).await?;
         let etag = new_etag();
         if let Some(session) = self.registry().session_mut(id) {
             session.etag = etag.clone();
             session.remote_ufrag = remote.ufrag;
         }
         Ok(Patched::Restarted { etag, fragment: Fragment::restart_answer(&local, &mid) })
+    }
+
+    /// Restarts the ICE of a connection; returns our side of it.
+    pub(super) async fn restart_ice(
+        &self,
+        (key, shard): (SessionKey, usize),
+        remote: &IceCredentials,
+    ) -> Result<Local, HttpProblem> {
+        let local = self.local(self.addresses.get(shard).cloned().unwrap_or_default());
+        let (reply, answer) = oneshot::channel();
+        let command = Command::RestartIce { key, local: local.ice.clone(), remote: remote.clone(), reply };
+        let overloaded = || HttpProblem::unavailable("the server is overloaded", RETRY_AFTER);
+        self.shards.get(shard).ok_or_else(internal)?.send(command).map_err(|_| overloaded())?;
+        match tokio::time::timeout(SHARD_TIMEOUT, answer).await {
+            Ok(Ok(Ok(()))) => Ok(local),
+            Ok(Ok(Err(_))) => Err(no_session()),
+            Ok(Err(_)) | Err(_) => Err(overloaded()),
+        }
     }
 
     /// DELETE.

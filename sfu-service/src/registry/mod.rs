@@ -5,8 +5,10 @@
 //! and a broadcast is a room with one. Owner and track ids belong to the publisher, not to its session: viewers were told
 //! them once and are not renegotiated.
 
+mod calls;
 mod departed;
 mod room;
+mod seats;
 mod session;
 
 use std::collections::HashMap;
@@ -21,8 +23,11 @@ use rand::Rng;
 use sfu_core::SourceId;
 use tokio::sync::watch;
 
+use self::calls::Calls;
+pub(crate) use self::calls::{CallRefused, Connection, Gone, NewCall, OpenedCall, Rights, Who};
 use self::departed::Departed;
 use self::room::{Media, PublisherState, RoomState};
+use self::seats::Seats;
 pub(crate) use self::session::{BearerHash, Kind, NewSession, Placed, Playable, Refused, Removal, Session};
 use crate::config::Limits;
 use crate::end::EndReason;
@@ -31,59 +36,45 @@ use crate::published::SessionKey;
 /// Sessions and rooms of this node.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    limits: Limits,
-    load: Vec<usize>,
+    seats: Seats,
     publishers: usize,
-    /// Sessions of each source that are not connected; a source without any is not here.
-    half_open: HashMap<IpAddr, usize>,
-    next_key: u64,
     sessions: HashMap<SessionId, Session>,
     ids: HashMap<SessionKey, SessionId>,
     rooms: HashMap<BroadcastId, RoomState>,
     departed: Departed,
+    calls: Calls,
 }
 
 impl Registry {
     /// An empty registry over `shards` shards (at least one).
     pub(crate) fn new(shards: usize, limits: Limits) -> Self {
         Self {
-            limits,
-            load: vec![0; shards.max(1)],
+            seats: Seats::new(shards, limits),
             publishers: 0,
-            half_open: HashMap::new(),
-            next_key: 1,
             sessions: HashMap::new(),
             ids: HashMap::new(),
             rooms: HashMap::new(),
             departed: Departed::default(),
+            calls: Calls::default(),
         }
     }
 
-    /// Sessions now: publishers and viewers.
+    /// Connections now: those of publishers and those of viewers. A session of a call may have one of each.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        (self.publishers, self.sessions.len() - self.publishers)
+        let (publishing, receiving) = self.calls.counts();
+        (self.publishers + publishing, self.sessions.len() - self.publishers + receiving)
     }
 
     /// Whether a viewer may come from `source`.
     pub(crate) fn may_play(&self, source: IpAddr) -> Result<(), Refused> {
-        if self.has_room() { self.may_open(source) } else { Err(Refused::Full) }
+        if self.seats.has_room(1) { self.seats.may_open(source) } else { Err(Refused::Full) }
     }
 
     /// Whether a publisher of `broadcast` may come from `source`: whoever replaces a session needs no place of its
     /// own in the end.
     pub(crate) fn may_publish(&self, broadcast: BroadcastId, source: IpAddr) -> Result<(), Refused> {
         let replaces = self.rooms.get(&broadcast).is_some_and(RoomState::is_live);
-        if replaces || self.has_room() { self.may_open(source) } else { Err(Refused::Full) }
-    }
-
-    fn has_room(&self) -> bool {
-        self.sessions.len() < self.limits.max_sessions
-    }
-
-    /// A session that never connects holds a transport for 15 s: nobody gets many of them.
-    fn may_open(&self, source: IpAddr) -> Result<(), Refused> {
-        let count = self.half_open.get(&source).copied().unwrap_or_default();
-        if count < self.limits.max_half_open_per_source { Ok(()) } else { Err(Refused::HalfOpen) }
+        if replaces || self.seats.has_room(1) { self.seats.may_open(source) } else { Err(Refused::Full) }
     }
 
     /// A session by its id.
@@ -173,9 +164,8 @@ impl Registry {
     }
 
     fn insert(&mut self, new: NewSession, shard: usize) -> Placed {
-        let key = SessionKey(self.next_key);
-        self.next_key += 1;
         let NewSession { id, broadcast, kind, source, bearer, etag, remote_ufrag, now: opened_at } = new;
+        let key = self.seats.take(source, shard);
         let wanted = match &kind {
             Kind::Publisher { published, .. } => Some(watch::Sender::new(published.every_encoding())),
             Kind::Viewer { .. } => None,
@@ -193,20 +183,15 @@ impl Registry {
             source,
             connected: false,
         };
-        *self.half_open.entry(source).or_default() += 1;
         self.publishers += usize::from(session.kind.is_publisher());
         self.ids.insert(key, id.clone());
         self.sessions.insert(id, session);
-        if let Some(load) = self.load.get_mut(shard) {
-            *load += 1;
-        }
         Placed { key, shard }
     }
 
     /// The shard with the fewest sessions.
     pub(crate) fn emptiest(&self) -> usize {
-        let lightest = self.load.iter().enumerate().min_by_key(|(_, load)| **load);
-        lightest.map_or(0, |(index, _)| index)
+        self.seats.emptiest()
     }
 
     /// A session has connected. A publisher takes over from the one before, which is removed; so are viewers
@@ -216,7 +201,7 @@ impl Registry {
             return Vec::new();
         };
         if !std::mem::replace(&mut session.connected, true) {
-            close_half_open(&mut self.half_open, session.source);
+            self.seats.connected(session.source);
         }
         let broadcast = session.broadcast;
         let Kind::Publisher { source, published } = &session.kind else { return Vec::new() };
@@ -357,7 +342,10 @@ impl Registry {
     /// Every session: the node stops.
     pub(crate) fn remove_everything(&mut self) -> Vec<Removal> {
         let keys: Vec<SessionKey> = self.ids.keys().copied().collect();
-        keys.into_iter().filter_map(|key| self.forget(key, EndReason::Shutdown)).collect()
+        let removals = keys.into_iter().filter_map(|key| self.forget(key, EndReason::Shutdown));
+        let mut removals: Vec<Removal> = removals.collect();
+        removals.extend(self.end_calls(EndReason::Shutdown));
+        removals
     }
 
     fn remove_all(
@@ -381,12 +369,7 @@ impl Registry {
     fn take_out(&mut self, key: SessionKey) -> Option<usize> {
         let session = self.ids.remove(&key).and_then(|id| self.sessions.remove(&id))?;
         self.publishers -= usize::from(session.kind.is_publisher());
-        if !session.connected {
-            close_half_open(&mut self.half_open, session.source);
-        }
-        if let Some(load) = self.load.get_mut(session.shard) {
-            *load = load.saturating_sub(1);
-        }
+        self.seats.free(session.source, session.shard, session.connected);
         let source = session.kind.source();
         if let Some(publisher) = source.and_then(|source| self.publisher_mut(session.broadcast, source)) {
             publisher.incoming = publisher.incoming.filter(|incoming| *incoming != key);
@@ -405,16 +388,6 @@ impl Registry {
         let idle = room.is_some_and(|room| room.media.is_none() && !room.is_open());
         if idle && !self.sessions.values().any(|session| session.broadcast == broadcast) {
             self.rooms.remove(&broadcast);
-        }
-    }
-}
-
-/// A source has one session less that is not connected.
-fn close_half_open(half_open: &mut HashMap<IpAddr, usize>, source: IpAddr) {
-    if let Some(count) = half_open.get_mut(&source) {
-        *count -= 1;
-        if *count == 0 {
-            half_open.remove(&source);
         }
     }
 }

@@ -29,6 +29,7 @@ fn published(video: CodecFormat) -> Arc<Published> {
         formats,
         remb: false,
         reduced_size: true,
+        participant: None,
     })
 }
 
@@ -223,7 +224,7 @@ fn a_full_node_refuses_all_but_a_publisher_who_comes_back() {
 #[test]
 fn sessions_that_do_not_connect_are_capped_by_source() {
     let mut fixture = Fixture::new(10);
-    fixture.registry.limits.max_half_open_per_source = 2;
+    fixture.registry.seats.limits.max_half_open_per_source = 2;
     fixture.live();
     let first = fixture.viewer(None, false, Vec::new());
     let second = fixture.viewer(None, false, Vec::new());
@@ -247,7 +248,7 @@ fn sessions_spread_over_shards_and_nothing_stays_behind() {
     assert_eq!(viewers.iter().filter(|viewer| viewer.shard != placed.shard).count(), 5);
     assert_eq!(fixture.registry.remove_everything().len(), 10);
     assert_eq!(fixture.registry.counts(), (0, 0));
-    assert_eq!(fixture.registry.load, [0, 0]);
+    assert_eq!(fixture.registry.seats.load, [0, 0]);
     assert_eq!(fixture.state(), Some(MediaState::Lost), "the key may publish again elsewhere");
 }
 

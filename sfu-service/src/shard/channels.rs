@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use contract::id::BroadcastId;
 use transport::ChannelId;
 
 use super::message::RoomMessage;
+use crate::published::RoomKey;
 
 /// Messages of all rooms that wait on a shard; the newest is dropped when it is full.
 const MAX_WAITING: usize = 256;
@@ -38,7 +38,7 @@ pub(super) struct Deliveries {
 
 #[derive(Debug)]
 pub(super) struct Delivery {
-    pub(super) room: BroadcastId,
+    pub(super) room: RoomKey,
     pub(super) message: Arc<RoomMessage>,
     /// The participant that is looked at next.
     pub(super) next: usize,
@@ -76,7 +76,7 @@ impl Channels {
 
 impl Deliveries {
     /// Queues; `false` if there is no room.
-    pub(super) fn push(&mut self, room: BroadcastId, message: Arc<RoomMessage>) -> bool {
+    pub(super) fn push(&mut self, room: RoomKey, message: Arc<RoomMessage>) -> bool {
         let bytes = self.bytes + message.bytes.len();
         let fits = self.queue.len() < MAX_WAITING && bytes <= MAX_WAITING_BYTES;
         if fits {
@@ -120,9 +120,9 @@ mod tests {
         };
         for (len, most) in [(1, MAX_WAITING), (16 * 1024, MAX_WAITING_BYTES / (16 * 1024))] {
             let mut deliveries = Deliveries::default();
-            assert_eq!((0..1000).filter(|_| deliveries.push(BroadcastId(1), message(len))).count(), most);
+            assert_eq!((0..1000).filter(|_| deliveries.push(RoomKey::Group(1), message(len))).count(), most);
             deliveries.pop();
-            assert!(deliveries.push(BroadcastId(1), message(len)));
+            assert!(deliveries.push(RoomKey::Group(1), message(len)));
         }
     }
 }

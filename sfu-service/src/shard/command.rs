@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use contract::id::{BroadcastId, ParticipantId};
+use contract::call::{Bound, Wants};
+use contract::id::ParticipantId;
 use contract::layer::{EncodingsWanted, LayerList, LayerRequest};
 use rtp::Extensions;
 use sfu_core::SourceId;
 use tokio::sync::oneshot;
 use transport::{DataParameters, Fingerprint, IceCredentials};
 
+use super::member::Member;
 use super::section::{LayerError, MediaSection};
 use crate::end::EndReason;
-use crate::published::{Published, SessionKey, TrackState};
+use crate::published::{Published, RoomKey, SessionKey, TrackState};
 
 /// A new session for a shard.
 #[derive(Debug)]
@@ -20,7 +22,7 @@ pub(crate) struct Join {
     /// Its key.
     pub(crate) key: SessionKey,
     /// Its room.
-    pub(crate) room: BroadcastId,
+    pub(crate) room: RoomKey,
     /// Its name there.
     pub(crate) participant: ParticipantId,
     /// Our ICE credentials.
@@ -58,6 +60,13 @@ pub(crate) enum JoinRole {
         /// What it gets.
         sections: Vec<MediaSection>,
     },
+    /// The receiving connection of a participant of a call.
+    Member {
+        /// What the publishers of the room send, or sent before they were lost.
+        published: Vec<(SourceId, Arc<Published>)>,
+        /// What it gets.
+        member: Box<Member>,
+    },
 }
 
 /// The answer to a [`Command::Join`] or [`Command::RestartIce`]: why not, in words for the log.
@@ -89,6 +98,29 @@ pub(crate) enum Command {
         change: Option<LayerRequest>,
         /// The answer.
         reply: oneshot::Sender<Result<LayerList, LayerError>>,
+    },
+    /// What the slots of a participant of a call show, after `wants` if there are any.
+    ChooseSlots {
+        /// Its receiving connection.
+        key: SessionKey,
+        /// What its page wants to see.
+        wants: Option<Wants>,
+        /// The answer.
+        reply: oneshot::Sender<Option<Bound>>,
+    },
+    /// Which of the encodings that a participant of a call publishes are watched.
+    EncodingsWatched {
+        /// Its receiving connection: there it is told.
+        key: SessionKey,
+        /// Its encodings.
+        wanted: EncodingsWanted,
+    },
+    /// A publisher of a call has left for good; its name is not used again.
+    Gone {
+        /// The room.
+        room: RoomKey,
+        /// Its name there.
+        source: SourceId,
     },
     /// Shut down: end every session, then the thread.
     Stop,

@@ -8,7 +8,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use contract::id::{BroadcastId, ParticipantId};
+use contract::call::RESERVED_LABEL;
+use contract::id::ParticipantId;
 use sfu_core::SourceId;
 use transport::ChannelId;
 
@@ -17,7 +18,7 @@ use super::message::{Audience, RoomMessage, ShardMessage, ShardMessageKind};
 use super::participant::{Participant, Role};
 use super::thread::ShardThread;
 use crate::metrics::ShardCounters;
-use crate::published::SessionKey;
+use crate::published::{RoomKey, SessionKey};
 
 /// Messages that are encrypted and sent before media has its turn again.
 const SENDS_A_ROUND: usize = 32;
@@ -37,6 +38,8 @@ fn is_for(to: &Audience, participant: &Participant) -> bool {
         Role::Publisher { current: false, .. } => return false,
         Role::Publisher { current: true, .. } => true,
         Role::Viewer { .. } => false,
+        // In a call there is room state and chat.
+        Role::Member(_) => return false,
     };
     match to {
         Audience::Viewers => !publishes,
@@ -73,12 +76,18 @@ impl ShardThread {
         now: Instant,
     ) {
         let Some(participant) = self.io.participants.get_mut(slot) else { return };
+        let label = participant.channels.label(channel).unwrap_or_default();
+        let is_reserved = label.starts_with(RESERVED_LABEL);
+        if is_reserved || matches!(participant.role, Role::Member(_)) {
+            // Nothing of it reaches others.
+            return self.call_message(slot, channel, bytes);
+        }
         let (room, from) = (participant.room, participant.id.clone());
         let source = match participant.role {
             Role::Publisher { current: true, source, .. } => Some(source),
             // Another one has taken its place.
             Role::Publisher { current: false, .. } => return,
-            Role::Viewer { .. } => None,
+            Role::Viewer { .. } | Role::Member(_) => None,
         };
         let publishes = source.is_some();
         let rate = if publishes { PUBLISHER_RATE } else { VIEWER_RATE };
@@ -100,7 +109,7 @@ impl ShardThread {
 
     /// Hands a message to every shard that may have somebody whom it is for: the homes of the room's publishers, and for
     /// one of `source` the shards that pull it, which are those with viewers.
-    fn tell_room(&mut self, room: BroadcastId, source: Option<SourceId>, message: Arc<RoomMessage>) {
+    fn tell_room(&mut self, room: RoomKey, source: Option<SourceId>, message: Arc<RoomMessage>) {
         let own = self.settings.index;
         let mut shards = match message.to {
             Audience::Viewers => Vec::new(),
@@ -123,7 +132,7 @@ impl ShardThread {
     }
 
     /// Queues a message for the participants of this shard.
-    pub(super) fn take_room_message(&mut self, room: BroadcastId, message: Arc<RoomMessage>) {
+    pub(super) fn take_room_message(&mut self, room: RoomKey, message: Arc<RoomMessage>) {
         if !self.deliveries.push(room, message) {
             ShardCounters::add(&self.io.counters.data_dropped, 1);
         }

@@ -47,8 +47,11 @@ impl ShardThread {
                     self.report_media(key, now);
                 }
             }
-            // No session has slots yet.
-            Event::Bound { .. } | Event::Rebound { .. } => {}
+            Event::Bound { subscriber, .. } | Event::Rebound { subscriber, .. } => {
+                if let Some(&slot) = self.io.viewers.get(&subscriber) {
+                    self.mark_member(slot, |member| member.say = true);
+                }
+            }
             Event::Forwarding { subscriber, subscription } => {
                 if let Some(section) = self.section(subscriber, subscription) {
                     section.mismatch = false;

@@ -10,7 +10,8 @@ use mio::Waker;
 use super::command::Command;
 use super::message::ShardMessage;
 
-/// Commands that may wait for a shard besides departures, of which there is at most one a session. Beyond, new
+/// Commands that may wait for a shard besides departures, of which there are at most three a session, and what
+/// publishers of calls are told, which shards say and bound themselves. Beyond, new
 /// sessions are refused: the shard does not keep up.
 const MAX_COMMANDS: usize = 1_024;
 /// Messages that may wait from all other shards together. When it is full, packets are dropped, and states wait where
@@ -54,13 +55,17 @@ pub(crate) fn inbox(waker: Arc<Waker>) -> (ShardHandle, Inbox) {
 }
 
 impl ShardHandle {
-    /// Hands over a command and wakes the shard. Departures are always taken: there is one a session at most.
+    /// Hands over a command and wakes the shard. Departures are always taken, and so are states: see
+    /// [`MAX_COMMANDS`].
     pub(crate) fn send(&self, command: Command) -> Result<(), InboxFull> {
         {
             let mut queue = self.commands.queue.lock().unwrap_or_else(PoisonError::into_inner);
             let may_wait = matches!(
                 command,
-                Command::Join(..) | Command::RestartIce { .. } | Command::ChooseLayers { .. }
+                Command::Join(..)
+                    | Command::RestartIce { .. }
+                    | Command::ChooseLayers { .. }
+                    | Command::ChooseSlots { .. }
             );
             if may_wait && queue.len() >= MAX_COMMANDS {
                 return Err(InboxFull);

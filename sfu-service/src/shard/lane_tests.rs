@@ -1,13 +1,12 @@
 use std::sync::Arc;
 
-use contract::id::BroadcastId;
 use rtp::Extensions;
 use sfu_core::{EncodingIndex, SourceId, TrackIndex};
 
 use super::super::inbox::{Inbox, MAX_MESSAGES, inbox};
 use super::super::message::{MAX_PACKET, ShardMessageKind};
 use super::*;
-use crate::published::{Published, SessionKey};
+use crate::published::{Published, RoomKey, SessionKey};
 
 /// A way to another shard, whose inbox nobody empties but the test.
 fn lanes() -> (Lanes, Inbox, mio::Poll) {
@@ -18,7 +17,7 @@ fn lanes() -> (Lanes, Inbox, mio::Poll) {
 }
 
 fn message(connection: u64, kind: ShardMessageKind) -> ShardMessage {
-    let (room, source) = (BroadcastId(1), SourceId(0));
+    let (room, source) = (RoomKey::Group(1), SourceId(0));
     ShardMessage { room, source, connection: SessionKey(connection), from: 0, kind }
 }
 
@@ -35,6 +34,7 @@ fn published(connection: u64) -> ShardMessage {
         formats: [None; 4],
         remb: false,
         reduced_size: true,
+        participant: None,
     };
     message(connection, ShardMessageKind::Published(Arc::new(published)))
 }

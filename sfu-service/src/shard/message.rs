@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
-use contract::id::{BroadcastId, ParticipantId};
+use contract::id::ParticipantId;
 use sfu_core::{ClockReport, EncodingIndex, KeyframePurpose, Missing, SourceId, TrackIndex};
 
-use crate::published::{Published, SessionKey};
+use crate::published::{Published, RoomKey, SessionKey};
 
 /// Longest packet that passes from shard to shard: what fits an Ethernet frame.
 pub(crate) const MAX_PACKET: usize = 1_500;
@@ -18,7 +18,7 @@ pub(crate) const MAX_PACKET: usize = 1_500;
 #[derive(Debug)]
 pub(crate) struct ShardMessage {
     /// The room.
-    pub(crate) room: BroadcastId,
+    pub(crate) room: RoomKey,
     /// The publisher in it.
     pub(crate) source: SourceId,
     /// The publisher's connection; a later one is greater. Room data has none.

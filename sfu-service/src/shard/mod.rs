@@ -4,14 +4,15 @@
 //! ```text
 //! run                                            the loop of a thread: commands, timers, what was received
 //! session  streams  room  exchange  events       what it does about sessions, TCP, rooms, other shards, what the
-//!          layers  data                          core says, layers, room data
+//!          layers  data  call                    core says, layers, room data, calls
 //! thread                                         what it holds
 //! io       rooms  participant  tcp  channels     its parts: the way out, rooms, connections, data channels
 //!          owners  portions  lane  outbox        addresses, turns, the ways to other shards and to the control plane
 //! inbox                                          what waits for it
-//! command  message  section  convert             what is said to it, and by it
+//! command  message  section  member  convert     what is said to it, and by it
 //! ```
 
+mod call;
 mod channels;
 mod command;
 mod convert;
@@ -22,6 +23,7 @@ mod inbox;
 mod io;
 mod lane;
 mod layers;
+mod member;
 mod message;
 mod outbox;
 mod owners;
@@ -40,6 +42,7 @@ mod thread;
 pub(crate) use command::{Command, Join, JoinRole, ShardEvent};
 pub(crate) use convert::{format, track_index, tracks};
 pub(crate) use inbox::{InboxFull, ShardHandle};
+pub(crate) use member::{CallSlot, Member};
 pub(crate) use section::{LayerChoice, LayerError, MediaSection};
 pub use thread::Around;
 pub(crate) use thread::{Prepared, ShardSettings, plainly, prepare};

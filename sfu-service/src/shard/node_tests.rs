@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use contract::destination::Source;
-use contract::id::{BroadcastId, ParticipantId};
+use contract::id::ParticipantId;
 use contract::layer::Obstacle;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -19,12 +19,13 @@ use super::super::command::{Join, JoinRole};
 use super::super::convert::{track_index, tracks};
 use super::super::message::{MAX_PACKET, ShardMessageKind};
 use super::super::participant::Role;
+use super::super::rooms::Place;
 use super::super::section::{LayerChoice, MediaSection};
 use super::super::thread::{plainly, prepare};
 use super::*;
-use crate::published::{Published, SessionKey};
+use crate::published::{Published, RoomKey, SessionKey};
 
-const ROOM: BroadcastId = BroadcastId(1);
+const ROOM: RoomKey = RoomKey::Group(1);
 const CAMERA_PT: u8 = 96;
 const SCREEN_PT: u8 = 98;
 /// Frames from one keyframe to the next.
@@ -50,7 +51,14 @@ fn published(with_screen: bool) -> Arc<Published> {
     }
     let vp8 = Some(CodecFormat::Vp8);
     let (extensions, formats) = (Extensions::new(), [None, vp8, vp8.filter(|_| with_screen), None]);
-    Arc::new(Published { extensions, tracks: all, formats, remb: false, reduced_size: true })
+    Arc::new(Published {
+        extensions,
+        tracks: all,
+        formats,
+        remb: false,
+        reduced_size: true,
+        participant: None,
+    })
 }
 
 /// A session on a shard.
@@ -74,10 +82,10 @@ struct Node {
     _events: Vec<mpsc::Receiver<ShardEvent>>,
     now: Instant,
     next_key: u64,
-    publishers: BTreeMap<(BroadcastId, SourceId), Publisher>,
+    publishers: BTreeMap<(RoomKey, SourceId), Publisher>,
     /// What the control plane knows of publishers that are or were there.
-    known: BTreeMap<(BroadcastId, SourceId), Arc<Published>>,
-    viewers: Vec<(BroadcastId, Session)>,
+    known: BTreeMap<(RoomKey, SourceId), Arc<Published>>,
+    viewers: Vec<(RoomKey, Session)>,
     /// Sessions that others have replaced and that are not removed yet.
     stale: Vec<Session>,
 }
@@ -117,7 +125,7 @@ impl Node {
     }
 
     /// Lets a session in and has it connected.
-    fn enter(&mut self, room: BroadcastId, shard: usize, role: JoinRole) -> Session {
+    fn enter(&mut self, room: RoomKey, shard: usize, role: JoinRole) -> Session {
         let key = SessionKey(self.next_key);
         self.next_key += 1;
         let name = |side: &str| IceCredentials {
@@ -151,8 +159,18 @@ impl Node {
         thread.io.lanes.flush();
     }
 
-    fn publish(&mut self, room: BroadcastId, source: SourceId, shard: usize, with_screen: bool) {
-        let published = published(with_screen);
+    fn publish(&mut self, room: RoomKey, source: SourceId, shard: usize, with_screen: bool) {
+        self.publish_as(room, source, shard, published(with_screen), with_screen);
+    }
+
+    fn publish_as(
+        &mut self,
+        room: RoomKey,
+        source: SourceId,
+        shard: usize,
+        published: Arc<Published>,
+        with_screen: bool,
+    ) {
         let session = self.enter(room, shard, JoinRole::Publisher { source, published: published.clone() });
         self.known.insert((room, source), published);
         let sequence = (session.key.0 as u16).wrapping_mul(7_919);
@@ -161,19 +179,19 @@ impl Node {
         self.stale.extend(before.map(|before| before.session));
     }
 
-    fn lose(&mut self, room: BroadcastId, source: SourceId) {
+    fn lose(&mut self, room: RoomKey, source: SourceId) {
         if let Some(publisher) = self.publishers.remove(&(room, source)) {
             self.remove(publisher.session);
         }
     }
 
     /// A viewer of the cameras and screens of two publishers, whether they are there or not.
-    fn watch(&mut self, room: BroadcastId, shard: usize) -> Session {
+    fn watch(&mut self, room: RoomKey, shard: usize) -> Session {
         self.watch_with(room, shard, Codec::Vp8)
     }
 
     /// The same with a viewer that takes this codec only.
-    fn watch_with(&mut self, room: BroadcastId, shard: usize, codec: Codec) -> Session {
+    fn watch_with(&mut self, room: RoomKey, shard: usize, codec: Codec) -> Session {
         let of_room = self.known.iter().filter(|((of, _), _)| *of == room);
         let known = of_room.map(|((_, source), published)| (*source, published.clone())).collect();
         let shown = [0, 1].into_iter().flat_map(|source| {
@@ -325,7 +343,7 @@ fn everybody_sees(node: &mut Node) {
 
 /// Nobody is there any more: nothing of anybody is kept, on any shard.
 fn nothing_stays(node: &mut Node) {
-    let all: Vec<(BroadcastId, SourceId)> = node.publishers.keys().copied().collect();
+    let all: Vec<(RoomKey, SourceId)> = node.publishers.keys().copied().collect();
     all.into_iter().for_each(|(room, source)| node.lose(room, source));
     (0..node.viewers.len()).for_each(|_| node.leave(0));
     node.remove_stale();
@@ -410,7 +428,7 @@ fn what_a_full_inbox_dropped_is_repaired() {
 #[test]
 fn what_joiners_have_missed_does_not_push_out_what_is_live() {
     let mut node = Node::new(2);
-    let rooms: Vec<BroadcastId> = (1..=20).map(BroadcastId).collect();
+    let rooms: Vec<RoomKey> = (1..=20).map(RoomKey::Group).collect();
     rooms.iter().for_each(|room| node.publish(*room, SourceId(0), 0, false));
     let live = node.watch(rooms[0], 1);
     node.settle();
@@ -523,7 +541,7 @@ fn a_fault_in_what_one_session_caused_ends_that_session_alone() {
     node.viewers.retain(|(_, session)| *session == viewer);
 
     // A pull, and a publisher that is announced: the shards go on, and so does everybody else.
-    let other = BroadcastId(2);
+    let other = RoomKey::Group(2);
     node.shards[0].fault = Some("pull");
     node.publish(other, SourceId(0), 0, false);
     node.watch(other, 1);
@@ -667,3 +685,6 @@ proptest! {
         nothing_stays(&mut node);
     }
 }
+
+#[path = "call_tests.rs"]
+mod calls;

@@ -3,21 +3,22 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use contract::id::{BroadcastId, ParticipantId};
+use contract::id::ParticipantId;
 use rtp::Extensions;
 use sfu_core::{SourceId, SubscriberId};
 use transport::srtp::Sender;
 use transport::{AddressPair, Transport};
 
 use super::channels::Channels;
+use super::member::Member;
 use super::pulse::Hearing;
 use super::section::MediaSection;
-use crate::published::{Published, SessionKey};
+use crate::published::{Published, RoomKey, SessionKey};
 
 /// A connection with its transport.
 pub(super) struct Participant {
     pub(super) key: SessionKey,
-    pub(super) room: BroadcastId,
+    pub(super) room: RoomKey,
     /// Its name in the room.
     pub(super) id: ParticipantId,
     pub(super) transport: Transport,
@@ -95,10 +96,6 @@ pub(super) enum Role {
         /// Its id once it is connected.
         subscriber: Option<SubscriberId>,
     },
-}
-
-impl Participant {
-    pub(super) fn is_publisher(&self) -> bool {
-        matches!(self.role, Role::Publisher { .. })
-    }
+    /// It receives in a call.
+    Member(Box<Member>),
 }

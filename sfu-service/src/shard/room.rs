@@ -10,13 +10,13 @@
 //! | is on another shard | none | is not there | - |
 //! | is away | some | is lost: what shows it waits | - |
 //! | is away | none | is not there, and forgotten | - |
+//! | is away for good | - | likewise | - |
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use contract::destination::Source;
-use contract::id::BroadcastId;
-use sfu_core::{Origin, Peer, PublisherConfig, RoomId, SubscriberConfig, SubscriptionConfig};
+use sfu_core::{Origin, Peer, PublisherConfig, RoomId, SubscriberConfig, SubscriberId, SubscriptionConfig};
 
 use super::command::ShardEvent;
 use super::convert::track_index;
@@ -25,7 +25,7 @@ use super::message::{ShardMessage, ShardMessageKind};
 use super::participant::Role;
 use super::rooms::{Place, SourceKey};
 use super::thread::ShardThread;
-use crate::published::{Published, SOURCES, SessionKey, TrackState};
+use crate::published::{Published, RoomKey, SOURCES, SessionKey, TrackState};
 
 impl ShardThread {
     /// A publisher is connected: viewers see it, unless a later connection of it is known already.
@@ -49,6 +49,9 @@ impl ShardThread {
     ) -> bool {
         let (room, source) = key;
         let entry = self.io.rooms.rooms.entry(room).or_default();
+        if entry.gone.contains(&source) {
+            return false;
+        }
         let entry = entry.enter(source, SessionKey::default(), published.clone());
         if entry.connection >= connection {
             return false;
@@ -71,6 +74,7 @@ impl ShardThread {
             }
         }
         self.reconcile(key, now);
+        self.voices_changed(room);
         true
     }
 
@@ -110,8 +114,10 @@ impl ShardThread {
     }
 
     /// Makes the core and the pull of a publisher what the table at the top says.
-    fn reconcile(&mut self, key: SourceKey, now: Instant) {
-        let is_watched = self.io.rooms.room(key.0).is_some_and(|room| room.viewers > 0);
+    pub(super) fn reconcile(&mut self, key: SourceKey, now: Instant) {
+        let room = self.io.rooms.room(key.0);
+        let is_watched = room.is_some_and(|room| room.viewers > 0);
+        let may_return = room.is_some_and(|room| !room.gone.contains(&key.1));
         let Some(entry) = self.io.rooms.publisher_mut(key) else { return };
         let (place, connection) = (entry.place, entry.connection);
         if !entry.pulled {
@@ -136,7 +142,7 @@ impl ShardThread {
                 }
                 self.take_from_core(key, now);
             }
-            Place::Away if is_watched => {
+            Place::Away if is_watched && may_return => {
                 if let Some((id, _)) = entry.core {
                     self.core.publisher_lost(id);
                     entry.core = Some((id, SessionKey::default()));
@@ -145,6 +151,7 @@ impl ShardThread {
             Place::Away => {
                 self.take_from_core(key, now);
                 self.io.rooms.forget(key);
+                self.voices_changed(key.0);
                 tracing::trace!(connection = connection.0, "a publisher is forgotten");
             }
         }
@@ -182,7 +189,7 @@ impl ShardThread {
     }
 
     /// Viewers of a room came or left.
-    pub(super) fn viewers_changed(&mut self, room: BroadcastId, now: Instant) {
+    pub(super) fn viewers_changed(&mut self, room: RoomKey, now: Instant) {
         for source in self.io.rooms.names(room) {
             self.reconcile((room, source), now);
         }
@@ -228,7 +235,7 @@ impl ShardThread {
     }
 
     /// A participant has left.
-    pub(super) fn left(&mut self, room: BroadcastId, connection: SessionKey, role: &Role, now: Instant) {
+    pub(super) fn left(&mut self, room: RoomKey, connection: SessionKey, role: &Role, now: Instant) {
         match role {
             Role::Publisher { source, current: true, .. } => {
                 let key = (room, *source);
@@ -237,15 +244,18 @@ impl ShardThread {
                 }
             }
             Role::Publisher { .. } => {}
-            Role::Viewer { subscriber, .. } => {
-                if let Some(id) = subscriber {
-                    self.core.remove_subscriber(*id);
-                    self.io.viewers.remove(id);
-                }
-                self.io.rooms.viewer_left(room);
-                self.viewers_changed(room, now);
-            }
+            Role::Viewer { subscriber, .. } => self.receiver_left(room, *subscriber, now),
+            Role::Member(member) => self.receiver_left(room, member.subscriber, now),
         }
+    }
+
+    fn receiver_left(&mut self, room: RoomKey, subscriber: Option<SubscriberId>, now: Instant) {
+        if let Some(id) = subscriber {
+            self.core.remove_subscriber(id);
+            self.io.viewers.remove(&id);
+        }
+        self.io.rooms.viewer_left(room);
+        self.viewers_changed(room, now);
     }
 
     /// Tells the control plane what a publisher whose home is here sends.
@@ -265,9 +275,12 @@ impl ShardThread {
     }
 }
 
-fn core_room(room: BroadcastId) -> RoomId {
-    // Broadcast ids are positive.
-    RoomId(room.0.unsigned_abs())
+pub(super) fn core_room(room: RoomKey) -> RoomId {
+    match room {
+        // Broadcast ids are positive and have at most 53 bits.
+        RoomKey::Broadcast(id) => RoomId(id.0.unsigned_abs()),
+        RoomKey::Group(number) => RoomId(number | 1 << 63),
+    }
 }
 
 fn publisher_config((room, source_id): SourceKey, origin: Origin, published: &Published) -> PublisherConfig {

@@ -1,20 +1,19 @@
 //! What a shard knows of rooms: their publishers, wherever they are, and how many watch here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use contract::id::BroadcastId;
 use sfu_core::{Cursor, PublisherId, SourceId, ToEdge};
 
-use crate::published::{Published, SessionKey};
+use crate::published::{Published, RoomKey, SessionKey};
 
 /// Names a publisher on a node.
-pub(super) type SourceKey = (BroadcastId, SourceId);
+pub(super) type SourceKey = (RoomKey, SourceId);
 
 /// The rooms that a shard knows.
 #[derive(Debug, Default)]
 pub(super) struct Rooms {
-    pub(super) rooms: HashMap<BroadcastId, Room>,
+    pub(super) rooms: HashMap<RoomKey, Room>,
     /// Whose the publishers of the core are.
     pub(super) of: HashMap<PublisherId, SourceKey>,
 }
@@ -24,6 +23,10 @@ pub(super) struct Rooms {
 pub(super) struct Room {
     /// Viewers on this shard.
     pub(super) viewers: usize,
+    /// Those of them that are members of a call.
+    pub(super) members: Vec<usize>,
+    /// The publishers of a call that have left for good: what is still on its way from them counts no more.
+    pub(super) gone: HashSet<SourceId>,
     /// In the order of their names.
     pub(super) publishers: Vec<RoomPublisher>,
 }
@@ -83,7 +86,7 @@ impl Edge {
 }
 
 impl Rooms {
-    pub(super) fn room(&self, room: BroadcastId) -> Option<&Room> {
+    pub(super) fn room(&self, room: RoomKey) -> Option<&Room> {
         self.rooms.get(&room)
     }
 
@@ -107,7 +110,7 @@ impl Rooms {
     }
 
     /// A viewer of a room has come, who knows this of its publishers.
-    pub(super) fn viewer_came(&mut self, id: BroadcastId, known: Vec<(SourceId, Arc<Published>)>) {
+    pub(super) fn viewer_came(&mut self, id: RoomKey, known: Vec<(SourceId, Arc<Published>)>) {
         let room = self.rooms.entry(id).or_default();
         room.viewers += 1;
         for (source, published) in known {
@@ -116,13 +119,24 @@ impl Rooms {
         }
     }
 
-    pub(super) fn viewer_left(&mut self, id: BroadcastId) {
+    pub(super) fn viewer_left(&mut self, id: RoomKey) {
         if let Some(room) = self.rooms.get_mut(&id) {
             room.viewers = room.viewers.saturating_sub(1);
         }
     }
 
-    pub(super) fn names(&self, id: BroadcastId) -> Vec<SourceId> {
+    /// A participant of a call has come, and counts as a viewer already.
+    pub(super) fn member_came(&mut self, id: RoomKey, slot: usize) {
+        self.rooms.entry(id).or_default().members.push(slot);
+    }
+
+    pub(super) fn member_left(&mut self, id: RoomKey, slot: usize) {
+        if let Some(room) = self.rooms.get_mut(&id) {
+            room.members.retain(|member| *member != slot);
+        }
+    }
+
+    pub(super) fn names(&self, id: RoomKey) -> Vec<SourceId> {
         let publishers = self.rooms.get(&id).map(|room| room.publishers.iter().map(|one| one.source));
         publishers.into_iter().flatten().collect()
     }
@@ -133,7 +147,7 @@ impl Rooms {
         self.drop_if_idle(id);
     }
 
-    pub(super) fn drop_if_idle(&mut self, id: BroadcastId) {
+    pub(super) fn drop_if_idle(&mut self, id: RoomKey) {
         if self.rooms.get(&id).is_some_and(|room| room.viewers == 0 && room.publishers.is_empty()) {
             self.rooms.remove(&id);
         }

@@ -72,6 +72,7 @@ impl ShardThread {
         more |= self.receive_tcp(Instant::now());
         self.run_timers(Instant::now());
         more |= self.deliver(Instant::now());
+        self.run_calls(Instant::now());
         self.io.flush();
         self.io.lanes.flush();
         self.io.counters.show(&self.core.totals());
@@ -81,7 +82,8 @@ impl ShardThread {
 
     fn sleep(&self, now: Instant) -> Duration {
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-        let next = [timer, self.core.poll_timeout(), self.next_pulse(), Some(self.next_report)];
+        let due = [timer, self.core.poll_timeout(), self.next_pulse(), self.calls.next(now)];
+        let next = due.into_iter().chain([Some(self.next_report)]);
         let next = next.into_iter().flatten().min();
         let sleep = next.map_or(MAX_SLEEP, |at| at.saturating_duration_since(now));
         // What the channel or another shard did not take is tried again soon.
@@ -213,6 +215,21 @@ impl ShardThread {
                     let _ = reply.send(shard.choose_layers(slot, change.as_ref(), now));
                 });
             }
+            Command::ChooseSlots { key, wants, reply } => {
+                let Some(&slot) = self.by_key.get(&key) else {
+                    let _ = reply.send(None);
+                    return;
+                };
+                self.guarded(slot, now, |shard| {
+                    let _ = reply.send(shard.choose_slots(slot, wants, now));
+                });
+            }
+            Command::EncodingsWatched { key, wanted } => {
+                if let Some(&slot) = self.by_key.get(&key) {
+                    self.encodings_watched(slot, wanted);
+                }
+            }
+            Command::Gone { room, source } => self.publisher_is_gone(room, source, now),
             Command::Stop => {
                 let slots: Vec<usize> = self.by_key.values().copied().collect();
                 slots.into_iter().for_each(|slot| {

@@ -88,6 +88,11 @@ impl ShardThread {
                 Role::Viewer { subscriber: Some(id), .. } => {
                     self.core.handle_subscriber_rtcp(id, packet, now, &mut self.io);
                 }
+                Role::Member(ref member) => {
+                    if let Some(id) = member.subscriber {
+                        self.core.handle_subscriber_rtcp(id, packet, now, &mut self.io);
+                    }
+                }
                 Role::Publisher { .. } | Role::Viewer { .. } => {}
             },
             Received::Nothing => self.drain_transport(slot, now),
@@ -137,11 +142,13 @@ impl ShardThread {
                     self.connected(slot, now);
                 }
                 transport::Event::DataChannelOpened { channel, label, .. } => {
+                    self.call_channel_opened(slot, channel, &label);
                     if let Some(participant) = self.io.participants.get_mut(slot) {
                         participant.channels.opened(channel, label);
                     }
                 }
                 transport::Event::DataChannelClosed(channel) => {
+                    self.call_channel_closed(slot, channel);
                     if let Some(participant) = self.io.participants.get_mut(slot) {
                         participant.channels.closed(channel);
                     }
@@ -216,7 +223,9 @@ impl ShardThread {
                 let role = Role::Viewer { extensions, reduced_size, sections, subscriber: None };
                 (role, Some(published))
             }
+            JoinRole::Member { published, member } => (Role::Member(member), Some(published)),
         };
+        let is_member = matches!(role, Role::Member(_));
         let ufrag = local.ufrag;
         let slot = self.io.participants.insert(Participant {
             key,
@@ -233,6 +242,9 @@ impl ShardThread {
         self.by_ufrag.insert(ufrag, slot);
         if let Some(published) = watches {
             self.io.rooms.viewer_came(room, published);
+            if is_member {
+                self.member_came(slot, now);
+            }
             self.viewers_changed(room, now);
         }
         self.fault_point("join");
@@ -278,10 +290,10 @@ impl ShardThread {
     pub(super) fn connected(&mut self, slot: usize, now: Instant) {
         let Some(participant) = self.io.participants.get(slot) else { return };
         let key = participant.key;
-        if participant.is_publisher() {
-            self.attach_publisher(slot, now)
-        } else {
-            self.attach_viewer(slot, now)
+        match participant.role {
+            Role::Publisher { .. } => self.attach_publisher(slot, now),
+            Role::Viewer { .. } => self.attach_viewer(slot, now),
+            Role::Member(_) => self.attach_member(slot, now),
         }
         self.outbox.say(ShardEvent::Connected(key));
     }
@@ -302,6 +314,7 @@ impl ShardThread {
             self.by_address.release(address, slot);
         }
         self.io.tcp.forget(slot);
+        self.io.rooms.member_left(room, slot);
         self.outbox.say(ShardEvent::Ended(key, reason));
         self.left(room, key, &role, now);
         self.handle_core_events(now);

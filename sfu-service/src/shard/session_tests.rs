@@ -2,7 +2,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use contract::id::BroadcastId;
 use rtp::Extensions;
 use sfu_core::SourceId;
 use tokio::sync::mpsc;
@@ -11,7 +10,7 @@ use transport::{IceCredentials, Identity};
 use super::super::convert::tracks;
 use super::super::thread::{ShardSettings, plainly, prepare};
 use super::*;
-use crate::published::{Published, SessionKey};
+use crate::published::{Published, RoomKey, SessionKey};
 
 fn shard() -> (ShardThread, mpsc::Receiver<ShardEvent>) {
     let prepared = prepare(udp::Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap(), None).unwrap();
@@ -40,10 +39,11 @@ fn join(shard: &mut ShardThread, room: i64, now: Instant) -> usize {
         formats,
         remb: false,
         reduced_size: true,
+        participant: None,
     };
     let join = Join {
         key,
-        room: BroadcastId(room),
+        room: RoomKey::Group(room.unsigned_abs()),
         participant: format!("par_{room}").parse().unwrap(),
         local: credentials("ours"),
         remote: credentials("theirs"),
@@ -71,12 +71,12 @@ fn a_panic_ends_its_own_session_and_no_other() {
     assert!(matches!(events.try_recv(), Ok(ShardEvent::Ended(SessionKey(1), EndReason::Panic))));
     assert!(events.try_recv().is_err(), "nobody else ends");
     assert_eq!(shard.io.counters.panics.load(Ordering::Relaxed), 1);
-    assert!(!shard.io.participants.contains(faulty) && shard.io.rooms.room(BroadcastId(1)).is_none());
+    assert!(!shard.io.participants.contains(faulty) && shard.io.rooms.room(RoomKey::Group(1)).is_none());
     assert!(!shard.by_key.contains_key(&SessionKey(1)) && !shard.by_ufrag.contains_key("ours1"));
 
     let mut went_on = false;
     shard.guarded(sound, now, |shard| went_on = shard.io.participants.contains(sound));
-    assert!(went_on && shard.io.rooms.room(BroadcastId(2)).is_some());
+    assert!(went_on && shard.io.rooms.room(RoomKey::Group(2)).is_some());
     // Its place is free again, and what is still on its way to the old session reaches nobody.
     assert_eq!(join(&mut shard, 3, now), faulty);
     shard.guarded(faulty, now, |shard| shard.close(faulty, EndReason::Deleted, now));

@@ -11,6 +11,7 @@ use slab::Slab;
 use tokio::sync::mpsc;
 use transport::Identity;
 
+use super::call::CallTurn;
 use super::channels::Deliveries;
 use super::command::ShardEvent;
 use super::inbox::{Inbox, ShardHandle, inbox};
@@ -104,6 +105,7 @@ pub(super) struct ShardThread {
     pub(super) timers: BinaryHeap<Reverse<(Instant, usize)>>,
     pub(super) outbox: Outbox,
     pub(super) deliveries: Deliveries,
+    pub(super) calls: CallTurn,
     /// Whose turn it is to be sent what this shard has missed.
     pub(super) portions: Portions<SourceKey>,
     /// Packets that may be repeated for other shards in this turn.
@@ -159,6 +161,7 @@ impl ShardThread {
             timers: BinaryHeap::new(),
             outbox: Outbox::new(events),
             deliveries: Deliveries::default(),
+            calls: CallTurn::default(),
             portions: Portions::default(),
             may_repeat: 0,
             #[cfg(test)]

@@ -52,7 +52,9 @@ pub use remote::Remote;
 pub use section::MediaSection;
 pub use slots::{Slot, SlotStream, SlotsAnswer, answer_slots};
 pub use trickle::{Fragment, FragmentMedia};
-pub use types::{Candidate, CandidateKind, Direction, Local, Msid, Setup, SsrcPair, TcpType};
+pub use types::{
+    Candidate, CandidateKind, Direction, Local, Msid, Setup, SsrcPair, TcpType, ice_credentials,
+};
 
 /// Longest SDP text in bytes; more is refused before it is parsed. Twenty slots in all codecs of Chromium are 80 KiB, in
 /// two codecs 30.

@@ -118,8 +118,11 @@ pub(super) fn mid_of_line(text: &str) -> Result<Option<Mid>, SdpError> {
     Ok(text.parse().ok())
 }
 
-/// Checks lengths and alphabet of ICE credentials (RFC 8839, 5.4).
-pub(super) fn ice_credentials(ufrag: &str, pwd: &str) -> Result<IceCredentials, SdpError> {
+/// Checks lengths and alphabet of ICE credentials (RFC 8839, 5.4), which did not come in an SDP.
+///
+/// # Errors
+/// [`SdpError::Invalid`] names the attribute that they would be.
+pub fn ice_credentials(ufrag: &str, pwd: &str) -> Result<IceCredentials, SdpError> {
     // Some clients put `-` and `_` (base64url) into them; no known one anything else outside `ice-char`.
     let chars = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/-_".contains(&b));
     if !(4..=256).contains(&ufrag.len()) || !chars(ufrag) {

@@ -1,0 +1,397 @@
+//! Sessions of calls. One is a participant of a group's room with up to two connections: one that publishes, one that
+//! receives. A session outlives its connections by [`RESUME_SECS`]: whoever has its secret goes on as the same
+//! participant.
+//!
+//! A participant is the subject of its join token, and has one session in a room: a second one with the same subject
+//! replaces the first, so that a join whose answer was lost is simply repeated. The numbers of its sources are its own
+//! until it leaves, and nobody else's after that as long as anybody is in the room.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use contract::call::{CallPerson, CallSource, RESUME_SECS};
+use contract::id::{GroupId, ParticipantId, SessionId};
+use rand::Rng;
+use sfu_core::SourceId;
+
+use super::session::{Refused, Removal};
+use super::{Registry, Seats};
+use crate::end::EndReason;
+use crate::published::{Published, RoomKey, SOURCES, SessionKey, csrc};
+
+/// How long a session is there without a connection.
+const RESUME: Duration = Duration::from_secs(RESUME_SECS);
+/// Most participants of a room; more are refused.
+pub(crate) const MAX_PARTICIPANTS: usize = 100;
+
+/// The calls of a node.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    rooms: HashMap<GroupId, CallRoom>,
+    sessions: HashMap<SessionId, Call>,
+    /// Whose a connection is.
+    connections: HashMap<SessionKey, SessionId>,
+    next_room: u64,
+}
+
+/// A group's room: there while it has a participant.
+#[derive(Debug)]
+struct CallRoom {
+    key: RoomKey,
+    /// The sessions of those who are there.
+    members: BTreeMap<ParticipantId, SessionId>,
+    /// The name that the next participant gets, as the publisher that it is. None is used twice.
+    next_source: u32,
+}
+
+/// A session.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) group: GroupId,
+    pub(crate) room: RoomKey,
+    pub(crate) participant: ParticipantId,
+    /// Display name.
+    name: String,
+    /// What it may do; a resumed session has no more.
+    pub(crate) rights: Rights,
+    /// Its name as a publisher of the room.
+    source: SourceId,
+    /// Entity tag of its ICE sessions, with quotes.
+    pub(crate) etag: String,
+    /// What it publishes.
+    published: Option<Arc<Published>>,
+    pub(crate) publish: Option<Connection>,
+    pub(crate) receive: Option<Connection>,
+    /// Since when it has no connection.
+    lost_at: Option<Instant>,
+}
+
+/// A connection of a session.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) key: SessionKey,
+    pub(crate) shard: usize,
+    pub(crate) opened_at: Instant,
+    address: IpAddr,
+    connected: bool,
+}
+
+/// What somebody may do with media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rights {
+    /// The sources that it may publish, by slot.
+    pub(crate) publish: [bool; SOURCES.len()],
+    /// Whether it may receive.
+    pub(crate) receive: bool,
+}
+
+/// Who comes.
+#[derive(Debug)]
+pub(crate) enum Who {
+    /// Who has a join token.
+    Joins {
+        /// Its subject.
+        participant: ParticipantId,
+        /// Display name.
+        name: String,
+        /// What its token gives.
+        rights: Rights,
+    },
+    /// Who has the secret of a session.
+    Resumes(SessionId),
+}
+
+/// A new session, or a new life of one.
+#[derive(Debug)]
+pub(crate) struct NewCall {
+    pub(crate) group: GroupId,
+    pub(crate) who: Who,
+    /// Whom it counts for while it is not connected.
+    pub(crate) address: IpAddr,
+    /// The shard that serves it.
+    pub(crate) shard: usize,
+    /// Entity tag.
+    pub(crate) etag: String,
+    /// Whether it receives.
+    pub(crate) receives: bool,
+    pub(crate) now: Instant,
+}
+
+/// What became of a [`NewCall`].
+#[derive(Debug)]
+pub(crate) struct OpenedCall {
+    pub(crate) session: SessionId,
+    pub(crate) participant: ParticipantId,
+    pub(crate) room: RoomKey,
+    pub(crate) source: SourceId,
+    /// The publishing connection, with what it sends.
+    pub(crate) publish: Option<(SessionKey, Arc<Published>)>,
+    /// The receiving connection.
+    pub(crate) receive: Option<SessionKey>,
+    /// What has to go for it.
+    pub(crate) replaced: Vec<Removal>,
+    /// The others.
+    pub(crate) people: Vec<CallPerson>,
+    /// What the others publish.
+    pub(crate) known: Vec<(SourceId, Arc<Published>)>,
+}
+
+/// A publisher that does not come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gone {
+    pub(crate) room: RoomKey,
+    pub(crate) source: SourceId,
+}
+
+/// Why nobody is let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CallRefused {
+    /// As for any other session.
+    Node(Refused),
+    /// The room has as many participants as it may.
+    RoomFull,
+    /// There is no session with this secret any more.
+    NoSession,
+}
+
+impl From<Refused> for CallRefused {
+    fn from(refused: Refused) -> Self {
+        Self::Node(refused)
+    }
+}
+
+impl Calls {
+    /// Connections that publish, and that receive.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let publishing = self.sessions.values().filter(|call| call.publish.is_some()).count();
+        (publishing, self.connections.len() - publishing)
+    }
+
+    /// Takes a connection of a session out.
+    fn take_out(&mut self, seats: &mut Seats, key: SessionKey) -> Option<(Connection, &mut Call)> {
+        let call = self.sessions.get_mut(&self.connections.remove(&key)?)?;
+        let is_it = |connection: &mut Connection| connection.key == key;
+        let connection = call.publish.take_if(is_it).or_else(|| call.receive.take_if(is_it))?;
+        seats.free(connection.address, connection.shard, connection.connected);
+        Some((connection, call))
+    }
+
+    /// Takes all connections of a session out.
+    fn disconnect(&mut self, seats: &mut Seats, id: &SessionId, reason: EndReason) -> Vec<Removal> {
+        let Some(call) = self.sessions.get(id) else { return Vec::new() };
+        let both = [&call.publish, &call.receive].into_iter().flatten();
+        let keys: Vec<SessionKey> = both.map(|connection| connection.key).collect();
+        let removed = keys.into_iter().filter_map(|key| {
+            let (Connection { key, shard, .. }, _) = self.take_out(seats, key)?;
+            Some(Removal { shard, key, reason })
+        });
+        removed.collect()
+    }
+}
+
+impl Call {
+    /// What others see of it.
+    fn person(&self) -> CallPerson {
+        let published = self.published.as_ref();
+        let sources = published.map(|published| published.sources(self.source)).unwrap_or_default();
+        CallPerson { participant: self.participant.clone(), name: self.name.clone(), sources }
+    }
+}
+
+impl Published {
+    /// The sources that it has, with the numbers of the publisher that it is of.
+    pub(crate) fn sources(&self, of: SourceId) -> Vec<CallSource> {
+        let slots = SOURCES.into_iter().zip(self.formats).enumerate();
+        let published = slots.filter_map(|(slot, (source, format))| {
+            format?;
+            Some(CallSource { source, csrc: csrc(of, slot)? })
+        });
+        published.collect()
+    }
+}
+
+impl Registry {
+    /// Whether a session of a call may come from `address`; one that is resumed has its place already.
+    pub(crate) fn may_call(&self, address: IpAddr, resumes: bool) -> Result<(), Refused> {
+        // Two connections.
+        if resumes || self.seats.has_room(2) { self.seats.may_open(address) } else { Err(Refused::Full) }
+    }
+
+    /// Opens a session, or a resumed one anew. `publish` says what it publishes, once its name in the room is known.
+    pub(crate) fn open_call(
+        &mut self,
+        new: NewCall,
+        publish: Option<impl FnOnce(SourceId, &ParticipantId) -> Arc<Published>>,
+        rng: &mut impl Rng,
+    ) -> Result<OpenedCall, CallRefused> {
+        let NewCall { group, who, address, shard, etag, receives, now } = new;
+        self.may_call(address, matches!(who, Who::Resumes(_)))?;
+        let (session, participant, name, rights) = match who {
+            Who::Joins { participant, name, rights } => (SessionId::random(rng), participant, name, rights),
+            Who::Resumes(session) => {
+                let call = self.calls.sessions.get(&session).filter(|call| call.group == group);
+                let call = call.ok_or(CallRefused::NoSession)?;
+                let (participant, name) = (call.participant.clone(), call.name.clone());
+                let rights = call.rights;
+                (session, participant, name, rights)
+            }
+        };
+        let full = self.calls.rooms.get(&group).is_some_and(|room| {
+            room.members.len() >= MAX_PARTICIPANTS && !room.members.contains_key(&participant)
+        });
+        if full {
+            return Err(CallRefused::RoomFull);
+        }
+        let (room, source, before) = self.calls.enter(&group, &participant, &session);
+        let mut replaced = self.calls.disconnect(&mut self.seats, &session, EndReason::Replaced);
+        if let Some(before) = before {
+            replaced.extend(self.calls.disconnect(&mut self.seats, &before, EndReason::Replaced));
+            self.calls.sessions.remove(&before);
+        }
+        let published = publish.map(|publish| publish(source, &participant));
+        let mut connection = || Connection {
+            key: self.seats.take(address, shard),
+            shard,
+            opened_at: now,
+            address,
+            connected: false,
+        };
+        let call = Call {
+            group: group.clone(),
+            room,
+            participant: participant.clone(),
+            name,
+            rights,
+            source,
+            etag,
+            publish: published.as_ref().map(|_| connection()),
+            receive: receives.then(connection),
+            published: published.clone(),
+            lost_at: None,
+        };
+        let key = |connection: &Option<Connection>| connection.as_ref().map(|connection| connection.key);
+        let (publish, receive) = (key(&call.publish), key(&call.receive));
+        for key in [publish, receive].into_iter().flatten() {
+            self.calls.connections.insert(key, session.clone());
+        }
+        self.calls.sessions.insert(session.clone(), call);
+        let others = self.calls.others(&group, &session);
+        let people = others.iter().map(|call| call.person()).collect();
+        let known = others.iter().filter_map(|call| Some((call.source, call.published.clone()?))).collect();
+        let publish = publish.zip(published);
+        Ok(OpenedCall { session, participant, room, source, publish, receive, replaced, people, known })
+    }
+
+    /// A session by its secret.
+    pub(crate) fn call(&self, id: &SessionId, group: &GroupId) -> Option<&Call> {
+        self.calls.sessions.get(id).filter(|call| call.group == *group)
+    }
+
+    /// The same, to change its entity tag.
+    pub(crate) fn call_mut(&mut self, id: &SessionId) -> Option<&mut Call> {
+        self.calls.sessions.get_mut(id)
+    }
+
+    /// A session ends for good.
+    pub(crate) fn leave_call(&mut self, id: &SessionId, reason: EndReason) -> (Vec<Removal>, Option<Gone>) {
+        let removals = self.calls.disconnect(&mut self.seats, id, reason);
+        (removals, self.calls.forget(id))
+    }
+
+    /// When the connection was opened, if it is one of a call: it is connected now.
+    pub(crate) fn call_connected(&mut self, key: SessionKey) -> Option<Instant> {
+        let call = self.calls.sessions.get_mut(self.calls.connections.get(&key)?)?;
+        let both = [&mut call.publish, &mut call.receive].into_iter().flatten();
+        let connection = both.into_iter().find(|connection| connection.key == key)?;
+        if !std::mem::replace(&mut connection.connected, true) {
+            self.seats.connected(connection.address);
+        }
+        Some(connection.opened_at)
+    }
+
+    /// A connection is gone from its shard by itself. Whether it was one of a call.
+    pub(crate) fn call_closed(&mut self, key: SessionKey, now: Instant) -> bool {
+        let Some((_, call)) = self.calls.take_out(&mut self.seats, key) else { return false };
+        if call.publish.is_none() && call.receive.is_none() {
+            call.lost_at = Some(now);
+        }
+        true
+    }
+
+    /// The receiving connection of whom a publishing one is, with its shard.
+    pub(crate) fn call_receiver(&self, key: SessionKey) -> Option<(usize, SessionKey)> {
+        let call = self.calls.sessions.get(self.calls.connections.get(&key)?)?;
+        call.receive.as_ref().map(|connection| (connection.shard, connection.key))
+    }
+
+    /// Ends the sessions that nobody has resumed in time.
+    pub(crate) fn end_lost_calls(&mut self, now: Instant) -> Vec<Gone> {
+        let is_over =
+            |call: &Call| call.lost_at.is_some_and(|at| now.saturating_duration_since(at) >= RESUME);
+        let over = self.calls.sessions.iter().filter(|(_, call)| is_over(call));
+        let over: Vec<SessionId> = over.map(|(id, _)| id.clone()).collect();
+        over.iter().filter_map(|id| self.calls.forget(id)).collect()
+    }
+
+    /// Ends every session: the node stops.
+    pub(super) fn end_calls(&mut self, reason: EndReason) -> Vec<Removal> {
+        let all: Vec<SessionId> = self.calls.sessions.keys().cloned().collect();
+        let ended = all.iter().flat_map(|id| {
+            let removals = self.calls.disconnect(&mut self.seats, id, reason);
+            self.calls.forget(id);
+            removals
+        });
+        ended.collect()
+    }
+}
+
+impl Calls {
+    /// Makes a session the one of its participant, in a room that is made if it is not there. Returns the participant's
+    /// name there, and the session that it had before, if that was another one.
+    fn enter(
+        &mut self,
+        group: &GroupId,
+        participant: &ParticipantId,
+        session: &SessionId,
+    ) -> (RoomKey, SourceId, Option<SessionId>) {
+        let next = &mut self.next_room;
+        let room = self.rooms.entry(group.clone()).or_insert_with(|| {
+            *next += 1;
+            CallRoom { key: RoomKey::Group(*next), members: BTreeMap::new(), next_source: 0 }
+        });
+        let before = room.members.insert(participant.clone(), session.clone());
+        let known = before.as_ref().and_then(|before| self.sessions.get(before));
+        let source = known.map_or_else(
+            || {
+                let source = SourceId(room.next_source);
+                room.next_source = room.next_source.saturating_add(1);
+                source
+            },
+            |call| call.source,
+        );
+        (room.key, source, before.filter(|before| before != session))
+    }
+
+    /// The sessions of a room besides one.
+    fn others(&self, group: &GroupId, session: &SessionId) -> Vec<&Call> {
+        let members = self.rooms.get(group).into_iter().flat_map(|room| room.members.values());
+        members.filter(|other| *other != session).filter_map(|other| self.sessions.get(other)).collect()
+    }
+
+    /// Forgets a session that has no connection any more, and the room with the last.
+    fn forget(&mut self, id: &SessionId) -> Option<Gone> {
+        let call = self.sessions.remove(id)?;
+        let room = self.rooms.get_mut(&call.group)?;
+        room.members.remove(&call.participant);
+        if room.members.is_empty() {
+            self.rooms.remove(&call.group);
+        }
+        Some(Gone { room: call.room, source: call.source })
+    }
+}
+
+#[cfg(test)]
+#[path = "calls_tests.rs"]
+mod tests;

@@ -1,0 +1,403 @@
+//! Calls as one shard sees them: what the slots of its members show, and what is said on their channels.
+//!
+//! Pictures are bound by the core, by what pages want. Whom somebody hears is decided here: who is wanted, then the others
+//! in the order in which they came, never oneself.
+//!
+//! What changes only marks members; they are served at the end of the turn ([`ShardThread::run_calls`]), so that many
+//! changes cost one decision and one message. Both messages of the channel are whole states, of which the latest counts:
+//! one that cannot be sent or read now is replaced by the next and never lost.
+
+use std::time::{Duration, Instant};
+
+use contract::call::{
+    Binding, Bound, CALL_CHANNEL, CallEvent, MAX_WANTS, MissingSource, SlotKind, Want, Wants, WhyMissing,
+};
+use contract::destination::Source;
+use contract::layer::EncodingsWanted;
+use sfu_core::{Peer, SourceId, SubscriberConfig, SubscriptionConfig, TrackName};
+use transport::ChannelId;
+
+use super::channels::VIEWER_RATE;
+use super::convert::track_index;
+use super::member::{CallSlot, Member};
+use super::participant::Role;
+use super::room::core_room;
+use super::rooms::Room;
+use super::thread::ShardThread;
+use crate::metrics::ShardCounters;
+use crate::published::{RoomKey, by_csrc, csrc};
+
+/// When that is tried again which could not be read or sent at once.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// The members that have something to do.
+#[derive(Debug, Default)]
+pub(super) struct CallTurn {
+    /// At the end of this turn.
+    due: Vec<usize>,
+    /// Later, at this moment.
+    later: Vec<usize>,
+    retry_at: Option<Instant>,
+}
+
+impl CallTurn {
+    /// When [`ShardThread::run_calls`] has something to do next.
+    pub(super) fn next(&self, now: Instant) -> Option<Instant> {
+        if self.due.is_empty() { self.retry_at } else { Some(now) }
+    }
+}
+
+impl ShardThread {
+    fn member(&mut self, slot: usize) -> Option<&mut Member> {
+        match &mut self.io.participants.get_mut(slot)?.role {
+            Role::Member(member) => Some(member),
+            Role::Publisher { .. } | Role::Viewer { .. } => None,
+        }
+    }
+
+    /// Has a member served at the end of the turn, after `mark`.
+    pub(super) fn mark_member(&mut self, slot: usize, mark: impl FnOnce(&mut Member)) {
+        let Some(member) = self.member(slot) else { return };
+        mark(member);
+        if !std::mem::replace(&mut member.queued, true) {
+            self.calls.due.push(slot);
+        }
+    }
+
+    /// Whom there is to hear in a room has changed.
+    pub(super) fn voices_changed(&mut self, room: RoomKey) {
+        let members = self.io.rooms.room(room).map(|room| room.members.clone()).unwrap_or_default();
+        members.into_iter().for_each(|slot| self.mark_member(slot, |member| member.hear = true));
+    }
+
+    /// Serves the members that have something to do.
+    pub(super) fn run_calls(&mut self, now: Instant) {
+        if self.calls.retry_at.is_some_and(|at| at <= now) {
+            self.calls.retry_at = None;
+            let later = std::mem::take(&mut self.calls.later);
+            self.calls.due.extend(later);
+        }
+        for slot in std::mem::take(&mut self.calls.due) {
+            self.guarded(slot, now, |shard| {
+                if shard.serve_member(slot, now) {
+                    shard.mark_later(slot, now);
+                }
+            });
+        }
+    }
+
+    fn mark_later(&mut self, slot: usize, now: Instant) {
+        let Some(member) = self.member(slot) else { return };
+        if !std::mem::replace(&mut member.queued, true) {
+            self.calls.later.push(slot);
+            self.calls.retry_at.get_or_insert(now + RETRY);
+        }
+    }
+
+    /// Does what there is to do for a member; `true` if some of it has to wait.
+    fn serve_member(&mut self, slot: usize, now: Instant) -> bool {
+        let Some(member) = self.member(slot) else { return false };
+        member.queued = false;
+        let waits = self.read_wants(slot, now);
+        self.hear(slot, now);
+        waits | self.say(slot, now)
+    }
+
+    /// A message has come on the channel of a call.
+    pub(super) fn call_message(&mut self, slot: usize, channel: ChannelId, bytes: Vec<u8>) {
+        let is_it = self.member(slot).is_some_and(|member| member.channel == Some(channel));
+        if is_it {
+            self.mark_member(slot, |member| member.waiting = Some(bytes));
+        } else {
+            ShardCounters::add(&self.io.counters.data_dropped, 1);
+        }
+    }
+
+    /// A channel is open: if it is the one of the call, the member hears its bindings there.
+    pub(super) fn call_channel_opened(&mut self, slot: usize, channel: ChannelId, label: &str) {
+        if label == CALL_CHANNEL {
+            self.mark_member(slot, |member| (member.channel, member.say) = (Some(channel), true));
+        }
+    }
+
+    pub(super) fn call_channel_closed(&mut self, slot: usize, channel: ChannelId) {
+        if let Some(member) = self.member(slot) {
+            member.channel.take_if(|open| *open == channel);
+        }
+    }
+
+    /// Reads what a member wants, if its pace allows; `true` if not.
+    fn read_wants(&mut self, slot: usize, now: Instant) -> bool {
+        let Some(participant) = self.io.participants.get_mut(slot) else { return false };
+        let Role::Member(member) = &mut participant.role else { return false };
+        let Some(len) = member.waiting.as_ref().map(Vec::len) else { return false };
+        if !participant.channels.spend(len, VIEWER_RATE, now) {
+            return true;
+        }
+        let Some(bytes) = member.waiting.take() else { return false };
+        match serde_json::from_slice::<Wants>(&bytes) {
+            Ok(wants) if wants.sources.len() <= MAX_WANTS => take_wants(&mut self.core, member, wants, now),
+            _ => ShardCounters::add(&self.io.counters.data_dropped, 1),
+        }
+        false
+    }
+
+    /// Takes wants that came another way, if there are any, and says what the slots show; nothing if there is no such
+    /// member.
+    pub(super) fn choose_slots(&mut self, slot: usize, wants: Option<Wants>, now: Instant) -> Option<Bound> {
+        self.fault_point("wants");
+        let Role::Member(member) = &mut self.io.participants.get_mut(slot)?.role else { return None };
+        if let Some(wants) = wants {
+            take_wants(&mut self.core, member, wants, now);
+        }
+        self.hear(slot, now);
+        self.bound(slot)
+    }
+
+    /// Which of the encodings of a member's other connection are watched.
+    pub(super) fn encodings_watched(&mut self, slot: usize, wanted: EncodingsWanted) {
+        self.mark_member(slot, |member| member.encodings = Some(wanted));
+    }
+
+    /// Decides whom a member hears, if something has changed.
+    fn hear(&mut self, slot: usize, now: Instant) {
+        let Some(participant) = self.io.participants.get_mut(slot) else { return };
+        let Role::Member(member) = &mut participant.role else { return };
+        let (true, Some(subscriber)) = (std::mem::take(&mut member.hear), member.subscriber) else { return };
+        let there = self.io.rooms.room(participant.room).map(voices).unwrap_or_default();
+        let wanted = member.wants.sources.iter().filter(|want| want.slot == SlotKind::Voice);
+        let first = wanted.filter_map(|want| by_csrc(want.source)).filter(|name| there.contains(name));
+        let others = first.chain(there.iter().copied()).filter(|name| name.source != member.own);
+        let bindings = self.core.bindings(subscriber);
+        let slots: Vec<_> = bindings.filter(|binding| binding.kind == sfu_core::SlotKind::Voice).collect();
+        let shown: Vec<_> = slots.iter().map(|binding| binding.shows).collect();
+        for (binding, shows) in slots.iter().zip(choose_voices(&shown, others)) {
+            if binding.shows != shows {
+                self.core.show(binding.slot, shows, now);
+                member.say = true;
+            }
+        }
+    }
+
+    /// What a member is told of its slots now.
+    fn bound(&mut self, slot: usize) -> Option<Bound> {
+        let participant = self.io.participants.get_mut(slot)?;
+        let Role::Member(member) = &mut participant.role else { return None };
+        member.generation = member.generation.wrapping_add(1);
+        let subscriber = member.subscriber?;
+        let shown: Vec<_> = self.core.bindings(subscriber).collect();
+        let room = self.io.rooms.room(participant.room);
+        let binding = |slot: &CallSlot| {
+            let shown = shown.iter().find(|shown| Some(shown.slot) == slot.id)?;
+            let name = shown.shows?;
+            let source = number(name)?;
+            let publisher = room?.publisher(name.source)?;
+            let from = shown.from.filter(|_| shown.csrc == Some(source));
+            let participant = publisher.published.participant.clone()?;
+            Some(Binding { mid: slot.mid.to_string(), source, participant, from })
+        };
+        let slots: Vec<Binding> = member.slots.iter().filter_map(binding).collect();
+        let pictures = self.core.missing(subscriber).iter().filter_map(missing);
+        let there = room.map(voices).unwrap_or_default();
+        let heard = |want: &Want| slots.iter().any(|binding| binding.source == want.source);
+        let sounds = member.wants.sources.iter().filter_map(|want| {
+            let why = match by_csrc(want.source) {
+                None => WhyMissing::Absent,
+                Some(_) if want.slot != SlotKind::Voice || heard(want) => return None,
+                Some(name) if name.source == member.own || name.track != track_index(Source::Microphone) => {
+                    WhyMissing::Kind
+                }
+                Some(name) if there.contains(&name) => WhyMissing::Slots,
+                Some(_) => WhyMissing::Absent,
+            };
+            Some(MissingSource { source: want.source, slot: want.slot, why })
+        });
+        let missing = pictures.chain(sounds).collect();
+        Some(Bound { generation: member.generation, wants: member.wants.generation, slots, missing })
+    }
+
+    /// Says on the channel of a member what is still to be said; `true` if it was not taken.
+    fn say(&mut self, slot: usize, now: Instant) -> bool {
+        let Some(member) = self.member(slot) else { return false };
+        let Some(channel) = member.channel else { return false };
+        let (bound, encodings) = (std::mem::take(&mut member.say), member.encodings.take());
+        let bound = if bound { self.bound(slot).map(CallEvent::Bound) } else { None };
+        let mut waits = false;
+        for event in bound.into_iter().chain(encodings.map(CallEvent::Encodings)) {
+            let Ok(text) = serde_json::to_vec(&event) else { continue };
+            let Some(participant) = self.io.participants.get_mut(slot) else { return false };
+            if participant.transport.send_data(channel, &text, false, now).is_ok() {
+                ShardCounters::add(&self.io.counters.data_sent, 1);
+                continue;
+            }
+            waits = true;
+            if let Some(member) = self.member(slot) {
+                match event {
+                    CallEvent::Bound(_) => member.say = true,
+                    CallEvent::Encodings(wanted) => member.encodings = Some(wanted),
+                }
+            }
+        }
+        self.drain_transport(slot, now);
+        waits
+    }
+
+    /// A member has come: its slots are there, and bound, but nothing is sent yet.
+    pub(super) fn member_came(&mut self, slot: usize, now: Instant) {
+        let Some(participant) = self.io.participants.get_mut(slot) else { return };
+        let room = participant.room;
+        let Role::Member(member) = &mut participant.role else { return };
+        let config = SubscriberConfig {
+            peer: Peer(slot as u32),
+            room: core_room(room),
+            extensions: member.extensions,
+            reduced_size: member.reduced_size,
+            own: Some(member.own),
+        };
+        let id = match self.core.add_subscriber(config, now) {
+            Ok(id) => id,
+            Err(error) => return tracing::warn!(%error, "the media core refuses a member of a call"),
+        };
+        member.subscriber = Some(id);
+        self.io.viewers.insert(id, slot);
+        for slot in &mut member.slots {
+            let config = SubscriptionConfig {
+                shows: None,
+                mid: slot.mid,
+                ssrc: slot.ssrc,
+                rtx_ssrc: slot.rtx_ssrc,
+                cname: slot.cname.clone(),
+                formats: slot.formats.clone(),
+                slot: Some(core_kind(slot.kind)),
+            };
+            match self.core.subscribe(id, config, now) {
+                Ok(id) => {
+                    slot.id = Some(id);
+                    self.core.set_paused(id, true, now);
+                }
+                Err(error) => tracing::warn!(%error, "the media core refuses a slot"),
+            }
+        }
+        self.io.rooms.member_came(room, slot);
+        self.mark_member(slot, |member| member.hear = true);
+    }
+
+    /// A member is connected: its slots begin.
+    pub(super) fn attach_member(&mut self, slot: usize, now: Instant) {
+        let Some(Role::Member(member)) = self.io.participants.get(slot).map(|participant| &participant.role)
+        else {
+            return;
+        };
+        member.slots.iter().filter_map(|slot| slot.id).for_each(|id| self.core.set_paused(id, false, now));
+    }
+
+    /// A publisher of a call has left for good: whoever waits for it does so no more.
+    pub(super) fn publisher_is_gone(&mut self, room: RoomKey, source: SourceId, now: Instant) {
+        let Some(known) = self.io.rooms.rooms.get_mut(&room) else { return };
+        known.gone.insert(source);
+        self.reconcile((room, source), now);
+        self.io.rooms.drop_if_idle(room);
+    }
+}
+
+/// Takes what a page wants. Of messages that have overtaken each other the one that was said last counts.
+fn take_wants(core: &mut sfu_core::Shard, member: &mut Member, wants: Wants, now: Instant) {
+    if wants.generation < member.wants.generation {
+        return;
+    }
+    (member.wants, member.hear, member.say) = (wants, true, true);
+    let Some(subscriber) = member.subscriber else { return };
+    // A number that no source can have is missing, and stands in nobody's way.
+    let want = |want: &Want| {
+        let &Want { source, slot, height, priority, pinned } = want;
+        Some(sfu_core::Want { track: by_csrc(source)?, slot: core_kind(slot), height, priority, pinned })
+    };
+    let wanted: Vec<sfu_core::Want> = member.wants.sources.iter().filter_map(want).collect();
+    core.set_wants(subscriber, &wanted, now);
+}
+
+/// Who is heard: `wanted` as far as there are slots, each in the slot that it has, else in a free one.
+fn choose_voices(
+    slots: &[Option<TrackName>],
+    wanted: impl Iterator<Item = TrackName>,
+) -> Vec<Option<TrackName>> {
+    let mut chosen: Vec<TrackName> = Vec::new();
+    for name in wanted {
+        if chosen.len() < slots.len() && !chosen.contains(&name) {
+            chosen.push(name);
+        }
+    }
+    let stays = |slot: &Option<TrackName>| slot.filter(|name| chosen.contains(name));
+    let mut shows: Vec<Option<TrackName>> = slots.iter().map(stays).collect();
+    for name in &chosen {
+        if !shows.contains(&Some(*name))
+            && let Some(free) = shows.iter_mut().find(|slot| slot.is_none())
+        {
+            *free = Some(*name);
+        }
+    }
+    shows
+}
+
+/// The microphones of a room, in the order in which their owners came.
+fn voices(room: &Room) -> Vec<TrackName> {
+    let track = track_index(Source::Microphone);
+    let publishers = room.publishers.iter().filter(|publisher| {
+        publisher.published.formats.get(usize::from(track.0)).is_some_and(Option::is_some)
+    });
+    publishers.map(|publisher| TrackName { source: publisher.source, track }).collect()
+}
+
+fn number(name: TrackName) -> Option<u32> {
+    csrc(name.source, usize::from(name.track.0))
+}
+
+fn missing(missing: &sfu_core::MissingSource) -> Option<MissingSource> {
+    let why = match missing.why {
+        sfu_core::WhyMissing::Absent => WhyMissing::Absent,
+        sfu_core::WhyMissing::Kind => WhyMissing::Kind,
+        sfu_core::WhyMissing::Codec => WhyMissing::Codec,
+        sfu_core::WhyMissing::Slots => WhyMissing::Slots,
+        sfu_core::WhyMissing::Line => WhyMissing::Line,
+    };
+    let slot = match missing.slot {
+        sfu_core::SlotKind::Tile => SlotKind::Tile,
+        sfu_core::SlotKind::Stage => SlotKind::Stage,
+        sfu_core::SlotKind::Screen => SlotKind::Screen,
+        sfu_core::SlotKind::Voice => SlotKind::Voice,
+        sfu_core::SlotKind::ScreenAudio => SlotKind::ScreenAudio,
+    };
+    Some(MissingSource { source: number(missing.track)?, slot, why })
+}
+
+fn core_kind(kind: SlotKind) -> sfu_core::SlotKind {
+    match kind {
+        SlotKind::Tile => sfu_core::SlotKind::Tile,
+        SlotKind::Stage => sfu_core::SlotKind::Stage,
+        SlotKind::Screen => sfu_core::SlotKind::Screen,
+        SlotKind::Voice => sfu_core::SlotKind::Voice,
+        SlotKind::ScreenAudio => sfu_core::SlotKind::ScreenAudio,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sfu_core::TrackIndex;
+
+    use super::*;
+
+    #[test]
+    fn voices_stay_in_their_slots() {
+        let name = |person| TrackName { source: SourceId(person), track: TrackIndex(0) };
+        let turn = |slots: &[Option<u32>], wanted: &[u32]| {
+            let slots: Vec<Option<TrackName>> = slots.iter().map(|slot| slot.map(name)).collect();
+            let chosen = choose_voices(&slots, wanted.iter().map(|person| name(*person)));
+            chosen.into_iter().map(|slot| slot.map(|name| name.source.0)).collect::<Vec<_>>()
+        };
+        assert_eq!(turn(&[None, None], &[1, 2, 3]), [Some(1), Some(2)]);
+        assert_eq!(turn(&[Some(1), Some(2)], &[2, 3, 1]), [Some(3), Some(2)]);
+        assert_eq!(turn(&[Some(1), Some(2)], &[4, 4, 2, 1]), [Some(4), Some(2)]);
+        assert_eq!(turn(&[Some(1), Some(2)], &[2]), [None, Some(2)]);
+        assert_eq!(turn(&[], &[1]), []);
+    }
+}

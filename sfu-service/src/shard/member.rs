@@ -1,0 +1,85 @@
+//! The receiving connection of a participant of a call, as its shard keeps it.
+
+use std::sync::Arc;
+
+use contract::call::{SlotKind, Wants};
+use contract::layer::EncodingsWanted;
+use rtp::Extensions;
+use sfu_core::{SourceId, SubscriberId, SubscriptionId};
+use transport::ChannelId;
+
+/// A slot of a receiving connection.
+#[derive(Debug, Clone)]
+pub(crate) struct CallSlot {
+    /// What it is for.
+    pub(crate) kind: SlotKind,
+    /// Its m-line.
+    pub(crate) mid: rtp::Mid,
+    /// SSRC of the media.
+    pub(crate) ssrc: u32,
+    /// SSRC of retransmissions.
+    pub(crate) rtx_ssrc: Option<u32>,
+    /// The clock of the connection, as the answer says it.
+    pub(crate) cname: Arc<str>,
+    /// What the receiver decodes.
+    pub(crate) formats: Vec<sfu_core::Format>,
+    /// Its id in the core, once its shard has it.
+    pub(crate) id: Option<SubscriptionId>,
+}
+
+/// A connection that receives through slots.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    /// Its name as a publisher of the room: it does not hear itself.
+    pub(crate) own: SourceId,
+    /// Header extension ids.
+    pub(crate) extensions: Extensions,
+    /// It takes RTCP of reduced size.
+    pub(crate) reduced_size: bool,
+    /// Its slots.
+    pub(crate) slots: Vec<CallSlot>,
+    /// What its page wants.
+    pub(super) wants: Wants,
+    /// Counts what it was told.
+    pub(super) generation: u32,
+    /// Its id in the core, once its shard has it.
+    pub(super) subscriber: Option<SubscriberId>,
+    /// Its channel of the call, while that is open.
+    pub(super) channel: Option<ChannelId>,
+    /// What its page wants since, which came too fast to be read at once: the latest.
+    pub(super) waiting: Option<Vec<u8>>,
+    /// Which of its encodings are watched, if that is still to be said.
+    pub(super) encodings: Option<EncodingsWanted>,
+    /// Whom it hears is to be decided anew.
+    pub(super) hear: bool,
+    /// Its bindings are still to be said.
+    pub(super) say: bool,
+    /// It stands in the list of those that have something to do.
+    pub(super) queued: bool,
+}
+
+impl Member {
+    /// One that is not connected yet.
+    pub(crate) fn new(
+        own: SourceId,
+        extensions: Extensions,
+        reduced_size: bool,
+        slots: Vec<CallSlot>,
+    ) -> Self {
+        Self {
+            own,
+            extensions,
+            reduced_size,
+            slots,
+            wants: Wants::default(),
+            generation: 0,
+            subscriber: None,
+            channel: None,
+            waiting: None,
+            encodings: None,
+            hear: true,
+            say: true,
+            queued: false,
+        }
+    }
+}
