@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use contract::group::GroupChanged;
 use contract::id::{BroadcastId, GroupId};
-use contract::rest::BroadcastChanged;
+use contract::rest::{Announced, BroadcastChanged};
 use contract::token::TokenKeys;
-use serde::Serialize;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
@@ -23,52 +22,44 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 
-/// What is announced.
-#[derive(Debug, Clone, Serialize)]
-#[serde(untagged)]
-enum News {
-    Broadcast(BroadcastChanged),
-    Group(Box<GroupChanged>),
-}
-
-/// What news are about.
+/// What an announcement is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum About {
     Broadcast(BroadcastId),
     Group(GroupId),
 }
 
-impl News {
-    fn about(&self) -> About {
-        match self {
-            Self::Broadcast(news) => About::Broadcast(news.broadcast.id),
-            Self::Group(news) => About::Group(news.group.id.clone()),
+impl About {
+    fn of(news: &Announced) -> Self {
+        match news {
+            Announced::Broadcast(news) => Self::Broadcast(news.broadcast.id),
+            Announced::Group(news) => Self::Group(news.group.id.clone()),
         }
     }
+}
 
-    /// Of two about the same the higher is the later. Nothing comes after the end.
-    fn order(&self) -> (i64, bool) {
-        match self {
-            Self::Broadcast(news) => (news.version, news.deleted),
-            Self::Group(news) => (news.version, news.deleted),
-        }
+/// Of two about the same the higher is the later. Nothing comes after the end.
+fn order(news: &Announced) -> (i64, bool) {
+    match news {
+        Announced::Broadcast(news) => (news.version, news.deleted),
+        Announced::Group(news) => (news.version, news.deleted),
     }
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     order: VecDeque<About>,
-    latest: HashMap<About, News>,
+    latest: HashMap<About, Announced>,
     /// One was taken out and is on its way.
     is_sending: bool,
 }
 
 impl Queue {
     /// Takes the newer version; whether an older one about something else had to go.
-    fn push(&mut self, news: News) -> bool {
-        let about = news.about();
+    fn push(&mut self, news: Announced) -> bool {
+        let about = About::of(&news);
         if let Some(waiting) = self.latest.get_mut(&about) {
-            if waiting.order() <= news.order() {
+            if order(waiting) <= order(&news) {
                 *waiting = news;
             }
             return false;
@@ -83,7 +74,7 @@ impl Queue {
     }
 
     /// The oldest, which is on its way from now on.
-    fn take(&mut self) -> Option<News> {
+    fn take(&mut self) -> Option<Announced> {
         let about = self.order.pop_front()?;
         let next = self.latest.remove(&about);
         self.is_sending = next.is_some();
@@ -91,7 +82,7 @@ impl Queue {
     }
 
     /// The one on its way arrived, or goes back to the others.
-    fn sent(&mut self, failed: Option<News>) {
+    fn sent(&mut self, failed: Option<Announced>) {
         self.is_sending = false;
         if let Some(failed) = failed {
             self.push(failed);
@@ -132,15 +123,15 @@ impl Announcer {
     /// Queues the state of a group, or its end.
     pub(crate) fn announce_group(&self, record: &GroupRecord, deleted: bool) {
         let news = GroupChanged { group: record.group.clone(), version: record.version, deleted };
-        self.put(News::Group(Box::new(news)));
+        self.put(Announced::Group(Box::new(news)));
     }
 
     fn put_broadcast(&self, record: &Record, deleted: bool) {
-        let broadcast = record.broadcast.clone();
-        self.put(News::Broadcast(BroadcastChanged { broadcast, version: record.version, deleted }));
+        let news = BroadcastChanged { broadcast: record.broadcast.clone(), version: record.version, deleted };
+        self.put(Announced::Broadcast(Box::new(news)));
     }
 
-    fn put(&self, news: News) {
+    fn put(&self, news: Announced) {
         if !self.enabled {
             return;
         }
@@ -217,7 +208,7 @@ mod tests {
 
     use super::*;
 
-    fn news(version: i64, id: i64, name: &str) -> News {
+    fn news(version: i64, id: i64, name: &str) -> Announced {
         let at = DateTime::from_timestamp(0, 0).unwrap();
         let broadcast = Broadcast {
             id: BroadcastId(id),
@@ -230,13 +221,13 @@ mod tests {
             created_at: at,
             modified_at: at,
         };
-        News::Broadcast(BroadcastChanged { broadcast, version, deleted: false })
+        Announced::Broadcast(Box::new(BroadcastChanged { broadcast, version, deleted: false }))
     }
 
-    fn name(news: Option<News>) -> String {
+    fn name(news: Option<Announced>) -> String {
         match news.unwrap() {
-            News::Broadcast(news) => news.broadcast.name,
-            News::Group(news) => news.group.name,
+            Announced::Broadcast(news) => news.broadcast.name,
+            Announced::Group(news) => news.group.name,
         }
     }
 
@@ -251,8 +242,8 @@ mod tests {
         assert_eq!(name(queue.take()), "other");
         assert!(queue.take().is_none());
         // Nothing comes after the end.
-        let News::Broadcast(gone) = news(3, 1, "gone") else { panic!("a broadcast") };
-        queue.push(News::Broadcast(BroadcastChanged { deleted: true, ..gone }));
+        let Announced::Broadcast(gone) = news(3, 1, "gone") else { panic!("a broadcast") };
+        queue.push(Announced::Broadcast(Box::new(BroadcastChanged { deleted: true, ..*gone })));
         queue.push(news(3, 1, "third"));
         assert_eq!(name(queue.take()), "gone");
     }
@@ -283,6 +274,6 @@ mod tests {
         }
         assert!(queue.push(news(1, -1, "")));
         assert_eq!(queue.latest.len(), MAX_WAITING);
-        assert_eq!(queue.take().unwrap().about(), About::Broadcast(BroadcastId(1)));
+        assert_eq!(About::of(&queue.take().unwrap()), About::Broadcast(BroadcastId(1)));
     }
 }

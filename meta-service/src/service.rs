@@ -1,6 +1,7 @@
 //! The running service: what its handlers share, its background tasks, start and drain.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ use crate::announce::Announcer;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http;
-use crate::lifecycle::Outcome;
+use crate::lifecycle::{Change, Outcome};
 use crate::metrics::{Label, Metrics};
 use crate::rate::{Asker, RateLimit};
 use crate::store::{GroupRecord, OpenError, Record, Store, StoreError};
@@ -33,8 +34,6 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_NODES: usize = 1_000;
 /// A node that has not reported for this long is not offered.
 const NODE_TTL: TimeDelta = TimeDelta::seconds(10);
-/// How often a change is tried again after another one came first.
-pub(crate) const UPDATE_TRIES: usize = 8;
 
 /// What a start needs besides the settings.
 #[derive(Debug)]
@@ -246,27 +245,34 @@ impl Shared {
         alive.min_by(|a, b| a.0.cmp(b.0)).map(|(_, (url, _))| url.clone())
     }
 
-    /// Writes what `decide` says of the current row, again when another change came first, and announces it. The last
-    /// outcome.
+    /// Makes the change that `decide` says of `record`, if that is one also of the row as it is then, and announces it.
+    /// The last outcome.
     pub(crate) async fn write(
         &self,
         id: BroadcastId,
-        mut record: Option<Record>,
-        decide: impl Fn(Option<&Record>) -> Outcome,
+        record: Option<&Record>,
+        decide: impl Fn(Option<&Record>) -> Outcome + Send + Sync,
     ) -> Result<Outcome, StoreError> {
-        for _ in 0..UPDATE_TRIES {
-            let mut outcome = decide(record.as_ref());
-            let (Some(current), Some(change)) = (&record, outcome.change.take()) else { return Ok(outcome) };
-            let now = self.clock.now();
-            let updated = self.store.broadcasts.update(id, current.version, change.clone(), now).await?;
-            if let Some(updated) = updated {
-                self.changed(current.broadcast.status, &updated);
-                outcome.change = Some(change);
-                return Ok(outcome);
-            }
-            record = self.store.broadcasts.find(id).await?;
+        let mut outcome = decide(record);
+        // Most reports change nothing, and keep nobody waiting.
+        if record.is_none() || outcome.change.is_none() {
+            return Ok(outcome);
         }
-        Err(StoreError::Unavailable("the broadcast keeps changing".into()))
+        let decided = &mut outcome;
+        let again = |record: &Record| -> Result<Option<Change>, Infallible> {
+            *decided = decide(Some(record));
+            Ok(decided.change.clone())
+        };
+        match self.store.broadcasts.change(id, self.clock.now(), again).await? {
+            None => Ok(decide(None)),
+            Some(Ok(changed)) => {
+                match changed.was {
+                    Some(was) => self.changed(was.broadcast.status, &changed.record),
+                    None => outcome.change = None,
+                }
+                Ok(outcome)
+            }
+        }
     }
 
     /// Tells of a change that is stored.

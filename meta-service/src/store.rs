@@ -27,7 +27,7 @@ use tokio::sync::Semaphore;
 
 pub use broadcasts::{Broadcasts, Expired, NewBroadcast, Record, Seen, Unnamed};
 pub(crate) use db::one_request;
-pub use groups::{Changed, GroupRecord, GroupSettings, Groups, NewGroup};
+pub use groups::{GroupRecord, GroupSettings, Groups, NewGroup};
 pub use idempotency::{Inserted, Repeatable};
 pub use rules::{Opened, Put, Rules};
 pub use search::{After, Listing, Lists, SHORT_WORDS_ROWS, Sort};
@@ -71,6 +71,15 @@ pub struct Owner {
     pub key: KeyHash,
     /// Subject of the token that created it; who holds a creator token of that subject owns it too.
     pub subject: Option<String>,
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed<T> {
+    /// As it is now.
+    pub record: T,
+    /// As it was before; `None` where it has not changed.
+    pub was: Option<T>,
 }
 
 /// The catalogue's storage, by aggregate. Times are whole milliseconds: callers cut them with [`whole_millis`].

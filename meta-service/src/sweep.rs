@@ -123,7 +123,7 @@ impl Sweeper {
             let decide = |record: Option<&Record>| {
                 record.map_or_else(Outcome::default, |record| lifecycle::peer_to_peer(record, now))
             };
-            seen.extend(self.shared.write(id, Some(record), decide).await?.seen);
+            seen.extend(self.shared.write(id, Some(&record), decide).await?.seen);
         }
         self.shared.store.broadcasts.touch(seen, now).await
     }

@@ -187,6 +187,7 @@ fn the_destinations_exist() {
                 .replace("{room}", "7")
                 .replace("{key}", "k")
                 .replace("{node}", "nod_1")
+                .replace("{group}", "grp_1")
                 .replace("/broadcast/{id}", "/broadcast/7")
                 .replace("{id}", "par_1");
             assert!(text.parse::<Address>().is_ok(), "{word}");

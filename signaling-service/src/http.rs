@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::http::header;
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, dev, web};
-use contract::rest::BroadcastChanged;
+use contract::rest::Announced;
 use contract::room::Room;
 use contract::token::{Role, TokenError};
 use serde::Serialize;
@@ -144,7 +144,9 @@ async fn events(
     payload: web::Payload,
 ) -> actix_web::Result<HttpResponse> {
     let mut payload = payload.into_inner();
-    let event = web::Json::<BroadcastChanged>::from_request(&request, &mut payload).await?;
-    site.shared.hub.broadcast_changed(event.into_inner());
+    match web::Json::<Announced>::from_request(&request, &mut payload).await?.into_inner() {
+        Announced::Broadcast(news) => site.shared.hub.broadcast_changed(*news),
+        Announced::Group(news) => site.shared.hub.group_changed(&news),
+    }
     Ok(HttpResponse::NoContent().finish())
 }

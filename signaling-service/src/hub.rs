@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use contract::destination::{Address, BroadcastState, Destination, NodeTracks, NodeViewers, Prefix};
+use contract::group::GroupChanged;
 use contract::id::{BroadcastId, NodeId};
 use contract::rest::{BroadcastChanged, RoomReport};
 use contract::room::Room;
@@ -137,6 +138,14 @@ impl Hub {
         if state.replica.broadcasts.changed(told) {
             self.publish_broadcast(&mut state, id);
         }
+    }
+
+    /// Meta announced a group. Nothing is kept of it: who subscribes reads the group of meta, and of two announcements the
+    /// one with the higher version counts, however they arrive.
+    pub(crate) fn group_changed(&self, told: &GroupChanged) {
+        let destination = topic(Destination::Group(told.group.id.clone()));
+        let class = Class::State(destination.as_str().into());
+        self.publish(&self.lock(), &class, &Message::json(destination, told));
     }
 
     /// Once a second: drops what was not renewed and publishes the counts that changed.

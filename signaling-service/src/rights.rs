@@ -128,10 +128,13 @@ impl Rights {
             }
             (Prefix::Topic, Destination::RoomState(room)) if who.is_in(room) => Ok(()),
             (Prefix::Topic, Destination::RoomState(_)) => Err(refusal(who)),
-            // What these say, `GET /broadcasts` says to anyone too.
+            // What these say, `GET /broadcasts` and `GET /groups/{id}` say to anyone too.
             (
                 Prefix::Topic,
-                Destination::Presence(_) | Destination::Broadcasts | Destination::Broadcast(_),
+                Destination::Presence(_)
+                | Destination::Broadcasts
+                | Destination::Broadcast(_)
+                | Destination::Group(_),
             ) => Ok(()),
             (Prefix::Queue, Destination::SfuQueue(node)) if who.is_node(node) => Ok(()),
             (Prefix::Queue, Destination::SfuQueue(_)) => Err(refusal(who)),
@@ -206,7 +209,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [&str; 21] = [
+    const ALL: [&str; 22] = [
         "/app/7",
         "/topic/7",
         "/app/7/k/offer",
@@ -228,6 +231,7 @@ mod tests {
         "/topic/-/room/7",
         "/app/-/sfu/nod_1/rooms",
         "/app/-/sfu/nod_1/replies",
+        "/topic/-/group/grp_a",
     ];
 
     fn who(sub: &str, role: Role) -> Identity {
@@ -256,46 +260,46 @@ mod tests {
     fn the_matrix_of_rights() {
         let guest = Identity::new(None, "guest".into());
         let table: [(&str, bool, Identity, &str, &str); 10] = [
-            ("guest", false, guest.clone(), ".........xxx....x....", "....................."),
-            ("guest in dev", true, guest, ".x.xxxx.xxxx....x....", "xxxxxxxx............."),
+            ("guest", false, guest.clone(), ".........xxx....x....x", "......................"),
+            ("guest in dev", true, guest, ".x.xxxx.xxxx....x....x", "xxxxxxxx.............."),
             (
                 "viewer",
                 false,
                 join("7", &[Grant::Subscribe, Grant::Chat]),
-                "...x.x..xxxx...xx.x..",
-                "xx..x.xx......x..x...",
+                "...x.x..xxxx...xx.x..x",
+                "xx..x.xx......x..x....",
             ),
             (
                 "viewer, mute",
                 false,
                 join("7", &[Grant::Subscribe]),
-                "...x.x..xxxx...xx.x..",
-                "xx..x.x.......x..x...",
+                "...x.x..xxxx...xx.x..x",
+                "xx..x.x.......x..x....",
             ),
             (
                 "publisher",
                 false,
                 join("7", &[Grant::Publish]),
-                ".x.xxxx.xxxx...xx.x..",
-                "xxxxxxx.......x..x...",
+                ".x.xxxx.xxxx...xx.x..x",
+                "xxxxxxx.......x..x....",
             ),
             (
                 "other room",
                 false,
                 join("8", &[Grant::Publish, Grant::Chat]),
-                ".........xxx...xx....",
-                "..............x......",
+                ".........xxx...xx....x",
+                "..............x.......",
             ),
-            ("node", false, who("nod_1", Role::Service), ".x.xxxx.xxxx..x.x.x..", "xxxxxxxx....xxxx.x.xx"),
-            ("service", false, who("sfu", Role::Service), ".x.xxxx.xxxx....x.x..", "xxxxxxxx......xx.x..."),
+            ("node", false, who("nod_1", Role::Service), ".x.xxxx.xxxx..x.x.x..x", "xxxxxxxx....xxxx.x.xx."),
+            ("service", false, who("sfu", Role::Service), ".x.xxxx.xxxx....x.x..x", "xxxxxxxx......xx.x...."),
             (
                 "other node",
                 false,
                 who("nod_2", Role::Service),
-                ".x.xxxx.xxxx....x.x..",
-                "xxxxxxxx......xx.x...",
+                ".x.xxxx.xxxx....x.x..x",
+                "xxxxxxxx......xx.x....",
             ),
-            ("creator", false, who("ann", Role::Creator), ".........xxx....x....", "....................."),
+            ("creator", false, who("ann", Role::Creator), ".........xxx....x....x", "......................"),
         ];
         for (name, dev, who, read, write) in table {
             let (can_read, can_write) = rights(dev, &who);

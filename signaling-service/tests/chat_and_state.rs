@@ -92,6 +92,36 @@ fn broadcast(name: &str, status: &str) -> serde_json::Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_group_is_told_of_to_who_reads_it() {
+    let service = Service::start(config(false)).await;
+    let (mut reader, mut other) = (Peer::guest(&service).await, Peer::guest(&service).await);
+    reader.subscribe("g", "/topic/-/group/grp_a").await;
+    other.subscribe("g", "/topic/-/group/grp_b").await;
+    let http = reqwest::Client::new();
+    let news = |id: &str, version: i64, deleted: bool| {
+        json!({"version": version, "deleted": deleted, "group": {
+            "id": id, "name": "n", "max_participants": 9, "admission": "link", "metadata": {"a": 1},
+            "created_at": "2026-01-01T00:00:00Z", "modified_at": "2026-01-01T00:00:00Z",
+        }})
+    };
+    let tell = async |body: &serde_json::Value, bearer: String| {
+        let told = http.post(service.url("/internal/events")).bearer_auth(bearer).json(body);
+        told.send().await.unwrap().status().as_u16()
+    };
+    let service_token = || token("meta", Role::Service);
+    assert_eq!(tell(&news("grp_a", 1, false), token("admin", Role::Admin)).await, 403);
+    for (version, deleted) in [(2, false), (3, true)] {
+        assert_eq!(tell(&news("grp_a", version, deleted), service_token()).await, 204);
+        assert_eq!(reader.json().await, news("grp_a", version, deleted));
+    }
+    // To nobody else: the first that the other one reads is its own.
+    assert_eq!(tell(&news("grp_b", 1, false), service_token()).await, 204);
+    assert_eq!(other.json().await, news("grp_b", 1, false));
+    assert_eq!(tell(&json!({"group": {}}), service_token()).await, 400);
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_announcement_that_never_ends_is_given_up() {
     let service = Service::start(config(false)).await;
     let mut stream = tokio::net::TcpStream::connect(service.address).await.unwrap();

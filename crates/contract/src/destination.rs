@@ -7,6 +7,7 @@
 //! /topic/-/presence/{room}            who is there
 //! /topic/-/broadcasts                 changes of any broadcast
 //! /topic/-/broadcast/{id}             state of one broadcast; the latest first
+//! /topic/-/group/{id}                 changes of one group, and its end
 //! /topic/-/room/{room}                who is in a call and what holds there; a snapshot first
 //! /queue/sfu/{node}                   requests to one SFU node
 //! /queue/participant/{id}             answers to one participant
@@ -21,7 +22,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::id::{BroadcastId, NodeId, ParticipantId, TrackId};
+use crate::id::{BroadcastId, GroupId, NodeId, ParticipantId, TrackId};
 use crate::rest::{MediaState, Status};
 use crate::room::{Room, valid_name};
 
@@ -75,6 +76,8 @@ pub enum Destination {
     Broadcasts,
     /// `/-/broadcast/{id}`.
     Broadcast(BroadcastId),
+    /// `/-/group/{id}`: what meta announces of a group.
+    Group(GroupId),
     /// `/-/sfu/{node}/viewers`: a node's part of the viewer counts.
     NodeViewers(NodeId),
     /// `/-/sfu/{node}/tracks`: what a node's publishers send.
@@ -181,6 +184,7 @@ fn parse_path(segments: &[&str]) -> Option<Destination> {
         ["-", "presence", room] => room.parse().ok().map(Destination::Presence),
         ["-", "broadcasts"] => Some(Destination::Broadcasts),
         ["-", "broadcast", id] => id.parse().ok().map(Destination::Broadcast),
+        ["-", "group", id] => id.parse().ok().map(Destination::Group),
         ["-", "sfu", node, "viewers"] => node.parse().ok().map(Destination::NodeViewers),
         ["-", "sfu", node, "tracks"] => node.parse().ok().map(Destination::NodeTracks),
         ["-", "room", room] => room.parse().ok().map(Destination::RoomState),
@@ -225,6 +229,7 @@ impl fmt::Display for Address {
             Destination::Presence(room) => write!(f, "/-/presence/{room}"),
             Destination::Broadcasts => f.write_str("/-/broadcasts"),
             Destination::Broadcast(id) => write!(f, "/-/broadcast/{id}"),
+            Destination::Group(id) => write!(f, "/-/group/{id}"),
             Destination::NodeViewers(node) => write!(f, "/-/sfu/{node}/viewers"),
             Destination::NodeTracks(node) => write!(f, "/-/sfu/{node}/tracks"),
             Destination::RoomState(room) => write!(f, "/-/room/{room}"),
@@ -457,6 +462,7 @@ mod tests {
             "/topic/-/presence/grp_a",
             "/topic/-/broadcasts",
             "/topic/-/broadcast/3",
+            "/topic/-/group/grp_a",
             "/app/-/sfu/nod_1/viewers",
             "/app/-/sfu/nod_1/tracks",
             "/topic/-/room/grp_a",

@@ -184,8 +184,8 @@ pub struct CreatedGroup {
 
 // ---- between services ------------------------------------------------------------------------------------------
 
-/// `POST /internal/events` of signaling, for a group: meta announces a change or the end of it, which goes to
-/// `/topic/-/group/{id}`.
+/// `POST /internal/events` of signaling, for a group: meta announces a change or the end of it. `/topic/-/group/{id}`
+/// carries it as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupChanged {
     /// The group as it is now, or as it was last.

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::group::{GroupOrder, GroupReport};
+use crate::group::{GroupChanged, GroupOrder, GroupReport};
 use crate::id::{BroadcastId, NodeId, ParticipantId};
 use crate::room::Room;
 use crate::token::Grant;
@@ -400,6 +400,16 @@ pub struct BroadcastChanged {
     /// It is no longer in the catalogue: `broadcast` is what it was last, CLOSED.
     #[serde(default)]
     pub deleted: bool,
+}
+
+/// Body of `POST /internal/events` of signaling.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Announced {
+    /// Of a broadcast.
+    Broadcast(Box<BroadcastChanged>),
+    /// Of a group.
+    Group(Box<GroupChanged>),
 }
 
 #[cfg(test)]

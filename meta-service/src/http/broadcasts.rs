@@ -7,18 +7,18 @@ use contract::key::SecretKey;
 use contract::rest::{Broadcast, CreateBroadcast, CreatedBroadcast, Status, UpdateBroadcast};
 use service_kit::HttpProblem;
 
-use super::Answer;
 use super::extract::{
     Client, IdempotencyKey, IfMatch, IfNoneMatch, Json, Meta, Path, Somebody, etag, missing,
 };
 use super::openapi::{CreateProblems, DeleteProblems, ListProblems, ReadProblems, UpdateProblems};
 use super::page::{self, BroadcastQuery, PLAIN_LIMIT, Query, cursor, cursor_after, next_link};
 use super::repeat::{Repeat, Secrets, key_reused};
+use super::{Answer, Failure};
 use crate::auth::{ActsAs, Caller};
 use crate::http::ice::ice_servers;
-use crate::lifecycle::{self, Editor};
-use crate::service::{Limited, UPDATE_TRIES};
-use crate::store::{Inserted, Listing, NewBroadcast, Owner, Record, Sort, StoreError};
+use crate::lifecycle::{self, Change, Editor};
+use crate::service::Limited;
+use crate::store::{Inserted, Listing, NewBroadcast, Owner, Record, Sort};
 
 /// List broadcasts
 ///
@@ -192,29 +192,34 @@ pub(crate) async fn update(
     Ok(HttpResponse::Ok().insert_header((header::ETAG, etag_of(&record))).json(record.broadcast))
 }
 
-/// Applies `patch`, again when another change came between: a viewer count or a status must not fail an edit.
+/// Applies `patch` to the broadcast as it is: of many who edit at once each waits for the one before.
 async fn edit(
     meta: &Meta,
     caller: &Caller,
     id: BroadcastId,
     patch: &UpdateBroadcast,
     if_match: &IfMatch,
-) -> Result<Record, super::Failure> {
-    for _ in 0..UPDATE_TRIES {
-        let record = find(meta, id).await?;
-        let editor = match caller.acts_on_broadcast(&record)? {
+) -> Result<Record, Failure> {
+    let now = meta.clock.now();
+    let decide = |record: &Record| -> Result<Option<Change>, Failure> {
+        let editor = match caller.acts_on_broadcast(record)? {
             ActsAs::Owner | ActsAs::Admin => Editor::Owner,
             ActsAs::Service => Editor::Service,
         };
-        if_match.check(&etag_of(&record))?;
-        let now = meta.clock.now();
-        let Some(change) = lifecycle::edit(&record, patch, editor, now)? else { return Ok(record) };
-        if let Some(updated) = meta.store.broadcasts.update(id, record.version, change, now).await? {
-            meta.changed(record.broadcast.status, &updated);
-            return Ok(updated);
-        }
+        if_match.check(&etag_of(record))?;
+        Ok(lifecycle::edit(record, patch, editor, now)?)
+    };
+    // Only who has something to change and may gets as far as to keep others waiting.
+    let record = find(meta, id).await?;
+    if decide(&record)?.is_none() {
+        return Ok(record);
     }
-    Err(StoreError::Unavailable("the broadcast keeps changing".into()).into())
+    let changed = meta.store.broadcasts.change(id, now, decide).await?;
+    let changed = changed.ok_or_else(missing::<BroadcastId>)??;
+    if let Some(was) = changed.was {
+        meta.changed(was.broadcast.status, &changed.record);
+    }
+    Ok(changed.record)
 }
 
 /// Delete a broadcast
@@ -245,7 +250,7 @@ pub(crate) async fn delete(
 }
 
 /// The broadcast, or 404.
-pub(crate) async fn find(meta: &Meta, id: BroadcastId) -> Result<Record, super::Failure> {
+pub(crate) async fn find(meta: &Meta, id: BroadcastId) -> Result<Record, Failure> {
     Ok(meta.store.broadcasts.find(id).await?.ok_or_else(missing::<BroadcastId>)?)
 }
 

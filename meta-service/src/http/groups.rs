@@ -171,7 +171,7 @@ pub(crate) async fn update(
     };
     let changed = meta.store.groups.change(id, meta.clock.now(), decide).await?;
     let changed = changed.ok_or_else(missing::<GroupId>)??;
-    if changed.is_different {
+    if changed.was.is_some() {
         meta.group_changed(&changed.record);
     }
     Ok(HttpResponse::Ok().insert_header((header::ETAG, etag_of(&changed.record))).json(changed.record.group))

@@ -54,7 +54,7 @@ pub(crate) async fn node(
     let mut orders = NodeOrders::default();
     let mut seen: Vec<Seen> = Vec::new();
     for media in &report.broadcasts {
-        let record = records.get(&media.broadcast_id).cloned();
+        let record = records.get(&media.broadcast_id);
         let decide = |record: Option<&Record>| lifecycle::media(record, media, now);
         let outcome = meta.write(media.broadcast_id, record, decide).await?;
         if let (Some(change), Some(record)) = (&outcome.change, records.get_mut(&media.broadcast_id)) {

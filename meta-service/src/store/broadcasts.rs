@@ -7,7 +7,7 @@ use contract::rest::{Broadcast, Status};
 
 use super::db::{Db, Sql, Value, Write, bounded};
 use super::idempotency::{self, Claim, Inserted, Repeatable};
-use super::{BATCH_ROWS, Owner, SWEEP_ROWS, StoreError, key_from};
+use super::{BATCH_ROWS, Changed, Owner, SWEEP_ROWS, StoreError, key_from};
 use crate::lifecycle::Change;
 
 /// A broadcast to insert, READY.
@@ -238,22 +238,38 @@ impl Broadcasts {
         now: DateTime<Utc>,
     ) -> Result<Option<Record>, StoreError> {
         let call = async {
-            let sql = Sql::new(format!(
-                "UPDATE broadcast SET name = $3, description = $4, search = $5, status = $6, started_at = $7, \
-                 ended_at = $8, modified_at = $9, version = version + 1, \
-                 viewer_count = COALESCE($10, viewer_count), seen_at = COALESCE($11, seen_at) \
-                 WHERE broadcast_id = $1 AND version = $2 \
-                 AND (seen_at IS NULL OR seen_at <= COALESCE($12, seen_at)) RETURNING {COLUMNS}"
-            ));
-            let search = search_text(&change.name, &change.description);
-            let sql = sql.bind(id.0).bind(version).bind(change.name).bind(change.description).bind(search);
-            let sql = sql.bind(status_text(change.status)).bind(change.started_at).bind(change.ended_at);
-            let sql = sql.bind(now).bind(change.viewer_count).bind(change.seen_at);
-            let sql = sql.bind(change.unless_seen_after);
             let mut write = self.db.begin().await?;
-            let row: Option<BroadcastRow> = write.row(sql).await?;
+            let record = apply(&mut write, id, version, change, now).await?;
             write.commit().await?;
-            row.map(Record::try_from).transpose()
+            Ok(record)
+        };
+        bounded(call).await
+    }
+
+    /// Makes the change that `decide` says of a broadcast as it is; `None` where there is no such broadcast. Others who
+    /// change it meanwhile wait, so nothing comes between.
+    pub async fn change<E: Send>(
+        &self,
+        id: BroadcastId,
+        now: DateTime<Utc>,
+        decide: impl FnOnce(&Record) -> Result<Option<Change>, E> + Send,
+    ) -> Result<Option<Result<Changed<Record>, E>>, StoreError> {
+        let call = async {
+            let mut write = self.db.begin().await?;
+            let sql =
+                format!("SELECT {COLUMNS} FROM broadcast WHERE broadcast_id = $1{}", self.db.for_update());
+            let row: Option<BroadcastRow> = write.row(Sql::new(sql).bind(id.0)).await?;
+            let Some(was) = row.map(Record::try_from).transpose()? else { return Ok(None) };
+            let change = match decide(&was) {
+                Ok(Some(change)) => change,
+                Ok(None) => return Ok(Some(Ok(Changed { record: was, was: None }))),
+                Err(refused) => return Ok(Some(Err(refused))),
+            };
+            let Some(record) = apply(&mut write, id, was.version, change, now).await? else {
+                return Ok(Some(Ok(Changed { record: was, was: None })));
+            };
+            write.commit().await?;
+            Ok(Some(Ok(Changed { record, was: Some(was) })))
         };
         bounded(call).await
     }
@@ -376,4 +392,28 @@ async fn insert(write: &mut Write, new: &NewBroadcast) -> Result<Record, StoreEr
     let sql = sql.bind(new.owner.key).bind(new.owner.subject.clone());
     let row: Option<BroadcastRow> = write.row(sql).await?;
     row.ok_or_else(|| StoreError::Failed("an insert without a row".into()))?.try_into()
+}
+
+/// Applies `change` to version `version` of a broadcast; `None` when it is no longer that version, or was seen after
+/// `change.unless_seen_after`.
+async fn apply(
+    write: &mut Write,
+    id: BroadcastId,
+    version: i64,
+    change: Change,
+    now: DateTime<Utc>,
+) -> Result<Option<Record>, StoreError> {
+    let sql = Sql::new(format!(
+        "UPDATE broadcast SET name = $3, description = $4, search = $5, status = $6, started_at = $7, \
+         ended_at = $8, modified_at = $9, version = version + 1, \
+         viewer_count = COALESCE($10, viewer_count), seen_at = COALESCE($11, seen_at) \
+         WHERE broadcast_id = $1 AND version = $2 \
+         AND (seen_at IS NULL OR seen_at <= COALESCE($12, seen_at)) RETURNING {COLUMNS}"
+    ));
+    let search = search_text(&change.name, &change.description);
+    let sql = sql.bind(id.0).bind(version).bind(change.name).bind(change.description).bind(search);
+    let sql = sql.bind(status_text(change.status)).bind(change.started_at).bind(change.ended_at);
+    let sql = sql.bind(now).bind(change.viewer_count).bind(change.seen_at).bind(change.unless_seen_after);
+    let row: Option<BroadcastRow> = write.row(sql).await?;
+    row.map(Record::try_from).transpose()
 }

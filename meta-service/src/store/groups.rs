@@ -7,7 +7,7 @@ use contract::key::KeyHash;
 
 use super::db::{Db, Sql, Value, Write, bounded};
 use super::idempotency::{self, Claim, Inserted, Repeatable};
-use super::{BATCH_ROWS, Owner, StoreError, key_from};
+use super::{BATCH_ROWS, Changed, Owner, StoreError, key_from};
 
 /// A group to insert.
 #[derive(Debug, Clone)]
@@ -212,7 +212,7 @@ impl Groups {
         id: GroupId,
         now: DateTime<Utc>,
         decide: impl FnOnce(&GroupRecord) -> Result<GroupSettings, E> + Send,
-    ) -> Result<Option<Result<Changed, E>>, StoreError> {
+    ) -> Result<Option<Result<Changed<GroupRecord>, E>>, StoreError> {
         let call = async {
             let mut write = self.db.begin().await?;
             let Some(was) = locked(&self.db, &mut write, &id).await? else { return Ok(None) };
@@ -221,7 +221,7 @@ impl Groups {
                 Err(refused) => return Ok(Some(Err(refused))),
             };
             if wanted == GroupSettings::of(&was.group) {
-                return Ok(Some(Ok(Changed { record: was, is_different: false })));
+                return Ok(Some(Ok(Changed { record: was, was: None })));
             }
             let sql = Sql::new(format!(
                 "UPDATE call_group SET name = $2, max_participants = $3, admission = $4, metadata = $5, \
@@ -232,7 +232,7 @@ impl Groups {
             let row: Option<GroupRow> = write.row(sql.bind(now)).await?;
             let Some(row) = row else { return Ok(None) };
             write.commit().await?;
-            Ok(Some(Ok(Changed { record: row.try_into()?, is_different: true })))
+            Ok(Some(Ok(Changed { record: row.try_into()?, was: Some(was) })))
         };
         bounded(call).await
     }
@@ -256,15 +256,6 @@ impl Groups {
         };
         bounded(call).await
     }
-}
-
-/// What became of a change.
-#[derive(Debug, Clone)]
-pub struct Changed {
-    /// The group as it is now.
-    pub record: GroupRecord,
-    /// Whether it was another one before.
-    pub is_different: bool,
 }
 
 /// A group that nobody else changes before `write` has ended.

@@ -3,8 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use contract::rest::{BroadcastChanged, Status};
+use contract::group::GroupChanged;
+use contract::rest::{Announced, BroadcastChanged, Status};
 use contract::token::{Role, TokenKeys};
 use meta_service::Config;
 use prometheus_client::registry::Registry;
@@ -15,11 +17,11 @@ use tokio::sync::mpsc;
 
 use crate::support::{Api, Backend, Database, SECRET, ask, config};
 
-/// Takes announcements, or refuses them while `refusing`.
+/// Answers announcements with `answer`, and takes them if that is 204.
 struct Signaling {
     url: String,
-    refusing: Arc<Mutex<bool>>,
-    heard: mpsc::UnboundedReceiver<BroadcastChanged>,
+    answer: Arc<Mutex<u16>>,
+    heard: mpsc::UnboundedReceiver<Announced>,
     _stop: tokio_util::sync::DropGuard,
 }
 
@@ -29,22 +31,22 @@ impl Signaling {
         let server = Server::bind(Listen { http: loopback, https: None, admin: loopback }).unwrap();
         let url = format!("http://{}", server.http_addr());
         let (tell, heard) = mpsc::unbounded_channel();
-        let refusing = Arc::new(Mutex::new(false));
-        let refuse = Arc::clone(&refusing);
+        let answer = Arc::new(Mutex::new(204));
+        let answers = Arc::clone(&answer);
         let routes = Routes::new(move |config| {
-            let (tell, refuse) = (tell.clone(), Arc::clone(&refuse));
-            let take = move |request: HttpRequest, body: web::Json<BroadcastChanged>| {
-                let (tell, refuse) = (tell.clone(), Arc::clone(&refuse));
+            let (tell, answers) = (tell.clone(), Arc::clone(&answers));
+            let take = move |request: HttpRequest, body: web::Json<Announced>| {
+                let (tell, answers) = (tell.clone(), Arc::clone(&answers));
                 async move {
                     let token = request.headers().get("authorization").unwrap().to_str().unwrap();
                     let token = token.strip_prefix("Bearer ").unwrap();
                     let keys = TokenKeys::new(SECRET, None).unwrap();
                     assert!(matches!(keys.verify(token, 0).unwrap().role, Role::Service));
-                    if *refuse.lock().unwrap() {
-                        return HttpResponse::ServiceUnavailable().finish();
+                    let status = StatusCode::from_u16(*answers.lock().unwrap()).unwrap();
+                    if status == StatusCode::NO_CONTENT {
+                        tell.send(body.into_inner()).unwrap();
                     }
-                    tell.send(body.into_inner()).unwrap();
-                    HttpResponse::NoContent().finish()
+                    HttpResponse::build(status).finish()
                 }
             };
             config.route("/internal/events", web::post().to(take));
@@ -58,7 +60,7 @@ impl Signaling {
             stop.clone(),
             Duration::from_secs(1),
         ));
-        Self { url, refusing, heard, _stop: stop.drop_guard() }
+        Self { url, answer, heard, _stop: stop.drop_guard() }
     }
 
     async fn next(&mut self) -> contract::rest::Broadcast {
@@ -66,6 +68,20 @@ impl Signaling {
     }
 
     async fn next_news(&mut self) -> BroadcastChanged {
+        match self.heard().await {
+            Announced::Broadcast(news) => *news,
+            Announced::Group(news) => panic!("{news:?}"),
+        }
+    }
+
+    async fn next_group(&mut self) -> GroupChanged {
+        match self.heard().await {
+            Announced::Group(news) => *news,
+            Announced::Broadcast(news) => panic!("{news:?}"),
+        }
+    }
+
+    async fn heard(&mut self) -> Announced {
         let next = tokio::time::timeout(Duration::from_secs(20), self.heard.recv()).await;
         next.expect("an announcement").unwrap()
     }
@@ -113,19 +129,67 @@ async fn while_signaling_is_away_the_latest_waits() {
     let mut signaling = Signaling::start();
     let config = Config { signaling_url: signaling.url.clone(), ..config() };
     let api = Api::with(Database::new(Backend::Sqlite).await, config).await;
-    *signaling.refusing.lock().unwrap() = true;
+    *signaling.answer.lock().unwrap() = 503;
     let (id, key) = api.create("v0").await;
     for n in 1..=5 {
         let name = format!("v{n}");
         let edit = api.put(&format!("/broadcasts/{id}")).bearer_auth(&key).json(&json!({ "name": name }));
         assert_eq!(ask(edit).await.status, 200);
     }
-    *signaling.refusing.lock().unwrap() = false;
+    *signaling.answer.lock().unwrap() = 204;
     // At most the one that was under way comes before the latest.
     let mut told = signaling.next().await;
     if told.name != "v5" {
         told = signaling.next().await;
     }
     assert_eq!(told.name, "v5");
+    assert!(signaling.heard.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn changes_and_ends_of_groups_are_told() {
+    let mut signaling = Signaling::start();
+    let config = Config { signaling_url: signaling.url.clone(), ..config() };
+    let api = Api::with(Database::new(Backend::Sqlite).await, config).await;
+    let made = ask(api.post("/groups").json(&json!({ "name": "first" }))).await;
+    let (path, key) = (made.header("location"), made.json()["owner_key"].as_str().unwrap().to_owned());
+    let told = signaling.next_group().await;
+    assert_eq!((told.group.name.as_str(), told.version, told.deleted), ("first", 1, false));
+    let patch = |body: serde_json::Value| {
+        ask(api.request(reqwest::Method::PATCH, path).bearer_auth(&key).json(&body))
+    };
+    // What changes nothing is no news.
+    assert_eq!(patch(json!({ "name": "first" })).await.status, 200);
+    assert_eq!(patch(json!({ "name": "second" })).await.status, 200);
+    let told = signaling.next_group().await;
+    assert_eq!((told.group.name.as_str(), told.version, told.deleted), ("second", 2, false));
+    // It ends while signaling is away.
+    *signaling.answer.lock().unwrap() = 503;
+    assert_eq!(ask(api.delete(path).bearer_auth(&key)).await.status, 204);
+    *signaling.answer.lock().unwrap() = 204;
+    let told = signaling.next_group().await;
+    assert_eq!((told.group.name.as_str(), told.version, told.deleted), ("second", 2, true));
+}
+
+#[tokio::test]
+async fn what_an_earlier_signaling_does_not_understand_holds_nothing_up() {
+    let mut signaling = Signaling::start();
+    let config = Config { signaling_url: signaling.url.clone(), ..config() };
+    let api = Api::with(Database::new(Backend::Sqlite).await, config).await;
+    *signaling.answer.lock().unwrap() = 400;
+    assert_eq!(ask(api.post("/groups").json(&json!({}))).await.status, 201);
+    let refused = async || {
+        let metrics = reqwest::get(format!("{}/metrics", api.admin)).await.unwrap().text().await.unwrap();
+        metrics.lines().any(|line| line.starts_with("meta_announcements") && line.contains("refused"))
+    };
+    let patient = async {
+        while !refused().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), patient).await.expect("it was refused");
+    *signaling.answer.lock().unwrap() = 204;
+    api.create("next").await;
+    assert_eq!(signaling.next().await.name, "next");
     assert!(signaling.heard.try_recv().is_err());
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Api, Backend, Created, Database, ask, config, on_both};
 
 on_both!(
+    of_many_edits_at_once_none_is_lost,
     a_created_broadcast_is_read_and_listed,
     what_the_original_pages_send_and_get,
     wrong_bodies_are_refused,
@@ -570,4 +571,25 @@ async fn public_urls_come_from_the_settings() {
     let id = &made["id"];
     assert_eq!(made["watch_url"], format!("https://live.example/watch/{id}"));
     assert_eq!(made["whip_url"], format!("https://sfu.example/whip/{id}"));
+}
+
+/// Changes of one broadcast at the same time, more than there are connections to the database.
+async fn of_many_edits_at_once_none_is_lost(backend: Backend) {
+    let api = Api::dev(backend).await;
+    let (id, key) = api.create("a").await;
+    let path = format!("/broadcasts/{id}");
+    let edit = |n: u32| api.put(&path).bearer_auth(&key).json(&json!({ "name": format!("edit {n}") }));
+    let mut etags = std::collections::BTreeSet::new();
+    for answer in futures_util::future::join_all((0..60).map(|n| ask(edit(n)))).await {
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        etags.insert(answer.header("etag").to_owned());
+    }
+    assert_eq!(etags.len(), 60);
+    // Of those who saw the same one changes it, and the others are told.
+    let etag = ask(api.get(&path)).await.header("etag").to_owned();
+    let edits = (100..160).map(|n| ask(edit(n).header("if-match", &etag)));
+    let answers = futures_util::future::join_all(edits).await;
+    let changed = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!(changed, 1);
+    answers.iter().filter(|answer| answer.status != 200).for_each(|answer| answer.is_problem(412));
 }

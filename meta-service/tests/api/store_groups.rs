@@ -107,7 +107,7 @@ async fn changes_at_once_are_made_one_after_the_other(backend: Backend) {
     let mut versions = Vec::new();
     for changed in futures_util::future::join_all(changes).await {
         let changed = changed.unwrap().unwrap().unwrap();
-        assert!(changed.is_different);
+        assert_eq!(changed.was.unwrap().version + 1, changed.record.version);
         versions.push(changed.record.version);
     }
     versions.sort_unstable();
@@ -119,7 +119,7 @@ async fn changes_at_once_are_made_one_after_the_other(backend: Backend) {
         .groups
         .change(id.clone(), now(), |record| Ok::<_, StoreError>(GroupSettings::of(&record.group)));
     let same = same.await.unwrap().unwrap().unwrap();
-    assert!(!same.is_different && same.record == read);
+    assert_eq!((same.was, same.record), (None, read.clone()));
     let refused = store.groups.change(id.clone(), now(), |_| Err("no")).await.unwrap();
     assert_eq!(refused.unwrap().unwrap_err(), "no");
     assert_eq!(store.groups.find(id).await.unwrap().unwrap(), read);
