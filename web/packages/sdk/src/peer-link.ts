@@ -2,6 +2,7 @@ import { Backoff, sleep } from './backoff.js';
 import { Emitter } from './emitter.js';
 import { HttpSession } from './http-session.js';
 import type { IceServerSource } from './ice-servers.js';
+import { PathMonitor } from './path-monitor.js';
 import { ApiError, NetworkError } from './problem.js';
 
 /**
@@ -252,38 +253,51 @@ export abstract class PeerLink<Events extends LinkEvents> extends Emitter<Events
 
   /** Resolves when the connection is beyond repair. */
   private async watch(pc: RTCPeerConnection, signal: AbortSignal): Promise<void> {
-    for (;;) {
-      await until(pc, (state) => state !== 'connected', signal);
-      this.setState('reconnecting', 'ice');
-      if (pc.connectionState === 'closed') return;
-      if (pc.connectionState === 'disconnected') {
-        await Promise.race([
-          until(pc, (state) => state !== 'disconnected', signal),
-          this.pause(DISCONNECTED_GRACE_MS, signal),
-        ]);
-      }
-      // A server that has closed DTLS has ended the session: another path to it would not help.
-      if (dtlsClosed(pc)) return;
-      if (!isConnected(pc)) {
-        try {
-          await this.restartIce(pc);
-          // It may still say `failed` of the path before the restart.
-          await connected(pc, RESTART_TIMEOUT_MS, ['closed'], signal);
-        } catch {
-          signal.throwIfAborted();
-          return;
-        }
-      }
-      this.setState('connected', null);
+    const path = new PathMonitor(pc);
+    try {
+      while (await this.lostAndFound(pc, path, signal)) this.setState('connected', null);
+    } finally {
+      path.close();
     }
+  }
+
+  /** Waits for a loss and repairs it; `false` if it is beyond repair. */
+  private async lostAndFound(
+    pc: RTCPeerConnection,
+    path: PathMonitor,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    await path.until((state) => state !== 'fine', signal);
+    this.setState('reconnecting', 'ice');
+    if (path.state === 'weak') {
+      await Promise.race([
+        path.until((state) => state !== 'weak', signal),
+        this.pause(DISCONNECTED_GRACE_MS, signal),
+      ]);
+    }
+    // A server that has closed DTLS has ended the session: another path to it would not help.
+    if (path.state === 'closed') return false;
+    // A path that comes back while the server is asked for another one is as good.
+    const over = path.until((state) => state === 'fine' || state === 'closed', signal);
+    over.catch(() => undefined);
+    const late = this.restartIce(pc).then(() => sleep(RESTART_TIMEOUT_MS, signal));
+    await Promise.race([over, late.catch(() => undefined)]);
+    signal.throwIfAborted();
+    return isFine(path);
   }
 
   private async restartIce(pc: RTCPeerConnection): Promise<void> {
     const session = this.session;
     if (session === null) throw new TransportError('ice');
     await this.describe(pc, { iceRestart: true });
-    const answer = await session.restart(pc.localDescription?.sdp ?? '');
-    await pc.setRemoteDescription({ type: 'answer', sdp: this.incoming(answer) });
+    try {
+      const answer = await session.restart(pc.localDescription?.sdp ?? '');
+      await pc.setRemoteDescription({ type: 'answer', sdp: this.incoming(answer) });
+    } catch (error) {
+      // A path that has come back by itself meanwhile goes on under its old name.
+      await pc.setLocalDescription({ type: 'rollback' }).catch(() => undefined);
+      throw error;
+    }
   }
 
   private judge(error: unknown): Verdict {
@@ -423,8 +437,8 @@ async function connected(
   if (!isConnected(pc)) throw new TransportError(iceDone(pc) ? 'dtls' : 'ice');
 }
 
-function dtlsClosed(pc: RTCPeerConnection): boolean {
-  return pc.getReceivers().some(({ transport }) => transport?.state === 'closed');
+function isFine(path: PathMonitor): boolean {
+  return path.state === 'fine';
 }
 
 function iceDone(pc: RTCPeerConnection): boolean {
