@@ -9,11 +9,12 @@ const LABELS: Readonly<Record<Status, string>> = {
   CLOSED: t.statusEnded,
 };
 
-/** The status of a broadcast in a word. */
-export function StatusBadge({ status }: { status: Status }): ReactNode {
+/** The status of a broadcast in a word: whether it is live still, nobody knows where that is not certain. */
+export function StatusBadge({ status, certain }: { status: Status; certain: boolean }): ReactNode {
+  const doubtful = status === 'STREAMING' && !certain;
   return (
-    <span className="badge" data-status={status} data-testid="status">
-      {LABELS[status]}
+    <span className="badge" data-status={doubtful ? 'DOUBTFUL' : status} data-testid="status">
+      {doubtful ? t.statusDoubtful : LABELS[status]}
     </span>
   );
 }

@@ -2,7 +2,7 @@ import { useNow } from '@madang/react';
 import { memo, type ReactNode } from 'react';
 import type { Broadcast } from '@madang/sdk';
 import { ago } from '../lib/format';
-import { useCatalogue } from '../store/catalogue';
+import { listingOf, useCatalogue } from '../store/catalogue';
 import { t } from '../texts';
 import { StatusBadge, ViewerCount } from './badges';
 import { Link } from './link';
@@ -18,6 +18,7 @@ export function timeLine(broadcast: Broadcast, nowMs: number): string {
 /** One broadcast of the list. It reads its own row only, so a changed count draws one card again. */
 export const BroadcastCard = memo(function BroadcastCard({ id }: { id: number }): ReactNode {
   const broadcast = useCatalogue((state) => state.byId[id]);
+  const certain = useCatalogue((state) => listingOf(state) === 'current');
   const now = useNow(30_000);
   if (broadcast === undefined) return null;
   return (
@@ -26,8 +27,10 @@ export const BroadcastCard = memo(function BroadcastCard({ id }: { id: number })
         <div className="card-picture">
           <Thumbnail broadcast={broadcast} />
           <span className="card-badges">
-            <StatusBadge status={broadcast.status} />
-            {broadcast.status === 'STREAMING' ? <ViewerCount count={broadcast.viewer_count} /> : null}
+            <StatusBadge status={broadcast.status} certain={certain} />
+            {broadcast.status === 'STREAMING' && certain ? (
+              <ViewerCount count={broadcast.viewer_count} />
+            ) : null}
           </span>
         </div>
         <h3 className="card-title">{broadcast.name.trim() === '' ? t.untitled : broadcast.name}</h3>

@@ -2,7 +2,8 @@ import { useMedia, useNow, useTracks } from '@madang/react';
 import { type ReactNode, useEffect, useState } from 'react';
 import { type Source, WhepPlayer } from '@madang/sdk';
 import { playEndpoint } from '../lib/api';
-import { useCatalogue } from '../store/catalogue';
+import { useRevivals } from '../lib/hooks';
+import { listingOf, noteWay, useCatalogue } from '../store/catalogue';
 import { Guest } from '../store/guest';
 import { t } from '../texts';
 import { StatusBadge, ViewerCount } from './badges';
@@ -18,6 +19,7 @@ const RETRY_MS = 10_000;
 /** The most watched live broadcast, playing without sound. */
 export function Featured({ id }: { id: number }): ReactNode {
   const broadcast = useCatalogue((state) => state.byId[id]);
+  const certain = useCatalogue((state) => listingOf(state) === 'current');
   const calm = useMedia('(prefers-reduced-motion: reduce)');
   const [wanted, setWanted] = useState<boolean | null>(null);
   const playing = wanted ?? !calm;
@@ -54,8 +56,8 @@ export function Featured({ id }: { id: number }): ReactNode {
           <p className="featured-description">{broadcast.description}</p>
         )}
         <p className="row">
-          <StatusBadge status={broadcast.status} />
-          <ViewerCount count={broadcast.viewer_count} />
+          <StatusBadge status={broadcast.status} certain={certain} />
+          {certain ? <ViewerCount count={broadcast.viewer_count} /> : null}
           <span className="quiet">{timeLine(broadcast, now)}</span>
         </p>
         <Link to={`/watch/${id}`} className="button primary large">
@@ -70,7 +72,8 @@ export function Featured({ id }: { id: number }): ReactNode {
 /** The video to show of a broadcast's preview: the screen if one is shared, or the camera. */
 function usePreview(id: number, playing: boolean): MediaStreamTrack | null {
   const [shown, setShown] = useState<MediaStreamTrack | null>(null);
-  useEffect(() => (playing ? playPreview(id, setShown) : undefined), [id, playing]);
+  const revivals = useRevivals();
+  useEffect(() => (playing ? playPreview(id, setShown) : undefined), [id, playing, revivals]);
   return shown;
 }
 
@@ -80,6 +83,7 @@ function playPreview(id: number, show: (track: MediaStreamTrack | null) => void)
   let tracks = new Map<Source, MediaStreamTrack>();
   let player: WhepPlayer | null = null;
   let again: ReturnType<typeof setTimeout> | undefined;
+  let stopped = false;
   const open = (): void => {
     const own = new WhepPlayer({
       url: async () => `${await playEndpoint(id)}?preview=1`,
@@ -88,7 +92,8 @@ function playPreview(id: number, show: (track: MediaStreamTrack | null) => void)
     });
     player = own;
     own.on('tracks', (remote) => (tracks = new Map(remote.map(({ source, track }) => [source, track]))));
-    own.on('state', ({ state }) => {
+    own.on('state', ({ state, failure }) => {
+      if (state === 'connected' || state === 'reconnecting') noteWay({ of: 'link', state, failure });
       if (state !== 'failed' && state !== 'waiting') return;
       show(null);
       void own.close();
@@ -101,13 +106,16 @@ function playPreview(id: number, show: (track: MediaStreamTrack | null) => void)
     const arriving = stats?.tracks.filter(({ frames, packets }) => frames > 0 && packets > 0) ?? [];
     const sending = new Set(arriving.map(({ source }) => source));
     const source = (['screen', 'camera'] as const).find((candidate) => sending.has(candidate));
-    if (stats != null) show(source === undefined ? null : (tracks.get(source) ?? null));
+    // Paused while the browser was asked: what was played is closed.
+    if (stats != null && !stopped) show(source === undefined ? null : (tracks.get(source) ?? null));
   };
   const timer = setInterval(() => void choose().catch(() => undefined), MEASURE_MS);
   const leave = (): void => void player?.close();
   addEventListener('pagehide', leave);
   open();
   return () => {
+    stopped = true;
+    noteWay({ of: 'link', state: 'idle', failure: null });
     clearInterval(timer);
     clearTimeout(again);
     removeEventListener('pagehide', leave);

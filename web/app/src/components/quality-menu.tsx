@@ -10,8 +10,8 @@ const REFRESH_MS = 2_000;
 
 /** The menu of pictures to choose from; nothing where the server lets nobody choose. */
 export function QualityMenu(): ReactNode {
-  const able = useWatch((state) => state.layers !== null && state.link === 'connected');
-  const choice = useWatch((state) => state.choice);
+  const able = useWatch(({ known }) => known.layers !== null && known.link === 'connected');
+  const choice = useWatch((state) => state.known.choice);
   const [open, setOpen] = useState(false);
   const frame = useRef<HTMLDivElement>(null);
   const button = useRef<HTMLButtonElement>(null);
@@ -62,8 +62,8 @@ export function QualityMenu(): ReactNode {
 }
 
 function Choices({ received, onClose }: { received: TrackStats | null; onClose: () => void }): ReactNode {
-  const choice = useWatch((state) => state.choice);
-  const layers = useWatch((state) => state.layers);
+  const choice = useWatch((state) => state.known.choice);
+  const layers = useWatch((state) => state.known.layers);
   const list = useRef<HTMLDivElement>(null);
   useEffect(() => {
     list.current?.querySelector<HTMLElement>('[aria-checked="true"]')?.focus();

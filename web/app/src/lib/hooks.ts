@@ -8,6 +8,19 @@ export function useTitle(title: string): void {
   }, [title]);
 }
 
+/** How often the browser has brought this page back from its back-forward cache: what it had open is closed by then. */
+export function useRevivals(): number {
+  const [revivals, setRevivals] = useState(0);
+  useEffect(() => {
+    const shown = ({ persisted }: PageTransitionEvent): void => {
+      if (persisted) setRevivals((count) => count + 1);
+    };
+    addEventListener('pageshow', shown);
+    return () => removeEventListener('pageshow', shown);
+  }, []);
+  return revivals;
+}
+
 /** Copies text; tells for two seconds that it did. */
 export function useCopy(text: string): { copied: boolean; label: string; copy: () => void } {
   const [copied, setCopied] = useState(false);

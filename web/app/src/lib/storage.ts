@@ -3,6 +3,7 @@
 import type { VideoChoice } from '@madang/sdk';
 
 const STUDIO = 'madang.studio';
+const CREATION = 'madang.creation';
 const NAME = 'madang.name';
 const GUEST = 'madang.guest.';
 const VIDEO = 'madang.video';
@@ -16,6 +17,15 @@ export interface KeptBroadcast {
   ownerKey: string;
   whipUrl: string;
   watchUrl: string;
+}
+
+/** What was asked for when a broadcast was created, until the answer is there. */
+export interface KeptCreation {
+  body: { name: string; description: string };
+  /** Its Idempotency-Key. */
+  key: string;
+  /** The creator token, where one was given. */
+  token?: string;
 }
 
 /** A guest token, kept so that a reload is not a second viewer. */
@@ -34,6 +44,13 @@ export const keptBroadcast = {
   },
   write: (kept: KeptBroadcast): void => write(sessionStorage, STUDIO, kept),
   clear: (): void => write(sessionStorage, STUDIO, null),
+};
+
+/** The tab's creation whose answer has not come; only ever in the tab's own storage. */
+export const keptCreation = {
+  read: (): KeptCreation | null => read(sessionStorage, CREATION, isKeptCreation),
+  write: (kept: KeptCreation): void => write(sessionStorage, CREATION, kept),
+  clear: (): void => write(sessionStorage, CREATION, null),
 };
 
 /** The tab's guest token of a broadcast. */
@@ -65,6 +82,11 @@ function isKeptBroadcast(value: unknown): value is Omit<KeptBroadcast, 'ownerKey
   return (
     typeof kept?.id === 'number' && typeof kept.streamKey === 'string' && typeof kept.whipUrl === 'string'
   );
+}
+
+function isKeptCreation(value: unknown): value is KeptCreation {
+  const kept = value as Partial<KeptCreation> | null;
+  return typeof kept?.key === 'string' && typeof kept.body?.name === 'string';
 }
 
 function isKeptToken(value: unknown): value is KeptToken {

@@ -1,11 +1,12 @@
-import { between, duration } from '../lib/format';
+import type { Known, Situation } from '@madang/sdk';
+import { viewing } from '@madang/sdk';
+import { duration } from '../lib/format';
 import { linkWords } from '../lib/words';
-import { isCodecRefused, isSoundOnly, isTooSlow, type WatchState } from '../store/watch';
 import { t } from '../texts';
 
 /** What the stage says while it has no picture. */
 export interface Cover {
-  kind: string;
+  kind: Situation['kind'];
   title: string;
   hint?: string;
   busy?: boolean;
@@ -13,47 +14,61 @@ export interface Cover {
 }
 
 /** What covers the stage; nothing where a picture is to be seen. */
-export function cover(state: WatchState, lost: boolean): Cover | null {
-  const { broadcast, link, failure, active, undecodable } = state;
-  const picture = active.camera === true || active.screen === true;
-  if (broadcast?.status === 'CLOSED') {
-    const lasted = between(broadcast.started_at, broadcast.ended_at);
-    const hint = lasted === null ? t.stateEndedNeverHint : t.stateEndedHint(duration(lasted));
-    return { kind: 'ended', title: t.stateEndedTitle, hint };
+export function cover(known: Known): Cover | null {
+  const situation = viewing(known);
+  return situation.kind === 'shown' ? null : { kind: situation.kind, ...words(situation) };
+}
+
+/** The table of words: one entry for each thing that may be the matter. */
+function words(situation: Exclude<Situation, { kind: 'shown' }>): Omit<Cover, 'kind'> {
+  switch (situation.kind) {
+    case 'ended':
+      return { title: t.stateEndedTitle, ...hintOf(lastedWords(situation.lastedMs)) };
+    case 'codec':
+      return { title: t.stateCodecTitle, hint: codecWords(situation) };
+    case 'failed':
+      return { title: t.stateErrorTitle, hint: linkWords(situation.failure), retry: true };
+    case 'offline':
+      return { title: t.stateOfflineTitle, hint: t.stateOfflineHint, busy: true };
+    case 'server-away':
+      return situation.givenUp
+        ? { title: t.stateServerAwayTitle, hint: t.stateServerAwayGivenUpHint, retry: true }
+        : { title: t.stateServerAwayTitle, hint: t.stateServerAwayHint, busy: true };
+    case 'connecting':
+      return { title: t.stateConnecting, busy: true };
+    case 'reconnecting':
+      return { title: t.stateReconnecting, hint: repairWords(situation), busy: true };
+    case 'not-started':
+      return { title: t.stateNotStartedTitle, hint: t.stateNotStartedHint, busy: true };
+    case 'publisher-lost':
+      return { title: t.stateLostTitle, hint: t.stateLostHint, busy: true };
+    case 'waiting':
+      return { title: t.stateWaitingMedia, busy: true };
+    case 'sound-only':
+      return { title: t.stateSoundOnly, hint: t.stateSoundOnlyHint };
+    case 'slow-line':
+      return { title: t.stateSlowLine, hint: t.stateSlowLineHint };
+    case 'camera-off':
+      return { title: t.stateAudioOnly };
   }
-  if (undecodable !== null) {
-    return { kind: 'codec', title: t.stateCodecTitle, hint: t.stateCodecHint(undecodable) };
-  }
-  if (link === 'failed' && failure === 'codec') {
-    return { kind: 'codec', title: t.stateCodecTitle, hint: t.stateCodecUnknownHint };
-  }
-  if (link === 'failed') {
-    return { kind: 'failed', title: t.stateErrorTitle, hint: linkWords(failure ?? 'server'), retry: true };
-  }
-  if (lost) return { kind: 'lost', title: t.stateLostTitle, hint: t.stateLostHint, busy: true };
-  if (link === 'waiting' && broadcast?.status === 'READY') {
-    return { kind: 'not-started', title: t.stateNotStartedTitle, hint: t.stateNotStartedHint, busy: true };
-  }
-  if (link === 'waiting') return { kind: 'waiting', title: t.stateWaitingMedia, busy: true };
-  if (link === 'reconnecting') {
-    const hint = failure === null ? t.stateReconnectingHint : failureHint(failure);
-    return { kind: 'reconnecting', title: t.stateReconnecting, hint, busy: true };
-  }
-  if (link !== 'connected') return { kind: 'connecting', title: t.stateConnecting, busy: true };
-  if (isSoundOnly(state)) {
-    return { kind: 'sound-only', title: t.stateSoundOnly, hint: t.stateSoundOnlyHint };
-  }
-  if (picture) return null;
-  if (isCodecRefused(state)) {
-    const hint = active.microphone === true ? t.stateCodecSoundHint : t.stateCodecUnknownHint;
-    return { kind: 'codec', title: t.stateCodecTitle, hint };
-  }
-  if (isTooSlow(state)) return { kind: 'slow-line', title: t.stateSlowLine, hint: t.stateSlowLineHint };
-  if (active.microphone === true) return { kind: 'audio-only', title: t.stateAudioOnly };
-  return { kind: 'waiting', title: t.stateWaitingMedia, busy: true };
+}
+
+/** Nothing is said of how long it was live where nobody knows. */
+function lastedWords(lastedMs: number | null): string | null {
+  if (lastedMs === null) return null;
+  return lastedMs === 0 ? t.stateEndedNeverHint : t.stateEndedHint(duration(lastedMs));
+}
+
+function codecWords({ codec, sound }: Extract<Situation, { kind: 'codec' }>): string {
+  if (codec !== null) return t.stateCodecHint(codec);
+  return sound ? t.stateCodecSoundHint : t.stateCodecUnknownHint;
 }
 
 /** A lost path is repaired without anyone's help; anything else is worth naming. */
-function failureHint(failure: NonNullable<WatchState['failure']>): string {
-  return failure === 'ice' ? t.stateReconnectingHint : linkWords(failure);
+function repairWords({ failure }: Extract<Situation, { kind: 'reconnecting' }>): string {
+  return failure === null || failure === 'ice' ? t.stateReconnectingHint : linkWords(failure);
+}
+
+function hintOf(hint: string | null): { hint?: string } {
+  return hint === null ? {} : { hint };
 }

@@ -3,9 +3,10 @@ import { BroadcastCard, CardSkeleton } from '../components/broadcast-card';
 import { Featured } from '../components/featured';
 import { CameraIcon, SearchIcon } from '../components/icons';
 import { Link } from '../components/link';
-import { Message } from '../components/message';
-import { useTitle } from '../lib/hooks';
-import { ask, followCatalogue, load, useCatalogue } from '../store/catalogue';
+import { Message, Notice } from '../components/message';
+import { useRevivals, useTitle } from '../lib/hooks';
+import { ask, followCatalogue, listingOf, load, useCatalogue } from '../store/catalogue';
+import type { Listing } from '@madang/sdk';
 import type { Filter, Sort } from '../store/deltas';
 import { t } from '../texts';
 
@@ -20,7 +21,8 @@ const SKELETONS = 8;
 /** The list of broadcasts, with the most watched one playing. */
 export function HomePage(): ReactNode {
   useTitle(t.homeTitle);
-  useEffect(() => followCatalogue(), []);
+  const revivals = useRevivals();
+  useEffect(() => followCatalogue(), [revivals]);
   const phase = useCatalogue((state) => state.phase);
   const featured = useCatalogue((state) => state.featured);
   return (
@@ -38,6 +40,7 @@ export function HomePage(): ReactNode {
           <h2 id="list-title">{t.homeHeading}</h2>
           <Tools />
         </div>
+        <Worth />
         <List />
       </section>
     </div>
@@ -56,6 +59,24 @@ function Hero({ quiet }: { quiet: boolean }): ReactNode {
         </Link>
       )}
     </section>
+  );
+}
+
+const WORTH: Readonly<Record<Exclude<Listing, 'current'>, string>> = {
+  old: t.listOld,
+  'server-away': t.listServerAway,
+  offline: t.listOffline,
+};
+
+/** Says that the list may have changed, while nobody would tell. */
+function Worth(): ReactNode {
+  const worth = useCatalogue(listingOf);
+  const listed = useCatalogue((state) => state.phase === 'ready');
+  if (worth === 'current' || !listed) return null;
+  return (
+    <Notice tone="info" testId="list-worth">
+      {WORTH[worth]}
+    </Notice>
   );
 }
 

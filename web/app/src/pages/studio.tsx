@@ -1,6 +1,6 @@
 import { useNow } from '@madang/react';
 import { type ReactNode, useEffect, useState } from 'react';
-import { canShareScreen } from '@madang/sdk';
+import { canShareScreen, type Sending, sending } from '@madang/sdk';
 import { StatusBadge, ViewerCount } from '../components/badges';
 import { Chat } from '../components/chat';
 import { Confirm } from '../components/confirm';
@@ -119,7 +119,7 @@ function Preview(): ReactNode {
 /** Live for how long, to how many. */
 function AirState(): ReactNode {
   const phase = useStudio((state) => state.phase);
-  const link = useStudio((state) => state.link);
+  const stands = useStudio((state) => sending(state.known));
   const since = useStudio((state) => state.liveSince);
   const viewers = useRoom((state) => state.viewerCount);
   const now = useNow(1_000);
@@ -127,22 +127,34 @@ function AirState(): ReactNode {
   if (phase !== 'live') return null;
   return (
     <>
-      <StatusBadge status="STREAMING" />
+      {/* While nothing reaches the server nobody sees anything: that is not live. */}
+      {stands === 'live' ? (
+        <StatusBadge status="STREAMING" certain />
+      ) : (
+        <span className="chip over-video warn" role="status" data-testid="link-state" data-kind={stands}>
+          {stands === 'failed' ? null : <span className="spinner small" />}
+          {SENDING[stands]}
+        </span>
+      )}
       <span className="chip over-video" role="timer" aria-label={t.liveFor('')}>
         {duration(since === null ? 0 : now - since)}
       </span>
-      <span className="chip over-video">
-        <ViewerCount count={viewers ?? 0} />
-      </span>
-      {link === 'connected' ? null : (
-        <span className="chip over-video warn" role="status" data-testid="link-state">
-          <span className="spinner small" />
-          {t.stateReconnecting}
+      {stands === 'live' ? (
+        <span className="chip over-video">
+          <ViewerCount count={viewers ?? 0} />
         </span>
-      )}
+      ) : null}
     </>
   );
 }
+
+const SENDING: Readonly<Record<Exclude<Sending, 'live'>, string>> = {
+  starting: t.stateConnecting,
+  reconnecting: t.stateReconnecting,
+  'server-away': t.stateServerAwayTitle,
+  offline: t.stateOfflineTitle,
+  failed: t.sendingFailed,
+};
 
 function Controls(): ReactNode {
   const microphone = useStudio((state) => state.microphone);
@@ -262,7 +274,9 @@ function Problems(): ReactNode {
   const creatorToken = useStudio((state) => state.creatorToken);
   const limitation = useStudio((state) => {
     const camera = state.stats?.tracks.find(({ source, active }) => source === 'camera' && active);
-    return state.phase === 'live' ? (camera?.limitation ?? null) : null;
+    // While nothing reaches the server, that is what is the matter.
+    const live = state.phase === 'live' && sending(state.known) === 'live';
+    return live ? (camera?.limitation ?? null) : null;
   });
   const media = useStudio(hasMedia);
   return (

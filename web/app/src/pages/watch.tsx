@@ -9,16 +9,23 @@ import { QualityMenu } from '../components/quality-menu';
 import { ShareButton } from '../components/share';
 import { Stage } from '../components/stage';
 import { type Figure, Figures, linkFigures } from '../components/statistics';
-import { useTitle } from '../lib/hooks';
+import { useRevivals, useTitle } from '../lib/hooks';
+import { type Known, listing } from '@madang/sdk';
 import { timeLine } from '../components/broadcast-card';
 import { useRoom } from '../store/room';
 import { isSoundOnly, isTooSlow, measureOn, type Quality, retryWatch, useWatch, watch } from '../store/watch';
 import { t } from '../texts';
 import { cover } from './cover';
 
+/** Whether what is known of its status still holds: a picture arrives, or somebody would tell of a change. */
+function isCertain(known: Known): boolean {
+  return known.link === 'connected' || listing(known) === 'current';
+}
+
 /** One broadcast: picture, sound, chat. */
 export function WatchPage({ id }: { id: number }): ReactNode {
-  useEffect(() => watch(id), [id]);
+  const revivals = useRevivals();
+  useEffect(() => watch(id), [id, revivals]);
   const phase = useWatch((state) => state.phase);
   const name = useWatch((state) => state.broadcast?.name ?? '');
   useTitle(name.trim() === '' && phase === 'open' ? t.untitled : name);
@@ -215,7 +222,7 @@ function Player(): ReactNode {
 
 /** Says why the picture on the screen does not move. */
 function SlowLine(): ReactNode {
-  const slow = useWatch((state) => isTooSlow(state) && cover(state, false) === null);
+  const slow = useWatch((state) => isTooSlow(state) && cover(state.known) === null);
   if (!slow) return null;
   return (
     <p className="slow-line over-video" role="status" data-testid="slow-line">
@@ -232,7 +239,7 @@ const QUALITY: Readonly<Record<Exclude<Quality, null>, string>> = {
 
 /** Connection and latency at a glance. */
 function Health(): ReactNode {
-  const link = useWatch((state) => state.link);
+  const link = useWatch((state) => state.known.link);
   const quality = useWatch((state) => state.quality);
   const latency = useWatch((state) => state.stats?.latencyMs ?? null);
   if (link !== 'connected' || quality === null) return null;
@@ -250,9 +257,8 @@ function Health(): ReactNode {
 }
 
 function Overlay(): ReactNode {
-  const state = useWatch();
-  const lost = useRoom((room) => room.broadcast?.media === 'lost');
-  const shown = cover(state, lost);
+  const known = useWatch((state) => state.known);
+  const shown = cover(known);
   if (shown === null) return null;
   return (
     <div className="stage-overlay">
@@ -270,6 +276,7 @@ function Overlay(): ReactNode {
 function Info({ id }: { id: number }): ReactNode {
   const broadcast = useWatch((state) => state.broadcast);
   const live = useRoom((state) => state.viewerCount);
+  const certain = useWatch((state) => isCertain(state.known));
   const now = useNow(15_000);
   if (broadcast === null) return null;
   const { name, description, status } = broadcast;
@@ -280,8 +287,8 @@ function Info({ id }: { id: number }): ReactNode {
         <ShareButton url={`${location.origin}/watch/${id}`} />
       </div>
       <p className="row">
-        <StatusBadge status={status} />
-        {status === 'CLOSED' ? null : <ViewerCount count={live ?? broadcast.viewer_count} />}
+        <StatusBadge status={status} certain={certain} />
+        {status === 'CLOSED' || !certain ? null : <ViewerCount count={live ?? broadcast.viewer_count} />}
         <span className="quiet">{timeLine(broadcast, now)}</span>
       </p>
       {description.trim() === '' ? null : (

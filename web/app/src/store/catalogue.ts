@@ -1,11 +1,24 @@
 import { create } from 'zustand';
-import { ApiError, type BroadcastState, Signaling } from '@madang/sdk';
+import {
+  ApiError,
+  type BroadcastState,
+  type Fact,
+  type Known,
+  learn,
+  type Listing,
+  listing,
+  NetworkError,
+  NOTHING_KNOWN,
+  Signaling,
+} from '@madang/sdk';
 import { api, signalingEndpoint } from '../lib/api';
 import { applyStates, type Rows } from './deltas';
 
 /** The list of broadcasts. */
 export interface CatalogueState extends Rows {
   phase: 'loading' | 'ready' | 'error';
+  /** What is known of the way to the server. */
+  known: Known;
 }
 
 /** Broadcasts asked for at once. */
@@ -15,7 +28,7 @@ const TYPING_MS = 250;
 /** The list is asked for again within this time while signaling is silent, and within the longer one while it talks. */
 const SILENT_POLL_MS = 10_000;
 const POLL_MS = 120_000;
-/** After a reconnect, which many pages have at once, the list is asked for within this time. */
+/** After a loss or a reconnect, which many pages have at once, the list is asked for within this time. */
 const SPREAD_MS = 5_000;
 /** Changes are shown together this often, however many come. */
 const GATHER_MS = 250;
@@ -24,6 +37,7 @@ const MAX_GATHERED = 1_000;
 
 export const useCatalogue = create<CatalogueState>(() => ({
   phase: 'loading',
+  known: NOTHING_KNOWN,
   byId: {},
   order: [],
   featured: null,
@@ -31,6 +45,23 @@ export const useCatalogue = create<CatalogueState>(() => ({
   filter: 'all',
   sort: 'newest',
 }));
+
+/** Whether what the list says of now still holds. */
+export function listingOf({ known }: CatalogueState): Listing {
+  return listing(known);
+}
+
+/** Learns something of the way to the server; also from the preview, which notices a loss first. */
+export function noteWay(fact: Fact): void {
+  const { known } = useCatalogue.getState();
+  const next = learn(known, fact);
+  if (next === known) return;
+  useCatalogue.setState({ known: next });
+  if (listing(next) === 'old' && listing(known) !== 'old') doubt();
+}
+
+/** Asks soon whether the server is there; set while the page is open. */
+let doubt = (): void => undefined;
 
 let loading: AbortController | null = null;
 let typing: ReturnType<typeof setTimeout> | undefined;
@@ -55,6 +86,15 @@ export function followCatalogue(random: () => number = Math.random): () => void 
       reloadWithin(signaling?.state === 'connected' ? POLL_MS : SILENT_POLL_MS);
     }, ms * random());
   };
+  const network = (): void => {
+    noteWay({ of: 'network', online: navigator.onLine });
+    if (navigator.onLine) reloadWithin(SPREAD_MS);
+  };
+  useCatalogue.setState({ known: NOTHING_KNOWN });
+  doubt = () => reloadWithin(SPREAD_MS);
+  addEventListener('online', network);
+  addEventListener('offline', network);
+  network();
   void load();
   reloadWithin(SILENT_POLL_MS);
   void signalingEndpoint().then((url) => {
@@ -62,11 +102,17 @@ export function followCatalogue(random: () => number = Math.random): () => void 
     signaling = new Signaling({ url });
     signaling.onBroadcasts(gather);
     // What changed while nobody listened is in the list.
-    signaling.on('state', (state) => state === 'connected' && reloadWithin(SPREAD_MS));
+    signaling.on('state', (state) => {
+      noteWay({ of: 'signaling', state });
+      if (state === 'connected') reloadWithin(SPREAD_MS);
+    });
     signaling.start();
   });
   return () => {
     left = true;
+    doubt = () => undefined;
+    removeEventListener('online', network);
+    removeEventListener('offline', network);
     clearTimeout(poll);
     clearTimeout(typing);
     show();
@@ -109,6 +155,7 @@ export async function load(): Promise<void> {
       ),
       api.list({ status: 'STREAMING', sort: 'viewers', limit: 1 }, control.signal),
     ]);
+    noteWay({ of: 'request', answered: true });
     useCatalogue.setState({
       phase: 'ready',
       byId: Object.fromEntries([...found, ...top].map((broadcast) => [broadcast.id, broadcast])),
@@ -117,6 +164,7 @@ export async function load(): Promise<void> {
     });
   } catch (error) {
     if (control.signal.aborted) return;
+    noteWay({ of: 'request', answered: !(error instanceof NetworkError) });
     // A list that is there stays; an old one helps more than none.
     const empty = useCatalogue.getState().phase !== 'ready';
     if (empty || error instanceof ApiError) useCatalogue.setState({ phase: empty ? 'error' : 'ready' });

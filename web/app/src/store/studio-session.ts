@@ -1,7 +1,16 @@
-import { ApiError, randomKey, RenewedIceServers, type Source, WhipPublisher } from '@madang/sdk';
+import {
+  ApiError,
+  type Fact,
+  learn,
+  NOTHING_KNOWN,
+  randomKey,
+  RenewedIceServers,
+  type Source,
+  WhipPublisher,
+} from '@madang/sdk';
 import { api } from '../lib/api';
 import { momentOf } from '../lib/format';
-import { type KeptBroadcast, keptBroadcast } from '../lib/storage';
+import { type KeptBroadcast, keptBroadcast, type KeptCreation, keptCreation } from '../lib/storage';
 import { takePicture } from '../lib/thumbnail';
 import { t } from '../texts';
 import { EMPTY_STUDIO, isOnAir, type StudioState, useStudio } from './studio';
@@ -20,7 +29,7 @@ class StudioSession {
   private publisher: WhipPublisher | null = null;
   private kept: KeptBroadcast | null = null;
   /** A creation whose answer has not come: asked again as it was, it makes no second broadcast. */
-  private asked: { body: { name: string; description: string }; key: string } | null = null;
+  private asked: KeptCreation | null = null;
   private stopTimers: (() => void) | null = null;
   private releaseLock: (() => void) | null = null;
 
@@ -32,6 +41,7 @@ class StudioSession {
     const opened = this.devices.open();
     const kept = keptBroadcast.read();
     if (kept !== null) void this.resume(kept, opened);
+    else void this.takeBack();
   }
 
   /** The page is left: nothing but a live broadcast keeps the devices. */
@@ -101,7 +111,7 @@ class StudioSession {
     this.devices.close();
     set({
       phase: 'ended',
-      link: 'closed',
+      known: NOTHING_KNOWN,
       stats: null,
       liveForMs: liveSince === null ? 0 : Date.now() - liveSince,
     });
@@ -142,14 +152,15 @@ class StudioSession {
       description: description.trim(),
     };
     const token = creatorToken === null || creatorToken === '' ? undefined : creatorToken.trim();
-    this.asked ??= { body, key: randomKey() };
+    this.asked ??= { body, key: randomKey(), ...(token === undefined ? {} : { token }) };
+    // A page that is reloaded before the answer finds here what it asked for.
+    keptCreation.write(this.asked);
     let created = await api.create(this.asked.body, this.asked.key, token).catch((error: unknown) => {
       // Refused: nothing was made that could be found again.
-      if (error instanceof ApiError && error.status < 500) this.asked = null;
+      if (error instanceof ApiError && error.status < 500) this.forgetCreation();
       throw error;
     });
     const { body: first } = this.asked;
-    this.asked = null;
     if (first.name !== body.name || first.description !== body.description) {
       created = { ...created, ...(await api.update(created.id, body, created.owner_key)) };
     }
@@ -161,8 +172,33 @@ class StudioSession {
       watchUrl: created.watch_url,
     };
     keptBroadcast.write(kept);
+    this.forgetCreation();
     set({ broadcast: created, name: created.name, description: created.description, creatorToken: null });
     return kept;
+  }
+
+  private forgetCreation(): void {
+    this.asked = null;
+    keptCreation.clear();
+  }
+
+  /**
+   * A page before this one was reloaded while it created a broadcast, and nobody knows whether there is one now. Asked
+   * again under its key the service answers with that one or makes it; either way nothing of it stays.
+   */
+  private async takeBack(): Promise<void> {
+    const asked = keptCreation.read();
+    // One of this page is asked again by who goes live.
+    if (asked === null || this.asked !== null) return;
+    try {
+      const { id, owner_key: ownerKey } = await api.create(asked.body, asked.key, asked.token);
+      await api.delete(id, ownerKey);
+    } catch (error) {
+      // Whatever was not answered is tried again when the page is opened next.
+      if (!(error instanceof ApiError && error.status < 500)) return;
+    }
+    // Meanwhile the person may have asked for another one.
+    if (keptCreation.read()?.key === asked.key) keptCreation.clear();
   }
 
   /** Goes on after a reload. */
@@ -171,6 +207,8 @@ class StudioSession {
     this.kept = kept;
     try {
       const [broadcast] = await Promise.all([api.get(kept.id), opened]);
+      // Ended by the person while the answer was on its way.
+      if (!this.wants(kept)) return;
       if (broadcast.status === 'CLOSED') {
         keptBroadcast.clear();
         this.kept = null;
@@ -180,6 +218,7 @@ class StudioSession {
       set({ broadcast, name: broadcast.name, description: broadcast.description });
       await this.publish(kept);
     } catch (error) {
+      if (!this.wants(kept)) return;
       if (error instanceof ApiError && error.status === 404) {
         keptBroadcast.clear();
         this.kept = null;
@@ -190,7 +229,12 @@ class StudioSession {
 
   private async publish(kept: KeptBroadcast): Promise<void> {
     this.kept = kept;
-    this.releaseLock ??= await liveLock(kept.id);
+    const releaseLock = this.releaseLock ?? (await liveLock(kept.id));
+    if (!this.wants(kept)) {
+      releaseLock?.();
+      return;
+    }
+    this.releaseLock = releaseLock;
     if (this.releaseLock === null) {
       set({ phase: 'setup', resuming: false, problem: { kind: 'other-tab' } });
       return;
@@ -209,8 +253,9 @@ class StudioSession {
     await publisher.setTrack('microphone', microphone.on ? microphone.track : null);
     await publisher.setTrack('screen', screen.track);
     await publisher.setTrack('screen_audio', screen.audio);
+    if (this.publisher !== publisher) return;
     publisher.on('state', ({ state, failure }) => {
-      set({ link: state });
+      note({ of: 'link', state, failure });
       if (state === 'connected') this.onConnected();
       if (state !== 'failed') return;
       if (failure === 'ended') this.finish();
@@ -218,6 +263,11 @@ class StudioSession {
       else set({ problem: { kind: 'link', failure: failure ?? 'server' } });
     });
     publisher.start();
+  }
+
+  /** Whether this is the broadcast that the person still wants to begin. */
+  private wants(kept: KeptBroadcast): boolean {
+    return isStarting() && this.kept === kept;
   }
 
   private onConnected(): void {
@@ -228,6 +278,12 @@ class StudioSession {
   }
 
   private startTimers(): () => void {
+    const network = (): void => {
+      note({ of: 'network', online: navigator.onLine });
+      if (navigator.onLine) this.publisher?.retry();
+    };
+    addEventListener('online', network);
+    addEventListener('offline', network);
     const stats = setInterval(() => void this.measure(), STATS_MS);
     const first = setTimeout(() => void this.sendPicture(), FIRST_THUMBNAIL_MS);
     const pictures = setInterval(() => void this.sendPicture(), THUMBNAIL_MS);
@@ -235,6 +291,8 @@ class StudioSession {
       clearInterval(stats);
       clearTimeout(first);
       clearInterval(pictures);
+      removeEventListener('online', network);
+      removeEventListener('offline', network);
     };
   }
 
@@ -245,9 +303,9 @@ class StudioSession {
 
   /** A thumbnail that cannot be made or sent is left out; the next one comes soon. */
   private async sendPicture(): Promise<void> {
-    const { screen, camera, link } = useStudio.getState();
+    const { screen, camera, known } = useStudio.getState();
     const track = screen.track ?? camera.track;
-    if (this.kept === null || track === null || link !== 'connected') return;
+    if (this.kept === null || track === null || known.link !== 'connected') return;
     const picture = await takePicture(track).catch(() => null);
     if (picture !== null)
       await api.putThumbnail(this.kept.id, picture, this.kept.ownerKey).catch(() => undefined);
@@ -277,6 +335,13 @@ export const studio = new StudioSession();
 
 function set(change: Partial<StudioState>): void {
   useStudio.setState(change);
+}
+
+/** Learns something of the way to the server. */
+function note(fact: Fact): void {
+  const { known } = useStudio.getState();
+  const next = learn(known, fact);
+  if (next !== known) set({ known: next });
 }
 
 /** Whether the person still wants what was begun: the button to end it is there all the while. */

@@ -1,5 +1,12 @@
 import { create } from 'zustand';
-import type { Broadcast, CaptureFailure, LinkFailure, LinkState, LinkStats } from '@madang/sdk';
+import {
+  type Broadcast,
+  type CaptureFailure,
+  type Known,
+  type LinkFailure,
+  type LinkStats,
+  NOTHING_KNOWN,
+} from '@madang/sdk';
 
 /** Where a broadcast of this tab stands. */
 export type StudioPhase = 'setup' | 'starting' | 'live' | 'ending' | 'ended';
@@ -33,7 +40,8 @@ export interface StudioState {
   description: string;
   broadcast: Broadcast | null;
   watchUrl: string;
-  link: LinkState;
+  /** What is known of the way to the server. */
+  known: Known;
   problem: StudioProblem | null;
   /** Null, or the creator token field is shown with this in it. */
   creatorToken: string | null;
@@ -58,7 +66,7 @@ export const EMPTY_STUDIO: StudioState = {
   description: '',
   broadcast: null,
   watchUrl: '',
-  link: 'idle',
+  known: NOTHING_KNOWN,
   problem: null,
   creatorToken: null,
   camera: DEVICE,

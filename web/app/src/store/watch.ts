@@ -3,13 +3,13 @@ import {
   ApiError,
   type Broadcast,
   canDecode,
-  hasForeignCodec,
+  type Fact,
   isLineTooSlow,
   isSent,
-  type Layers,
-  type LinkFailure,
-  type LinkState,
+  type Known,
+  learn,
   NetworkError,
+  NOTHING_KNOWN,
   type PlayerStats,
   type RemoteTrack,
   type Source,
@@ -27,19 +27,14 @@ export interface WatchState {
   /** What is known of the broadcast: still asking, there, or why not. */
   phase: 'loading' | 'open' | 'not-found' | 'token' | 'network' | 'server';
   broadcast: Broadcast | null;
-  link: LinkState;
-  failure: LinkFailure | null;
+  /** What is known of the broadcast and of the way to it. */
+  known: Known;
   tracks: Partial<Record<Source, MediaStreamTrack>>;
   /** Sources whose media arrives. */
   active: Partial<Record<Source, boolean>>;
   stats: PlayerStats | null;
   quality: Quality;
-  /** A codec that this browser cannot decode. */
-  undecodable: string | null;
   participantId: string | null;
-  /** What there is to choose from; null where the server lets nobody choose. */
-  layers: Layers | null;
-  choice: VideoChoice;
 }
 
 /** How well media arrives. */
@@ -48,16 +43,12 @@ export type Quality = 'good' | 'fair' | 'poor' | null;
 const EMPTY: WatchState = {
   phase: 'loading',
   broadcast: null,
-  link: 'idle',
-  failure: null,
+  known: NOTHING_KNOWN,
   tracks: {},
   active: {},
   stats: null,
   quality: null,
-  undecodable: null,
   participantId: null,
-  layers: null,
-  choice: 'auto',
 };
 
 const STATS_MS = 1_000;
@@ -80,7 +71,9 @@ let current: Viewing | null = null;
 
 /** Opens a broadcast; the returned function leaves it. */
 export function watch(id: number): () => void {
-  useWatch.setState({ ...EMPTY, choice: keptVideo.read() });
+  useWatch.setState(EMPTY);
+  note({ of: 'choice', choice: keptVideo.read() });
+  note({ of: 'network', online: navigator.onLine });
   const viewing = new Viewing(id);
   current = viewing;
   void viewing.open();
@@ -107,23 +100,25 @@ export function askLayers(): void {
 }
 
 /** Whether no picture is wanted, and the server sends none. */
-export function isSoundOnly({ choice, layers }: WatchState): boolean {
-  return choice === 'audio' && layers !== null;
+export function isSoundOnly({ known }: WatchState): boolean {
+  return known.choice === 'audio' && known.layers !== null;
 }
 
 /** Whether the line carries no moving picture. */
-export function isTooSlow({ link, layers }: WatchState): boolean {
-  return link === 'connected' && isLineTooSlow(layers);
-}
-
-/** Whether the publisher sends a picture in a codec that this browser did not offer. */
-export function isCodecRefused({ link, layers }: WatchState): boolean {
-  return link === 'connected' && hasForeignCodec(layers);
+export function isTooSlow({ known }: WatchState): boolean {
+  return known.link === 'connected' && isLineTooSlow(known.layers);
 }
 
 /** The element whose picture the latency is measured on. */
 export function measureOn(video: HTMLVideoElement | null, source: Source): void {
   if (current !== null) current.measured = { video, source };
+}
+
+/** Learns something of the broadcast on the page. */
+function note(fact: Fact): void {
+  const { known } = useWatch.getState();
+  const next = learn(known, fact);
+  if (next !== known) useWatch.setState({ known: next });
 }
 
 class Viewing {
@@ -158,6 +153,8 @@ class Viewing {
       if (broadcast.status !== 'CLOSED') await admitted;
       if (this.closed) return;
       useWatch.setState({ phase: 'open', broadcast, participantId: this.guest.participantId });
+      note({ of: 'request', answered: true });
+      note({ of: 'asked', broadcast });
       this.follow(broadcast.status !== 'CLOSED');
     } catch (error) {
       if (!this.closed) useWatch.setState({ phase: phaseOf(error) });
@@ -165,10 +162,10 @@ class Viewing {
   }
 
   choose(choice: VideoChoice): void {
-    const { choice: before, active } = useWatch.getState();
-    useWatch.setState({ choice });
+    const { known, active } = useWatch.getState();
+    note({ of: 'choice', choice });
     void this.player.choose(choice);
-    if (before !== 'audio') return;
+    if (known.choice !== 'audio') return;
     // Pictures are on their way again: until they are missed for a while, nothing says that the camera is off.
     this.silent.clear();
     useWatch.setState({ active: { ...active, camera: true } });
@@ -195,11 +192,12 @@ class Viewing {
     this.cleanups.push(enterRoom(this.id, this.guest.token));
     this.cleanups.push(
       useRoom.subscribe((room, before) => {
+        if (room.connection !== before.connection) note({ of: 'signaling', state: room.connection });
         if (room.broadcast !== before.broadcast) this.onState();
       }),
     );
     this.player.on('state', ({ state, failure }) => {
-      useWatch.setState({ link: state, failure });
+      note({ of: 'link', state, failure });
       if (failure === 'ended' || failure === 'not-found') this.askUnlessTold();
       // A token that was kept from before may be of another time of the server: once with a new one.
       if (state === 'failed' && failure === 'unauthorized' && !this.renewed && this.guest.forget()) {
@@ -207,15 +205,22 @@ class Viewing {
         this.player.retry();
       }
     });
-    this.player.on('layers', (layers) => useWatch.setState({ layers }));
+    this.player.on('layers', (layers) => note({ of: 'layers', layers }));
     this.player.on('tracks', (tracks) => this.onTracks(tracks));
-    void this.player.choose(useWatch.getState().choice);
+    void this.player.choose(useWatch.getState().known.choice);
     this.player.start();
     const timer = setInterval(() => void this.measure(), STATS_MS);
     this.cleanups.push(() => clearInterval(timer));
-    const online = (): void => this.player.retry();
-    addEventListener('online', online);
-    this.cleanups.push(() => removeEventListener('online', online));
+    const network = (): void => {
+      note({ of: 'network', online: navigator.onLine });
+      if (navigator.onLine) this.player.retry();
+    };
+    addEventListener('online', network);
+    addEventListener('offline', network);
+    this.cleanups.push(() => {
+      removeEventListener('online', network);
+      removeEventListener('offline', network);
+    });
     // A closed tab leaves at once instead of counting as a viewer until it times out.
     const leave = (): void => void this.player.close();
     addEventListener('pagehide', leave);
@@ -227,7 +232,9 @@ class Viewing {
     const { broadcast } = useWatch.getState();
     if (state?.id !== this.id || broadcast === null) return;
     const next = merge(broadcast, state);
-    useWatch.setState({ broadcast: next, undecodable: undecodable(state.tracks ?? []) });
+    useWatch.setState({ broadcast: next });
+    note({ of: 'told', state });
+    note({ of: 'undecodable', codec: undecodable(state.tracks ?? []) });
     if (next.status === 'CLOSED') {
       void this.player.close(false);
     } else if (state.media === 'live' && this.player.state === 'waiting') {
@@ -250,9 +257,13 @@ class Viewing {
   }
 
   private async refresh(): Promise<void> {
-    const broadcast = await api.get(this.id).catch(() => null);
-    if (broadcast === null || this.closed) return;
+    const answer = await api.get(this.id).catch((error: unknown) => error);
+    if (this.closed) return;
+    note({ of: 'request', answered: !(answer instanceof NetworkError) });
+    if (answer instanceof Error) return;
+    const broadcast = answer as Broadcast;
     useWatch.setState({ broadcast });
+    note({ of: 'asked', broadcast });
     if (broadcast.status === 'CLOSED') void this.player.close(false);
   }
 
@@ -263,12 +274,20 @@ class Viewing {
       track.addEventListener('unmute', () => this.setActive(source, true), { once: true });
     }
     useWatch.setState({ tracks, active: {} });
+    this.silent.clear();
+    note({ of: 'tracks' });
   }
 
   private setActive(source: Source, active: boolean): void {
     const before = useWatch.getState().active;
     if (before[source] === active) return;
     useWatch.setState({ active: { ...before, [source]: active } });
+    if (active) this.noteArriving();
+  }
+
+  private noteArriving(): void {
+    const { camera = false, screen = false, microphone = false } = useWatch.getState().active;
+    note({ of: 'measured', picture: camera || screen, sound: microphone });
   }
 
   private async measure(): Promise<void> {
@@ -280,15 +299,17 @@ class Viewing {
       if (silent === 0 && (track.frames > 0 || track.width === null)) this.setActive(track.source, true);
       if (silent >= SILENT_MEASUREMENTS && !this.isShown(track.source)) this.setActive(track.source, false);
     }
+    if (stats !== null) this.noteArriving();
     this.askWhy();
     const before = useWatch.getState().stats;
-    useWatch.setState({ stats, quality: qualityOf(stats, before), ...this.undecodedNow(stats) });
+    useWatch.setState({ stats, quality: qualityOf(stats, before) });
+    this.noteUndecoded(stats);
   }
 
   /** A picture that hardly changes, and one that a slow line brings now and then, stay on the screen. */
   private isShown(source: Source): boolean {
     const state = useWatch.getState();
-    return isTooSlow(state) || isSent(state.layers, source);
+    return isTooSlow(state) || isSent(state.known.layers, source);
   }
 
   /** Asks the server what it sends while a picture does not come, and until a line is no longer too slow. */
@@ -298,11 +319,11 @@ class Viewing {
     if (this.unasked % ASK_MEASUREMENTS === 1) this.askLayers();
   }
 
-  private undecodedNow(stats: PlayerStats | null): Partial<WatchState> {
+  private noteUndecoded(stats: PlayerStats | null): void {
     const videos = stats?.tracks.filter(({ source, packets }) => source === 'camera' && packets > 0) ?? [];
     const stuck = videos.find(({ frames }) => frames === 0);
     this.undecoded = stuck === undefined ? 0 : this.undecoded + 1;
-    return this.undecoded >= UNDECODED_MEASUREMENTS ? { undecodable: stuck?.codec ?? '?' } : {};
+    if (this.undecoded >= UNDECODED_MEASUREMENTS) note({ of: 'undecodable', codec: stuck?.codec ?? '?' });
   }
 }
 

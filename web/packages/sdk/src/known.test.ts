@@ -148,7 +148,11 @@ describe('what is said to who sends, and of a list', () => {
   it('is old while nobody would tell of a change', () => {
     expect(listing(NOTHING_KNOWN)).toBe('current');
     expect(listing(after(here, lost))).toBe('old');
+    expect(listing(after(here, lost, { of: 'request', answered: true }))).toBe('current');
     expect(listing(after(here, lost, unanswered))).toBe('server-away');
+    expect(listing(after(here, unanswered, lost))).toBe('server-away');
+    // A preview that plays no more says it sooner than signaling does.
+    expect(listing(after(here, link('connected'), link('reconnecting', 'ice')))).toBe('old');
     expect(listing(after(here, lost, unanswered, here))).toBe('current');
     expect(listing(after(here, { of: 'network', online: false }))).toBe('offline');
   });

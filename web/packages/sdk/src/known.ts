@@ -110,14 +110,15 @@ function changeOf(known: Known, fact: Fact): Partial<Known> {
       return { answers: fact.answered };
     case 'signaling':
       // Of what the publisher does now nobody tells any more; what was final stays.
-      if (fact.state !== 'connected') return { signaling: fact.state, media: null, sendsPicture: null };
+      if (fact.state !== 'connected')
+        return { signaling: fact.state, media: null, sendsPicture: null, ...doubted(known) };
       return { signaling: fact.state, answers: true };
     case 'told':
       return told(known, fact.state);
     case 'asked':
       return statusOf(known, fact.broadcast.status, fact.broadcast.started_at, fact.broadcast.ended_at);
     case 'link':
-      return linked(fact.state, fact.failure);
+      return linked(known, fact.state, fact.failure);
     case 'tracks':
       return { picture: false, sound: false, missed: 0, layers: null };
     case 'measured': {
@@ -159,7 +160,7 @@ function statusOf(
   return { status: later, wasLive, ...times };
 }
 
-function linked(state: LinkState, failure: LinkFailure | null): Partial<Known> {
+function linked(known: Known, state: LinkState, failure: LinkFailure | null): Partial<Known> {
   const change: Partial<Known> = { link: state, failure };
   if (state === 'connected') {
     // It is the path that counts now, not the request that failed before.
@@ -167,7 +168,13 @@ function linked(state: LinkState, failure: LinkFailure | null): Partial<Known> {
   }
   if (failure === 'network') return { ...change, answers: false };
   // Any other refusal is an answer; a path that was not found is none.
-  return failure === null || failure === 'ice' || failure === 'dtls' ? change : { ...change, answers: true };
+  if (failure !== null && failure !== 'ice' && failure !== 'dtls') return { ...change, answers: true };
+  return state === 'reconnecting' ? { ...change, ...doubted(known) } : change;
+}
+
+/** Something is lost: that the server answered before says nothing any more; that it did not still stands. */
+function doubted({ answers }: Known): Partial<Known> {
+  return { answers: answers === false ? false : null };
 }
 
 /** What is the matter, for who watches. */
@@ -255,12 +262,13 @@ export function sending(known: Known): Sending {
   return wasConnected ? 'reconnecting' : 'starting';
 }
 
-/** What a list is worth: `old` while nobody would tell of a change. */
+/** What a list is worth: `old` while nobody would tell of a change, and nobody has been asked since. */
 export type Listing = 'current' | 'old' | 'server-away' | 'offline';
 
 /** What a list of broadcasts is worth. */
 export function listing(known: Known): Listing {
   if (!known.online) return 'offline';
   if (known.answers === false) return 'server-away';
-  return known.signaling === 'lost' ? 'old' : 'current';
+  const lost = known.signaling === 'lost' || known.link === 'reconnecting';
+  return lost && known.answers === null ? 'old' : 'current';
 }
