@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
-.PHONY: run run-services build web image test bench lint test-rust test-web test-api test-kubernetes test-e2e deps fmt help
+.PHONY: run run-services build web types image test bench lint test-rust test-web test-api test-kubernetes test-e2e deps fmt help
 
 # Flags for `make run`, e.g. `make run ARGS="--http-port 9000 --tls-self-signed"`.
 ARGS ?=
@@ -28,6 +28,11 @@ build: web/dist/index.html ## Release binaries
 	cargo build --release --workspace
 
 web: web/dist/index.html ## The pages
+
+types: web/node_modules/.installed ## TypeScript types of REST and STOMP bodies, from crates/contract
+	MADANG_WRITE_SCHEMA=1 cargo test --package contract --test schema --locked
+	cd web
+	npm run types --workspace packages/sdk
 
 image: ## The container image madang:dev, where there is a container engine
 	scripts/check-image

@@ -243,7 +243,7 @@ impl fmt::Display for Address {
 }
 
 /// What a client sends to `/app/-/chat/{room}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ChatSend {
     /// 1 to [`MAX_CHAT_CHARS`] characters.
     pub text: String,
@@ -257,7 +257,7 @@ pub struct ChatSend {
 }
 
 /// What `/topic/-/chat/{room}` carries.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ChatEvent {
     /// One message.
@@ -286,7 +286,7 @@ pub enum ChatEvent {
 }
 
 /// What `/user/queue/replies` carries: what became of a message that this connection sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Reply {
     /// It was done. Only for messages with a [`REQUEST_ID`].
@@ -315,7 +315,7 @@ pub enum Reply {
 }
 
 /// Why a message was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The token gives no right to it.
@@ -332,7 +332,7 @@ pub enum Reason {
 
 /// What `/topic/-/presence/{room}` carries: a new subscriber gets it at once, then every change, at most one a
 /// second.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Presence {
     /// Viewers, as [`crate::rest::RoomReport`] counts them.
     pub viewer_count: i64,
@@ -342,7 +342,7 @@ pub struct Presence {
 
 /// What `/topic/-/broadcast/{id}` and `/topic/-/broadcasts` carry; a new subscriber of the former gets the
 /// latest at once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct BroadcastState {
     /// The broadcast.
     pub id: BroadcastId,
@@ -395,7 +395,7 @@ pub enum Source {
 }
 
 /// A published track as viewers see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TrackInfo {
     /// Its id: also the track id in the msid that viewers get.
     pub id: TrackId,

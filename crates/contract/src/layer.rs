@@ -14,7 +14,7 @@ pub const ENCODINGS_EVENT: &str = "encodings";
 
 /// `POST {session}/layer`: what a viewer wants to get. Without `encodingId` and `maxHeight` the server chooses: the
 /// best that the line carries.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LayerRequest {
     /// The media section (`a=mid`) that is meant; none is every video section.
@@ -35,14 +35,14 @@ pub struct LayerRequest {
 }
 
 /// Answer to GET and POST of `{session}/layer`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LayerList {
     /// The video sections of the session that carry something.
     pub media: Vec<MediaLayers>,
 }
 
 /// One video section of a viewer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MediaLayers {
     /// Its `a=mid`.
@@ -54,6 +54,7 @@ pub struct MediaLayers {
     /// What was asked for; empty is the server's choice.
     pub wanted: WantedLayer,
     /// What is sent now.
+    #[schema(required)]
     pub current: Option<CurrentLayer>,
     /// Why nothing is shown, or less than there is, where that is not by request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,7 +64,7 @@ pub struct MediaLayers {
 }
 
 /// What is in the way of a section's picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Obstacle {
     /// The publisher sends a codec, or a profile of it, that the viewer did not offer.
@@ -73,7 +74,7 @@ pub enum Obstacle {
 }
 
 /// What was asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WantedLayer {
     /// As in [`LayerRequest`].
@@ -88,7 +89,7 @@ pub struct WantedLayer {
 }
 
 /// What is sent now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CurrentLayer {
     /// The rid; none without simulcast.
@@ -100,7 +101,7 @@ pub struct CurrentLayer {
 }
 
 /// One encoding of a publisher.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EncodingLayer {
     /// The rid; none without simulcast.

@@ -11,6 +11,7 @@ pub mod problem;
 pub mod rest;
 pub mod room;
 pub mod room_state;
+pub mod schema;
 pub mod text;
 pub mod token;
 pub mod turn;

@@ -44,8 +44,10 @@ pub struct Broadcast {
     /// Viewers now.
     pub viewer_count: i64,
     /// First media.
+    #[schema(required)]
     pub started_at: Option<DateTime<Utc>>,
     /// Last media of a closed broadcast.
+    #[schema(required)]
     pub ended_at: Option<DateTime<Utc>>,
     /// Created.
     pub created_at: DateTime<Utc>,
@@ -215,7 +217,7 @@ pub struct Admitted {
 }
 
 /// What a publisher's media does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MediaState {
     /// The session lives and has sent media.

@@ -275,4 +275,27 @@ mod tests {
         let (one, other) = (bytes(one), bytes(other));
         assert!(one.as_ptr() == other.as_ptr() && one.len() > 100_000);
     }
+
+    /// The SDK's types are made from the contract: whatever this document describes must be there, as it is here.
+    #[test]
+    fn the_contract_has_every_body() {
+        let contract = contract::schema::document().unwrap();
+        let described = serde_json::to_string(&openapi().components).unwrap();
+        let described = described.replace("#/components/schemas/", "#/$defs/");
+        let described: serde_json::Value = serde_json::from_str(&described).unwrap();
+        // The words of a query, and bytes, are no JSON.
+        let own = ["Picture", "SortBy"];
+        let mut bodies = 0;
+        for (name, schema) in described["schemas"].as_object().unwrap() {
+            if !own.contains(&name.as_str()) {
+                assert_eq!(
+                    contract["$defs"].get(name),
+                    Some(schema),
+                    "{name}: name it in crates/contract/src/schema.rs"
+                );
+                bodies += 1;
+            }
+        }
+        assert!(bodies > 10, "{bodies}");
+    }
 }

@@ -1,7 +1,8 @@
-import { type Layers, type LayerRequest, parseLayers } from './layers.js';
+import { type Layers, parseLayers } from './layers.js';
 import { EVENTS_REL, headerLinks, iceServersOfLinks, LAYER_REL, linkTarget } from './link-header.js';
 import { ApiError, request } from './problem.js';
 import { answerAfterRestart, iceFragment } from './sdp.js';
+import type { LayerRequest } from './types.js';
 
 /** What a WHIP or WHEP endpoint answered to an offer. */
 export interface Opened {

@@ -33,7 +33,6 @@ export {
   isLineTooSlow,
   isSent,
   type Layers,
-  type Obstacle,
   shorter,
   type VideoChoice,
 } from './layers.js';

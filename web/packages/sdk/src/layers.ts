@@ -1,47 +1,9 @@
-/** Bodies of our extension of WHEP that chooses layers, and of the event that tells a publisher what is watched. */
+/** Our extension of WHEP that chooses layers, and the event that tells a publisher what is watched. */
 
-import type { Source } from './types.js';
-
-/** What is asked for. Neither encoding nor height: the best that the line carries. */
-export interface LayerRequest {
-  /** The m-line; all video m-lines if absent. */
-  mediaId?: string;
-  encodingId?: string;
-  /** Pixels: the best encoding whose shorter side is not longer, or else the smallest one. */
-  maxHeight?: number;
-  maxTemporalLayerId?: number;
-  paused?: boolean;
-}
+import type { EncodingLayer, LayerList, LayerRequest, Obstacle, Source } from './types.js';
 
 /** What there is, what was asked for and what is sent. */
-export interface Layers {
-  media: MediaLayers[];
-}
-
-/** One video m-line of a viewer. */
-export interface MediaLayers {
-  mediaId: string;
-  source: Source;
-  paused: boolean;
-  wanted: { encodingId?: string; maxHeight?: number; maxTemporalLayerId?: number };
-  current: { encodingId?: string; temporalLayerId?: number } | null;
-  /** Why nothing is shown, or less than there is, where that was not asked for. */
-  obstacle?: Obstacle;
-  encodings: EncodingLayer[];
-}
-
-/** What is in the way of a picture: a codec that was not offered, or a line that carries not even the least of it. */
-export type Obstacle = 'codec' | 'line';
-
-/** One encoding of the publisher's. */
-export interface EncodingLayer {
-  encodingId?: string;
-  active: boolean;
-  width?: number;
-  height?: number;
-  /** Bits per second. */
-  bitrate: number;
-}
+export type Layers = LayerList;
 
 /** Which encodings are watched: by m-line, by rid. */
 export type WantedEncodings = ReadonlyMap<string, ReadonlyMap<string, boolean>>;

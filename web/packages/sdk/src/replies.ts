@@ -1,4 +1,4 @@
-import type { RefusalReason, Reply } from './types.js';
+import type { Reason, Reply } from './types.js';
 
 /** What became of a message: the server has it, or why it does not, as far as anyone knows. */
 export type Outcome =
@@ -6,7 +6,7 @@ export type Outcome =
   | {
       sent: false;
       /** The server's reason, or `lost`: no answer came, and the server may have the message or not. */
-      reason: RefusalReason | 'lost';
+      reason: Reason | 'lost';
       /** After this time the same message may be within the rate. */
       retryAfterMs: number | null;
     };

@@ -1,0 +1,100 @@
+//! JSON Schema of every body that browsers send or get, from which the SDK's TypeScript types are made.
+//!
+//! A property that is not required is left out where there is nothing to say; `null` stands only where a property is
+//! required.
+
+use serde_json::{Map, Value, json};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::{call, destination, group, layer, problem, rest, room_state};
+
+/// Where definitions are in the document that utoipa writes references for.
+const OPENAPI_DEFINITIONS: &str = "#/components/schemas/";
+/// Where they are in a JSON Schema.
+const DEFINITIONS: &str = "#/$defs/";
+
+/// The bodies that are named, and all that they are made of.
+macro_rules! bodies {
+    ($($body:ty),* $(,)?) => {{
+        let mut found = Vec::new();
+        $(
+            found.push((<$body as ToSchema>::name().into_owned(), <$body as PartialSchema>::schema()));
+            <$body as ToSchema>::schemas(&mut found);
+        )*
+        found
+    }};
+}
+
+fn bodies() -> Vec<(String, RefOr<Schema>)> {
+    bodies![
+        call::CallEvent,
+        call::JoinCall,
+        call::JoinedCall,
+        call::PatchCall,
+        call::PatchedCall,
+        call::Wants,
+        destination::BroadcastState,
+        destination::ChatEvent,
+        destination::ChatSend,
+        destination::Presence,
+        destination::Reply,
+        group::CreateGroup,
+        group::CreatedGroup,
+        group::UpdateGroup,
+        layer::EncodingsWanted,
+        layer::LayerList,
+        layer::LayerRequest,
+        problem::Problem,
+        rest::CreateBroadcast,
+        rest::CreatedBroadcast,
+        rest::IceServers,
+        rest::JoinToken,
+        rest::NewStreamKey,
+        rest::ReplaceStreamKey,
+        rest::TokenRequest,
+        rest::UpdateBroadcast,
+        room_state::RoomCommand,
+        room_state::RoomUpdate,
+    ]
+}
+
+/// Limits that a page has to know before it sends.
+fn limits() -> Value {
+    json!({
+        "CALL_CHANNEL": call::CALL_CHANNEL,
+        "MAX_CHAT_CHARS": destination::MAX_CHAT_CHARS,
+        "MAX_NAME_CHARS": call::MAX_DISPLAY_NAME_CHARS,
+        "MAX_TEXT_CHARS": rest::MAX_TEXT_CHARS,
+        "MAX_WANTS": call::MAX_WANTS,
+    })
+}
+
+/// The document: a definition for each type, and under `x-constants` what a page has to know before it sends.
+///
+/// # Errors
+/// A schema that is no JSON: a fault of this crate.
+pub fn document() -> Result<Value, serde_json::Error> {
+    let mut definitions = Map::new();
+    for (name, schema) in bodies() {
+        definitions.insert(name, located(serde_json::to_value(schema)?));
+    }
+    Ok(json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$defs": definitions,
+        "x-constants": limits(),
+    }))
+}
+
+/// The same schema with references into this document.
+fn located(schema: Value) -> Value {
+    match schema {
+        Value::Object(fields) => fields.into_iter().map(|(name, field)| (name, located(field))).collect(),
+        Value::Array(items) => items.into_iter().map(located).collect(),
+        Value::String(text) => match text.strip_prefix(OPENAPI_DEFINITIONS) {
+            Some(name) => Value::String(format!("{DEFINITIONS}{name}")),
+            None => Value::String(text),
+        },
+        other => other,
+    }
+}

@@ -1,0 +1,862 @@
+/** Bodies of the REST and STOMP interfaces. Made from `crates/contract` by `make types`: do not edit. */
+export const CALL_CHANNEL = '-/call';
+export const MAX_CHAT_CHARS = 500;
+export const MAX_NAME_CHARS = 64;
+export const MAX_TEXT_CHARS = 255;
+export const MAX_WANTS = 64;
+
+/** Who gets a join token of a group. */
+export type Admission = 'link' | 'key';
+
+/** Id of one joined member of a room. */
+export type ParticipantId = string;
+
+/** What a slot is for. */
+export type SlotKind = 'tile' | 'stage' | 'screen' | 'voice' | 'screen_audio';
+
+/** Why a wanted source is in no slot. */
+export type WhyMissing = 'absent' | 'slots' | 'kind' | 'codec' | 'line';
+
+/**
+ * Id of a broadcast: a positive integer, at most 2^53 - 1 so that JavaScript holds it exactly. Its text has one
+ * form: `01` is no id, so nothing else can stand for broadcast 1.
+ */
+export type BroadcastId = number;
+
+/** Status of a broadcast. It only moves forward, and back from nothing: CLOSED is final. */
+export type Status = 'READY' | 'STREAMING' | 'CLOSED';
+
+/** What a publisher's media does. */
+export type MediaState = 'live' | 'lost' | 'ended';
+
+/** Id of a published track. */
+export type TrackId = string;
+
+/** Where a track comes from (C4). */
+export type Source = 'camera' | 'microphone' | 'screen' | 'screen_audio';
+
+/** What the server says on [`CALL_CHANNEL`]: one object a message. */
+export type CallEvent =
+  | (Bound & {
+      type: 'bound';
+    })
+  | (EncodingsWanted & {
+      type: 'encodings';
+    });
+
+/** What `/topic/-/chat/{room}` carries. */
+export type ChatEvent =
+  | {
+      /** Unix milliseconds. */
+      at: number;
+      /** The sender's subject, or the connection of a guest without a token. */
+      from: string;
+      /** The sender holds `publish` or `moderate` in the room. */
+      host: boolean;
+      /** What the sender called it, if it did. */
+      id?: string;
+      /** Display name. */
+      name: string;
+      /** Rises by one a message in a room. */
+      seq: number;
+      /** The text. */
+      text: string;
+      type: 'message';
+    }
+  | {
+      /** How many. */
+      dropped: number;
+      type: 'gap';
+    };
+
+/** Answer to `POST /broadcasts`. A repeated Idempotency-Key gets the same broadcast with the same keys. */
+export type CreatedBroadcast = Broadcast & {
+  /** STUN and TURN servers with time-limited credentials. */
+  ice_servers: IceServer[];
+  /**
+   * Changes, closes and deletes the broadcast, replaces its stream key and mints tokens of its hosts. Shown this
+   * once.
+   */
+  owner_key: string;
+  /** Publishes, and nothing else: it stands in an encoder. Shown this once. */
+  stream_key: string;
+  /** The page to share. */
+  watch_url: string;
+  /** Where to play (WHEP). */
+  whep_url: string;
+  /** Where to publish (WHIP, with the key as bearer). */
+  whip_url: string;
+};
+
+/** Answer to `POST /groups`. A repeated Idempotency-Key gets the same group with the same key. */
+export type CreatedGroup = Group & {
+  /** The page to share. */
+  call_url: string;
+  /** The key that changes and deletes it and mints its tokens, moderators' too. Shown this once. */
+  owner_key: string;
+};
+
+/** Id of a group call. */
+export type GroupId = string;
+
+/** Why somebody is gone. */
+export type WhyGone = 'left' | 'lost' | 'removed';
+
+/**
+ * What the holder of a join token may do in its room. A reader of tokens ignores grants that it does not know, so that
+ * those of a later release admit here as far as they are understood.
+ */
+export type Grant =
+  | 'publish'
+  | 'publish_camera'
+  | 'publish_microphone'
+  | 'publish_screen'
+  | 'subscribe'
+  | 'chat'
+  | 'draw'
+  | 'moderate';
+
+/** Id of a WHIP or WHEP session; it is the secret part of the session URL. */
+export type SessionId = string;
+
+/** What is in the way of a section's picture. */
+export type Obstacle = 'codec' | 'line';
+
+/** How good somebody's connection is. */
+export type Quality = 'good' | 'fair' | 'poor' | 'lost';
+
+/**
+ * Something that a person may do in a room. The grants of its join token are the first ones; moderators give more and
+ * take them back.
+ */
+export type Right = 'camera' | 'microphone' | 'screen' | 'chat' | 'draw' | 'moderate';
+
+/** What a source does. */
+export type SourceState = 'on' | 'off' | 'muted';
+
+/** What somebody shows for a moment. */
+export type ReactionKind = 'like' | 'dislike' | 'applause' | 'heart' | 'laugh' | 'surprise' | 'sad' | 'party';
+
+/** Why a message was refused. */
+export type Reason = 'right' | 'rate' | 'state' | 'body' | 'full';
+
+/** What `/user/queue/replies` carries: what became of a message that this connection sent. */
+export type Reply =
+  | {
+      outcome: 'done';
+      /** The request id. */
+      request: string;
+      /** The number that a chat message got in its room. */
+      seq?: number;
+    }
+  | {
+      /** Where the message was to go. */
+      destination: string;
+      /** The reason in words, for people. */
+      message: string;
+      outcome: 'refused';
+      /** What kind of reason. */
+      reason: Reason;
+      /** The request id, if there was one. */
+      request?: string;
+      /** After this many milliseconds the same message may be within the rate. */
+      retry_after_ms?: number;
+    };
+
+/**
+ * What a participant sends to `/app/-/room/{room}`. To repeat one with its request-id does no harm: it is answered the
+ * same, and done once.
+ */
+export type RoomCommand =
+  | {
+      /** On, which needs the right to it, or off. */
+      on: boolean;
+      /** Which. */
+      source: Source;
+      type: 'switch';
+    }
+  | {
+      /** Not empty, at most [`crate::call::MAX_DISPLAY_NAME_CHARS`]. */
+      name: string;
+      type: 'rename';
+    }
+  | {
+      /** Whose, if not one's own: moderators take hands down. */
+      participant?: ParticipantId;
+      type: 'hand';
+      /** Up or down. */
+      up: boolean;
+    }
+  | {
+      /** Which. */
+      reaction: ReactionKind;
+      type: 'react';
+    }
+  | {
+      /** Whose. */
+      participant: ParticipantId;
+      /** Which. */
+      source: Source;
+      type: 'mute';
+    }
+  | {
+      /** Who. */
+      participant: ParticipantId;
+      type: 'remove';
+    }
+  | {
+      /** Locked or open. */
+      on: boolean;
+      type: 'lock';
+    }
+  | {
+      /** To whom. */
+      participant: ParticipantId;
+      /** Which. */
+      right: Right;
+      type: 'grant';
+    }
+  | {
+      /** Whose. */
+      participant: ParticipantId;
+      /** Which. */
+      right: Right;
+      type: 'revoke';
+    };
+
+/** What `/topic/-/room/{room}` carries. */
+export type RoomUpdate =
+  | (RoomSnapshot & {
+      type: 'snapshot';
+    })
+  | (RoomDelta & {
+      type: 'delta';
+    });
+
+/** What a slot shows. */
+export interface Binding {
+  /**
+   * The RTP timestamp of the first packet that shows it; none until there was one. Until then the slot shows what it
+   * showed before, or nothing: keep it covered.
+   */
+  from?: number;
+  /** The slot: `a=mid` of the receive connection. */
+  mid: string;
+  /** Whose source that is. */
+  participant: ParticipantId;
+  /** The source: the CSRC of its packets. */
+  source: number;
+}
+
+/** Which slot shows what: the whole of it. The latest generation counts. */
+export interface Bound {
+  /** Counts what the server has said in this session. */
+  generation: number;
+  /** What was wanted and is in no slot. */
+  missing?: MissingSource[];
+  /** The slots that show something, or will; those that are not named show nothing. */
+  slots: Binding[];
+  /** The generation of the [`Wants`] that this follows. */
+  wants: number;
+}
+
+/** A source that was wanted and is in no slot. */
+export interface MissingSource {
+  /** In which kind of slot it was wanted. */
+  slot: SlotKind;
+  /** The source. */
+  source: number;
+  /** Why it is in no slot. */
+  why: WhyMissing;
+}
+
+/** A broadcast (L7). */
+export interface Broadcast {
+  /** Created. */
+  created_at: string;
+  /** At most 255 characters, may be empty. */
+  description: string;
+  /** Last media of a closed broadcast. */
+  ended_at: string | null;
+  /** Its id, a JSON number. */
+  id: BroadcastId;
+  /** Last change of what an owner edits or of the status. */
+  modified_at: string;
+  /** Title, at most 255 characters, may be empty. */
+  name: string;
+  /** First media. */
+  started_at: string | null;
+  /** READY, STREAMING or CLOSED. */
+  status: Status;
+  /** Viewers now. */
+  viewer_count: number;
+}
+
+/**
+ * What `/topic/-/broadcast/{id}` and `/topic/-/broadcasts` carry; a new subscriber of the former gets the
+ * latest at once.
+ */
+export interface BroadcastState {
+  /** Created. */
+  created_at?: string;
+  /** It is no longer in the catalogue. */
+  deleted?: boolean;
+  /** Description. */
+  description?: string;
+  /** Last media of a closed broadcast: nobody has to ask for it when the broadcast closes. */
+  ended_at?: string;
+  /** The broadcast. */
+  id: BroadcastId;
+  /** Whether the publisher's media arrives, if an SFU says so. */
+  media?: MediaState;
+  /** Last change of what an owner edits or of the status. */
+  modified_at?: string;
+  /** Title. */
+  name?: string;
+  /** First media, once there was some. */
+  started_at?: string;
+  /** Status, if known yet. */
+  status?: Status;
+  /** The published tracks (left out of `/topic/-/broadcasts`). */
+  tracks?: TrackInfo[];
+  /** Viewers now. */
+  viewer_count: number;
+}
+
+/** A published track as viewers see it. */
+export interface TrackInfo {
+  /** Media arrived within the last second. */
+  active: boolean;
+  /** Codec name as in SDP: `opus`, `VP8`, `VP9`, `H264`, `AV1`. */
+  codec: string;
+  /** Its id: also the track id in the msid that viewers get. */
+  id: TrackId;
+  /** Whose it is: also the stream id in that msid. */
+  owner: ParticipantId;
+  /** Camera, microphone, screen or screen audio. */
+  source: Source;
+}
+
+/**
+ * Data of the event [`ENCODINGS_EVENT`]: what a publisher is asked to send. An encoding that nobody watches may be
+ * switched off until it is wanted again.
+ */
+export interface EncodingsWanted {
+  /** The sections that are sent in several encodings. */
+  media: MediaEncodings[];
+}
+
+/** One section of a publisher. */
+export interface MediaEncodings {
+  /** Its encodings. */
+  encodings: EncodingWanted[];
+  /** Its `a=mid`. */
+  mediaId: string;
+}
+
+/** One encoding of a publisher. */
+export interface EncodingWanted {
+  /** The rid. */
+  encodingId: string;
+  /** Whether anybody watches it. */
+  wanted: boolean;
+}
+
+/** Somebody in a room, as media sees it. */
+export interface CallPerson {
+  /** Display name, may be empty. */
+  name: string;
+  /** Who. */
+  participant: ParticipantId;
+  /** What it can publish. */
+  sources: CallSource[];
+}
+
+/** A source that somebody publishes. */
+export interface CallSource {
+  /** Its number, unique in the room and the same after a resume: the CSRC of its packets. */
+  csrc: number;
+  /** What it is. */
+  source: Source;
+}
+
+/** What a client sends to `/app/-/chat/{room}`. */
+export interface ChatSend {
+  /**
+   * What the sender calls the message: 128 random bits, of a length in [`CHAT_ID_BYTES`]. A message that is sent
+   * again under the same id, because no answer came, is in the room once.
+   */
+  id?: string;
+  /** Guest name, ignored where the token carries a name. */
+  name?: string;
+  /** 1 to [`MAX_CHAT_CHARS`] characters. */
+  text: string;
+}
+
+/** Body of `POST /broadcasts`. Both fields must be there; both may be empty. */
+export interface CreateBroadcast {
+  /** Description. */
+  description: string;
+  /** Title. */
+  name: string;
+}
+
+/** Body of `POST /groups`. */
+export interface CreateGroup {
+  /** Who gets a join token; `link` where it is absent. */
+  admission?: Admission;
+  /** People in its room at the same time; 100 where it is absent. */
+  max_participants?: number;
+  /** What an application keeps with it: at most 4,096 bytes and 8 levels. */
+  metadata?: Metadata;
+  /** Title, may be empty. */
+  name?: string;
+}
+
+/** What an application keeps with it: at most 4,096 bytes and 8 levels */
+export interface Metadata {
+  [k: string]: unknown;
+}
+
+/** One ICE server in the shape of `RTCIceServer`. */
+export interface IceServer {
+  /** Password for TURN. */
+  credential?: string;
+  /** `stun:host:port`, `turn:host:port?transport=udp`, ... */
+  urls: string[];
+  /** `expiry:user` for TURN. */
+  username?: string;
+}
+
+/** A group (G2); it may be empty. */
+export interface Group {
+  /** Who gets a join token. */
+  admission: Admission;
+  /** Created. */
+  created_at: string;
+  /** Its id. */
+  id: GroupId;
+  /** People in its room at the same time. */
+  max_participants: number;
+  /** What an application keeps with it. */
+  metadata: Metadata;
+  /** Last change. */
+  modified_at: string;
+  /** Title, at most 255 characters, may be empty. */
+  name: string;
+}
+
+/** What is sent now. */
+export interface CurrentLayer {
+  /** The rid; none without simulcast. */
+  encodingId?: string;
+  /** The highest temporal layer that is sent. */
+  temporalLayerId?: number;
+}
+
+/** One encoding of a publisher. */
+export interface EncodingLayer {
+  /** Whether it flows. */
+  active: boolean;
+  /** Bits per second, measured over the last second or so. */
+  bitrate: number;
+  /** The rid; none without simulcast. */
+  encodingId?: string;
+  /** Pixels, once a keyframe has shown them. */
+  height?: number;
+  /** Pixels, once a keyframe has shown them. */
+  width?: number;
+}
+
+/** Somebody is gone. */
+export interface Gone {
+  /** Who. */
+  participant: ParticipantId;
+  /** Why. */
+  why: WhyGone;
+}
+
+/** ICE credentials of one side, of a restart (RFC 8445, section 9). */
+export interface IceRestart {
+  /** `a=ice-pwd`. */
+  pwd: string;
+  /** `a=ice-ufrag`. */
+  ufrag: string;
+}
+
+/** Answer to `GET /ice-servers`. */
+export interface IceServers {
+  /** The servers. */
+  ice_servers: IceServer[];
+  /** Seconds until the credentials end; renew before. */
+  ttl: number;
+}
+
+/** Body of `POST /rooms/{group}/sessions`, with a join token of that room as bearer. */
+export interface JoinCall {
+  /** Display name; ignored where the token carries a name. */
+  name?: string;
+  /** What is published; none for who only watches. */
+  publish?: PublishOffer;
+  /** What is received; none for who only publishes. */
+  receive?: ReceiveOffer;
+  /**
+   * The secret of a session that was lost, at most [`RESUME_SECS`] ago: it goes on, as the same participant with the
+   * same `csrc` for each source, and keeps its secret. The bearer is then not asked for. To repeat a resume whose
+   * answer was lost does no harm.
+   */
+  resume?: SessionId;
+  /** The first wants. */
+  wants?: Wants;
+}
+
+/** The offer of the publish connection. */
+export interface PublishOffer {
+  /** Its SDP. */
+  sdp: string;
+  /**
+   * Which m-line is which source. An m-line that is not named is rejected in the answer.
+   *
+   * @maxItems 4
+   */
+  sources:
+    | []
+    | [OfferedSource]
+    | [OfferedSource, OfferedSource]
+    | [OfferedSource, OfferedSource, OfferedSource]
+    | [OfferedSource, OfferedSource, OfferedSource, OfferedSource];
+}
+
+/** One m-line of a publish connection. */
+export interface OfferedSource {
+  /** Its `a=mid`. */
+  mid: string;
+  /** What it will carry. Each source at most once. */
+  source: Source;
+}
+
+/** The offer of the receive connection. */
+export interface ReceiveOffer {
+  /** Its SDP. */
+  sdp: string;
+  /**
+   * Which m-line is which kind of slot. An m-line that is not named is rejected in the answer.
+   *
+   * @maxItems 24
+   */
+  slots: OfferedSlot[];
+}
+
+/** One m-line of a receive connection. */
+export interface OfferedSlot {
+  /** What it is for. */
+  kind: SlotKind;
+  /** Its `a=mid`. */
+  mid: string;
+}
+
+/**
+ * What a page wants to see: the whole of it; a later generation replaces an earlier one, and of two that cross the
+ * greater holds. On [`CALL_CHANNEL`] this object is a message of its own.
+ */
+export interface Wants {
+  /** Counts what the page has said in this session, resumed ones included; it only grows. */
+  generation: number;
+  /**
+   * The most wanted first, among those of one priority. What is named twice for one kind of slot counts once.
+   *
+   * @maxItems 64
+   */
+  sources: Want[];
+}
+
+/** A picture, the sound of a screen, or a voice that should be heard before others. */
+export interface Want {
+  /** How high it is shown, in physical pixels: nothing is sent that is much larger. 0 is any height. */
+  height?: number;
+  /** It keeps its slot and quality before all others. */
+  pinned?: boolean;
+  /** Greater goes first, for slots and for bandwidth. */
+  priority?: number;
+  /** In which kind of slot. */
+  slot: SlotKind;
+  /** The `csrc` of a [`CallSource`]. One that is not there, or not yet, takes no slot. */
+  source: number;
+}
+
+/** Answer to a token request. */
+export interface JoinToken {
+  /** When it ends. */
+  expires_at: string;
+  /** Its rights. */
+  grants: Grant[];
+  /** The subject that it names. */
+  participant_id: ParticipantId;
+  /** The token, for `Authorization: Bearer` and the STOMP CONNECT header `Authorization`. */
+  token: string;
+}
+
+/** Answer to [`JoinCall`]. */
+export interface JoinedCall {
+  /** The first bindings. */
+  bound: Bound;
+  /** STUN and TURN servers with time-limited credentials. */
+  ice_servers: IceServer[];
+  /** Who one is in the room: the subject of the join token. */
+  participant: ParticipantId;
+  /** Who else is there, with what they publish. */
+  people: CallPerson[];
+  /** The answer to the publish offer, if there was one. */
+  publish_sdp?: string;
+  /** The answer to the receive offer, if there was one. */
+  receive_sdp?: string;
+  /** How long a lost session may be resumed, in seconds. */
+  resume_secs: number;
+  /** The secret of the session: it ends the URL of the session, and resumes it. */
+  session: SessionId;
+  /** One's own sources, as others see them. */
+  sources: CallSource[];
+}
+
+/** Answer to GET and POST of `{session}/layer`. */
+export interface LayerList {
+  /** The video sections of the session that carry something. */
+  media: MediaLayers[];
+}
+
+/** One video section of a viewer. */
+export interface MediaLayers {
+  current: CurrentLayer | null;
+  /** What the publisher offers, in its order. */
+  encodings: EncodingLayer[];
+  /** Its `a=mid`. */
+  mediaId: string;
+  /** Why nothing is shown, or less than there is, where that is not by request. */
+  obstacle?: Obstacle;
+  /** Whether it was paused by request. */
+  paused: boolean;
+  /** What it shows. */
+  source: Source;
+  /** What was asked for; empty is the server's choice. */
+  wanted: WantedLayer;
+}
+
+/** What was asked for. */
+export interface WantedLayer {
+  /** As in [`LayerRequest`]. */
+  encodingId?: string;
+  /** As in [`LayerRequest`]. */
+  maxHeight?: number;
+  /** As in [`LayerRequest`]. */
+  maxTemporalLayerId?: number;
+}
+
+/**
+ * `POST {session}/layer`: what a viewer wants to get. Without `encodingId` and `maxHeight` the server chooses: the
+ * best that the line carries.
+ */
+export interface LayerRequest {
+  /** The publisher's rid. */
+  encodingId?: string;
+  /** The best encoding that is not higher than this, in pixels. */
+  maxHeight?: number;
+  /** Highest temporal layer, 0 being the lowest frame rate. */
+  maxTemporalLayerId?: number;
+  /** The media section (`a=mid`) that is meant; none is every video section. */
+  mediaId?: string;
+  /** Whether the section gets nothing at all; none leaves that as it is. */
+  paused?: boolean;
+}
+
+/** Answer to `POST /broadcasts/{id}/key`. */
+export interface NewStreamKey {
+  /** The key that replaces the old one, shown this once. */
+  stream_key: string;
+}
+
+/** Body of PATCH of a session: any part of it. An ICE restart needs `If-Match` with the entity tag of the session. */
+export interface PatchCall {
+  /** The client's new ICE credentials of the publish connection. */
+  publish?: IceRestart;
+  /** The client's new ICE credentials of the receive connection. */
+  receive?: IceRestart;
+  /** What the page wants to see now. */
+  wants?: Wants;
+}
+
+/** Answer to [`PatchCall`]. */
+export interface PatchedCall {
+  /** The bindings now. */
+  bound: Bound;
+  /** The server's new ICE credentials of the publish connection, if it was restarted. */
+  publish?: IceRestart;
+  /** Those of the receive connection, if it was restarted. */
+  receive?: IceRestart;
+}
+
+/** Somebody in a room. */
+export interface Person {
+  /** 0: its hand is down. Hands in the order of this number are in the order in which they were raised. */
+  hand?: number;
+  /** Runs the room by its own token: moderators who were made so in the room cannot remove it or take its rights. */
+  host?: boolean;
+  /** Display name, may be empty. */
+  name: string;
+  /** People in the order of this number are in the order in which they came. */
+  order: number;
+  /** Who. */
+  participant: ParticipantId;
+  /** How good its connection is. */
+  quality: Quality;
+  /** What it may do. */
+  rights: Right[];
+  /** What it publishes. */
+  sources: PersonSource[];
+}
+
+/** A source of a person. */
+export interface PersonSource {
+  /** The CSRC of its packets, unique in the room. */
+  csrc: number;
+  /** Camera, microphone, screen or screen audio: each at most once. */
+  source: Source;
+  /** What it does. */
+  state: SourceState;
+}
+
+/** What is different about somebody: what is absent is as it was. */
+export interface PersonChange {
+  /** [`Person::hand`]. */
+  hand?: number;
+  /** [`Person::host`]. */
+  host?: boolean;
+  /** [`Person::name`]. */
+  name?: string;
+  /** [`Person::order`]: it left and came back. */
+  order?: number;
+  /** Who. */
+  participant: ParticipantId;
+  /** [`Person::quality`]. */
+  quality?: Quality;
+  /** [`Person::rights`], all of them. */
+  rights?: Right[];
+  /** [`Person::sources`], all of them. */
+  sources?: PersonSource[];
+}
+
+/**
+ * What `/topic/-/presence/{room}` carries: a new subscriber gets it at once, then every change, at most one a
+ * second.
+ */
+export interface Presence {
+  /** People in the chat of the room: each once, of those behind one address a set number. */
+  chatting: number;
+  /** Viewers, as [`crate::rest::RoomReport`] counts them. */
+  viewer_count: number;
+}
+
+/** A problem body. `type` is `about:blank` unless the code says more than the status. */
+export interface Problem {
+  /** What happened this time, in words that a person can act on. Never internals. */
+  detail?: string;
+  /** HTTP status code. */
+  status: number;
+  /** Short, the same for every occurrence of the kind. */
+  title: string;
+  /** A URI reference that names the kind of problem: `/problems/{code}` or `about:blank`. */
+  type: string;
+}
+
+/** A reaction: passes, and is in no snapshot. */
+export interface Reaction {
+  /** Whose. */
+  participant: ParticipantId;
+  /** What. */
+  reaction: ReactionKind;
+}
+
+/** Body of `POST /broadcasts/{id}/key`, which may be left out. */
+export interface ReplaceStreamKey {
+  /**
+   * The stream key to replace, as the client knows it: of several who replace the same one, one succeeds and the
+   * others get 409. Without it the key of the moment is replaced, by one person once in five seconds.
+   */
+  stream_key?: string;
+}
+
+/** What changed from `seq - 1` to `seq`. */
+export interface RoomDelta {
+  /** Who changed. */
+  changed?: PersonChange[];
+  /** [`RoomSnapshot::epoch`]. */
+  epoch: number;
+  /** Who is gone. */
+  gone?: Gone[];
+  /** Who is new. */
+  joined?: Person[];
+  /** [`RoomSnapshot::locked`]. */
+  locked?: boolean;
+  /** Reactions, oldest first. */
+  reactions?: Reaction[];
+  /** Its number: one more than that of the state that it changes. */
+  seq: number;
+}
+
+/** The whole state of a room. */
+export interface RoomSnapshot {
+  /** Grows whenever the state begins anew; a greater one counts. */
+  epoch: number;
+  /** Nobody new comes in but moderators. */
+  locked: boolean;
+  /** Who is there, by participant id. */
+  people: Person[];
+  /** The last delta that is in it. */
+  seq: number;
+}
+
+/**
+ * Body of `POST /broadcasts/{id}/token` and `POST /groups/{id}/token`. An empty object asks for what anyone gets: of a
+ * broadcast subscribe and chat, of a group what a participant has ([`Grant::PARTICIPANT`]).
+ */
+export interface TokenRequest {
+  /**
+   * Wanted rights; absent means what anyone gets, and for the owner of a group `moderate` as well. More needs the
+   * owner key or an admin token.
+   *
+   * @minItems 1
+   */
+  grants?: [Grant, ...Grant[]];
+  /** Display name that chat shows, at most 64 characters. */
+  name?: string;
+}
+
+/**
+ * Body of `PUT /broadcasts/{id}`: a field that is not there stays as it is. The owner and admins may set `name`,
+ * `description` and `status: CLOSED`; service tokens may set everything.
+ */
+export interface UpdateBroadcast {
+  /** Description. */
+  description?: string;
+  /** Last media. */
+  ended_at?: string;
+  /** Title. */
+  name?: string;
+  /** First media. */
+  started_at?: string;
+  /** New status; never backwards. */
+  status?: Status;
+  /** Viewers now. */
+  viewer_count?: number;
+}
+
+/** Body of `PATCH /groups/{id}`: a field that is not there stays as it is. */
+export interface UpdateGroup {
+  /** Who gets a join token. Tokens that were given stay valid. */
+  admission?: Admission;
+  /** People in its room at the same time. Who is in stays in. */
+  max_participants?: number;
+  /** Replaces all of it. */
+  metadata?: Metadata;
+  /** Title. */
+  name?: string;
+}
