@@ -80,11 +80,16 @@ pub(crate) struct Light {
     pub(crate) events: Vec<Event>,
     /// Number of the next frame that [`Light::film`] sends.
     pub(crate) next_frame: u32,
+    /// The same for [`Light::speak`].
+    pub(crate) next_sound: u32,
 }
 
 /// What a publisher sends under.
 pub(crate) const SSRC: u32 = 0x5000;
-const PAYLOAD_TYPE: u8 = 96;
+pub(crate) const PAYLOAD_TYPE: u8 = 96;
+/// What a publisher speaks under.
+pub(crate) const SOUND_SSRC: u32 = 0x6000;
+pub(crate) const SOUND_PAYLOAD_TYPE: u8 = 111;
 /// Retransmissions, for viewers.
 pub(crate) const RTX_PAYLOAD_TYPE: u8 = 97;
 
@@ -129,6 +134,22 @@ impl Light {
         let status = response.status().as_u16();
         let answer = response.text().await.unwrap();
         assert_eq!(status, 201, "{answer}");
+        let url = format!("{}{}", sfu.base, location.unwrap());
+        let mut client =
+            Self::connect(&identity, &offer, answer, over_tcp, use_candidate, (url, etag.unwrap())).await;
+        client.bearer = bearer;
+        client
+    }
+
+    /// Connects after an answer.
+    pub(crate) async fn connect(
+        identity: &Identity,
+        offer: &ClientOffer,
+        answer: String,
+        over_tcp: bool,
+        use_candidate: impl Fn(&Candidate) -> bool,
+        (url, etag): (String, String),
+    ) -> Self {
         let negotiated = offer.negotiate(&Answer::parse(&answer).unwrap()).unwrap();
         let candidates = negotiated.remote.candidates.iter().filter(|candidate| use_candidate(candidate));
         let remote_candidates: Vec<SocketAddr> = if over_tcp {
@@ -150,8 +171,11 @@ impl Light {
                 (Wire::Udp(socket), local)
             }
         };
-        let config = offer.transport(&identity, &negotiated, local, remote_candidates);
+        let config = offer.transport(identity, &negotiated, local, remote_candidates);
         let mut transport = Transport::client(config, rand::rng().random(), Instant::now());
+        if let Some(data) = negotiated.data {
+            transport.enable_data_channels(data, Instant::now());
+        }
         if over_tcp {
             transport = transport.over_tcp();
         }
@@ -160,14 +184,15 @@ impl Light {
             wire,
             negotiated,
             answer,
-            url: format!("{}{}", sfu.base, location.unwrap()),
-            etag: etag.unwrap(),
-            bearer,
+            url,
+            etag,
+            bearer: None,
             local,
             packets: VecDeque::new(),
             reports: Vec::new(),
             events: Vec::new(),
             next_frame: 0,
+            next_sound: 0,
         };
         client.until("a connection", |client| client.transport.is_connected().then_some(())).await;
         client
@@ -275,12 +300,22 @@ impl Light {
     /// Sends the next VP8 frame, each in one packet that ends with its number; every 30th is a keyframe. Returns the
     /// datagram.
     pub(crate) async fn film(&mut self) -> Vec<u8> {
+        self.film_with(&[]).await
+    }
+
+    /// The same with a packet that says that it is of another source (RFC 3550, section 5.1: CSRC).
+    pub(crate) async fn film_as(&mut self, csrc: u32) -> Vec<u8> {
+        self.film_with(&csrc.to_be_bytes()).await
+    }
+
+    async fn film_with(&mut self, csrcs: &[u8]) -> Vec<u8> {
         let number = self.next_frame;
         self.next_frame += 1;
-        let mut packet = vec![0x90, 0x80 | PAYLOAD_TYPE];
+        let mut packet = vec![0x90 | (csrcs.len() / 4) as u8, 0x80 | PAYLOAD_TYPE];
         packet.extend((number as u16).to_be_bytes());
         packet.extend(number.wrapping_mul(3000).to_be_bytes());
         packet.extend(SSRC.to_be_bytes());
+        packet.extend(csrcs);
         // One-byte header extension: the mid "0".
         packet.extend([0xBE, 0xDE, 0, 1, 0x10, b'0', 0, 0]);
         packet.extend([0x90, 0x80]);
@@ -298,6 +333,22 @@ impl Light {
         packet.truncate(len);
         self.wire.send(self.remote(), &packet).await;
         packet
+    }
+
+    /// Sends a packet of sound, 20 ms after the one before, on the m-line "1".
+    pub(crate) async fn speak(&mut self) {
+        let number = self.next_sound;
+        self.next_sound += 1;
+        let mut packet = vec![0x90, SOUND_PAYLOAD_TYPE];
+        packet.extend((number as u16).to_be_bytes());
+        packet.extend(number.wrapping_mul(960).to_be_bytes());
+        packet.extend(SOUND_SSRC.to_be_bytes());
+        packet.extend([0xBE, 0xDE, 0, 1, 0x10, b'1', 0, 0]);
+        packet.extend([7; 60]);
+        let len = packet.len();
+        packet.extend([0; SRTP_OVERHEAD]);
+        let len = self.transport.protect_rtp(&mut packet, len).unwrap();
+        self.wire.send(self.remote(), &packet[..len]).await;
     }
 
     /// Restarts ICE by PATCH and goes on from `wire`; the checks with the new credentials have to succeed from there.
