@@ -44,6 +44,8 @@ const MAX_TIMESTAMP_JUMP: Duration = Duration::from_secs(10);
 /// get one timestamp.
 const SQUEEZE_SHIFT: u32 = 4;
 const MAX_SQUEEZE_SHIFT: u32 = 10;
+/// Packets of sound in a second.
+const SOUND_PACKETS: u32 = 50;
 /// What is squeezed takes a tenth of a second at most, where that is possible.
 const SQUEEZED_PARTS: u32 = 10;
 
@@ -76,14 +78,24 @@ pub(crate) struct Entry {
     pub(crate) frame: Option<u16>,
     pub(crate) template: Option<u8>,
     pub(crate) clock_rate: u32,
+    /// It is sound, which is caught up with by playing faster: its packets stay as far apart as they are.
+    pub(crate) is_sound: bool,
 }
 
 impl Entry {
     /// By how many bits the time before what is there now is squeezed.
     pub(crate) fn squeeze(&self) -> u32 {
+        if self.is_sound {
+            return 0;
+        }
         let span = self.live.wrapping_sub(self.timestamp);
         let fits = |&shift: &u32| span >> shift <= self.clock_rate / SQUEEZED_PARTS;
         (SQUEEZE_SHIFT..MAX_SQUEEZE_SHIFT).find(fits).unwrap_or(MAX_SQUEEZE_SHIFT)
+    }
+
+    /// How far after the packet before its first one has to be: what sounds is not cut into.
+    pub(crate) fn least_step(&self) -> u32 {
+        if self.is_sound { self.clock_rate / SOUND_PACKETS } else { 1 }
     }
 
     /// How long before what is there now it begins.
@@ -560,7 +572,8 @@ impl Encoding {
         let clock_rate = self.format?.clock_rate;
         let Keyframe { seq, timestamp, picture, tl0, frame, template, .. } = keyframe;
         let live_at = None;
-        Some(Entry { seq, timestamp, live, live_at, picture, tl0, frame, template, clock_rate })
+        let is_sound = false;
+        Some(Entry { seq, timestamp, live, live_at, picture, tl0, frame, template, clock_rate, is_sound })
     }
 
     /// Bytes that came since the last keyframe began.

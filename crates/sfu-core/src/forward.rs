@@ -5,7 +5,9 @@
 //! them as one message (GSO), and what is known of that viewer is looked up and cached once.
 
 use rtp::MediaKind;
+use rtp::seq::Seq;
 
+use crate::downlink::Downlink;
 use crate::feed::{Feed, Start};
 use crate::layers::EncodingSet;
 use crate::packet::{Media, StreamView};
@@ -13,9 +15,10 @@ use crate::publisher::{Fresh, Publisher};
 use crate::sink::Sink;
 use crate::slots::Slots;
 use crate::subscriber::Subscriber;
-use crate::subscription::Outlet;
+use crate::subscription::{Outlet, Subscription};
 use crate::timers::Timers;
 use crate::track::Track;
+use crate::voices::level::MAX_CATCH_UP;
 
 /// Packets of all publishers that may wait to be forwarded; one more forwards them first. A frame has fewer
 /// packets than this, and their bytes are far from all that a ring holds.
@@ -118,7 +121,7 @@ fn pass_batch<S: Sink>(
                 }
                 continue;
             }
-            feed.begin(view, &view.entry_at(media), subscription, out.now);
+            begin_sound(media, view, batch, feed, subscription, downlink, out);
         } else if may_wait && (before != Some(media.stream) || feed.is_behind(media.seq)) {
             // It started with an earlier packet of this batch, or waits: the ring gives it all of them.
             continue;
@@ -129,6 +132,32 @@ fn pass_batch<S: Sink>(
         subscriber.catch_up_soon(out.now, timers);
     }
     later
+}
+
+/// Begins a piece of sound with `media`; of a voice that has just come in with what it has said already.
+fn begin_sound<S: Sink>(
+    media: &Media<'_>,
+    view: &StreamView<'_>,
+    batch: &[Option<(Media<'_>, StreamView<'_>)>],
+    feed: &mut Feed,
+    subscription: &mut Subscription,
+    downlink: &mut Downlink,
+    out: &mut Outlet<'_, S>,
+) {
+    let Some(from) = subscription.hear_from.take() else {
+        return feed.begin(view, &view.entry_at(media), subscription, out.now);
+    };
+    // It may have been paused since.
+    let least = out.now.checked_sub(MAX_CATCH_UP).unwrap_or(out.now);
+    let entry = view.entry_since(from.max(least), media);
+    feed.begin(view, &entry, subscription, out.now);
+    // Those of this batch come by themselves.
+    let in_batch = |seq: Seq| batch.iter().flatten().any(|(other, _)| other.seq == seq);
+    for seq in (entry.seq..media.seq).filter(|seq| !in_batch(*seq)) {
+        if let Some(before) = view.read(seq) {
+            feed.pass(&before, view.encoding, 0, subscription, downlink, out);
+        }
+    }
 }
 
 /// Sends what waited for the line of `subscriber`, as much as it takes now.

@@ -98,6 +98,7 @@ mod encoding;
 mod feed;
 mod forward;
 mod group;
+mod hearing;
 mod ids;
 mod interest;
 mod keyframe;

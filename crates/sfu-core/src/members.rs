@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::config::{
-    MAX_ENCODINGS, MAX_TRACKS, PublisherConfig, SubscriberConfig, SubscriptionConfig, Wanted,
+    MAX_ENCODINGS, MAX_TRACKS, PublisherConfig, SlotKind, SubscriberConfig, SubscriptionConfig, Wanted,
 };
 use crate::ids::{PublisherId, RoomId, SubscriberId, SubscriptionId, TrackName};
 use crate::publisher::Publisher;
@@ -81,10 +81,11 @@ impl Shard {
     }
 
     /// The publisher's connection is gone; its tracks and their subscriptions wait for it to come back.
-    pub fn publisher_lost(&mut self, id: PublisherId) {
-        if let Some(publisher) = self.publishers.get_mut(id.key()) {
-            publisher.lose();
-        }
+    pub fn publisher_lost(&mut self, id: PublisherId, now: Instant) {
+        let Some(publisher) = self.publishers.get_mut(id.key()) else { return };
+        publisher.lose();
+        let (room, microphones): (_, Vec<TrackName>) = (publisher.room, publisher.microphones().collect());
+        self.stop_hearing(room, microphones, now);
     }
 
     /// The publisher is gone for good. Subscriptions that show it wait for another one of its name.
@@ -105,6 +106,7 @@ impl Shard {
             self.rooms.remove(&publisher.room);
         }
         self.sources_changed(publisher.room, now);
+        self.stop_hearing(publisher.room, publisher.microphones(), now);
     }
 
     /// Adds a connection that receives.
@@ -154,12 +156,16 @@ impl Shard {
             return Err(AddError::Shape);
         }
         let (random, shows) = (self.next_random(), config.shows);
+        let is_voice = config.slot == Some(SlotKind::Voice);
         let receiver = self.subscribers.get_mut(subscriber.key()).ok_or(AddError::Unknown)?;
         let (peer, ids) = (receiver.peer, receiver.ids);
         let name = |(index, generation)| SubscriptionId { subscriber, index, generation };
         let make = |key| Subscription::new(name(key), peer, ids, config, random);
         let id = name(receiver.subscriptions.insert(make).ok_or(AddError::Full)?);
         self.show(id, shows, now);
+        if is_voice {
+            self.listen(subscriber, now);
+        }
         Ok(id)
     }
 

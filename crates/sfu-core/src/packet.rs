@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use rtp::ntp::Ntp;
 use rtp::seq::Seq;
-use rtp::{Extension, Extensions, FIXED_HEADER, RtpPacket};
+use rtp::{Extension, Extensions, FIXED_HEADER, MediaKind, RtpPacket};
 
 use crate::clock::ClockMapping;
 use crate::codec::{self, FrameInfo};
@@ -23,6 +23,9 @@ pub(crate) const PASSED: [Extension; 7] = [
     Extension::ColorSpace,
     Extension::VideoContentType,
 ];
+
+/// Packets of sound that are gone back at most: 100 ms of 10 each.
+const MAX_BACK: u64 = 10;
 
 /// A packet of a publisher, understood once for all its subscribers.
 #[derive(Debug)]
@@ -173,6 +176,23 @@ impl<'a> StreamView<'a> {
             frame: media.info.described.map(|described| described.number),
             template: media.info.described.and_then(|d| d.templates).map(|(first, _)| first),
             clock_rate,
+            is_sound: media.format.codec.kind() == MediaKind::Audio,
+        }
+    }
+
+    /// Where a piece of sound begins that goes back from `media` to what came since `from`.
+    pub(crate) fn entry_since(&self, from: Instant, media: &Media<'_>) -> Entry {
+        let entry = self.entry_at(media);
+        let oldest = media.seq.saturating_sub(MAX_BACK).max(self.encoding.began.unwrap_or(media.seq));
+        let came_since = |seq: &Seq| self.encoding.ring.arrival(*seq).is_some_and(|at| at >= from);
+        let first = (oldest..media.seq).find(came_since).and_then(|seq| self.read(seq));
+        // What a clock that jumped has sent before is not gone back to.
+        let is_near = |first: &Media<'_>| {
+            media.packet.timestamp.wrapping_sub(first.packet.timestamp) <= media.format.clock_rate / 2
+        };
+        match first.filter(is_near) {
+            Some(first) => Entry { seq: first.seq, timestamp: first.packet.timestamp, ..entry },
+            None => entry,
         }
     }
 

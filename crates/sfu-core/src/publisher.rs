@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use rtp::rtcp::SenderInfo;
 use rtp::seq::Seq;
 use rtp::twcc::Recorder;
-use rtp::{Extension, Extensions, MediaKind, Mid, Rid, RtpPacket, ntp, unwrap_rtx};
+use rtp::{AudioLevel, Extension, Extensions, MediaKind, Mid, Rid, RtpPacket, ntp, unwrap_rtx};
 
 use crate::clock::{ClockMapping, ClockOffset, WallClock};
 use crate::config::{MAX_ENCODINGS, MAX_TRACKS, Origin, PublisherConfig};
 use crate::early::EarlyReports;
 use crate::encoding::{Repair, Way};
-use crate::ids::{EncodingIndex, PublisherId, RoomId, SourceId, StreamId, TrackIndex};
+use crate::ids::{EncodingIndex, PublisherId, RoomId, SourceId, StreamId, TrackIndex, TrackName};
 use crate::nack::RoundTrip;
 use crate::packet::StreamView;
 use crate::remb::RembEstimate;
@@ -20,6 +20,7 @@ use crate::sink::{ClockReport, Event, Sink, ToEdge};
 use crate::stats::{PublisherStats, Totals};
 use crate::timers::Deadline;
 use crate::track::Track;
+use crate::voices::level::Heard;
 
 /// SSRCs that one publisher has: media and retransmissions of every encoding. A new one takes the place of the one that
 /// its encoding had, so that there are never more.
@@ -44,6 +45,14 @@ pub(crate) struct Fresh {
     pub(crate) seq: Seq,
 }
 
+/// What a packet of a microphone says, for its room.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HeardPacket {
+    pub(crate) room: RoomId,
+    pub(crate) name: TrackName,
+    pub(crate) heard: Heard,
+}
+
 /// What a publisher needs of its shard.
 pub(crate) struct Context<'a, S> {
     pub(crate) sink: &'a mut S,
@@ -51,6 +60,8 @@ pub(crate) struct Context<'a, S> {
     pub(crate) rtcp: &'a mut Vec<u8>,
     /// What was taken in and waits to be forwarded.
     pub(crate) fresh: &'a mut Vec<Fresh>,
+    /// What its room has to hear before that. No more than those.
+    pub(crate) heard: &'a mut Vec<HeardPacket>,
     pub(crate) totals: &'a mut Totals,
     pub(crate) clock: WallClock,
     pub(crate) now: Instant,
@@ -146,6 +157,12 @@ impl Publisher {
         }
     }
 
+    /// The names of its microphones.
+    pub(crate) fn microphones(&self) -> impl Iterator<Item = TrackName> {
+        let tracks = self.tracks.iter().zip(0u8..).filter(|(track, _)| track.is_microphone);
+        tracks.map(|(_, index)| TrackName { source: self.source_id, track: TrackIndex(index) })
+    }
+
     pub(crate) fn is_local(&self) -> bool {
         matches!(self.origin, Some(Origin::Local(_)))
     }
@@ -194,6 +211,7 @@ impl Publisher {
     ) {
         let (id, local, now) = (self.id, self.is_local(), cx.now);
         let Some(track) = self.tracks.get_mut(usize::from(track_index)) else { return };
+        let is_heard = track.is_microphone && !track.muted;
         let format = track.media_format(packet);
         let Some(encoding) = track.encodings.get_mut(usize::from(encoding_index)) else { return };
         let was_active = encoding.active(now);
@@ -246,6 +264,12 @@ impl Publisher {
         }
         self.hand_on(&fresh, began, bytes, cx);
         cx.fresh.push(fresh);
+        if is_heard && !accepted.late {
+            let level = packet.extension(&self.ids, Extension::AudioLevel).and_then(AudioLevel::read);
+            let heard = level.map_or(Heard::Size(packet.payload().len()), Heard::Level);
+            let name = TrackName { source: self.source_id, track: TrackIndex(track_index) };
+            cx.heard.push(HeardPacket { room: self.room, name, heard });
+        }
     }
 
     /// Gives a packet to the other shards that want this publisher.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use media::dependency;
-use rtp::{Extension, Extensions, Header, HeaderWriter, Mid};
+use rtp::{Extension, Extensions, Header, HeaderWriter, MediaKind, Mid};
 
 use crate::clock::WallClock;
 use crate::packet::{Media, PASSED};
@@ -39,8 +39,10 @@ pub(crate) fn write<'a>(
     clock: &WallClock,
     now: Instant,
 ) -> &'a [u8] {
+    let is_voice = mapped.csrc.is_some() && media.format.codec.kind() == MediaKind::Audio;
     let header = Header {
-        marker: media.ends_picture(mapped.layers),
+        // The marker of sound says that talk begins (RFC 3551, section 4.1): so it does with another voice.
+        marker: media.ends_picture(mapped.layers) || (is_voice && mapped.begins),
         payload_type: dress.payload_type,
         sequence: dress.sequence,
         timestamp: mapped.timestamp,

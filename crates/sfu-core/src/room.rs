@@ -7,6 +7,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::ids::{PublisherId, SourceId, SubscriberId, SubscriptionId, TrackIndex, TrackName};
+use crate::timers::Deadline;
+use crate::voices::Voices;
 
 /// See the module. It is there as long as it has a member.
 #[derive(Debug, Default)]
@@ -17,6 +19,11 @@ pub(crate) struct Room {
     subscribers: usize,
     /// Subscribers with slots that are bound by what they want.
     callers: BTreeSet<SubscriberId>,
+    /// Subscribers with voice slots.
+    pub(crate) listeners: BTreeSet<SubscriberId>,
+    /// Who is heard in them, and who speaks.
+    pub(crate) voices: Voices<TrackName>,
+    pub(crate) deadline: Deadline,
 }
 
 impl Room {
@@ -43,6 +50,7 @@ impl Room {
 
     pub(crate) fn remove_subscriber(&mut self, id: SubscriberId) {
         self.callers.remove(&id);
+        self.listeners.remove(&id);
         debug_assert!(self.subscribers > 0, "who goes had come");
         self.subscribers = self.subscribers.saturating_sub(1);
     }

@@ -14,7 +14,7 @@ use crate::config::ShardConfig;
 use crate::encoding::Way;
 use crate::forward::{Egress, MAX_FRESH, catch_up, forward};
 use crate::ids::{PublisherId, RoomId, SubscriberId, SubscriptionId, TrackIndex};
-use crate::publisher::{Context, Fresh, Publisher};
+use crate::publisher::{Context, Fresh, HeardPacket, Publisher};
 use crate::reports::{Reports, send_reports, subscriber_stats, subscription_stats};
 use crate::room::Room;
 use crate::sink::{Sink, ToEdge};
@@ -57,6 +57,8 @@ pub struct Shard {
     rtcp: Vec<u8>,
     /// At most [`MAX_FRESH`].
     fresh: Vec<Fresh>,
+    /// What rooms have to hear before that is forwarded.
+    pub(crate) heard: Vec<HeardPacket>,
     allocator: Allocator,
     /// Subscribers that something changed for since the last [`Shard::handle_timeout`], each once.
     changed: Vec<Key>,
@@ -76,6 +78,7 @@ macro_rules! context {
             scratch: &mut $self.scratch,
             rtcp: &mut $self.rtcp,
             fresh: &mut $self.fresh,
+            heard: &mut $self.heard,
             totals: &mut $self.totals,
             clock: $self.clock,
             now: $now,
@@ -111,6 +114,7 @@ impl Shard {
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             rtcp: Vec::with_capacity(SCRATCH),
             fresh: Vec::with_capacity(MAX_FRESH),
+            heard: Vec::with_capacity(MAX_FRESH),
             allocator: Allocator::default(),
             changed: Vec::new(),
             unbound: Vec::new(),
@@ -232,6 +236,8 @@ impl Shard {
     /// Hands the packets that were taken in since the last call to the subscriptions, subscription by
     /// subscription. Call it after each batch of packets; without one it costs nothing.
     pub fn forward(&mut self, now: Instant, sink: &mut impl Sink) {
+        // Whoever begins to speak is let in with the packet that says so.
+        self.hear(now, sink);
         // Taken out: after a fault inside, the packets that caused it are not met again.
         let mut fresh = std::mem::take(&mut self.fresh);
         for (index, &Fresh { stream, .. }) in fresh.iter().enumerate() {
@@ -306,6 +312,10 @@ impl Shard {
                     let (index, generation) = key;
                     self.served = Some(Served::Subscriber(SubscriberId { index, generation }));
                     self.tick_subscriber(key, at, now, sink);
+                }
+                Owner::Room(room) => {
+                    self.served = None;
+                    self.tick_room(room, at, now, sink);
                 }
             }
         }

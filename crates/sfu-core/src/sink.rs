@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use crate::ids::{EncodingIndex, Peer, PublisherId, SubscriberId, SubscriptionId, TrackIndex, TrackName};
+use crate::ids::{
+    EncodingIndex, Peer, PublisherId, RoomId, SubscriberId, SubscriptionId, TrackIndex, TrackName,
+};
 
 /// Takes what a shard causes, during the call that causes it. Nothing is queued behind it: a shell that cannot
 /// send drops the packet.
@@ -229,6 +231,23 @@ pub enum Event {
         csrc: Option<u32>,
         /// The RTP timestamp of the first packet.
         from: u32,
+    },
+    /// Somebody begins to speak at a microphone, or has not said anything for a while. Every shard says it that has
+    /// the packets of the microphone.
+    Speaking {
+        /// In which room.
+        room: RoomId,
+        /// At which microphone.
+        track: TrackName,
+        /// Which of it.
+        speaking: bool,
+    },
+    /// Who speaks mainly is another one, for two seconds at least, or is gone. Every shard says it by what it hears.
+    OnStage {
+        /// In which room.
+        room: RoomId,
+        /// At which microphone.
+        track: Option<TrackName>,
     },
     /// The slots of a subscriber were bound otherwise, or something else is missing, though it wants the same as before:
     /// see [`crate::Shard::bindings`] and [`crate::Shard::missing`].

@@ -68,6 +68,7 @@ impl Splice {
             frame_offset: self.frame_offset,
             template_offset: self.template_offset,
             csrc: self.csrc,
+            begins: seq == self.packets.start(),
         }
     }
 }
@@ -75,6 +76,8 @@ impl Splice {
 /// The numbers of one packet as the subscriber sees them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mapped {
+    /// It is the first of its piece.
+    pub(crate) begins: bool,
     pub(crate) seq: Seq,
     /// The layers that the subscriber got at this packet.
     pub(crate) layers: Layers,
@@ -180,7 +183,7 @@ impl SpliceMap {
                     now.saturating_duration_since(at).as_micros() * u128::from(entry.clock_rate) / 1_000_000;
                 let now = self.last_timestamp.wrapping_add(elapsed as u32);
                 let now = self.on_line(entry, now).unwrap_or(now);
-                let least = self.last_timestamp.wrapping_add(squeezed).wrapping_add(1);
+                let least = self.last_timestamp.wrapping_add(squeezed).wrapping_add(entry.least_step());
                 if timestamp_before(now, least) { least } else { now }
             }
         };

@@ -56,6 +56,7 @@ fn entry(seq: Seq, timestamp: u32, id: u16) -> Entry {
         seq,
         timestamp,
         live: timestamp,
+        is_sound: false,
         live_at: None,
         picture: Some(numbers.picture(PictureId::Long(id))),
         tl0: Some(id as u8),

@@ -10,17 +10,21 @@ use crate::cc::{Controller, START_BITRATE, Sent};
 use crate::config::SubscriberConfig;
 use crate::downlink::Downlink;
 use crate::feed::STEP;
-use crate::ids::{Peer, RoomId, SourceId, SubscriberId, SubscriptionId};
+use crate::ids::{Peer, RoomId, SourceId, SubscriberId, SubscriptionId, TrackName};
 use crate::sink::Sink;
 use crate::slides::Comebacks;
 use crate::slots::Slots;
 use crate::subscription::{Outlet, Subscription, VIDEO_CLOCK};
 use crate::timers::{Deadline, Owner, Timers};
+use crate::voices::level::MAX_CATCH_UP;
 
 /// Sender reports go out this often.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Most subscriptions of one subscriber: a hundred participants with all their sources, and some.
 pub const MAX_SUBSCRIPTIONS: usize = 512;
+
+/// Voices that went a moment ago: more are not chosen and left in a tenth of a second.
+const MAX_LEFT: usize = 8;
 
 /// An estimate that has grown by this part is shared out anew.
 const MOVED: u64 = 20;
@@ -62,6 +66,8 @@ pub(crate) struct Subscriber {
     pub(crate) wants: Option<Box<Wants>>,
     /// Something changed since its line was last shared out.
     pub(crate) changed: bool,
+    /// Voices that its slots carried until a moment ago. At most [`MAX_LEFT`]; the oldest goes first.
+    left: Vec<(TrackName, Instant)>,
     pub(crate) deadline: Deadline,
 }
 
@@ -86,8 +92,23 @@ impl Subscriber {
             catch_up_due: None,
             wants: None,
             changed: false,
+            left: Vec::new(),
             deadline: Deadline::default(),
         }
+    }
+
+    /// A voice slot carries this voice no more.
+    pub(crate) fn leaves(&mut self, voice: TrackName, now: Instant) {
+        self.left.retain(|(_, at)| now.saturating_duration_since(*at) < MAX_CATCH_UP);
+        if self.left.len() >= MAX_LEFT {
+            self.left.remove(0);
+        }
+        self.left.push((voice, now));
+    }
+
+    /// Until when a slot carried this voice, if that was a moment ago: what came before was heard.
+    pub(crate) fn left(&self, voice: TrackName) -> Option<Instant> {
+        self.left.iter().filter(|(other, _)| *other == voice).map(|(_, at)| *at).max()
     }
 
     pub(crate) fn subscription(&self, id: SubscriptionId) -> Option<&Subscription> {

@@ -97,6 +97,8 @@ pub(crate) struct Subscription {
     pub(crate) slot: Option<SlotKind>,
     /// When it was given something to show last.
     turned_at: Option<Instant>,
+    /// A voice that has just come in is heard from here on, out of the ring.
+    pub(crate) hear_from: Option<Instant>,
     /// How much it is wanted, among slots of its kind: greater goes first.
     pub(crate) wanted_rank: u16,
     /// Of a slot: what its packets are of, since it shows that.
@@ -139,6 +141,7 @@ impl Subscription {
             feed: None,
             slot: config.slot,
             turned_at: None,
+            hear_from: None,
             wanted_rank: 0,
             bound: None,
             binds: false,
@@ -150,7 +153,7 @@ impl Subscription {
 
     /// Shows something else, which has no feed yet.
     pub(crate) fn turn_to(&mut self, shows: Option<TrackName>, now: Instant) {
-        (self.shows, self.feed, self.bound) = (shows, None, None);
+        (self.shows, self.feed, self.bound, self.hear_from) = (shows, None, None, None);
         if shows.is_some() {
             self.turned_at = Some(now);
         }

@@ -1,4 +1,4 @@
-//! Who is due next: a heap with at most one live entry per publisher and subscriber.
+//! Who is due next: a heap with at most one live entry per publisher, subscriber and room.
 //!
 //! Moving a deadline forward adds an entry and leaves the old one behind; it is recognised as stale when its
 //! time comes. The latest one that was left behind is used again when the deadline moves back to its time: a
@@ -8,6 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Instant;
 
+use crate::ids::RoomId;
 use crate::slots::Key;
 
 /// Whose deadline it is.
@@ -15,6 +16,7 @@ use crate::slots::Key;
 pub(crate) enum Owner {
     Publisher(Key),
     Subscriber(Key),
+    Room(RoomId),
 }
 
 /// The deadline of one owner.

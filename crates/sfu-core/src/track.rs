@@ -47,6 +47,8 @@ pub(crate) struct Track {
     pub(crate) screen: bool,
     /// It is switched off.
     pub(crate) muted: bool,
+    /// It is a microphone: it is heard in voice slots.
+    pub(crate) is_microphone: bool,
 }
 
 /// The feeds of a track that something changed for.
@@ -91,6 +93,7 @@ impl Track {
             active: false,
             screen: false,
             muted: false,
+            is_microphone: false,
         }
     }
 

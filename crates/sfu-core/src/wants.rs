@@ -75,13 +75,18 @@ impl Shard {
         wants.map_or(&[], |wants| &wants.missing)
     }
 
-    /// A source is switched off, or on again: while it is off it keeps a slot only where nobody else needs it.
-    pub fn set_muted(&mut self, id: PublisherId, track: TrackIndex, muted: bool, now: Instant) {
+    /// A source is switched off, or on again: while it is off it keeps a slot only where nobody else needs it. A
+    /// microphone is not heard in voice slots meanwhile, whatever it sends.
+    pub fn set_muted(&mut self, id: PublisherId, index: TrackIndex, muted: bool, now: Instant) {
         let Some(publisher) = self.publishers.get_mut(id.key()) else { return };
-        let room = publisher.room;
-        let Some(track) = publisher.tracks.get_mut(usize::from(track.0)) else { return };
+        let (room, source) = (publisher.room, publisher.source_id);
+        let Some(track) = publisher.tracks.get_mut(usize::from(index.0)) else { return };
+        let name = TrackName { source, track: index };
         if std::mem::replace(&mut track.muted, muted) != muted {
             self.sources_changed(room, now);
+            if muted {
+                self.stop_hearing(room, [name], now);
+            }
         }
     }
 

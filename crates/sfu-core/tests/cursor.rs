@@ -171,7 +171,7 @@ fn what_is_left_of_a_run_comes_before_the_next() {
     tap.read();
     assert_eq!(tap.take().len(), 9);
     tap.world.send_frame(tap.publisher, &mut source);
-    tap.world.shard.publisher_lost(tap.publisher);
+    tap.world.shard.publisher_lost(tap.publisher, tap.world.now);
     tap.world.advance(ms(100));
     tap.world.shard.resume_publisher(tap.publisher, video_publisher(1, 1), tap.world.now).unwrap();
     let mut again = Source::new(2000, "0");

@@ -34,7 +34,7 @@ proptest! {
             let mut source = Source::new(ssrc >> 1, "0");
             frames(&mut world, publisher, &mut source, count);
             sent += 3 * count + 6;
-            world.shard.publisher_lost(publisher);
+            world.shard.publisher_lost(publisher, world.now);
             world.advance(ms(away));
             for packet in world.out.take_rtp(Peer(2)) {
                 viewer.receive(&packet.bytes, 5000);
@@ -55,7 +55,7 @@ fn nothing_flows_before_the_keyframe_of_the_new_session_and_one_is_asked_for() {
     let subscriber = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
     world.shard.subscribe(subscriber, video_subscription(FIRST, 5000), world.now).unwrap();
     frames(&mut world, publisher, &mut Source::new(77, "0"), 5);
-    world.shard.publisher_lost(publisher);
+    world.shard.publisher_lost(publisher, world.now);
     assert!(!world.out.take_rtp(Peer(2)).is_empty());
     world.shard.resume_publisher(publisher, video_publisher(1, 1), world.now).unwrap();
     let mut source = Source::new(78, "0");
@@ -77,7 +77,7 @@ fn packets_of_the_lost_session_are_not_taken() {
     let publisher = world.shard.add_publisher(video_publisher(1, 1), world.now).unwrap();
     let subscriber = world.shard.add_subscriber(subscriber(1, 2), world.now).unwrap();
     world.shard.subscribe(subscriber, video_subscription(FIRST, 5000), world.now).unwrap();
-    world.shard.publisher_lost(publisher);
+    world.shard.publisher_lost(publisher, world.now);
     world.send_frame(publisher, &mut Source::new(77, "0"));
     assert!(world.out.take_rtp(Peer(2)).is_empty());
     assert_eq!(

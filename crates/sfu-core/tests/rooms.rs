@@ -101,7 +101,7 @@ proptest! {
                 }
                 Step::Lose { publisher } => {
                     if let Some((id, ..)) = publishers.get(publisher) {
-                        world.shard.publisher_lost(*id);
+                        world.shard.publisher_lost(*id, world.now);
                     }
                 }
             }

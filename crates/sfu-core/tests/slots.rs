@@ -246,7 +246,7 @@ fn slots_follow_who_comes_and_goes() {
     call.publish(camera(7));
     assert_eq!((call.shown(), call.rebound()), (vec![Some(2), Some(7)], 1));
     let seven = call.cameras[&7].0;
-    call.world.shard.publisher_lost(seven);
+    call.world.shard.publisher_lost(seven, call.world.now);
     call.world.settle();
     assert_eq!((call.shown(), call.rebound()), (vec![Some(2), Some(7)], 0), "it may come back");
     call.world.shard.remove_publisher(seven, call.world.now);

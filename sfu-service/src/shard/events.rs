@@ -52,6 +52,8 @@ impl ShardThread {
                     self.mark_member(slot, |member| member.say = true);
                 }
             }
+            // No track is a microphone yet.
+            Event::Speaking { .. } | Event::OnStage { .. } => {}
             Event::Forwarding { subscriber, subscription } => {
                 if let Some(section) = self.section(subscriber, subscription) {
                     section.mismatch = false;

@@ -144,7 +144,7 @@ impl ShardThread {
             }
             Place::Away if is_watched && may_return => {
                 if let Some((id, _)) = entry.core {
-                    self.core.publisher_lost(id);
+                    self.core.publisher_lost(id, now);
                     entry.core = Some((id, SessionKey::default()));
                 }
             }

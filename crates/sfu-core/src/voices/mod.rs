@@ -186,6 +186,12 @@ impl<K: Copy + Ord> Voices<K> {
         fits
     }
 
+    /// Whether no microphone was heard.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.microphones.is_empty()
+    }
+
     /// Who is on the stage.
     #[must_use]
     pub fn on_stage(&self) -> Option<K> {

@@ -111,7 +111,8 @@ impl Cluster {
     pub fn lose(&mut self, name: SourceId) {
         if let Some(camera) = self.cameras.get_mut(&name) {
             camera.lost = true;
-            self.shards[camera.home].shard.publisher_lost(camera.ids[camera.home]);
+            let World { shard, now, .. } = &mut self.shards[camera.home];
+            shard.publisher_lost(camera.ids[camera.home], *now);
         }
     }
 
