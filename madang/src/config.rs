@@ -11,11 +11,15 @@ use documented::DocumentedFields;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use service_kit::config::{self, ConfigError, Secret};
+use service_kit::process::validate_drain;
 use service_kit::service::Table;
 use service_kit::telemetry::{DEFAULT_FILTER, LogFormat};
 use service_kit::{ConnectionLimits, Cors, Settings};
 
 use crate::token::Token;
+
+/// Variables of the process begin with it.
+const PREFIX: &str = "MADANG_";
 
 /// Live streaming and group calls in one process: REST, signaling, TURN relay, SFU and the pages.
 ///
@@ -243,9 +247,13 @@ impl Config {
 
     /// The same layers, for a command that serves nothing and asks only for what it needs.
     pub(crate) fn layers(flags: &Flags, env: &[(String, String)]) -> Result<Self, ConfigError> {
-        let named = env.iter().find(|(name, _)| name == "MADANG_CONFIG");
-        let file = flags.config.clone().or(named.map(|(_, path)| path.into()));
-        config::load(file.as_deref(), "MADANG_", env.iter().cloned(), flags)
+        let file = config::file(flags.config.clone(), PREFIX, env);
+        config::load(file.as_deref(), PREFIX, env.iter().cloned(), flags)
+    }
+
+    /// How many HTTP connections there may be.
+    pub(crate) fn connection_limits(&self) -> ConnectionLimits {
+        ConnectionLimits { total: self.connections, per_address: self.connections_per_address }
     }
 
     /// The keys that sign and verify tokens.
@@ -257,7 +265,7 @@ impl Config {
 
     /// What `--help` says of the settings.
     pub(crate) fn help() -> String {
-        service_kit::service::help::<Self>("MADANG_", Table::none())
+        service_kit::service::help::<Self>(PREFIX, Table::none())
     }
 
     /// How long requests are served as before after a signal.
@@ -273,16 +281,8 @@ impl Config {
 
 impl Settings for Config {
     fn validate(&self) -> Result<(), ConfigError> {
-        for (setting, value) in
-            [("connections", self.connections), ("connections_per_address", self.connections_per_address)]
-        {
-            if value == 0 {
-                return Err(ConfigError::value(setting, "must be at least 1"));
-            }
-        }
-        if self.drain_secs > 3_600 || self.drain_delay_secs > 3_600 {
-            return Err(ConfigError::value("drain_secs", "drain and delay may take an hour at most"));
-        }
+        self.connection_limits().validate()?;
+        validate_drain(self.drain_delay_secs, self.drain_secs)?;
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return Err(ConfigError::value("tls_cert", "certificate and key come together"));
         }
@@ -410,6 +410,19 @@ mod tests {
             some.remove(left_out);
             let error = load(&[], &some).unwrap_err().to_string();
             assert!(error.contains(&name["MADANG_".len()..].to_lowercase()), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named() {
+        for (name, value) in [
+            ("CONNECTIONS", "0"),
+            ("CONNECTIONS_PER_ADDRESS", "0"),
+            ("DRAIN_SECS", "3601"),
+            ("DRAIN_DELAY_SECS", "3601"),
+        ] {
+            let error = load(&["--dev"], &[(&format!("MADANG_{name}"), value)]).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{}`", name.to_lowercase())), "{error}");
         }
     }
 

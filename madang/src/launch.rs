@@ -11,9 +11,7 @@ use prometheus_client::registry::Registry;
 use service_kit::config::Secret;
 use service_kit::service::Context;
 use service_kit::shutdown::CancellationToken;
-use service_kit::{
-    ConnectionLimits, Listen, Options, Readiness, Server, Service, Settings as _, process, shutdown, tls,
-};
+use service_kit::{Listen, Options, Readiness, Server, Service, Settings as _, process, shutdown, tls};
 use sfu_service::SfuService;
 use signaling_service::Signaling;
 use tokio::task::JoinHandle;
@@ -164,11 +162,9 @@ fn bind(config: &Config, addresses: &[IpAddr]) -> anyhow::Result<Server> {
         https: tls.map(|tls| (config.socket_addr(config.https_port), tls)),
         admin: SocketAddr::new(config.admin_bind, config.admin_port),
     };
-    let connections =
-        ConnectionLimits { total: config.connections, per_address: config.connections_per_address };
     // A certificate that is made at each start is for a quick look: nobody should be held to HTTPS by it.
     let options = Options {
-        connections,
+        connections: config.connection_limits(),
         trusted_proxies: config.trusted_proxies.clone(),
         public_url: Some(config.public_url.clone()).filter(|url| !url.is_empty()),
         hsts: !config.tls_self_signed,

@@ -20,10 +20,7 @@ fn main() -> ExitCode {
 fn start() -> anyhow::Result<ExitCode> {
     let command = Flags::command().after_long_help(Config::help());
     let mut flags = Flags::from_arg_matches(&command.get_matches())?;
-    // `std::env::vars` would panic at a variable that is not UTF-8.
-    let env: Vec<(String, String)> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
+    let env = service_kit::config::environment();
     if let Some(Command::Token(token)) = flags.command.take() {
         let config = Config::layers(&flags, &env)?.with_dev_secrets()?;
         telemetry::say(&token.mint(&config.token_keys()?, service_kit::unix_now()));

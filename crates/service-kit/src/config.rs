@@ -77,6 +77,21 @@ pub fn load<C: DeserializeOwned>(
         .map_err(|error: toml::de::Error| ConfigError::Shape(error.message().to_owned()))
 }
 
+/// The variables of the process, but for those that are not UTF-8: `std::env::vars` would panic at one.
+#[must_use]
+pub fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// The file to [`load`]: that of the flag, else the one that `{prefix}CONFIG` names.
+#[must_use]
+pub fn file(flag: Option<PathBuf>, prefix: &str, env: &[(String, String)]) -> Option<PathBuf> {
+    let names = |name: &str| name.strip_prefix(prefix) == Some("CONFIG");
+    flag.or_else(|| env.iter().find(|(name, _)| names(name)).map(|(_, path)| path.into()))
+}
+
 fn read(path: &Path) -> Result<Table, ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
@@ -208,6 +223,15 @@ mod tests {
 
     fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_flag_names_the_file_before_the_variable_of_this_service() {
+        let env = [("B_CONFIG", "b.toml"), ("A_CONFIG_X", "x.toml"), ("A_CONFIG", "a.toml")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(file(None, "A_", &env), Some("a.toml".into()));
+        assert_eq!(file(Some("flag.toml".into()), "A_", &env), Some("flag.toml".into()));
+        assert_eq!(file(None, "C_", &env), None);
     }
 
     #[test]

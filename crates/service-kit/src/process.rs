@@ -114,26 +114,33 @@ impl Process {
         self.drain_delay().saturating_add(self.drain().saturating_mul(3)).saturating_add(END_MARGIN)
     }
 
+    fn connection_limits(&self) -> ConnectionLimits {
+        ConnectionLimits { total: self.connections, per_address: self.connections_per_address }
+    }
+
     fn options(&self, public_url: &str) -> Options {
-        let connections =
-            ConnectionLimits { total: self.connections, per_address: self.connections_per_address };
+        let connections = self.connection_limits();
         let public_url = Some(public_url.to_owned()).filter(|url| !url.is_empty());
         Options { connections, trusted_proxies: self.trusted_proxies.clone(), public_url, hsts: true }
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        for (setting, value) in
-            [("connections", self.connections), ("connections_per_address", self.connections_per_address)]
-        {
-            if value == 0 {
-                return Err(ConfigError::value(setting, "must be at least 1"));
-            }
-        }
-        if self.drain_secs > 3_600 || self.drain_delay_secs > 3_600 {
-            return Err(ConfigError::value("drain_secs", "drain and delay may take an hour at most"));
-        }
-        Ok(())
+        self.connection_limits().validate()?;
+        validate_drain(self.drain_delay_secs, self.drain_secs)
     }
+}
+
+/// Checks the settings `drain_delay_secs` and `drain_secs`.
+///
+/// # Errors
+/// [`ConfigError`]: one of them is more than an hour.
+pub fn validate_drain(drain_delay_secs: u64, drain_secs: u64) -> Result<(), ConfigError> {
+    for (setting, seconds) in [("drain_delay_secs", drain_delay_secs), ("drain_secs", drain_secs)] {
+        if seconds > 3_600 {
+            return Err(ConfigError::value(setting, "may be an hour at most (3600)"));
+        }
+    }
+    Ok(())
 }
 
 /// What `--help` says of the settings of a service binary.
@@ -152,12 +159,8 @@ pub fn load<S: Service>(
     file: Option<PathBuf>,
     flags: &impl Serialize,
 ) -> Result<(Process, S::Config), ConfigError> {
-    // `std::env::vars` would panic at a variable that is not UTF-8.
-    let env: Vec<(String, String)> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    let named = env.iter().find(|(name, _)| *name == format!("{}CONFIG", S::PREFIX));
-    let file = file.or(named.map(|(_, path)| path.into()));
+    let env = config::environment();
+    let file = config::file(file, S::PREFIX, &env);
     let mut service: Table = config::load(file.as_deref(), S::PREFIX, env, flags)?;
     let mut process = Table::new();
     for key in Process::FIELD_NAMES {

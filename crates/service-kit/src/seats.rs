@@ -18,6 +18,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::client::{TrustedProxies, source_of};
+use crate::config::ConfigError;
 
 /// Seats that an address may have however few are free.
 const FEW: usize = 8;
@@ -38,6 +39,21 @@ pub struct ConnectionLimits {
 impl Default for ConnectionLimits {
     fn default() -> Self {
         Self { total: 60_000, per_address: 2_048 }
+    }
+}
+
+impl ConnectionLimits {
+    /// Checks the settings of these names.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: one of them is 0.
+    pub fn validate(self) -> Result<(), ConfigError> {
+        for (setting, value) in [("connections", self.total), ("connections_per_address", self.per_address)] {
+            if value == 0 {
+                return Err(ConfigError::value(setting, "must be at least 1"));
+            }
+        }
+        Ok(())
     }
 }
 
