@@ -22,9 +22,15 @@ struct Running {
     served: tokio::task::JoinHandle<std::io::Result<()>>,
 }
 
+impl Running {
+    async fn stop(self) {
+        self.shutdown.cancel();
+        self.served.await.unwrap().unwrap();
+    }
+}
+
 fn start(cors: Cors) -> Running {
     let server = Server::bind(Listen { http: LOCAL, https: None, admin: LOCAL }).unwrap();
-    let (http, admin) = (server.http_addr(), server.admin_addr());
     let routes = Routes::new(|config| {
         config.app_data(service_kit::body::json_config(64)).service(
             web::resource("/things")
@@ -35,15 +41,16 @@ fn start(cors: Cors) -> Running {
                 })),
         );
     });
+    serve(server, cors, routes)
+}
+
+fn serve(server: Server, cors: Cors, routes: Routes) -> Running {
+    let (http, admin) = (server.http_addr(), server.admin_addr());
     let (readiness, shutdown) = (Readiness::default(), CancellationToken::new());
-    let served = tokio::spawn(server.serve(
-        vec![routes],
-        cors,
-        readiness.clone(),
-        Registry::default(),
-        shutdown.clone(),
-        Duration::from_secs(1),
-    ));
+    let grace = Duration::from_secs(1);
+    let serving =
+        server.serve(vec![routes], cors, readiness.clone(), Registry::default(), shutdown.clone(), grace);
+    let served = tokio::spawn(serving);
     Running { http: format!("http://{http}"), admin: format!("http://{admin}"), readiness, shutdown, served }
 }
 
@@ -67,8 +74,7 @@ async fn errors_that_no_handler_wrote_are_problems() {
         let problem: contract::problem::Problem = response.json().await.unwrap();
         assert_eq!(problem.status, status);
     }
-    running.shutdown.cancel();
-    running.served.await.unwrap().unwrap();
+    running.stop().await;
 }
 
 #[tokio::test]
@@ -99,8 +105,7 @@ async fn a_body_that_never_ends_is_refused_and_its_connection_closed() {
         read.await.unwrap_or_else(|_| panic!("open after: {request}")).unwrap();
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}{answer}");
     }
-    running.shutdown.cancel();
-    running.served.await.unwrap().unwrap();
+    running.stop().await;
 }
 
 #[tokio::test]
@@ -118,8 +123,7 @@ async fn other_origins_are_answered_as_configured() {
         (response.status().as_u16(), &response.headers()["accept-post"]),
         (204, &"x/y".parse().unwrap())
     );
-    running.shutdown.cancel();
-    running.served.await.unwrap().unwrap();
+    running.stop().await;
 }
 
 #[tokio::test]
@@ -153,8 +157,7 @@ async fn the_admin_port_tells_liveness_readiness_and_metrics() {
         assert!(metrics.lines().any(|line| line.starts_with(name)), "{name}: {metrics}");
     }
     assert!(metrics.ends_with("# EOF\n"));
-    running.shutdown.cancel();
-    running.served.await.unwrap().unwrap();
+    running.stop().await;
 }
 
 #[tokio::test]
@@ -177,8 +180,7 @@ async fn requests_are_counted_by_route_and_carry_an_id() {
     ] {
         assert!(metrics.lines().any(|have| have == line), "{line}: {metrics}");
     }
-    running.shutdown.cancel();
-    running.served.await.unwrap().unwrap();
+    running.stop().await;
 }
 
 #[tokio::test]
@@ -195,15 +197,7 @@ async fn what_is_long_and_text_is_compressed_for_whoever_takes_it() {
             .route("/picture", web::get().to(answer("image/jpeg", 100_000)))
             .route("/none", web::get().to(|| async { HttpResponse::NoContent().finish() }));
     });
-    let shutdown = CancellationToken::new();
-    let served = tokio::spawn(server.serve(
-        vec![routes],
-        Cors::Any,
-        Readiness::default(),
-        Registry::default(),
-        shutdown.clone(),
-        Duration::from_secs(1),
-    ));
+    let running = serve(server, Cors::Any, routes);
     let client = reqwest::Client::new();
     for (path, accept, encoded, length) in [
         ("/long", "gzip, br", true, None),
@@ -226,8 +220,7 @@ async fn what_is_long_and_text_is_compressed_for_whoever_takes_it() {
             assert!(answer.bytes().await.unwrap().len() < 1_000, "{path} {accept}");
         }
     }
-    shutdown.cancel();
-    served.await.unwrap().unwrap();
+    running.stop().await;
 }
 
 #[test]
@@ -246,19 +239,10 @@ async fn an_error_page_that_a_handler_wrote_stays() {
             || async { HttpResponse::NotFound().content_type("text/html; charset=utf-8").body("<p>no") };
         config.route("/page", web::get().to(page));
     });
-    let shutdown = CancellationToken::new();
-    let served = tokio::spawn(server.serve(
-        vec![routes],
-        Cors::Any,
-        Readiness::default(),
-        Registry::default(),
-        shutdown.clone(),
-        Duration::from_secs(1),
-    ));
+    let running = serve(server, Cors::Any, routes);
     let response = reqwest::get(url).await.unwrap();
     assert_eq!((response.status().as_u16(), response.text().await.unwrap().as_str()), (404, "<p>no"));
-    shutdown.cancel();
-    served.await.unwrap().unwrap();
+    running.stop().await;
 }
 
 #[tokio::test]
@@ -273,15 +257,7 @@ async fn behind_a_trusted_proxy_the_origin_is_the_clients_and_https_stays() {
         };
         config.route("/who", web::get().to(who));
     });
-    let shutdown = CancellationToken::new();
-    let served = tokio::spawn(server.serve(
-        vec![routes],
-        Cors::Any,
-        Readiness::default(),
-        Registry::default(),
-        shutdown.clone(),
-        Duration::from_secs(1),
-    ));
+    let running = serve(server, Cors::Any, routes);
     for (scheme, sent) in [("http", None), ("https", Some("max-age=31536000"))] {
         let answer = reqwest::Client::new()
             .get(&url)
@@ -296,8 +272,7 @@ async fn behind_a_trusted_proxy_the_origin_is_the_clients_and_https_stays() {
         assert_eq!(hsts.as_deref(), sent);
         assert_eq!(answer.text().await.unwrap(), format!("192.0.2.7 {scheme}://live.example"));
     }
-    shutdown.cancel();
-    served.await.unwrap().unwrap();
+    running.stop().await;
 }
 
 #[tokio::test]
@@ -310,21 +285,12 @@ async fn over_tls_a_request_is_secure_and_http_1() {
         let who = |request: actix_web::HttpRequest| async move { client::Origin::of(&request).http() };
         config.route("/who", web::get().to(who));
     });
-    let shutdown = CancellationToken::new();
-    let served = tokio::spawn(server.serve(
-        vec![routes],
-        Cors::Any,
-        Readiness::default(),
-        Registry::default(),
-        shutdown.clone(),
-        Duration::from_secs(1),
-    ));
+    let running = serve(server, Cors::Any, routes);
     let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).build().unwrap();
     let url = format!("https://127.0.0.1:{port}");
     let answer = client.get(format!("{url}/who")).send().await.unwrap();
     assert_eq!(answer.version(), reqwest::Version::HTTP_11);
     assert!(answer.headers().contains_key("strict-transport-security"));
     assert_eq!(answer.text().await.unwrap(), url);
-    shutdown.cancel();
-    served.await.unwrap().unwrap();
+    running.stop().await;
 }

@@ -19,25 +19,6 @@ const FRAMES: usize = 300;
 /// More than the second level of cache.
 const OTHER_MEMORY: usize = 4 << 20;
 
-/// Writes each packet where a shell would.
-struct Wire {
-    buffer: [u8; 1_500],
-    packets: u64,
-}
-
-impl Sink for Wire {
-    fn rtp(&mut self, packet: Outgoing<'_>) {
-        assert!(packet.write(&mut self.buffer) > 12);
-        self.packets += 1;
-    }
-
-    fn rtcp(&mut self, _: Peer, _: &[u8]) {}
-
-    fn to_edges(&mut self, _: PublisherId, _: ToEdge<'_>) {}
-
-    fn event(&mut self, _: Event) {}
-}
-
 /// Adds the cost of each frame after the first third, per packet that went out.
 fn round(viewers: u32, whole_frames: bool, other: &mut [u8], costs: &mut Vec<f64>) {
     let mut world = World::new();
@@ -48,7 +29,7 @@ fn round(viewers: u32, whole_frames: bool, other: &mut [u8], costs: &mut Vec<f64
         world.shard.subscribe(viewer, subscription, world.now).expect("there is room");
     }
     let mut source = Source::new(1_000, "0");
-    let mut wire = Wire { buffer: [0; 1_500], packets: 0 };
+    let mut wire = Wire::new();
     let start = world.now;
     for frame in 0..FRAMES {
         world.now = start + ms(33 * frame as u64);

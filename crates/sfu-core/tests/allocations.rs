@@ -9,25 +9,6 @@ use common::*;
 use rtp::Codec;
 use sfu_core::*;
 
-/// Counts, and writes each packet where a shell would.
-struct Wire {
-    buffer: [u8; 1500],
-    packets: u64,
-}
-
-impl Sink for Wire {
-    fn rtp(&mut self, packet: Outgoing<'_>) {
-        assert!(packet.write(&mut self.buffer) > 12);
-        self.packets += 1;
-    }
-
-    fn rtcp(&mut self, _: Peer, _: &[u8]) {}
-
-    fn to_edges(&mut self, _: PublisherId, _: ToEdge<'_>) {}
-
-    fn event(&mut self, _: Event) {}
-}
-
 /// Sends `frames`, each when it is due, and lets the shard do what is due meanwhile.
 fn play(world: &mut World, publisher: PublisherId, frames: &[(Instant, Vec<Vec<u8>>)], wire: &mut Wire) {
     for (at, packets) in frames {
@@ -52,7 +33,7 @@ fn forwarding_does_not_allocate() {
         world.shard.subscribe(viewer, video_subscription(FIRST, 1000 * peer), world.now).unwrap();
     }
     let mut source = Source::new(1000, "0");
-    let mut wire = Wire { buffer: [0; 1500], packets: 0 };
+    let mut wire = Wire::new();
     let now = world.now;
     // The packets are made before, so that only the shard is measured: 6 s to warm up, 4 s to count.
     let mut frames = Vec::new();
@@ -92,7 +73,7 @@ fn leaving_out_layers_does_not_allocate() {
         world.shard.set_wanted(subscription, wanted, world.now);
     }
     let mut encoder = layered::Encoder::new(mode, 0, &layered::Truths::default());
-    let mut wire = Wire { buffer: [0; 1500], packets: 0 };
+    let mut wire = Wire::new();
     let now = world.now;
     // It answers no request for a keyframe, so that the ring grows to reach back to its own.
     let pictures: Vec<_> = (0..450u64)
