@@ -55,8 +55,8 @@ impl ClockMapping {
     }
 }
 
-/// How far a publisher's clock is behind ours: the least of (arrival - its time) over the last minute, so that
-/// a report that was held up on the way does not move it. One per publisher, or audio and video would drift
+/// How far a publisher's clock is behind ours: the least of (arrival - its time) over the last minute, of its reports and
+/// of the packets before them, so that a report that was held up on the way does not move it. One per publisher, or audio and video would drift
 /// apart by the difference of their reports' delays.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ClockOffset {
@@ -68,7 +68,7 @@ pub(crate) struct ClockOffset {
 const WINDOW: Duration = Duration::from_secs(30);
 
 impl ClockOffset {
-    /// Takes a sender report that came at `now` (`arrival` on our clock) with the publisher's time `ntp`.
+    /// Takes what came at `arrival` on our clock, and left at `ntp` of the publisher's.
     pub(crate) fn update(&mut self, now: Instant, arrival: Ntp, ntp: Ntp) -> i64 {
         let sample = (arrival as i64).wrapping_sub(ntp as i64);
         self.current = Some(match self.current {

@@ -586,6 +586,18 @@ impl Encoding {
         self.newest.map(|(seq, _)| seq)
     }
 
+    /// When the newest packet came, and when it was captured by the publisher's `clock`. It did not come before: so it
+    /// shows a report that was held up, whose own arrival would say that what comes now is of the future.
+    pub(crate) fn heard(&self, clock: &ClockMapping, now: Instant) -> Option<(Instant, Ntp)> {
+        let at = self.last_media.filter(|_| self.flows(now))?;
+        let (_, timestamp) = self.newest?;
+        let clock_rate = self.format?.clock_rate;
+        // A clock that has nothing to do with the timestamps says nothing.
+        let ahead = timestamp.wrapping_sub(clock.rtp) as i32;
+        let is_near = u64::from(ahead.unsigned_abs()) <= MAX_TIMESTAMP_JUMP.as_secs() * u64::from(clock_rate);
+        is_near.then(|| (at, clock.ntp_at(timestamp, clock_rate)))
+    }
+
     /// Measures the bitrates; called a few times a second.
     pub(crate) fn measure(&mut self, now: Instant) {
         self.meter.close(now);

@@ -231,12 +231,12 @@ impl Feed {
     }
 
     /// Begins to forward a stream.
-    pub(crate) fn begin(
+    pub(crate) fn begin<S: Sink>(
         &mut self,
         view: &StreamView<'_>,
         entry: &Entry,
         subscription: &mut Subscription,
-        now: Instant,
+        out: &Outlet<'_, S>,
     ) {
         (self.rising, self.may_rise, self.behind) = (None, false, None);
         let Some(target) = &mut self.target else { return };
@@ -244,7 +244,7 @@ impl Feed {
         if target.layers == Layers::ALL && subscription.most_spatial(subscription.codec()) == 0 {
             target.layers = Layers::new(0, u8::MAX);
         }
-        subscription.begin(view, target.layers, entry, now);
+        subscription.begin(view, target.layers, entry, out.now, out.clock.ntp(out.now));
         self.has_switched = true;
         self.current = Some(view.id);
     }
@@ -266,7 +266,7 @@ impl Feed {
         if !self.may_leave(subscription, out.now) {
             return Start::Later;
         }
-        self.begin(view, &entry, subscription, out.now);
+        self.begin(view, &entry, subscription, out);
         let wait = (entry.age() / CATCH_UP).clamp(MAX_WAIT, MAX_WAIT_AT_START);
         self.fall_behind(entry.seq, out.now + wait);
         self.catch_up(view, subscription, downlink, out);
@@ -287,7 +287,7 @@ impl Feed {
             return if slides.needs_keyframe(out.now) { Start::NeedsSlide } else { Start::NotYet };
         };
         slides.begins(view.id, entry.seq, entry.timestamp, out.now);
-        self.begin(view, &entry, subscription, out.now);
+        self.begin(view, &entry, subscription, out);
         self.behind = Some(Behind { next: entry.seq, until: out.now });
         self.show_slide(view, subscription, downlink, out);
         Start::Done

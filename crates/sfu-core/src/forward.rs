@@ -145,12 +145,12 @@ fn begin_sound<S: Sink>(
     out: &mut Outlet<'_, S>,
 ) {
     let Some(from) = subscription.hear_from.take() else {
-        return feed.begin(view, &view.entry_at(media), subscription, out.now);
+        return feed.begin(view, &view.entry_at(media), subscription, out);
     };
     // It may have been paused since.
     let least = out.now.checked_sub(MAX_CATCH_UP).unwrap_or(out.now);
     let entry = view.entry_since(from.max(least), media);
-    feed.begin(view, &entry, subscription, out.now);
+    feed.begin(view, &entry, subscription, out);
     // Those of this batch come by themselves.
     let in_batch = |seq: Seq| batch.iter().flatten().any(|(other, _)| other.seq == seq);
     for seq in (entry.seq..media.seq).filter(|seq| !in_batch(*seq)) {

@@ -295,8 +295,12 @@ impl Publisher {
             // A sender without a wall clock (RFC 3550, section 6.4.1).
             return;
         }
+        let clock = ClockMapping { ntp: info.ntp, rtp: info.rtp, offset: 0 };
+        if let Some((at, captured)) = encoding.heard(&clock, cx.now) {
+            self.clock_offset.update(cx.now, cx.clock.ntp(at), captured);
+        }
         let offset = self.clock_offset.update(cx.now, cx.clock.ntp(cx.now), info.ntp);
-        let clock = ClockMapping { ntp: info.ntp, rtp: info.rtp, offset };
+        let clock = ClockMapping { offset, ..clock };
         encoding.clock = Some(clock);
         if self.pulled {
             let (track, encoding) = (TrackIndex(binding.track), EncodingIndex(binding.encoding));

@@ -8,7 +8,9 @@
 //! # Timestamps
 //! A piece begins where the timestamps would have gone on by this node's clock. Once a sender report has told the
 //! subscriber how they lie on that clock, and the publisher of the new piece has reported too, that line is kept: what
-//! was captured at one moment has one timestamp, whatever is shown and however long it was on its way.
+//! was captured at one moment has one timestamp, whatever is shown and however long it was on its way. A picture that was
+//! captured before the last one that was shown must come after it all the same: its first moments are squeezed until it
+//! is on the line. So the sender reports go on as they were, of which browsers remember the last twenty.
 
 use std::time::{Duration, Instant};
 
@@ -175,16 +177,27 @@ impl SpliceMap {
     ) {
         let squeeze = entry.squeeze();
         let squeezed = entry.live.wrapping_sub(entry.timestamp) >> squeeze;
-        let live = match self.last_at {
-            None => self.last_timestamp.wrapping_add(squeezed),
+        let (live, from) = match self.last_at {
+            None => (self.last_timestamp.wrapping_add(squeezed), entry.live),
             Some(at) => {
                 // The timestamp of now, as the stream would have gone on; the first packet is after the last.
                 let elapsed =
                     now.saturating_duration_since(at).as_micros() * u128::from(entry.clock_rate) / 1_000_000;
                 let now = self.last_timestamp.wrapping_add(elapsed as u32);
-                let now = self.on_line(entry, now).unwrap_or(now);
+                let on_line = self.on_line(entry, now);
+                let now = on_line.unwrap_or(now);
                 let least = self.last_timestamp.wrapping_add(squeezed).wrapping_add(entry.least_step());
-                if timestamp_before(now, least) { least } else { now }
+                if !timestamp_before(now, least) {
+                    (now, entry.live)
+                } else if entry.is_sound || on_line.is_none() {
+                    (least, entry.live)
+                } else {
+                    // It was captured before the last picture that was shown: so much time of it is squeezed as well
+                    // that it comes to lie on the line, of which squeezing itself takes an eighth at most.
+                    let behind = least.wrapping_sub(now);
+                    let more = behind + behind / 8 + 2;
+                    (now.wrapping_add(more), entry.live.wrapping_add(more))
+                }
             }
         };
         let first = self.last_at.is_none();
@@ -209,8 +222,8 @@ impl SpliceMap {
             stream,
             packets: Count::new(layers, entry.seq, self.next),
             pictures: Count::new(layers, picture, self.next_picture),
-            timestamp_offset: live.wrapping_sub(entry.live),
-            live: entry.live,
+            timestamp_offset: live.wrapping_sub(from),
+            live: from,
             squeeze: squeeze as u8,
             tl0_offset,
             frame_offset,

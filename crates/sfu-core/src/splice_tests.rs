@@ -136,3 +136,31 @@ fn a_piece_begins_on_the_line_of_the_sender_reports() {
     assert_eq!(begin(&mut splice, Some(wrong), 600), last + 1, "a clock that is wrong counts for nothing");
     assert_eq!(begin(&mut splice, Some(0), 700), last + 2, "never back");
 }
+
+#[test]
+fn a_picture_from_before_the_last_one_is_squeezed_onto_the_line() {
+    let now = Instant::now();
+    let mut splice = SpliceMap::new(0, 0);
+    splice.begin(A, None, Layers::ALL, &entry(10, 0, 0), now);
+    map(&mut splice, A, 10, 0, 0, now).unwrap();
+    splice.told(1 << 32, 9_000);
+    let last = map(&mut splice, A, 11, 90_000, 1, now).unwrap().timestamp;
+    // It was captured 100 ms before the last one.
+    let quarter = 1 << 30;
+    let live_at = Some((1 << 32) + 4 * quarter - quarter * 4 / 10 - (9_000 << 32) / 90_000);
+    let begins = 7_000;
+    splice.begin(B, None, Layers::ALL, &Entry { live_at, ..entry(500, begins, 0) }, now);
+    let line = splice.live_timestamp(begins).unwrap();
+    assert!(timestamp_before(line, last), "{line}: before {last}");
+    let stamps: Vec<u32> = (0..30u32)
+        .map(|frame| {
+            map(&mut splice, B, 500 + u64::from(frame), begins + frame * 3_000, 0, now).unwrap().timestamp
+        })
+        .collect();
+    assert!(timestamp_before(last, stamps[0]), "after the last");
+    assert!(stamps.is_sorted_by(|a, b| a < b));
+    let on_line = |frame: usize| line + frame as u32 * 3_000;
+    assert!(stamps[29] == on_line(29) && stamps[0] > on_line(0));
+    let reached = (0..30).find(|&frame| stamps[frame] == on_line(frame)).unwrap();
+    assert!(reached <= 8, "frame {reached}: it takes little longer than what it is behind");
+}

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rtp::ntp::{Ntp, interval};
 use rtp::seq::{Seq, extend};
-use rtp::{CSRC_LEN, Codec, Extension, Extensions, HeaderWriter, Mid};
+use rtp::{CSRC_LEN, Codec, Extension, Extensions, HeaderWriter, MediaKind, Mid};
 
 use crate::bindings::HOLD;
 use crate::budget::{RetransmissionBudget, Spend};
@@ -30,6 +31,11 @@ const MID_PACKETS: u64 = 200;
 
 /// What every video codec counts in.
 pub(crate) const VIDEO_CLOCK: u32 = 90_000;
+
+/// How long it usually takes from the camera, and from the microphone, to the packet: the sound that comes with a picture
+/// was captured after it.
+const PICTURE_TAKES: Duration = Duration::from_millis(60);
+const SOUND_TAKES: Duration = Duration::from_millis(20);
 
 /// Most padding that makes a packet as long as the others of its frame: what it costs the line is less than one more
 /// message costs the kernel.
@@ -175,10 +181,24 @@ impl Subscription {
         self.bound
     }
 
-    /// Begins a piece of what it shows.
-    pub(crate) fn begin(&mut self, view: &StreamView<'_>, layers: Layers, entry: &Entry, now: Instant) {
+    /// Begins a piece of what it shows, at `now`, which is `ntp`.
+    pub(crate) fn begin(
+        &mut self,
+        view: &StreamView<'_>,
+        layers: Layers,
+        entry: &Entry,
+        now: Instant,
+        ntp: Ntp,
+    ) {
         let csrc = view.csrc.filter(|_| self.slot.is_some());
-        self.map.begin(view.id, csrc, layers, entry, now);
+        // Sound and picture of a source whose clock is not known meet as far as that goes without.
+        let guess = || {
+            let is_sound = view.encoding.format?.codec.kind() == MediaKind::Audio;
+            let takes = if is_sound { SOUND_TAKES } else { PICTURE_TAKES };
+            (csrc != self.map.csrc()).then(|| ntp.wrapping_sub(interval(takes)))
+        };
+        let entry = Entry { live_at: entry.live_at.or_else(guess), ..*entry };
+        self.map.begin(view.id, csrc, layers, &entry, now);
         self.binds = self.slot.is_some() && self.bound.is_none_or(|bound| bound.csrc != csrc);
     }
 
