@@ -1,4 +1,4 @@
-import { type ReactNode, StrictMode, useEffect, useRef } from 'react';
+import { type ReactNode, StrictMode, Suspense, useEffect, useRef } from 'react';
 import { createRoot } from 'react-dom/client';
 import '@fontsource-variable/inter/wght.css';
 import '@fontsource-variable/noto-sans-kr/wght.css';
@@ -8,10 +8,8 @@ import { Link } from './components/link';
 import { Message } from './components/message';
 import { serverConfig } from './lib/api';
 import { useTitle } from './lib/hooks';
-import { useRoute } from './lib/router';
-import { HomePage } from './pages/home';
-import { StudioPage } from './pages/studio';
-import { WatchPage } from './pages/watch';
+import { usePath } from './lib/router';
+import { pageAt, PAGES } from './pages/registry';
 import './styles/tokens.css';
 import './styles/base.css';
 import './styles/parts.css';
@@ -19,9 +17,12 @@ import './styles/media.css';
 import './styles/pages.css';
 import { language, t } from './texts';
 
+/** After the first page is there. */
+const LOAD_OTHERS_MS = 3_000;
+
 function App(): ReactNode {
-  const route = useRoute((state) => state.route);
-  const path = useRoute((state) => state.path);
+  const path = usePath((state) => state.path);
+  const at = pageAt(path);
   const first = useRef(true);
   useEffect(() => {
     // A new page starts at its beginning for keyboards and screen readers too.
@@ -29,19 +30,24 @@ function App(): ReactNode {
     first.current = false;
   }, [path]);
   return (
-    <Frame>
+    <Frame page={at?.page ?? null}>
+      {/* Before the page, which may have more to say. */}
+      <Title text={at === null ? t.pageNotFoundTitle : at.page.title} key={`title ${path}`} />
       <ErrorBoundary key={path}>
-        {route.page === 'home' ? <HomePage /> : null}
-        {route.page === 'studio' ? <StudioPage /> : null}
-        {route.page === 'watch' ? <WatchPage id={route.id} key={route.id} /> : null}
-        {route.page === 'not-found' ? <NotFoundPage /> : null}
+        <Suspense fallback={<div className="page" aria-busy="true" aria-label={t.stateLoading} />}>
+          {at === null ? <NotFoundPage /> : at.view}
+        </Suspense>
       </ErrorBoundary>
     </Frame>
   );
 }
 
+function Title({ text }: { text: string }): null {
+  useTitle(text);
+  return null;
+}
+
 function NotFoundPage(): ReactNode {
-  useTitle(t.pageNotFoundTitle);
   return (
     <Message
       heading={1}
@@ -58,6 +64,13 @@ function NotFoundPage(): ReactNode {
 }
 
 document.documentElement.lang = language;
+// Asked for at once; the others when there is time, so that a later click needs no server.
+pageAt(location.pathname)?.page.load();
+addEventListener('load', () => {
+  setTimeout(() => {
+    for (const { load } of PAGES) load();
+  }, LOAD_OTHERS_MS);
+});
 void serverConfig();
 const root = document.getElementById('root');
 if (root !== null) {

@@ -1,15 +1,12 @@
 import type { ReactNode } from 'react';
 import { useServer } from '../lib/api';
-import { useRoute } from '../lib/router';
-import { isOnAir, useStudio } from '../store/studio';
+import { type Page, PAGES } from '../pages/registry';
 import { t } from '../texts';
-import { CameraIcon, Mark } from './icons';
+import { Mark } from './icons';
 import { Link } from './link';
 
-/** What every page has around it. */
-export function Frame({ children }: { children: ReactNode }): ReactNode {
-  const page = useRoute((state) => state.route.page);
-  const onAir = useStudio(isOnAir);
+/** What every page has around it; `page` is null where there is none. */
+export function Frame({ page, children }: { page: Page | null; children: ReactNode }): ReactNode {
   const config = useServer((state) => state.config);
   return (
     <>
@@ -23,23 +20,21 @@ export function Frame({ children }: { children: ReactNode }): ReactNode {
           </p>
         ) : null}
         <div className="site-header-inner">
-          <Link to="/" className="brand" label="Madang" current={page === 'home'}>
+          <Link to="/" className="brand" label="Madang" current={page?.name === 'home'}>
             <Mark />
             <span className="brand-name">Madang</span>
           </Link>
-          {page === 'studio' ? (
+          {page?.Lead === undefined ? null : (
             <Link to="/" className="button">
               {t.backHome}
             </Link>
-          ) : (
-            <Link to="/studio" className={onAir ? 'button on-air' : 'button primary'}>
-              <CameraIcon />
-              {onAir ? t.navStudio : t.goLive}
-            </Link>
+          )}
+          {PAGES.map(({ name, Lead }) =>
+            Lead === undefined || name === page?.name ? null : <Lead key={name} />,
           )}
         </div>
       </header>
-      <main id="content" tabIndex={-1} data-page={page}>
+      <main id="content" tabIndex={-1} data-page={page?.name ?? 'not-found'}>
         {children}
       </main>
       <footer className="site-footer">{config === null ? null : t.version(config.version)}</footer>

@@ -3,27 +3,7 @@ import { pickLanguage } from '../texts';
 import { en } from '../texts/en';
 import { ko } from '../texts/ko';
 import { ago, between, bitrate, duration, percent } from './format';
-import { parseRoute } from './router';
 import { keptBroadcast, keptName, keptToken } from './storage';
-
-describe('parseRoute', () => {
-  it('knows the pages and nothing else', () => {
-    expect(parseRoute('/')).toEqual({ page: 'home' });
-    expect(parseRoute('/studio/')).toEqual({ page: 'studio' });
-    expect(parseRoute('/watch/12')).toEqual({ page: 'watch', id: 12 });
-    for (const path of [
-      '/watch',
-      '/watch/0',
-      '/watch/x',
-      '/watch/1/2',
-      '/watch/9999999999999999',
-      '/call',
-      '/admin',
-    ]) {
-      expect(parseRoute(path), path).toEqual({ page: 'not-found' });
-    }
-  });
-});
 
 describe('texts', () => {
   it('are picked by the first language that is known', () => {

@@ -4,7 +4,7 @@ import { Featured } from '../components/featured';
 import { CameraIcon, SearchIcon } from '../components/icons';
 import { Link } from '../components/link';
 import { Message, Notice } from '../components/message';
-import { useRevivals, useTitle } from '../lib/hooks';
+import { useRevivals } from '../lib/hooks';
 import { ask, followCatalogue, listingOf, load, useCatalogue } from '../store/catalogue';
 import type { Listing } from '@madang/sdk';
 import type { Filter, Sort } from '../store/deltas';
@@ -20,7 +20,6 @@ const SKELETONS = 8;
 
 /** The list of broadcasts, with the most watched one playing. */
 export function HomePage(): ReactNode {
-  useTitle(t.homeTitle);
   const revivals = useRevivals();
   useEffect(() => followCatalogue(), [revivals]);
   const phase = useCatalogue((state) => state.phase);

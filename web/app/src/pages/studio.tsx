@@ -19,7 +19,6 @@ import { ShareField } from '../components/share';
 import { Stage } from '../components/stage';
 import { Figures, linkFigures, publisherFigures } from '../components/statistics';
 import { duration } from '../lib/format';
-import { useTitle } from '../lib/hooks';
 import { problemWords } from '../lib/words';
 import { enterRoom, useRoom } from '../store/room';
 import { isOnAir, useStudio } from '../store/studio';
@@ -29,7 +28,6 @@ import { DevicesPanel, TextsPanel } from './studio-panels';
 
 /** Where a person broadcasts. */
 export function StudioPage(): ReactNode {
-  useTitle(t.studioTitle);
   useEffect(() => {
     studio.enter();
     return () => studio.leave();
