@@ -13,7 +13,8 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::metrics::{Label, Metrics};
-use crate::store::{GroupRecord, Record};
+use crate::record::Record;
+use crate::store::GroupRecord;
 
 /// Most broadcasts and groups waiting. When full the oldest announcement is dropped: signaling's pages read the list again
 /// when they come back, so a lost one is only late.

@@ -6,7 +6,7 @@ use contract::key::SecretKey;
 use contract::token::{Claims, Role, TokenKeys};
 use service_kit::HttpProblem;
 
-use crate::store::{Owner, Record};
+use crate::record::{Owner, Record};
 
 /// Who calls, by the Authorization header. A key proves itself only against what it opens.
 #[derive(Debug)]

@@ -7,8 +7,6 @@ use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::store::whole_millis;
-
 /// Tells the time in whole milliseconds. Cheap to clone.
 #[derive(Clone)]
 pub struct Clock(Arc<Source>);
@@ -74,6 +72,12 @@ impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Clock")
     }
+}
+
+/// `at` without its microseconds: what both databases hold and compare exactly.
+#[must_use]
+pub(crate) fn whole_millis(at: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(at.timestamp_millis()).unwrap_or(at)
 }
 
 #[cfg(test)]

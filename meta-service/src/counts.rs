@@ -7,12 +7,30 @@ use chrono::{DateTime, TimeDelta, Utc};
 use contract::id::BroadcastId;
 use contract::rest::{RoomReport, Subjects};
 
-use crate::store::NewPart;
-
 /// How long a part lives without being renewed.
 pub const PART_TTL: TimeDelta = TimeDelta::seconds(4);
 /// Most viewers without a name that one part may claim; more is taken as this many.
 const MAX_OTHERS: i64 = 1 << 40;
+
+/// A part to store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPart {
+    /// The broadcast.
+    pub id: BroadcastId,
+    /// Viewers with a token.
+    pub subjects: Subjects,
+    /// Viewers without.
+    pub others: i64,
+    /// A peer-to-peer streamer is there.
+    pub p2p_streamer: bool,
+}
+
+impl NewPart {
+    /// Nobody is there any more.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.subjects.is_empty() && self.others == 0 && !self.p2p_streamer
+    }
+}
 
 /// A stored part: what one replica says of one broadcast.
 #[derive(Debug, Clone)]

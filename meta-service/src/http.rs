@@ -1,6 +1,6 @@
-//! The HTTP side: the table of operations. The URL tree is the module tree.
+//! The HTTP side: how routes are mounted. The URL tree is the module tree.
 //!
-//! A handler takes typed extractors ([`extract`]) and carries `#[utoipa::path]`; one line in [`operations`] mounts it
+//! A handler takes typed extractors ([`extract`]) and carries `#[utoipa::path]`; one line in [`operations()`] mounts it
 //! and describes it. ARCHITECTURE.md has the steps for a new resource.
 
 mod broadcasts;
@@ -12,7 +12,9 @@ mod ice;
 mod internal;
 mod keys;
 pub(crate) mod openapi;
+mod operations;
 mod page;
+mod problems;
 mod repeat;
 mod thumbnails;
 mod tokens;
@@ -23,70 +25,15 @@ use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{Error, FromRequest, Handler, HttpRequest, HttpResponse, Responder, Route, web};
+use actix_web::{Error, HttpRequest, HttpResponse, Route, web};
 use service_kit::{HttpProblem, Routes};
-use utoipa::__dev::SchemaReferences;
-use utoipa::openapi::path::Operation as Description;
-use utoipa::openapi::{HttpMethod, RefOr, Schema};
+use utoipa::openapi::HttpMethod;
 
 use failure::Failure;
+use operations::operations;
 
-use crate::service::Shared;
+use crate::shared::Shared;
 use crate::store::one_request;
-
-/// What every handler returns.
-type Answer = Result<HttpResponse, Failure>;
-/// What every handler can get at.
-type State = web::Data<Shared>;
-
-/// The public operations: path and method come from the attribute of the handler, `__path_...` is what it generates.
-fn operations() -> Vec<Operation> {
-    vec![
-        operation::<broadcasts::__path_list, _, _>(broadcasts::list),
-        operation::<broadcasts::__path_create, _, _>(broadcasts::create),
-        operation::<broadcasts::__path_read, _, _>(broadcasts::read),
-        operation::<broadcasts::__path_update, _, _>(broadcasts::update),
-        operation::<broadcasts::__path_delete, _, _>(broadcasts::delete),
-        operation::<keys::__path_replace, _, _>(keys::replace),
-        operation::<tokens::__path_of_broadcast, _, _>(tokens::of_broadcast),
-        operation::<thumbnails::__path_read, _, _>(thumbnails::read),
-        operation::<thumbnails::__path_write, _, _>(thumbnails::write),
-        operation::<groups::__path_list, _, _>(groups::list),
-        operation::<groups::__path_create, _, _>(groups::create),
-        operation::<groups::__path_read, _, _>(groups::read),
-        operation::<groups::__path_update, _, _>(groups::update),
-        operation::<groups::__path_delete, _, _>(groups::delete),
-        operation::<tokens::__path_of_group, _, _>(tokens::of_group),
-        operation::<ice::__path_read, _, _>(ice::read),
-    ]
-}
-
-/// A public operation: how it is served, and how it is described.
-struct Operation {
-    path: String,
-    methods: Vec<HttpMethod>,
-    description: Description,
-    schemas: Vec<(String, RefOr<Schema>)>,
-    route: Arc<dyn Fn() -> Route + Send + Sync>,
-}
-
-fn operation<P, F, Args>(handler: F) -> Operation
-where
-    P: utoipa::Path + SchemaReferences,
-    F: Handler<Args> + Send + Sync,
-    Args: FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    let mut schemas = Vec::new();
-    P::schemas(&mut schemas);
-    Operation {
-        path: P::path(),
-        methods: P::methods(),
-        description: P::operation(),
-        schemas,
-        route: Arc::new(move || web::route().to(handler.clone())),
-    }
-}
 
 /// The routes of the service.
 pub(crate) fn routes(shared: Arc<Shared>) -> Routes {

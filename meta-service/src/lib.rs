@@ -14,8 +14,10 @@ pub mod lifecycle;
 mod metrics;
 mod process;
 mod rate;
+pub mod record;
 mod seal;
 mod service;
+mod shared;
 pub mod store;
 mod sweep;
 

@@ -16,7 +16,8 @@ use contract::rest::{
 };
 use contract::text;
 
-use crate::store::{Record, Seen, whole_millis};
+use crate::clock::whole_millis;
+use crate::record::{Record, Seen};
 
 /// How long a broadcast stays STREAMING without a publisher.
 pub const PUBLISHER_GRACE: TimeDelta = TimeDelta::seconds(30);

@@ -2,7 +2,7 @@ use contract::id::BroadcastId;
 use contract::key::SecretKey;
 
 use super::*;
-use crate::store::Owner;
+use crate::record::Owner;
 
 fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()

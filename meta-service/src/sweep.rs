@@ -10,11 +10,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::counts::{self, Count, Patience};
 use crate::lifecycle::{self, Outcome, PUBLISHER_GRACE, UNSTARTED_GRACE, Watch};
 use crate::metrics::Label;
-use crate::service::Shared;
-use crate::store::{Expired, Record, StoreError};
-
-/// The readiness condition of the database.
-pub(crate) const CONDITION: &str = "meta.database";
+use crate::record::Record;
+use crate::shared::{CONDITION, Shared};
+use crate::store::{Expired, StoreError};
 
 /// How often it is tried whether the database takes changes. While it does not, each sweep tries.
 const PROBE_INTERVAL: TimeDelta = TimeDelta::seconds(5);

@@ -10,15 +10,16 @@ use service_kit::HttpProblem;
 use super::extract::{
     Client, IdempotencyKey, IfMatch, IfNoneMatch, Json, Meta, Path, Somebody, etag, missing,
 };
-use super::openapi::{CreateProblems, DeleteProblems, ListProblems, ReadProblems, UpdateProblems};
+use super::failure::{Answer, Failure};
 use super::page::{self, BroadcastQuery, PLAIN_LIMIT, Query, cursor, cursor_after, next_link};
+use super::problems::{CreateProblems, DeleteProblems, ListProblems, ReadProblems, UpdateProblems};
 use super::repeat::{Repeat, Secrets, key_reused};
-use super::{Answer, Failure};
 use crate::auth::{ActsAs, Caller};
 use crate::http::ice::ice_servers;
 use crate::lifecycle::{self, Change, Editor};
-use crate::service::Limited;
-use crate::store::{Inserted, Listing, NewBroadcast, Owner, Record, Sort};
+use crate::record::{Owner, Record};
+use crate::shared::Limited;
+use crate::store::{Inserted, Listing, NewBroadcast, Sort};
 
 /// List broadcasts
 ///

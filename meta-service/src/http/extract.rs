@@ -22,10 +22,9 @@ use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use super::State;
 use crate::auth::Caller;
 use crate::rate::Asker;
-use crate::service::Shared;
+use crate::shared::Shared;
 
 /// Most bytes of a body.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
@@ -33,6 +32,9 @@ pub(crate) const MAX_BODY: usize = 64 * 1024;
 pub(crate) const MAX_REPORT: usize = 4 * 1024 * 1024;
 /// Characters of an Idempotency-Key: fewer cannot hold 128 random bits.
 const REPEAT_KEY_CHARS: std::ops::RangeInclusive<usize> = 22..=255;
+
+/// What every handler can get at.
+pub(crate) type State = web::Data<Shared>;
 
 /// What handlers and extractors share.
 pub(crate) fn state(request: &HttpRequest) -> Result<&State, HttpProblem> {

@@ -9,6 +9,9 @@ use service_kit::HttpProblem;
 use crate::lifecycle::EditError;
 use crate::store::StoreError;
 
+/// What every handler returns.
+pub(crate) type Answer = Result<HttpResponse, Failure>;
+
 /// Why a handler does not answer with success. `?` makes it from every error of the layers below.
 #[derive(Debug)]
 pub(crate) enum Failure {

@@ -10,14 +10,15 @@ use service_kit::HttpProblem;
 use super::extract::{
     Client, IdempotencyKey, IfMatch, IfNoneMatch, Json, Meta, Path, Somebody, etag, missing,
 };
-use super::openapi::{ChangeProblems, CreateProblems, DeleteProblems, GroupsProblems, ReadProblems};
+use super::failure::{Answer, Failure};
 use super::page::{self, GroupQuery, Query, cursor, next_link};
+use super::problems::{ChangeProblems, CreateProblems, DeleteProblems, GroupsProblems, ReadProblems};
 use super::repeat::{Repeat, Secrets, key_reused};
-use super::{Answer, Failure};
 use crate::auth::Caller;
 use crate::lifecycle::title;
-use crate::service::Limited;
-use crate::store::{GroupRecord, GroupSettings, Inserted, NewGroup, Owner};
+use crate::record::Owner;
+use crate::shared::Limited;
+use crate::store::{GroupRecord, GroupSettings, Inserted, NewGroup};
 
 /// List groups
 ///

@@ -11,8 +11,8 @@ use contract::group::{
 use contract::id::GroupId;
 use service_kit::HttpProblem;
 
-use super::Answer;
 use super::extract::{Json, Meta, Path, Report, Service, missing};
+use super::failure::Answer;
 use super::tokens::RULE_TTL;
 use crate::store::{GroupRecord, Put, StoreError};
 

@@ -6,9 +6,9 @@ use contract::rest::{IceServer, IceServers};
 use contract::turn::CREDENTIAL_TTL_SECS;
 use service_kit::HttpProblem;
 
-use super::Answer;
 use super::extract::{Client, Meta};
-use super::openapi::IceProblems;
+use super::failure::Answer;
+use super::problems::IceProblems;
 use crate::auth::Caller;
 use service_kit::client::Origin;
 

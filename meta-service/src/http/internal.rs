@@ -12,8 +12,9 @@ use contract::rest::{
 use service_kit::HttpProblem;
 
 use super::extract::{Json, Meta, Path, Report, Service};
-use super::{Answer, broadcasts, homes};
-use crate::store::{Record, Seen};
+use super::failure::Answer;
+use super::{broadcasts, homes};
+use crate::record::{Record, Seen};
 use crate::{counts, lifecycle};
 
 /// `POST /internal/broadcasts/{id}/admit`: may this key publish? Answers 200, 401, 404 or 409.

@@ -9,10 +9,10 @@ use contract::rest::{NewStreamKey, ReplaceStreamKey};
 use service_kit::HttpProblem;
 use sha2::{Digest as _, Sha256};
 
-use super::Answer;
 use super::broadcasts::find;
 use super::extract::{JsonOrNothing, Meta, Path, Somebody};
-use super::openapi::KeyProblems;
+use super::failure::Answer;
+use super::problems::KeyProblems;
 use crate::store::Unnamed;
 
 /// Requests of one person that name no key and come within this time are one wish: one of them replaces the key, the

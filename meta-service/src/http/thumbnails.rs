@@ -8,9 +8,10 @@ use contract::rest::Status;
 use service_kit::HttpProblem;
 use sha2::{Digest as _, Sha256};
 
+use super::broadcasts;
 use super::extract::{File, IfNoneMatch, Meta, Path, Somebody, unsupported};
-use super::openapi::{ReadProblems, ThumbnailProblems};
-use super::{Answer, broadcasts};
+use super::failure::Answer;
+use super::problems::{ReadProblems, ThumbnailProblems};
 use crate::auth::ActsAs;
 use crate::store::Thumbnail;
 

@@ -12,10 +12,11 @@ use contract::token::{Claims, Grant, JOIN_TTL_SECS, Role};
 use service_kit::HttpProblem;
 
 use super::extract::{Client, JsonOrNothing, Meta, Path};
-use super::openapi::TokenProblems;
-use super::{Answer, broadcasts, groups};
+use super::failure::Answer;
+use super::problems::TokenProblems;
+use super::{broadcasts, groups};
 use crate::auth::Caller;
-use crate::service::Limited;
+use crate::shared::Limited;
 use crate::store::GroupRecord;
 
 /// Most characters of a display name.

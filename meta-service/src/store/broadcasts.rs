@@ -5,10 +5,12 @@ use contract::id::BroadcastId;
 use contract::key::KeyHash;
 use contract::rest::{Broadcast, Status};
 
-use super::db::{Db, Sql, Value, Write, bounded};
+use super::db::{Changed, Db, Sql, Value, Write, bounded, key_from};
+use super::error::StoreError;
 use super::idempotency::{self, Claim, Inserted, Repeatable};
-use super::{BATCH_ROWS, Changed, Owner, SWEEP_ROWS, StoreError, key_from};
+use super::limits::{BATCH_ROWS, SWEEP_ROWS};
 use crate::lifecycle::Change;
+use crate::record::{Owner, Record, Seen};
 
 /// A broadcast to insert, READY.
 #[derive(Debug, Clone)]
@@ -25,25 +27,6 @@ pub struct NewBroadcast {
     pub created_at: DateTime<Utc>,
 }
 
-/// A stored broadcast.
-#[derive(Debug, Clone)]
-pub struct Record {
-    /// What everybody sees.
-    pub broadcast: Broadcast,
-    /// Raised by every change but viewer_count and signs of life.
-    pub version: i64,
-    /// Hash of its stream key.
-    pub key: KeyHash,
-    /// Raised each time the key is replaced.
-    pub key_revision: i64,
-    /// Whose it is.
-    pub owner: Owner,
-    /// Last sign of life of a publisher.
-    pub seen_at: Option<DateTime<Utc>>,
-    /// Last media that a report named.
-    pub last_media_at: Option<DateTime<Utc>>,
-}
-
 /// Who replaces a stream key without naming the one that is to go.
 #[derive(Debug, Clone, Copy)]
 pub struct Unnamed {
@@ -53,17 +36,6 @@ pub struct Unnamed {
     pub now: DateTime<Utc>,
     /// Nothing is replaced if the same person replaced it, unnamed, after this.
     pub unless_since: DateTime<Utc>,
-}
-
-/// A sign of life of a publisher.
-#[derive(Debug, Clone, Copy)]
-pub struct Seen {
-    /// The broadcast.
-    pub id: BroadcastId,
-    /// Last media that the report names.
-    pub last_media_at: DateTime<Utc>,
-    /// Whether the publisher is there now, not just lost.
-    pub present: bool,
 }
 
 /// What is old enough to be deleted; `None` keeps it for ever.

@@ -15,7 +15,23 @@ use sqlx::postgres::{PgPool, PgRow};
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, FromRow, Transaction};
 
-use super::{CALL_TIMEOUT, StoreError};
+use super::error::StoreError;
+use super::limits::CALL_TIMEOUT;
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed<T> {
+    /// As it is now.
+    pub record: T,
+    /// As it was before; `None` where it has not changed.
+    pub was: Option<T>,
+}
+
+/// A stored key hash.
+pub(super) fn key_from(bytes: Vec<u8>) -> Result<KeyHash, StoreError> {
+    let bytes: [u8; 32] = bytes.try_into().map_err(|_| StoreError::Failed("a stored key hash".into()))?;
+    Ok(KeyHash::from_bytes(bytes))
+}
 
 /// What a store call returns.
 pub(super) type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;

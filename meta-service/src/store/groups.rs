@@ -5,9 +5,11 @@ use contract::group::{Admission, Group, Metadata};
 use contract::id::GroupId;
 use contract::key::KeyHash;
 
-use super::db::{Db, Sql, Value, Write, bounded};
+use super::db::{Changed, Db, Sql, Value, Write, bounded, key_from};
+use super::error::StoreError;
 use super::idempotency::{self, Claim, Inserted, Repeatable};
-use super::{BATCH_ROWS, Changed, Owner, StoreError, key_from};
+use super::limits::BATCH_ROWS;
+use crate::record::Owner;
 
 /// A group to insert.
 #[derive(Debug, Clone)]

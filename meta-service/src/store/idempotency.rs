@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::StoreError;
 use super::db::{Sql, Write};
+use super::error::StoreError;
 
 /// A request that carries an Idempotency-Key.
 #[derive(Debug, Clone)]

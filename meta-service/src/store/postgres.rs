@@ -6,7 +6,8 @@ use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 
-use super::{ACQUIRE_TIMEOUT, OpenError, STATEMENT_TIMEOUT};
+use super::error::OpenError;
+use super::limits::{ACQUIRE_TIMEOUT, STATEMENT_TIMEOUT};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
 

@@ -7,8 +7,9 @@ use contract::token::{Grant, known_grants};
 use serde::Deserialize;
 
 use super::db::{Db, Sql, Value, Write, bounded};
+use super::error::StoreError;
 use super::groups::{COLUMNS, GroupRecord, GroupRow};
-use super::{BATCH_ROWS, StoreError};
+use super::limits::BATCH_ROWS;
 
 /// A group whose room has a new home.
 #[derive(Debug, Clone)]

@@ -9,7 +9,8 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
-use super::{ACQUIRE_TIMEOUT, OpenError};
+use super::error::OpenError;
+use super::limits::ACQUIRE_TIMEOUT;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
 

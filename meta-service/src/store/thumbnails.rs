@@ -2,8 +2,8 @@
 
 use contract::id::BroadcastId;
 
-use super::StoreError;
 use super::db::{Db, Sql, bounded};
+use super::error::StoreError;
 
 /// A stored picture.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::StoreError;
 use super::db::{Db, Sql, bounded};
+use super::error::StoreError;
 
 /// Upkeep of all tables.
 #[derive(Debug)]

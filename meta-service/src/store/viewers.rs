@@ -11,28 +11,9 @@ use contract::id::BroadcastId;
 use contract::rest::Subjects;
 
 use super::db::{Db, Sql, Value, bounded};
-use super::{BATCH_ROWS, StoreError};
-use crate::counts::{Count, PART_TTL, Part};
-
-/// A part to store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewPart {
-    /// The broadcast.
-    pub id: BroadcastId,
-    /// Viewers with a token.
-    pub subjects: Subjects,
-    /// Viewers without.
-    pub others: i64,
-    /// A peer-to-peer streamer is there.
-    pub p2p_streamer: bool,
-}
-
-impl NewPart {
-    /// Nobody is there any more.
-    fn is_empty(&self) -> bool {
-        self.subjects.is_empty() && self.others == 0 && !self.p2p_streamer
-    }
-}
+use super::error::StoreError;
+use super::limits::BATCH_ROWS;
+use crate::counts::{Count, NewPart, PART_TTL, Part};
 
 #[derive(sqlx::FromRow)]
 struct PartRow {

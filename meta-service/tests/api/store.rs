@@ -9,11 +9,11 @@ use contract::id::BroadcastId;
 use contract::key::SecretKey;
 use contract::rest::Status;
 use futures_util::FutureExt as _;
-use meta_service::counts::counts;
+use meta_service::counts::{NewPart, counts};
 use meta_service::lifecycle::Change;
+use meta_service::record::{Owner, Record, Seen};
 use meta_service::store::{
-    After, Expired, Inserted, Listing, NewBroadcast, NewPart, Owner, Record, Repeatable, Seen, Sort, Store,
-    Thumbnail,
+    After, Expired, Inserted, Listing, NewBroadcast, Repeatable, Sort, Store, Thumbnail,
 };
 use sqlx::Connection as _;
 use sqlx::migrate::Migrator;

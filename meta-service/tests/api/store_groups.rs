@@ -4,8 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use contract::group::{Admission, Metadata, PersonRule, PutRules, RoomRules};
 use contract::id::GroupId;
 use contract::token::Grant;
+use meta_service::record::Owner;
 use meta_service::store::{
-    GroupRecord, GroupSettings, Inserted, NewGroup, Owner, Put, Repeatable, Store, StoreError,
+    GroupRecord, GroupSettings, Inserted, NewGroup, Put, Repeatable, Store, StoreError,
 };
 
 use crate::store::{now, owner, store};
