@@ -1,7 +1,10 @@
+import { readdir, readFile } from 'node:fs/promises';
+
 import {
   type Browser,
   type BrowserContext,
   type BrowserContextOptions,
+  type BrowserServer,
   type Page,
   chromium,
 } from 'playwright-core';
@@ -28,6 +31,50 @@ export async function launchChromium(more: string[] = []): Promise<Browser> {
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [...flags, ...more],
   });
+}
+
+/** A Chromium of its own whose processes can be stopped where they are, as a machine that crashes does. */
+export class FreezableChromium {
+  private constructor(
+    readonly browser: Browser,
+    private readonly server: BrowserServer,
+  ) {}
+
+  static async launch(): Promise<FreezableChromium> {
+    const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+    const server = await chromium.launchServer({ executablePath, args: flags });
+    return new FreezableChromium(await chromium.connect(server.wsEndpoint()), server);
+  }
+
+  /** Nothing leaves it any more, not even a goodbye. */
+  freeze(): Promise<void> {
+    return this.signal('SIGSTOP');
+  }
+
+  /** It goes on. */
+  thaw(): Promise<void> {
+    return this.signal('SIGCONT');
+  }
+
+  async close(): Promise<void> {
+    await this.browser.close();
+    await this.server.close();
+  }
+
+  /** To all processes of the browser: its own and those that it has started. */
+  private async signal(signal: NodeJS.Signals): Promise<void> {
+    const parents = new Map<number, number>();
+    for (const name of await readdir('/proc')) {
+      const stat = /^\d+$/.test(name) ? await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '') : '';
+      // The name of the program may have anything in it; behind it come the state and the parent.
+      const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+      if (stat !== '') parents.set(Number(name), parent);
+    }
+    const root = this.server.process().pid;
+    const isOurs = (pid: number | undefined): boolean =>
+      pid !== undefined && pid > 1 && (pid === root || isOurs(parents.get(pid)));
+    for (const pid of [...parents.keys()].filter(isOurs)) process.kill(pid, signal);
+  }
 }
 
 /** A page of any browser. */

@@ -7,32 +7,39 @@ import { Child, binary } from './process';
 /** A running single process on free ports with its own data folder. */
 export class Madang {
   private constructor(
-    readonly child: Child,
+    public child: Child,
     readonly url: string,
-    readonly admin: string,
+    public admin: string,
     private readonly dataDir: string,
+    private readonly begin: (httpPort: string) => Child,
   ) {}
 
   static async start(args: string[] = [], env: Record<string, string> = {}): Promise<Madang> {
     const dataDir = await mkdtemp(join(tmpdir(), 'madang-e2e-'));
-    const free = [
-      '--http-port',
+    const free = ['--https-port', '--admin-port', '--media-port', '--turn-port'].flatMap((name) => [
+      name,
       '0',
-      '--https-port',
-      '0',
-      '--admin-port',
-      '0',
-      '--media-port',
-      '0',
-      '--turn-port',
-      '0',
-    ];
-    const child = new Child('madang', binary('madang'), ['--dev', '--data-dir', dataDir, ...free, ...args], {
-      env,
-    });
+    ]);
+    const begin = (httpPort: string): Child => {
+      const own = ['--dev', '--data-dir', dataDir, '--http-port', httpPort, ...free, ...args];
+      return new Child('madang', binary('madang'), own, { env });
+    };
+    const child = begin('0');
     const home = await child.line(/^\s*Home\s+(http:\S+?)\/?$/);
-    const admin = await child.line(/^\s*Admin\s+(http:\S+?)\/?$/);
-    return new Madang(child, home[1] ?? '', admin[1] ?? '', dataDir);
+    return new Madang(child, home[1] ?? '', await adminOf(child), dataDir, begin);
+  }
+
+  /** Ends it at once, without a word to anybody. */
+  async kill(): Promise<void> {
+    const ended = this.child.ended();
+    this.child.kill('SIGKILL');
+    await ended;
+  }
+
+  /** Starts it again after {@link kill}, with what it had stored, where pages look for it. */
+  async restart(): Promise<void> {
+    this.child = this.begin(new URL(this.url).port);
+    this.admin = await adminOf(this.child);
   }
 
   /** Stops it and returns its exit code. */
@@ -41,4 +48,8 @@ export class Madang {
     await rm(this.dataDir, { recursive: true, force: true });
     return code;
   }
+}
+
+async function adminOf(child: Child): Promise<string> {
+  return (await child.line(/^\s*Admin\s+(http:\S+?)\/?$/))[1] ?? '';
 }

@@ -88,6 +88,11 @@ export class Child {
     this.process.kill(signal);
   }
 
+  /** Resolves when it has ended. */
+  async ended(): Promise<void> {
+    if (this.process.exitCode === null && this.process.signalCode === null) await once(this.process, 'exit');
+  }
+
   /** Asks it to stop and waits; returns the exit code. Killed after `timeoutMs`. */
   async stop(timeoutMs = 20_000): Promise<number | null> {
     if (this.process.exitCode !== null || this.process.signalCode !== null) return this.process.exitCode;
