@@ -12,7 +12,6 @@ mod common;
 use std::time::Instant;
 
 use common::*;
-use sfu_core::*;
 
 const ROUNDS: usize = 9;
 const FRAMES: usize = 300;
