@@ -1,7 +1,7 @@
 //! Which slot shows what. Pure: slots and wants in, bindings out.
 //!
 //! The most wanted come first: pinned ones, then by priority, then as they were named. What a slot shows already stays
-//! in it, so that who joins, goes or is wanted less moves nobody else. Cameras that are off come last: they give their
+//! in it, so that who joins, goes or is wanted less moves nobody else. Cameras that are off, or whose connection is lost, come last: they give their
 //! slot to who sends, and keep it where nobody else needs it. On a full line a slot that was bound a moment ago takes
 //! nothing new: every binding costs a keyframe, and the picture after next would be late, too.
 
@@ -93,7 +93,7 @@ pub(crate) struct Slot {
 pub(crate) enum Fit {
     /// It can.
     Shows,
-    /// It can, but there is nothing to see: the camera is off.
+    /// It can, but there is nothing to see: the camera is off, or its connection is lost.
     Dark,
     /// It cannot.
     Not(WhyMissing),

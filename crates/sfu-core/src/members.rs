@@ -86,6 +86,7 @@ impl Shard {
         publisher.lose();
         let (room, microphones): (_, Vec<TrackName>) = (publisher.room, publisher.microphones().collect());
         self.stop_hearing(room, microphones, now);
+        self.sources_changed(room, now);
     }
 
     /// The publisher is gone for good. Subscriptions that show it wait for another one of its name.
@@ -166,6 +167,7 @@ impl Shard {
         if is_voice {
             self.listen(subscriber, now);
         }
+        self.slots_changed(subscriber, now);
         Ok(id)
     }
 

@@ -43,7 +43,7 @@ impl SlotKind {
 impl Shard {
     /// What a subscriber wants to see, the whole of it: takes the place of what it wanted before. The slots are bound
     /// before this returns ([`Shard::bindings`], [`Shard::missing`]), and bound anew by themselves when somebody comes,
-    /// goes, or switches a camera off or on ([`Event::Rebound`]).
+    /// goes, is lost, or switches a camera off or on ([`Event::Rebound`]).
     ///
     /// Voice slots are not bound by it: who is heard is chosen among all ([`Shard::show`]).
     pub fn set_wants(&mut self, id: SubscriberId, wants: &[Want], now: Instant) {
@@ -93,16 +93,19 @@ impl Shard {
     /// Who publishes in a room has changed: slots are bound anew with the next [`Shard::handle_timeout`].
     pub(crate) fn sources_changed(&mut self, room: RoomId, now: Instant) {
         let Some(room) = self.rooms.get(&room) else { return };
-        let mut callers = Vec::new();
-        callers.extend(room.callers());
-        for id in callers {
-            let subscriber = self.subscribers.get_mut(id.key());
-            let Some(wants) = subscriber.and_then(|subscriber| subscriber.wants.as_mut()) else { continue };
-            if !std::mem::replace(&mut wants.stale, true) {
-                self.unbound.push(id.key());
-            }
-            self.mark_subscriber(id, now);
+        let callers: Vec<SubscriberId> = room.callers().collect();
+        callers.into_iter().for_each(|id| self.slots_changed(id, now));
+    }
+
+    /// Something that the slots of a subscriber depend on has changed: they are bound anew with the next
+    /// [`Shard::handle_timeout`], if it wants anything.
+    pub(crate) fn slots_changed(&mut self, id: SubscriberId, now: Instant) {
+        let subscriber = self.subscribers.get_mut(id.key());
+        let Some(wants) = subscriber.and_then(|subscriber| subscriber.wants.as_mut()) else { return };
+        if !std::mem::replace(&mut wants.stale, true) {
+            self.unbound.push(id.key());
         }
+        self.mark_subscriber(id, now);
     }
 
     /// Binds the slots anew of those for whom something changed.
@@ -198,6 +201,7 @@ impl Shard {
         if !subscriber.subscription(slot.id).is_some_and(takes) {
             return Fit::Not(WhyMissing::Codec);
         }
-        if track.muted { Fit::Dark } else { Fit::Shows }
+        let is_dark = track.muted || publisher.is_none_or(|publisher| publisher.origin.is_none());
+        if is_dark { Fit::Dark } else { Fit::Shows }
     }
 }

@@ -248,10 +248,14 @@ fn slots_follow_who_comes_and_goes() {
     let seven = call.cameras[&7].0;
     call.world.shard.publisher_lost(seven, call.world.now);
     call.world.settle();
-    assert_eq!((call.shown(), call.rebound()), (vec![Some(2), Some(7)], 0), "it may come back");
+    assert_eq!((call.shown(), call.rebound()), (vec![Some(2), Some(3)], 1), "others send");
+    call.want(&[7, 2]);
+    assert_eq!(call.shown(), [Some(2), Some(7)], "nobody else needs it, and it may come back");
+    call.want(&[7, 2, 3, 1]);
     call.world.shard.remove_publisher(seven, call.world.now);
     call.world.settle();
-    assert_eq!((call.shown(), call.rebound()), (vec![Some(2), Some(3)], 1));
+    assert_eq!((call.shown(), call.missing()[0]), (vec![Some(2), Some(3)], (7, WhyMissing::Absent)));
+    call.rebound();
     // A camera that is off gives its tile to one that sends, and gets it back.
     let two = call.cameras[&2].0;
     call.world.shard.set_muted(two, TrackIndex(0), true, call.world.now);
@@ -360,4 +364,102 @@ fn of_a_camera_that_rests_only_what_is_wanted_comes_back() {
         play(&mut call, &mut on, 100);
         assert_eq!(on, [false; 3]);
     }
+}
+
+#[test]
+fn slots_that_come_after_the_wants_are_bound_too() {
+    let mut call = Call::new(2, 1);
+    call.want(&[2, 1]);
+    assert_eq!((call.shown(), call.missing()), (vec![Some(2)], vec![(1, WhyMissing::Slots)]));
+    let slot = Some(SlotKind::Tile);
+    let config = SubscriptionConfig { shows: None, slot, ..video_subscription(FIRST, 9000) };
+    call.world.shard.subscribe(call.viewer, config, call.world.now).unwrap();
+    call.world.settle();
+    assert_eq!((call.shown(), call.missing(), call.rebound()), (vec![Some(2), Some(1)], vec![], 1));
+}
+
+#[test]
+fn on_a_full_line_a_tile_that_was_just_bound_takes_nothing_new() {
+    for rate in [5_000_000, 300_000] {
+        let mut world = World::new();
+        let viewer = world.shard.add_subscriber(subscriber(1, VIEWER.0), world.now).unwrap();
+        let slot = Some(SlotKind::Tile);
+        let config = SubscriptionConfig { shows: None, slot, ..video_subscription(FIRST, SSRC) };
+        world.shard.subscribe(viewer, config, world.now).unwrap();
+        let cameras = [1, 2].map(|name| world.shard.add_publisher(camera(name), world.now).unwrap());
+        let mut sources = [1, 2].map(|name| Source::new(name, "0"));
+        let mut call = Call { world, cameras: BTreeMap::new(), viewer };
+        let (mut feedback, mut free) = (rtp::twcc::Recorder::new(call.world.now), call.world.now);
+        let mut arrives = std::collections::VecDeque::new();
+        // 650 kbit/s, and what comes is said every 50 ms.
+        let mut play = |call: &mut Call, millis: u64, rate: u64| {
+            for step in 0..millis {
+                let now = call.world.now;
+                for (id, source) in cameras.iter().zip(&mut sources).filter(|_| step % 33 == 0) {
+                    call.world.send_frame(*id, source);
+                    let peer = Peer(source.ssrc);
+                    call.world.out.take_rtcp(peer).iter().for_each(|rtcp| drop(source.handle_rtcp(rtcp)));
+                }
+                for sent in call.world.out.take_rtp(VIEWER) {
+                    let packet = RtpPacket::parse(&sent.bytes).unwrap();
+                    let number = packet.extension(&viewer_extensions(), rtp::Extension::TransportCc).unwrap();
+                    free = free.max(now)
+                        + std::time::Duration::from_micros(sent.bytes.len() as u64 * 8_000_000 / rate);
+                    arrives.push_back((free, u16::from_be_bytes(number.try_into().unwrap())));
+                }
+                while let Some((at, number)) = arrives.front().copied().filter(|(at, _)| *at <= now) {
+                    feedback.record(number, at);
+                    arrives.pop_front();
+                }
+                if step % 50 == 49 && feedback.is_pending() {
+                    let mut bytes = Vec::new();
+                    feedback.write(&mut bytes, 1, SSRC);
+                    call.world.viewer_rtcp(viewer, &bytes);
+                }
+                call.world.advance(ms(1));
+            }
+        };
+        call.want(&[1]);
+        play(&mut call, 1_000, 5_000_000);
+        play(&mut call, 700, rate);
+        call.rebound();
+        call.want(&[2]);
+        if rate == 5_000_000 {
+            assert_eq!((call.shown(), call.missing()), (vec![Some(2)], vec![]), "this line has room");
+            continue;
+        }
+        assert_eq!((call.shown(), call.missing()), (vec![None], vec![(2, WhyMissing::Line)]));
+        play(&mut call, 250, rate);
+        assert_eq!((call.shown(), call.rebound()), (vec![None], 0));
+        play(&mut call, 100, rate);
+        assert_eq!(
+            (call.shown(), call.missing(), call.rebound()),
+            (vec![Some(2)], vec![], 1),
+            "two seconds are over"
+        );
+    }
+}
+
+#[test]
+fn the_longest_packet_that_a_line_takes_stays_one_datagram() {
+    // Of Ethernet's 1,500 bytes 28 are headers of IPv4 and UDP, and 16 the tag of SRTP; the shells' datagrams have 1,500.
+    const LONGEST: usize = 1_500 - 28 - 16;
+    let mut world = World::new();
+    let id = world.shard.add_publisher(camera(1), world.now).unwrap();
+    let viewer = world.shard.add_subscriber(subscriber(1, PEER.0), world.now).unwrap();
+    let slot = Some(SlotKind::Tile);
+    world
+        .shard
+        .subscribe(viewer, SubscriptionConfig { slot, ..video_subscription(FIRST, SSRC) }, world.now)
+        .unwrap();
+    let mut source = Source::new(1, "0");
+    let header = source.clone().frame(world.now)[0].len() - source.payload_len;
+    source.payload_len = LONGEST - header;
+    let packets = source.frame(world.now);
+    assert_eq!(packets[0].len(), LONGEST);
+    packets.iter().for_each(|packet| world.rtp(id, packet));
+    world.advance(ms(500));
+    let sent = world.out.take_rtp(PEER);
+    assert_eq!(sent.len(), packets.len());
+    assert!(sent.iter().all(|sent| sent.bytes.len() <= 1_500 - 16), "{}", sent[0].bytes.len());
 }

@@ -138,7 +138,10 @@ impl Cluster {
                     true
                 }
             });
-            wants.sort_by_key(|name| self.cameras[&SourceId(*name)].muted);
+            wants.sort_by_key(|name| {
+                let camera = &self.cameras[&SourceId(*name)];
+                camera.muted || camera.lost
+            });
             wants.truncate(caller.slots.len());
             wants.sort_unstable();
             let bindings: Vec<Binding> =

@@ -108,11 +108,13 @@ impl Cluster {
         self.mute(name, false);
     }
 
+    /// A publisher's connection is lost; all shards hear of it.
     pub fn lose(&mut self, name: SourceId) {
         if let Some(camera) = self.cameras.get_mut(&name) {
             camera.lost = true;
-            let World { shard, now, .. } = &mut self.shards[camera.home];
-            shard.publisher_lost(camera.ids[camera.home], *now);
+            for (World { shard, now, .. }, id) in self.shards.iter_mut().zip(&camera.ids) {
+                shard.publisher_lost(*id, *now);
+            }
         }
     }
 
