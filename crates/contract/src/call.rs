@@ -192,7 +192,7 @@ pub struct Wants {
     pub sources: Vec<Want>,
 }
 
-/// A picture, the sound of a screen, or a voice that should be heard before others.
+/// A picture, or the sound of a screen. Voices are not wanted: the server chooses them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Want {

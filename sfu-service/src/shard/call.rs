@@ -1,7 +1,6 @@
 //! Calls as one shard sees them: what the slots of its members show, and what is said on their channels.
 //!
-//! Pictures are bound by the core, by what pages want. Whom somebody hears is decided here: who is wanted, then the others
-//! in the order in which they came, never oneself.
+//! The core binds: pictures by what pages want, voices by who is heard.
 //!
 //! What changes only marks members; they are served at the end of the turn ([`ShardThread::run_calls`]), so that many
 //! changes cost one decision and one message. Both messages of the channel are whole states, of which the latest counts:
@@ -12,17 +11,14 @@ use std::time::{Duration, Instant};
 use contract::call::{
     Binding, Bound, CALL_CHANNEL, CallEvent, MAX_WANTS, MissingSource, SlotKind, Want, Wants, WhyMissing,
 };
-use contract::destination::Source;
 use contract::layer::EncodingsWanted;
 use sfu_core::{Peer, SourceId, SubscriberConfig, SubscriptionConfig, TrackName};
 use transport::ChannelId;
 
 use super::channels::VIEWER_RATE;
-use super::convert::track_index;
 use super::member::{CallSlot, Member};
 use super::participant::Role;
 use super::room::core_room;
-use super::rooms::Room;
 use super::thread::ShardThread;
 use crate::metrics::ShardCounters;
 use crate::published::{RoomKey, by_csrc, csrc};
@@ -64,12 +60,6 @@ impl ShardThread {
         }
     }
 
-    /// Whom there is to hear in a room has changed.
-    pub(super) fn voices_changed(&mut self, room: RoomKey) {
-        let members = self.io.rooms.room(room).map(|room| room.members.clone()).unwrap_or_default();
-        members.into_iter().for_each(|slot| self.mark_member(slot, |member| member.hear = true));
-    }
-
     /// Serves the members that have something to do.
     pub(super) fn run_calls(&mut self, now: Instant) {
         if self.calls.retry_at.is_some_and(|at| at <= now) {
@@ -98,9 +88,7 @@ impl ShardThread {
     fn serve_member(&mut self, slot: usize, now: Instant) -> bool {
         let Some(member) = self.member(slot) else { return false };
         member.queued = false;
-        let waits = self.read_wants(slot, now);
-        self.hear(slot, now);
-        waits | self.say(slot, now)
+        self.read_wants(slot, now) | self.say(slot, now)
     }
 
     /// A message has come on the channel of a call.
@@ -150,33 +138,12 @@ impl ShardThread {
         if let Some(wants) = wants {
             take_wants(&mut self.core, member, wants, now);
         }
-        self.hear(slot, now);
         self.bound(slot)
     }
 
     /// Which of the encodings of a member's other connection are watched.
     pub(super) fn encodings_watched(&mut self, slot: usize, wanted: EncodingsWanted) {
         self.mark_member(slot, |member| member.encodings = Some(wanted));
-    }
-
-    /// Decides whom a member hears, if something has changed.
-    fn hear(&mut self, slot: usize, now: Instant) {
-        let Some(participant) = self.io.participants.get_mut(slot) else { return };
-        let Role::Member(member) = &mut participant.role else { return };
-        let (true, Some(subscriber)) = (std::mem::take(&mut member.hear), member.subscriber) else { return };
-        let there = self.io.rooms.room(participant.room).map(voices).unwrap_or_default();
-        let wanted = member.wants.sources.iter().filter(|want| want.slot == SlotKind::Voice);
-        let first = wanted.filter_map(|want| by_csrc(want.source)).filter(|name| there.contains(name));
-        let others = first.chain(there.iter().copied()).filter(|name| name.source != member.own);
-        let bindings = self.core.bindings(subscriber);
-        let slots: Vec<_> = bindings.filter(|binding| binding.kind == sfu_core::SlotKind::Voice).collect();
-        let shown: Vec<_> = slots.iter().map(|binding| binding.shows).collect();
-        for (binding, shows) in slots.iter().zip(choose_voices(&shown, others)) {
-            if binding.shows != shows {
-                self.core.show(binding.slot, shows, now);
-                member.say = true;
-            }
-        }
     }
 
     /// What a member is told of its slots now.
@@ -198,21 +165,16 @@ impl ShardThread {
         };
         let slots: Vec<Binding> = member.slots.iter().filter_map(binding).collect();
         let pictures = self.core.missing(subscriber).iter().filter_map(missing);
-        let there = room.map(voices).unwrap_or_default();
-        let heard = |want: &Want| slots.iter().any(|binding| binding.source == want.source);
-        let sounds = member.wants.sources.iter().filter_map(|want| {
+        // Of the others the core knows nothing: no source can have such a number, and voices are not wanted.
+        let others = member.wants.sources.iter().filter_map(|want| {
             let why = match by_csrc(want.source) {
                 None => WhyMissing::Absent,
-                Some(_) if want.slot != SlotKind::Voice || heard(want) => return None,
-                Some(name) if name.source == member.own || name.track != track_index(Source::Microphone) => {
-                    WhyMissing::Kind
-                }
-                Some(name) if there.contains(&name) => WhyMissing::Slots,
-                Some(_) => WhyMissing::Absent,
+                Some(_) if want.slot == SlotKind::Voice => WhyMissing::Kind,
+                Some(_) => return None,
             };
             Some(MissingSource { source: want.source, slot: want.slot, why })
         });
-        let missing = pictures.chain(sounds).collect();
+        let missing = pictures.chain(others).collect();
         Some(Bound { generation: member.generation, wants: member.wants.generation, slots, missing })
     }
 
@@ -279,7 +241,6 @@ impl ShardThread {
             }
         }
         self.io.rooms.member_came(room, slot);
-        self.mark_member(slot, |member| member.hear = true);
     }
 
     /// A member is connected: its slots begin.
@@ -305,47 +266,14 @@ fn take_wants(core: &mut sfu_core::Shard, member: &mut Member, wants: Wants, now
     if wants.generation < member.wants.generation {
         return;
     }
-    (member.wants, member.hear, member.say) = (wants, true, true);
+    (member.wants, member.say) = (wants, true);
     let Some(subscriber) = member.subscriber else { return };
-    // A number that no source can have is missing, and stands in nobody's way.
-    let want = |want: &Want| {
+    let pictures = |want: &Want| {
         let &Want { source, slot, height, priority, pinned } = want;
         Some(sfu_core::Want { track: by_csrc(source)?, slot: core_kind(slot), height, priority, pinned })
     };
-    let wanted: Vec<sfu_core::Want> = member.wants.sources.iter().filter_map(want).collect();
+    let wanted: Vec<sfu_core::Want> = member.wants.sources.iter().filter_map(pictures).collect();
     core.set_wants(subscriber, &wanted, now);
-}
-
-/// Who is heard: `wanted` as far as there are slots, each in the slot that it has, else in a free one.
-fn choose_voices(
-    slots: &[Option<TrackName>],
-    wanted: impl Iterator<Item = TrackName>,
-) -> Vec<Option<TrackName>> {
-    let mut chosen: Vec<TrackName> = Vec::new();
-    for name in wanted {
-        if chosen.len() < slots.len() && !chosen.contains(&name) {
-            chosen.push(name);
-        }
-    }
-    let stays = |slot: &Option<TrackName>| slot.filter(|name| chosen.contains(name));
-    let mut shows: Vec<Option<TrackName>> = slots.iter().map(stays).collect();
-    for name in &chosen {
-        if !shows.contains(&Some(*name))
-            && let Some(free) = shows.iter_mut().find(|slot| slot.is_none())
-        {
-            *free = Some(*name);
-        }
-    }
-    shows
-}
-
-/// The microphones of a room, in the order in which their owners came.
-fn voices(room: &Room) -> Vec<TrackName> {
-    let track = track_index(Source::Microphone);
-    let publishers = room.publishers.iter().filter(|publisher| {
-        publisher.published.formats.get(usize::from(track.0)).is_some_and(Option::is_some)
-    });
-    publishers.map(|publisher| TrackName { source: publisher.source, track }).collect()
 }
 
 fn number(name: TrackName) -> Option<u32> {
@@ -377,27 +305,5 @@ fn core_kind(kind: SlotKind) -> sfu_core::SlotKind {
         SlotKind::Screen => sfu_core::SlotKind::Screen,
         SlotKind::Voice => sfu_core::SlotKind::Voice,
         SlotKind::ScreenAudio => sfu_core::SlotKind::ScreenAudio,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use sfu_core::TrackIndex;
-
-    use super::*;
-
-    #[test]
-    fn voices_stay_in_their_slots() {
-        let name = |person| TrackName { source: SourceId(person), track: TrackIndex(0) };
-        let turn = |slots: &[Option<u32>], wanted: &[u32]| {
-            let slots: Vec<Option<TrackName>> = slots.iter().map(|slot| slot.map(name)).collect();
-            let chosen = choose_voices(&slots, wanted.iter().map(|person| name(*person)));
-            chosen.into_iter().map(|slot| slot.map(|name| name.source.0)).collect::<Vec<_>>()
-        };
-        assert_eq!(turn(&[None, None], &[1, 2, 3]), [Some(1), Some(2)]);
-        assert_eq!(turn(&[Some(1), Some(2)], &[2, 3, 1]), [Some(3), Some(2)]);
-        assert_eq!(turn(&[Some(1), Some(2)], &[4, 4, 2, 1]), [Some(4), Some(2)]);
-        assert_eq!(turn(&[Some(1), Some(2)], &[2]), [None, Some(2)]);
-        assert_eq!(turn(&[], &[1]), []);
     }
 }

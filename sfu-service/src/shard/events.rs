@@ -52,7 +52,7 @@ impl ShardThread {
                     self.mark_member(slot, |member| member.say = true);
                 }
             }
-            // No track is a microphone yet.
+            // Pages see who speaks by whose packets they get.
             Event::Speaking { .. } | Event::OnStage { .. } => {}
             Event::Forwarding { subscriber, subscription } => {
                 if let Some(section) = self.section(subscriber, subscription) {

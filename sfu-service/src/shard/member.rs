@@ -50,8 +50,6 @@ pub(crate) struct Member {
     pub(super) waiting: Option<Vec<u8>>,
     /// Which of its encodings are watched, if that is still to be said.
     pub(super) encodings: Option<EncodingsWanted>,
-    /// Whom it hears is to be decided anew.
-    pub(super) hear: bool,
     /// Its bindings are still to be said.
     pub(super) say: bool,
     /// It stands in the list of those that have something to do.
@@ -77,7 +75,6 @@ impl Member {
             channel: None,
             waiting: None,
             encodings: None,
-            hear: true,
             say: true,
             queued: false,
         }

@@ -74,7 +74,6 @@ impl ShardThread {
             }
         }
         self.reconcile(key, now);
-        self.voices_changed(room);
         true
     }
 
@@ -151,7 +150,6 @@ impl ShardThread {
             Place::Away => {
                 self.take_from_core(key, now);
                 self.io.rooms.forget(key);
-                self.voices_changed(key.0);
                 tracing::trace!(connection = connection.0, "a publisher is forgotten");
             }
         }
@@ -174,6 +172,8 @@ impl ShardThread {
                 entry.core = Some((id, connection));
                 self.io.rooms.of.insert(id, key);
                 self.core.set_screen(id, track_index(Source::Screen), true);
+                let is_call = matches!(key.0, RoomKey::Group(_));
+                self.core.set_microphone(id, track_index(Source::Microphone), is_call, now);
                 self.core.set_pulled(id, false);
             }
             Err(error) => tracing::warn!(%error, "the media core refuses a publisher"),

@@ -570,7 +570,7 @@ export interface Wants {
   sources: Want[];
 }
 
-/** A picture, the sound of a screen, or a voice that should be heard before others. */
+/** A picture, or the sound of a screen. Voices are not wanted: the server chooses them. */
 export interface Want {
   /** How high it is shown, in physical pixels: nothing is sent that is much larger. 0 is any height. */
   height?: number;
