@@ -17,7 +17,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 const web = resolve(import.meta.dirname, '..');
 const packages = ['sdk', 'react'] as const;
 /** What the packages depend on comes from the workspaces' own folder. */
-const dependencies = ['@stomp', '@types', 'csstype', 'react'];
+const dependencies = ['@stomp', '@types', 'csstype', 'react', 'zustand'];
 const project = mkdtempSync(join(tmpdir(), 'madang-published-'));
 
 interface Packed {

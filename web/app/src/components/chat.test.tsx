@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 const { clockTime } = vi.hoisted(() => ({ clockTime: vi.fn(() => '12:00') }));
 vi.mock('../lib/format', () => ({ clockTime }));
 
-import { addLine, type ChatLine, useRoom } from '../store/room';
+import { addLine, type ChatLine, Room, RoomProvider } from '../store/room';
 import { Chat } from './chat';
 
 function message(seq: number): ChatMessage {
@@ -22,13 +22,21 @@ function history(count: number): readonly ChatLine[] {
 describe('the chat', () => {
   let root: Root;
   let place: HTMLElement;
+  let room: Room;
 
   beforeEach(() => {
     (globalThis as { IS_REACT_ACT_ENVIRONMENT?: boolean }).IS_REACT_ACT_ENVIRONMENT = true;
     place = document.body.appendChild(document.createElement('div'));
     root = createRoot(place);
-    useRoom.setState({ ...useRoom.getInitialState(), id: 7, connection: 'connected', lines: history(300) });
-    act(() => root.render(<Chat own={null} closed={false} />));
+    room = new Room(7, () => Promise.resolve(undefined));
+    room.store.setState({ connection: 'connected', lines: history(300) });
+    act(() =>
+      root.render(
+        <RoomProvider value={room}>
+          <Chat own={null} closed={false} />
+        </RoomProvider>,
+      ),
+    );
   });
   afterEach(() => {
     act(() => root.unmount());
@@ -48,7 +56,7 @@ describe('the chat', () => {
 
   it('draws one line for each message that comes, not all of them', () => {
     clockTime.mockClear();
-    act(() => useRoom.setState(({ lines }) => ({ lines: addLine(lines, message(301)) })));
+    act(() => room.store.setState(({ lines }) => ({ lines: addLine(lines, message(301)) })));
     expect(clockTime).toHaveBeenCalledOnce();
     expect(place.querySelectorAll('[data-testid="chat-message"]')).toHaveLength(300);
     expect(place.textContent).toContain('line 301');
@@ -56,24 +64,24 @@ describe('the chat', () => {
 
   it('announces what is new, and not the history that comes again after a reconnect', () => {
     scrollUp();
-    act(() => useRoom.setState({ connection: 'lost' }));
+    act(() => room.store.setState({ connection: 'lost' }));
     act(() =>
-      useRoom.setState(({ lines }) => ({ connection: 'connected', lines: addLine(lines, message(300)) })),
+      room.store.setState(({ lines }) => ({ connection: 'connected', lines: addLine(lines, message(300)) })),
     );
     expect(find('chat-newer')).toBeNull();
-    act(() => useRoom.setState(({ lines }) => ({ lines: addLine(lines, message(301)) })));
+    act(() => room.store.setState(({ lines }) => ({ lines: addLine(lines, message(301)) })));
     expect(find('chat-newer')).not.toBeNull();
   });
 
   it('shows what was written and is not in the room as such', () => {
     const waiting = { id: 'a', text: 'wait for me', name: '', state: { kind: 'waiting' } } as const;
-    act(() => useRoom.setState({ connection: 'lost', pending: [waiting] }));
+    act(() => room.store.setState({ connection: 'lost', pending: [waiting] }));
     expect(find('chat-pending')?.dataset.state).toBe('waiting');
     expect(find('chat-pending')?.textContent).toContain('Not sent yet');
-    act(() => useRoom.setState({ connection: 'connected' }));
+    act(() => room.store.setState({ connection: 'connected' }));
     expect(find('chat-pending')?.textContent).toContain('Sending');
     const refusal = { sent: false, reason: 'right', retryAfterMs: null } as const;
-    act(() => useRoom.setState({ pending: [{ ...waiting, state: { kind: 'refused', refusal } }] }));
+    act(() => room.store.setState({ pending: [{ ...waiting, state: { kind: 'refused', refusal } }] }));
     expect(find('chat-refused')?.textContent).toContain('you may not write here');
   });
 });

@@ -3,7 +3,7 @@ import { MAX_CHAT_CHARS, MAX_NAME_CHARS, MAX_PENDING, type Pending } from '@mada
 import { clockTime } from '../lib/format';
 import { keptName } from '../lib/storage';
 import { refusalWords } from '../lib/words';
-import { type ChatLine, dropChat, useRoom, writeChat } from '../store/room';
+import { type ChatLine, useRoom, useRoomInstance } from '../store/room';
 import { t } from '../texts';
 import { SendIcon } from './icons';
 
@@ -13,7 +13,7 @@ const END_PX = 60;
 /** What signaling calls people without a name. */
 const NAMELESS = 'guest';
 
-/** The chat of the room on the page. */
+/** The chat of a room. */
 export function Chat({ own, closed }: { own: string | null; closed: boolean }): ReactNode {
   const connection = useRoom((state) => state.connection);
   const chatting = useRoom((state) => state.chatting);
@@ -115,6 +115,7 @@ const Line = memo(function Line({ line, own }: { line: ChatLine; own: string | n
 
 /** What was written here and is not in the room yet, and why. */
 function PendingLine({ message }: { message: Pending }): ReactNode {
+  const room = useRoomInstance();
   const connection = useRoom((state) => state.connection);
   const { id, state, text } = message;
   const refused = state.kind === 'refused';
@@ -128,7 +129,7 @@ function PendingLine({ message }: { message: Pending }): ReactNode {
             <span role="alert" data-testid="chat-refused">
               {refusalWords(state.refusal)}
             </span>
-            <button type="button" className="chat-drop" onClick={() => dropChat(id)}>
+            <button type="button" className="chat-drop" onClick={() => room.drop(id)}>
               {t.chatDrop}
             </button>
           </>
@@ -143,6 +144,7 @@ function PendingLine({ message }: { message: Pending }): ReactNode {
 function Composer(): ReactNode {
   const [text, setText] = useState('');
   const [name, setName] = useState(keptName.read);
+  const room = useRoomInstance();
   const full = useRoom((state) => state.pending.length >= MAX_PENDING);
   useEffect(() => keptName.write(name), [name]);
   const length = Array.from(text).length;
@@ -151,7 +153,7 @@ function Composer(): ReactNode {
     const trimmed = text.trim();
     if (trimmed === '' || length > MAX_CHAT_CHARS) return;
     // What is not taken stays where it is.
-    if (writeChat(trimmed, name.trim())) setText('');
+    if (room.write(trimmed, name.trim())) setText('');
   };
   return (
     <form className="composer" onSubmit={submit}>

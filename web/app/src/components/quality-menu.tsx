@@ -1,7 +1,7 @@
 import { type KeyboardEvent, type ReactNode, useEffect, useRef, useState } from 'react';
 import { chosenHeight, heightsOf, shorter, type TrackStats, type VideoChoice } from '@madang/sdk';
 import { bitrate } from '../lib/format';
-import { askLayers, chooseVideo, useWatch } from '../store/watch';
+import { useWatch, useWatched } from '../store/watch';
 import { t } from '../texts';
 import { CheckIcon, QualityIcon } from './icons';
 
@@ -10,6 +10,7 @@ const REFRESH_MS = 2_000;
 
 /** The menu of pictures to choose from; nothing where the server lets nobody choose. */
 export function QualityMenu(): ReactNode {
+  const watched = useWatched();
   const able = useWatch(({ known }) => known.layers !== null && known.link === 'connected');
   const choice = useWatch((state) => state.known.choice);
   const [open, setOpen] = useState(false);
@@ -18,17 +19,17 @@ export function QualityMenu(): ReactNode {
   const received = useReceived();
   useEffect(() => {
     if (!open) return;
-    const ask = setInterval(askLayers, REFRESH_MS);
+    const ask = setInterval(watched.askLayers, REFRESH_MS);
     const leave = (event: PointerEvent): void => {
       if (!frame.current?.contains(event.target as Node)) setOpen(false);
     };
     document.addEventListener('pointerdown', leave);
-    askLayers();
+    watched.askLayers();
     return () => {
       clearInterval(ask);
       document.removeEventListener('pointerdown', leave);
     };
-  }, [open]);
+  }, [open, watched]);
   if (!able) return null;
   const close = (): void => {
     setOpen(false);
@@ -62,6 +63,7 @@ export function QualityMenu(): ReactNode {
 }
 
 function Choices({ received, onClose }: { received: TrackStats | null; onClose: () => void }): ReactNode {
+  const watched = useWatched();
   const choice = useWatch((state) => state.known.choice);
   const layers = useWatch((state) => state.known.layers);
   const list = useRef<HTMLDivElement>(null);
@@ -96,7 +98,7 @@ function Choices({ received, onClose }: { received: TrackStats | null; onClose: 
       tabIndex={-1}
       className="quality-choice"
       onClick={() => {
-        chooseVideo(value);
+        watched.choose(value);
         onClose();
       }}
       data-testid={`quality-${value}`}

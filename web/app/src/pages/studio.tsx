@@ -1,5 +1,5 @@
 import { useNow } from '@madang/react';
-import { type ReactNode, useEffect, useState } from 'react';
+import { type ReactNode, useEffect, useMemo, useState } from 'react';
 import { canShareScreen, type Sending, sending } from '@madang/sdk';
 import { StatusBadge, ViewerCount } from '../components/badges';
 import { Chat } from '../components/chat';
@@ -20,7 +20,7 @@ import { Stage } from '../components/stage';
 import { Figures, linkFigures, publisherFigures } from '../components/statistics';
 import { duration } from '../lib/format';
 import { problemWords } from '../lib/words';
-import { enterRoom, useRoom } from '../store/room';
+import { Room, RoomProvider, useRoom } from '../store/room';
 import { isOnAir, useStudio } from '../store/studio';
 import { hasMedia, studio } from '../store/studio-session';
 import { t } from '../texts';
@@ -34,54 +34,60 @@ export function StudioPage(): ReactNode {
   }, []);
   const ended = useStudio((state) => state.phase === 'ended');
   const onAir = useStudio(isOnAir);
-  useStudioRoom();
+  const room = useStudioRoom();
   if (ended) return <Ended />;
   return (
-    <div className="page studio" data-testid="studio">
-      <div className="studio-main">
-        <Preview />
-        <Controls />
-        <Problems />
-        <OwnStatistics />
-        {onAir ? (
-          <div className="studio-panels">
-            <TextsPanel />
-            <DevicesPanel />
-          </div>
-        ) : null}
+    <RoomProvider value={room}>
+      <div className="page studio" data-testid="studio">
+        <div className="studio-main">
+          <Preview />
+          <Controls />
+          <Problems />
+          <OwnStatistics />
+          {onAir ? (
+            <div className="studio-panels">
+              <TextsPanel />
+              <DevicesPanel />
+            </div>
+          ) : null}
+        </div>
+        <div className="studio-side">
+          {onAir ? (
+            <>
+              <SharePanel />
+              <StudioChat />
+            </>
+          ) : (
+            <>
+              <TextsPanel />
+              <DevicesPanel />
+            </>
+          )}
+        </div>
       </div>
-      <div className="studio-side">
-        {onAir ? (
-          <>
-            <SharePanel />
-            <StudioChat />
-          </>
-        ) : (
-          <>
-            <TextsPanel />
-            <DevicesPanel />
-          </>
-        )}
-      </div>
-    </div>
+    </RoomProvider>
   );
 }
 
-/** Joins the room of the own broadcast while the page is open. */
-function useStudioRoom(): void {
+/** The room of the own broadcast, which this page is in while it is open; null while there is none. */
+function useStudioRoom(): Room | null {
   const id = useStudio((state) => (isOnAir(state) ? (state.broadcast?.id ?? null) : null));
-  useEffect(() => (id === null ? undefined : enterRoom(id, studio.token)), [id]);
-  useEffect(
-    () =>
-      useRoom.subscribe(({ broadcast, viewerCount, id: room }) => {
-        const { phase, peakViewers, broadcast: own } = useStudio.getState();
-        if (room === null || room !== own?.id) return;
-        if (viewerCount !== null && viewerCount > peakViewers)
-          useStudio.setState({ peakViewers: viewerCount });
-        if (broadcast?.status === 'CLOSED' && phase === 'live') studio.finish();
-      }),
-    [],
-  );
+  const room = useMemo(() => (id === null ? null : new Room(id, studio.token)), [id]);
+  useEffect(() => {
+    if (room === null) return;
+    const leave = room.enter();
+    const stop = room.store.subscribe(({ broadcast, viewerCount }) => {
+      const { phase, peakViewers, broadcast: own } = useStudio.getState();
+      if (room.id !== own?.id) return;
+      if (viewerCount !== null && viewerCount > peakViewers) useStudio.setState({ peakViewers: viewerCount });
+      if (broadcast?.status === 'CLOSED' && phase === 'live') studio.finish();
+    });
+    return () => {
+      stop();
+      leave();
+    };
+  }, [room]);
+  return room;
 }
 
 function Preview(): ReactNode {
@@ -119,7 +125,7 @@ function AirState(): ReactNode {
   const phase = useStudio((state) => state.phase);
   const stands = useStudio((state) => sending(state.known));
   const since = useStudio((state) => state.liveSince);
-  const viewers = useRoom((state) => state.viewerCount);
+  const inRoom = useStudio((state) => state.broadcast !== null);
   const now = useNow(1_000);
   if (phase === 'setup') return <span className="chip over-video">{t.preview}</span>;
   if (phase !== 'live') return null;
@@ -137,12 +143,17 @@ function AirState(): ReactNode {
       <span className="chip over-video" role="timer" aria-label={t.liveFor('')}>
         {duration(since === null ? 0 : now - since)}
       </span>
-      {stands === 'live' ? (
-        <span className="chip over-video">
-          <ViewerCount count={viewers ?? 0} />
-        </span>
-      ) : null}
+      {stands === 'live' && inRoom ? <Viewers /> : null}
     </>
+  );
+}
+
+function Viewers(): ReactNode {
+  const viewers = useRoom((state) => state.viewerCount);
+  return (
+    <span className="chip over-video">
+      <ViewerCount count={viewers ?? 0} />
+    </span>
   );
 }
 

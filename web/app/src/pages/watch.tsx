@@ -1,5 +1,5 @@
 import { Sound, useFullscreen, useNow } from '@madang/react';
-import { type ReactNode, useCallback, useEffect, useRef, useState } from 'react';
+import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { StatusBadge, ViewerCount } from '../components/badges';
 import { Chat } from '../components/chat';
 import { FullscreenExitIcon, FullscreenIcon, SoundIcon, SoundOffIcon, SwapIcon } from '../components/icons';
@@ -12,8 +12,16 @@ import { type Figure, Figures, linkFigures } from '../components/statistics';
 import { useRevivals, useTitle } from '../lib/hooks';
 import { type Known, listing } from '@madang/sdk';
 import { timeLine } from '../components/broadcast-card';
-import { useRoom } from '../store/room';
-import { isSoundOnly, isTooSlow, measureOn, type Quality, retryWatch, useWatch, watch } from '../store/watch';
+import { RoomProvider, useRoom } from '../store/room';
+import {
+  isSoundOnly,
+  isTooSlow,
+  type Quality,
+  useWatch,
+  Watched,
+  WatchedProvider,
+  useWatched,
+} from '../store/watch';
 import { t } from '../texts';
 import { cover } from './cover';
 
@@ -25,7 +33,18 @@ function isCertain(known: Known): boolean {
 /** One broadcast: picture, sound, chat. */
 export function WatchPage({ id }: { id: number }): ReactNode {
   const revivals = useRevivals();
-  useEffect(() => watch(id), [id, revivals]);
+  const watched = useMemo(() => new Watched(id), [id]);
+  useEffect(() => watched.open(), [watched, revivals]);
+  return (
+    <WatchedProvider value={watched}>
+      <RoomProvider value={watched.room}>
+        <Page id={id} />
+      </RoomProvider>
+    </WatchedProvider>
+  );
+}
+
+function Page({ id }: { id: number }): ReactNode {
   const phase = useWatch((state) => state.phase);
   const name = useWatch((state) => state.broadcast?.name ?? '');
   useTitle(name.trim() === '' && phase === 'open' ? t.untitled : name);
@@ -82,8 +101,9 @@ function HomeLink(): ReactNode {
 }
 
 function RetryButton(): ReactNode {
+  const watched = useWatched();
   return (
-    <button type="button" className="button primary" onClick={retryWatch}>
+    <button type="button" className="button primary" onClick={watched.retry}>
       {t.retry}
     </button>
   );
@@ -120,6 +140,7 @@ function Opened({ id }: { id: number }): ReactNode {
 }
 
 function Player(): ReactNode {
+  const watched = useWatched();
   const tracks = useWatch((state) => state.tracks);
   const camera = useWatch((state) => (state.active.camera ? (state.tracks.camera ?? null) : null));
   const screen = useWatch((state) => (state.active.screen ? (state.tracks.screen ?? null) : null));
@@ -135,8 +156,8 @@ function Player(): ReactNode {
   const [full, toggleFull] = useFullscreen(() => frame.current);
   const onBlocked = useCallback(() => setBlocked(true), []);
   const onMain = useCallback(
-    (video: HTMLVideoElement | null, kind: 'camera' | 'screen') => measureOn(video, kind),
-    [],
+    (video: HTMLVideoElement | null, kind: 'camera' | 'screen') => watched.measureOn(video, kind),
+    [watched],
   );
   const silent = muted || blocked;
   const toggleSound = (): void => {

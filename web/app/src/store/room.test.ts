@@ -44,7 +44,7 @@ const { FakeSignaling } = vi.hoisted(() => {
 vi.mock('../lib/api', () => ({ signalingEndpoint: () => Promise.resolve('ws://test') }));
 vi.mock('@madang/sdk', async (original) => ({ ...(await original<object>()), Signaling: FakeSignaling }));
 
-import { enterRoom, useRoom, writeChat } from './room';
+import { Room } from './room';
 
 const { opened } = FakeSignaling;
 
@@ -54,39 +54,53 @@ function line(seq: number, at: number, text: string): ChatEvent {
   return { type: 'message', seq, at, from: 'par_1', name: '', host: false, text };
 }
 
-function texts(): string[] {
-  return useRoom.getState().lines.map((one) => (one.type === 'message' ? one.text : 'gap'));
+function texts({ store }: Room): string[] {
+  return store.getState().lines.map((one) => (one.type === 'message' ? one.text : 'gap'));
 }
 
-describe('the room on the page', () => {
+describe('a room', () => {
   beforeEach(() => void opened.splice(0));
 
-  it('takes no late line of the room just left, which would hide the history of the new one', async () => {
-    const leaveFirst = enterRoom(7, token);
+  it('takes no late line of the connection just left, which would hide the history of the new one', async () => {
+    const room = new Room(7, token);
+    room.enter()();
+    const leave = room.enter();
     await Promise.resolve();
-    const leave = ((): (() => void) => {
-      leaveFirst();
-      return enterRoom(8, token);
-    })();
-    await Promise.resolve();
-    const [first, second] = opened;
-    first?.chat(line(50, 9_000, 'of the room just left'));
-    second?.chat(line(1, 1_000, 'history'));
-    second?.chat(line(2, 2_000, 'more of it'));
-    expect(texts()).toEqual(['history', 'more of it']);
+    opened[0]?.chat(line(1, 1_000, 'history'));
     leave();
+    const leaveAgain = room.enter();
+    await Promise.resolve();
+    opened[0]?.chat(line(50, 9_000, 'late'));
+    opened[1]?.chat(line(1, 1_000, 'history'));
+    opened[1]?.chat(line(2, 2_000, 'more of it'));
+    expect(texts(room)).toEqual(['history', 'more of it']);
+    expect(opened).toHaveLength(2);
+    leaveAgain();
   });
 
-  it('sends what is written into the room that is on the page', async () => {
-    expect(writeChat('to nobody', '')).toBe(false);
-    const leave = enterRoom(7, token);
+  it('has a state of its own, beside others', async () => {
+    const [first, second] = [new Room(7, token), new Room(8, token)];
+    const leave = [first.enter(), second.enter()];
     await Promise.resolve();
-    expect(writeChat('hello', '')).toBe(true);
+    opened[0]?.chat(line(50, 9_000, 'of the one'));
+    opened[1]?.chat(line(1, 1_000, 'of the other'));
+    expect([texts(first), texts(second)]).toEqual([['of the one'], ['of the other']]);
+    expect(second.write('hello', '')).toBe(true);
+    expect([opened[0]?.sent, opened[1]?.sent]).toEqual([[], [{ room: '8', text: 'hello' }]]);
+    for (const end of leave) end();
+  });
+
+  it('sends what is written while it is entered', async () => {
+    const room = new Room(7, token);
+    expect(room.write('to nobody', '')).toBe(false);
+    const leave = room.enter();
+    await Promise.resolve();
+    expect(room.write('hello', '')).toBe(true);
     expect(opened[0]?.sent).toEqual([{ room: '7', text: 'hello' }]);
-    expect(useRoom.getState().pending.map(({ state }) => state.kind)).toEqual(['sending']);
+    expect(room.store.getState().pending.map(({ state }) => state.kind)).toEqual(['sending']);
     opened[0]?.chat({ type: 'gap', dropped: 2 });
-    expect(texts()).toEqual(['gap']);
+    expect(texts(room)).toEqual(['gap']);
     leave();
-    expect(writeChat('to nobody', '')).toBe(false);
+    expect(room.write('to nobody', '')).toBe(false);
   });
 });

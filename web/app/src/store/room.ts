@@ -1,4 +1,5 @@
-import { create } from 'zustand';
+import { createInstanceContext, type Instance } from '@madang/react';
+import { createStore } from 'zustand';
 import {
   type BroadcastState,
   type ChatMessage,
@@ -12,9 +13,8 @@ import { signalingEndpoint } from '../lib/api';
 /** A line of the chat. */
 export type ChatLine = ChatMessage | { type: 'gap'; seq: number; dropped: number };
 
-/** The room of the broadcast on the page: chat, presence and state, as signaling tells them. */
+/** What is known of the room of a broadcast: chat, presence and state, as signaling tells them. */
 export interface RoomState {
-  id: number | null;
   connection: SignalingState;
   lines: readonly ChatLine[];
   /** What was written here and is no line yet. */
@@ -29,7 +29,6 @@ export interface RoomState {
 const MAX_LINES = 300;
 
 const EMPTY: RoomState = {
-  id: null,
   connection: 'connecting',
   lines: [],
   pending: [],
@@ -38,62 +37,76 @@ const EMPTY: RoomState = {
   broadcast: null,
 };
 
-export const useRoom = create<RoomState>(() => EMPTY);
+/** The room of a broadcast, as this page sees it while it is in it. */
+export class Room implements Instance<RoomState> {
+  readonly store = createStore<RoomState>(() => EMPTY);
+  private sender: ChatSender | null = null;
 
-let sender: ChatSender | null = null;
+  constructor(
+    readonly id: number,
+    private readonly token: () => Promise<string | undefined>,
+  ) {}
 
-/** Enters the room of a broadcast; the returned function leaves it. */
-export function enterRoom(id: number, token: () => Promise<string | undefined>): () => void {
-  useRoom.setState({ ...EMPTY, id });
-  let left = false;
-  // A late word of a room that was left is not of the one that is on the page now.
-  const set = (change: Partial<RoomState>): void => {
-    if (!left) useRoom.setState(change);
-  };
-  let leave = (): void => undefined;
-  void signalingEndpoint().then((url) => {
-    if (left) return;
-    const signaling = new Signaling({ url, token });
-    const room = String(id);
-    const own = new ChatSender(signaling, room);
-    sender = own;
-    leave = (): void => {
-      if (sender === own) sender = null;
-      own.close();
-      void signaling.close().catch(() => undefined);
+  /** Enters; the returned function leaves, and what was known is forgotten when it is entered again. */
+  enter(): () => void {
+    this.store.setState(EMPTY);
+    let left = false;
+    // A late word of a connection that was left is not of the one that is open now.
+    const set = (change: Partial<RoomState>): void => {
+      if (!left) this.store.setState(change);
     };
-    own.on('pending', (pending) => set({ pending }));
-    signaling.on('state', (connection) => set({ connection }));
-    signaling.onBroadcast(id, (broadcast) => {
-      set({ broadcast, viewerCount: broadcast.viewer_count });
-    });
-    signaling.onPresence(room, ({ viewer_count, chatting }) => {
-      set({ viewerCount: viewer_count, chatting });
-    });
-    signaling.onChat(room, (event) => {
+    let leave = (): void => undefined;
+    void signalingEndpoint().then((url) => {
       if (left) return;
-      const { lines } = useRoom.getState();
-      const line = event.type === 'gap' ? { ...event, seq: lastSeq(lines) } : event;
-      set({ lines: addLine(lines, line) });
-      if (event.type === 'message') own.hear(event);
+      const signaling = new Signaling({ url, token: this.token });
+      const room = String(this.id);
+      const own = new ChatSender(signaling, room);
+      this.sender = own;
+      leave = (): void => {
+        if (this.sender === own) this.sender = null;
+        own.close();
+        void signaling.close().catch(() => undefined);
+      };
+      own.on('pending', (pending) => set({ pending }));
+      signaling.on('state', (connection) => set({ connection }));
+      signaling.onBroadcast(this.id, (broadcast) => {
+        set({ broadcast, viewerCount: broadcast.viewer_count });
+      });
+      signaling.onPresence(room, ({ viewer_count, chatting }) => {
+        set({ viewerCount: viewer_count, chatting });
+      });
+      signaling.onChat(room, (event) => {
+        if (left) return;
+        const { lines } = this.store.getState();
+        const line = event.type === 'gap' ? { ...event, seq: lastSeq(lines) } : event;
+        set({ lines: addLine(lines, line) });
+        if (event.type === 'message') own.hear(event);
+      });
+      signaling.start();
     });
-    signaling.start();
-  });
-  return () => {
-    left = true;
-    leave();
-  };
+    return () => {
+      left = true;
+      leave();
+    };
+  }
+
+  /** Writes into the chat; `false` if it takes no more, and the text should stay where it is. */
+  write(text: string, name: string): boolean {
+    return this.sender?.write(text, name) ?? false;
+  }
+
+  /** Forgets a message that was refused. */
+  drop(id: string): void {
+    this.sender?.drop(id);
+  }
 }
 
-/** Writes into the room on the page; `false` if it takes no more, and the text should stay where it is. */
-export function writeChat(text: string, name: string): boolean {
-  return sender?.write(text, name) ?? false;
-}
-
-/** Forgets a message that was refused. */
-export function dropChat(id: string): void {
-  sender?.drop(id);
-}
+/** The room that a part of the page belongs to. */
+export const {
+  Provider: RoomProvider,
+  useInstance: useRoomInstance,
+  useSelected: useRoom,
+} = createInstanceContext<RoomState, Room>('room');
 
 /** `lines` with `line`; the same where it is there already, as in a history that comes again after a reconnect. */
 export function addLine(lines: readonly ChatLine[], line: ChatLine): readonly ChatLine[] {

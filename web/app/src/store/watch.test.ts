@@ -13,8 +13,7 @@ vi.mock('../lib/api', () => ({
 }));
 
 import { keptToken } from '../lib/storage';
-import { useRoom } from './room';
-import { useWatch, watch } from './watch';
+import { Watched } from './watch';
 
 const LIVE: Broadcast = {
   id: 7,
@@ -37,13 +36,18 @@ describe('the end of a broadcast', () => {
   afterEach(() => void vi.useRealTimers());
 
   it('comes with its times, and nobody asks for them', async () => {
-    const leave = watch(7);
+    const watched = new Watched(7);
+    const leave = watched.open();
     await vi.advanceTimersByTimeAsync(0);
-    expect(useWatch.getState().phase).toBe('open');
-    const end = { status: 'CLOSED', ended_at: '2026-01-01T01:00:00Z', modified_at: '2026-01-01T01:00:00Z' };
-    useRoom.setState({ broadcast: { id: 7, viewer_count: 0, ...end } as const } as never);
+    expect(watched.store.getState().phase).toBe('open');
+    const end = {
+      status: 'CLOSED',
+      ended_at: '2026-01-01T01:00:00Z',
+      modified_at: '2026-01-01T01:00:00Z',
+    } as const;
+    watched.room.store.setState({ broadcast: { id: 7, viewer_count: 0, ...end } });
     await vi.advanceTimersByTimeAsync(60_000);
-    expect(useWatch.getState().broadcast).toMatchObject({
+    expect(watched.store.getState().broadcast).toMatchObject({
       status: 'CLOSED',
       ended_at: '2026-01-01T01:00:00Z',
     });

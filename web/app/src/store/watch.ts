@@ -1,4 +1,5 @@
-import { create } from 'zustand';
+import { createInstanceContext, type Instance } from '@madang/react';
+import { createStore, type StoreApi } from 'zustand';
 import {
   ApiError,
   type Broadcast,
@@ -20,9 +21,9 @@ import { api, playEndpoint } from '../lib/api';
 import { keptVideo } from '../lib/storage';
 import { merge } from './deltas';
 import { Guest } from './guest';
-import { enterRoom, useRoom } from './room';
+import { Room } from './room';
 
-/** The watch page. */
+/** What is known of a broadcast that is watched. */
 export interface WatchState {
   /** What is known of the broadcast: still asking, there, or why not. */
   phase: 'loading' | 'open' | 'not-found' | 'token' | 'network' | 'server';
@@ -64,40 +65,55 @@ const TOLD_MS = 2_000;
 /** Viewers who have to ask do so within this time after that. */
 const SPREAD_MS = 5_000;
 
-export const useWatch = create<WatchState>(() => EMPTY);
+/** A broadcast that is watched. */
+export class Watched implements Instance<WatchState> {
+  readonly store = createStore<WatchState>(() => EMPTY);
+  /** Its chat and state. */
+  readonly room: Room;
+  private readonly guest: Guest;
+  private current: Viewing | null = null;
 
-/** Sends the player's retry; set while a broadcast is open. */
-let current: Viewing | null = null;
+  constructor(readonly id: number) {
+    this.guest = new Guest(id);
+    this.room = new Room(id, this.guest.token);
+  }
 
-/** Opens a broadcast; the returned function leaves it. */
-export function watch(id: number): () => void {
-  useWatch.setState(EMPTY);
-  note({ of: 'choice', choice: keptVideo.read() });
-  note({ of: 'network', online: navigator.onLine });
-  const viewing = new Viewing(id);
-  current = viewing;
-  void viewing.open();
-  return () => {
-    if (current === viewing) current = null;
-    viewing.close();
-  };
+  /** Opens it; the returned function leaves it, after which it may be opened anew. */
+  open(): () => void {
+    this.store.setState(EMPTY);
+    const viewing = new Viewing(this.id, this.store, this.room, this.guest);
+    this.current = viewing;
+    void viewing.open();
+    return () => {
+      if (this.current === viewing) this.current = null;
+      viewing.close();
+    };
+  }
+
+  /** Tries again after a failure. */
+  readonly retry = (): void => this.current?.retry();
+
+  /** Asks for another picture, or for none, now and in later broadcasts. */
+  choose(choice: VideoChoice): void {
+    keptVideo.write(choice);
+    this.current?.choose(choice);
+  }
+
+  /** Asks what there is to choose from. */
+  readonly askLayers = (): void => this.current?.askLayers();
+
+  /** The element whose picture the latency is measured on. */
+  measureOn(video: HTMLVideoElement | null, source: Source): void {
+    if (this.current !== null) this.current.measured = { video, source };
+  }
 }
 
-/** Tries again after a failure. */
-export function retryWatch(): void {
-  current?.retry();
-}
-
-/** Asks for another picture, or for none, now and in later broadcasts. */
-export function chooseVideo(choice: VideoChoice): void {
-  keptVideo.write(choice);
-  current?.choose(choice);
-}
-
-/** Asks what there is to choose from. */
-export function askLayers(): void {
-  current?.askLayers();
-}
+/** The broadcast that a part of the page shows. */
+export const {
+  Provider: WatchedProvider,
+  useInstance: useWatched,
+  useSelected: useWatch,
+} = createInstanceContext<WatchState, Watched>('broadcast');
 
 /** Whether no picture is wanted, and the server sends none. */
 export function isSoundOnly({ known }: WatchState): boolean {
@@ -109,21 +125,8 @@ export function isTooSlow({ known }: WatchState): boolean {
   return known.link === 'connected' && isLineTooSlow(known.layers);
 }
 
-/** The element whose picture the latency is measured on. */
-export function measureOn(video: HTMLVideoElement | null, source: Source): void {
-  if (current !== null) current.measured = { video, source };
-}
-
-/** Learns something of the broadcast on the page. */
-function note(fact: Fact): void {
-  const { known } = useWatch.getState();
-  const next = learn(known, fact);
-  if (next !== known) useWatch.setState({ known: next });
-}
-
 class Viewing {
   measured: { video: HTMLVideoElement | null; source: Source } = { video: null, source: 'camera' };
-  private readonly guest: Guest;
   private readonly player: WhepPlayer;
   private readonly cleanups: (() => void)[] = [];
   private readonly silent = new Map<Source, number>();
@@ -133,18 +136,24 @@ class Viewing {
   private renewed = false;
   private closed = false;
 
-  constructor(private readonly id: number) {
-    this.guest = new Guest(id);
+  constructor(
+    private readonly id: number,
+    private readonly store: StoreApi<WatchState>,
+    private readonly room: Room,
+    private readonly guest: Guest,
+  ) {
     this.player = new WhepPlayer({
       url: () => playEndpoint(id),
-      token: this.guest.token,
-      iceServers: this.guest.iceServers,
+      token: guest.token,
+      iceServers: guest.iceServers,
       iceTransportPolicy: relayOnly() ? 'relay' : 'all',
     });
+    this.note({ of: 'choice', choice: keptVideo.read() });
+    this.note({ of: 'network', online: navigator.onLine });
   }
 
   async open(): Promise<void> {
-    useWatch.setState({ phase: 'loading' });
+    this.store.setState({ phase: 'loading' });
     try {
       // Asked together, so that the picture comes a round trip sooner.
       const admitted = this.guest.token().then(() => void this.guest.iceServers.get());
@@ -152,23 +161,23 @@ class Viewing {
       const broadcast = await api.get(this.id);
       if (broadcast.status !== 'CLOSED') await admitted;
       if (this.closed) return;
-      useWatch.setState({ phase: 'open', broadcast, participantId: this.guest.participantId });
-      note({ of: 'request', answered: true });
-      note({ of: 'asked', broadcast });
+      this.store.setState({ phase: 'open', broadcast, participantId: this.guest.participantId });
+      this.note({ of: 'request', answered: true });
+      this.note({ of: 'asked', broadcast });
       this.follow(broadcast.status !== 'CLOSED');
     } catch (error) {
-      if (!this.closed) useWatch.setState({ phase: phaseOf(error) });
+      if (!this.closed) this.store.setState({ phase: phaseOf(error) });
     }
   }
 
   choose(choice: VideoChoice): void {
-    const { known, active } = useWatch.getState();
-    note({ of: 'choice', choice });
+    const { known, active } = this.store.getState();
+    this.note({ of: 'choice', choice });
     void this.player.choose(choice);
     if (known.choice !== 'audio') return;
     // Pictures are on their way again: until they are missed for a while, nothing says that the camera is off.
     this.silent.clear();
-    useWatch.setState({ active: { ...active, camera: true } });
+    this.store.setState({ active: { ...active, camera: true } });
   }
 
   askLayers(): void {
@@ -176,7 +185,7 @@ class Viewing {
   }
 
   retry(): void {
-    if (useWatch.getState().phase === 'open') this.player.retry();
+    if (this.store.getState().phase === 'open') this.player.retry();
     else void this.open();
   }
 
@@ -189,15 +198,15 @@ class Viewing {
   /** Chat and state by signaling; media unless the broadcast is over. */
   private follow(alive: boolean): void {
     if (!alive) return;
-    this.cleanups.push(enterRoom(this.id, this.guest.token));
+    this.cleanups.push(this.room.enter());
     this.cleanups.push(
-      useRoom.subscribe((room, before) => {
-        if (room.connection !== before.connection) note({ of: 'signaling', state: room.connection });
+      this.room.store.subscribe((room, before) => {
+        if (room.connection !== before.connection) this.note({ of: 'signaling', state: room.connection });
         if (room.broadcast !== before.broadcast) this.onState();
       }),
     );
     this.player.on('state', ({ state, failure }) => {
-      note({ of: 'link', state, failure });
+      this.note({ of: 'link', state, failure });
       if (failure === 'ended' || failure === 'not-found') this.askUnlessTold();
       // A token that was kept from before may be of another time of the server: once with a new one.
       if (state === 'failed' && failure === 'unauthorized' && !this.renewed && this.guest.forget()) {
@@ -205,14 +214,14 @@ class Viewing {
         this.player.retry();
       }
     });
-    this.player.on('layers', (layers) => note({ of: 'layers', layers }));
+    this.player.on('layers', (layers) => this.note({ of: 'layers', layers }));
     this.player.on('tracks', (tracks) => this.onTracks(tracks));
-    void this.player.choose(useWatch.getState().known.choice);
+    void this.player.choose(this.store.getState().known.choice);
     this.player.start();
     const timer = setInterval(() => void this.measure(), STATS_MS);
     this.cleanups.push(() => clearInterval(timer));
     const network = (): void => {
-      note({ of: 'network', online: navigator.onLine });
+      this.note({ of: 'network', online: navigator.onLine });
       if (navigator.onLine) this.player.retry();
     };
     addEventListener('online', network);
@@ -228,13 +237,13 @@ class Viewing {
   }
 
   private onState(): void {
-    const state = useRoom.getState().broadcast;
-    const { broadcast } = useWatch.getState();
+    const state = this.room.store.getState().broadcast;
+    const { broadcast } = this.store.getState();
     if (state?.id !== this.id || broadcast === null) return;
     const next = merge(broadcast, state);
-    useWatch.setState({ broadcast: next });
-    note({ of: 'told', state });
-    note({ of: 'undecodable', codec: undecodable(state.tracks ?? []) });
+    this.store.setState({ broadcast: next });
+    this.note({ of: 'told', state });
+    this.note({ of: 'undecodable', codec: undecodable(state.tracks ?? []) });
     if (next.status === 'CLOSED') {
       void this.player.close(false);
     } else if (state.media === 'live' && this.player.state === 'waiting') {
@@ -249,7 +258,7 @@ class Viewing {
   private askUnlessTold(): void {
     const timer = setTimeout(
       () => {
-        if (useWatch.getState().broadcast?.status !== 'CLOSED') void this.refresh();
+        if (this.store.getState().broadcast?.status !== 'CLOSED') void this.refresh();
       },
       TOLD_MS + Math.random() * SPREAD_MS,
     );
@@ -259,11 +268,11 @@ class Viewing {
   private async refresh(): Promise<void> {
     const answer = await api.get(this.id).catch((error: unknown) => error);
     if (this.closed) return;
-    note({ of: 'request', answered: !(answer instanceof NetworkError) });
+    this.note({ of: 'request', answered: !(answer instanceof NetworkError) });
     if (answer instanceof Error) return;
     const broadcast = answer as Broadcast;
-    useWatch.setState({ broadcast });
-    note({ of: 'asked', broadcast });
+    this.store.setState({ broadcast });
+    this.note({ of: 'asked', broadcast });
     if (broadcast.status === 'CLOSED') void this.player.close(false);
   }
 
@@ -273,21 +282,21 @@ class Viewing {
       tracks[source] ??= track;
       track.addEventListener('unmute', () => this.setActive(source, true), { once: true });
     }
-    useWatch.setState({ tracks, active: {} });
+    this.store.setState({ tracks, active: {} });
     this.silent.clear();
-    note({ of: 'tracks' });
+    this.note({ of: 'tracks' });
   }
 
   private setActive(source: Source, active: boolean): void {
-    const before = useWatch.getState().active;
+    const before = this.store.getState().active;
     if (before[source] === active) return;
-    useWatch.setState({ active: { ...before, [source]: active } });
+    this.store.setState({ active: { ...before, [source]: active } });
     if (active) this.noteArriving();
   }
 
   private noteArriving(): void {
-    const { camera = false, screen = false, microphone = false } = useWatch.getState().active;
-    note({ of: 'measured', picture: camera || screen, sound: microphone });
+    const { camera = false, screen = false, microphone = false } = this.store.getState().active;
+    this.note({ of: 'measured', picture: camera || screen, sound: microphone });
   }
 
   private async measure(): Promise<void> {
@@ -301,21 +310,21 @@ class Viewing {
     }
     if (stats !== null) this.noteArriving();
     this.askWhy();
-    const before = useWatch.getState().stats;
-    useWatch.setState({ stats, quality: qualityOf(stats, before) });
+    const before = this.store.getState().stats;
+    this.store.setState({ stats, quality: qualityOf(stats, before) });
     this.noteUndecoded(stats);
   }
 
   /** A picture that hardly changes, and one that a slow line brings now and then, stay on the screen. */
   private isShown(source: Source): boolean {
-    const state = useWatch.getState();
+    const state = this.store.getState();
     return isTooSlow(state) || isSent(state.known.layers, source);
   }
 
   /** Asks the server what it sends while a picture does not come, and until a line is no longer too slow. */
   private askWhy(): void {
     const missing = (['camera', 'screen'] as const).some((source) => (this.silent.get(source) ?? 0) > 0);
-    this.unasked = missing || isTooSlow(useWatch.getState()) ? this.unasked + 1 : 0;
+    this.unasked = missing || isTooSlow(this.store.getState()) ? this.unasked + 1 : 0;
     if (this.unasked % ASK_MEASUREMENTS === 1) this.askLayers();
   }
 
@@ -323,7 +332,15 @@ class Viewing {
     const videos = stats?.tracks.filter(({ source, packets }) => source === 'camera' && packets > 0) ?? [];
     const stuck = videos.find(({ frames }) => frames === 0);
     this.undecoded = stuck === undefined ? 0 : this.undecoded + 1;
-    if (this.undecoded >= UNDECODED_MEASUREMENTS) note({ of: 'undecodable', codec: stuck?.codec ?? '?' });
+    if (this.undecoded >= UNDECODED_MEASUREMENTS)
+      this.note({ of: 'undecodable', codec: stuck?.codec ?? '?' });
+  }
+
+  /** Learns something of the broadcast. */
+  private note(fact: Fact): void {
+    const { known } = this.store.getState();
+    const next = learn(known, fact);
+    if (next !== known) this.store.setState({ known: next });
   }
 }
 
