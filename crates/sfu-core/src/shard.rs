@@ -364,6 +364,10 @@ impl Shard {
         let Some(subscriber) = self.subscribers.get_mut(key) else { return };
         let second = subscriber.takes_report(now);
         if second {
+            self.rebind_codecs(key, now, sink);
+        }
+        let Some(subscriber) = self.subscribers.get_mut(key) else { return };
+        if second {
             let (rtcp, clock, ssrc) = (&mut self.rtcp, self.clock, self.ssrc);
             let mut out = Reports { sink: &mut *sink, rtcp, clock, now, ssrc };
             send_reports(subscriber, &self.publishers, &mut out);

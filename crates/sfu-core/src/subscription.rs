@@ -231,6 +231,11 @@ impl Subscription {
         sent.or_else(|| self.formats.first().map(|format| format.clock_rate)).unwrap_or(VIDEO_CLOCK)
     }
 
+    /// Whether what came last is of a format that the subscriber does not take.
+    pub(crate) fn is_mismatched(&self) -> bool {
+        self.resolved.is_some_and(|resolved| resolved.output.is_none())
+    }
+
     /// Whether the subscriber takes packets of this format, or of another profile of it.
     pub(crate) fn takes(&self, format: &Format) -> bool {
         self.output(format).is_some()

@@ -130,6 +130,19 @@ impl Shard {
         }
     }
 
+    /// Binds the slots anew of a subscriber for whom a codec matters: one that it does not decode comes, or came when it
+    /// was looked at last. Publishers may change it as they like.
+    pub(crate) fn rebind_codecs(&mut self, key: Key, now: Instant, sink: &mut impl Sink) {
+        let Some(subscriber) = self.subscribers.get(key) else { return };
+        let Some(wants) = &subscriber.wants else { return };
+        let is_mismatched = |s: &Subscription| s.slot.is_some() && s.shows.is_some() && s.is_mismatched();
+        if wants.missing.iter().any(|missing| missing.why == WhyMissing::Codec)
+            || subscriber.subscriptions.iter().any(is_mismatched)
+        {
+            self.rebind_and_say(subscriber.id, now, sink);
+        }
+    }
+
     fn rebind_and_say(&mut self, id: SubscriberId, now: Instant, sink: &mut impl Sink) {
         if self.rebind(id, now) {
             sink.event(Event::Rebound { subscriber: id });

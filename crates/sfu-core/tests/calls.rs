@@ -134,3 +134,37 @@ proptest! {
         cluster.check_calls();
     }
 }
+
+#[test]
+fn thirty_who_join_at_once_see_everybody_on_their_page() {
+    let mut cluster = Cluster::new(3);
+    (1..=30).for_each(|name| cluster.publish(SourceId(name), name as usize % 3, 0));
+    // Nobody watches, so all cameras rest.
+    (0..60).for_each(|_| cluster.frame(100));
+    assert!(cluster.cameras.values().all(|camera| camera.rest == Rest::Rests));
+    cluster.cameras.values_mut().for_each(|camera| camera.asked.clear());
+    // They come within half a second, and each looks at twelve others.
+    let mut waiting = Vec::new();
+    let mut took = Vec::new();
+    for turn in 0..200u32 {
+        if turn < 30 {
+            let peer = cluster.call(turn as usize % 3, 12);
+            cluster.want(peer, &(0..12).map(|tile| 1 + (turn * 7 + tile) % 30).collect::<Vec<_>>());
+            waiting.push((peer, turn));
+        }
+        cluster.frame(16);
+        waiting.retain(|&(peer, since)| {
+            let caller = &cluster.callers[&peer];
+            let mut bindings = cluster.shards[caller.shard].shard.bindings(caller.subscriber);
+            let sees_all = bindings.all(|binding| binding.from.is_some());
+            took.extend(sees_all.then_some((turn + 1 - since) * 16));
+            !sees_all
+        });
+    }
+    took.sort_unstable();
+    assert_eq!((waiting.len(), most_asked(&cluster)), (0, 1));
+    assert!(
+        took[28] <= 300,
+        "{took:?}: 95 of 100 within so many milliseconds, without the way there and back"
+    );
+}

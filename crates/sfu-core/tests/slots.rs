@@ -463,3 +463,35 @@ fn the_longest_packet_that_a_line_takes_stays_one_datagram() {
     assert_eq!(sent.len(), packets.len());
     assert!(sent.iter().all(|sent| sent.bytes.len() <= 1_500 - 16), "{}", sent[0].bytes.len());
 }
+
+#[test]
+fn a_publisher_that_changes_to_what_a_receiver_does_not_decode_gives_its_slot_away() {
+    const H264_PT: u8 = 98;
+    let mut call = Call::new(1, 1);
+    let h264 = Format { payload_type: H264_PT, rtx: None, codec: rtp::Codec::H264, ..video_format(0, 0) };
+    let track = camera(2).tracks[0].clone();
+    let track = TrackConfig { formats: vec![video_format(VIDEO_PT, RTX_PT), h264], ..track };
+    call.publish(PublisherConfig { tracks: vec![track], ..camera(2) });
+    call.want(&[2, 1]);
+    let play = |call: &mut Call, payload_type: u8| {
+        for _ in 0..60 {
+            for (name, (id, source)) in &mut call.cameras {
+                for mut packet in source.frame(call.world.now) {
+                    if *name == 2 {
+                        packet[1] = (packet[1] & 0x80) | payload_type;
+                    }
+                    call.world.rtp(*id, &packet);
+                }
+            }
+            call.world.advance(ms(20));
+        }
+    };
+    play(&mut call, VIDEO_PT);
+    assert_eq!((call.shown(), call.missing()), (vec![Some(2)], vec![(1, WhyMissing::Slots)]));
+    call.rebound();
+    play(&mut call, H264_PT);
+    assert_eq!((call.shown(), call.missing()), (vec![Some(1)], vec![(2, WhyMissing::Codec)]));
+    assert_eq!(call.rebound(), 1);
+    play(&mut call, VIDEO_PT);
+    assert_eq!((call.shown(), call.rebound()), (vec![Some(2)], 1));
+}

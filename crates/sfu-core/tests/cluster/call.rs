@@ -154,7 +154,7 @@ impl Cluster {
                 let camera = binding.shows.map(|name| &self.cameras[&name.source]);
                 let flows = camera.is_some_and(|camera| !camera.lost && !camera.muted);
                 assert!(
-                    camera.is_none_or(|camera| camera.rest == Rest::No),
+                    camera.is_none_or(|camera| camera.lost || camera.rest == Rest::No),
                     "{binding:?} is watched, and off"
                 );
                 let expected = if flows { 20 } else { 0 };
