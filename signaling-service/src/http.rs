@@ -1,6 +1,7 @@
 //! The routes: the WebSocket upgrade, the count of a room, and meta's announcements.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::http::header;
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, dev, web};
@@ -146,7 +147,7 @@ async fn events(
     let mut payload = payload.into_inner();
     match web::Json::<Announced>::from_request(&request, &mut payload).await?.into_inner() {
         Announced::Broadcast(news) => site.shared.hub.broadcast_changed(*news),
-        Announced::Group(news) => site.shared.hub.group_changed(&news),
+        Announced::Group(news) => site.shared.hub.group_changed(&news, Instant::now()),
     }
     Ok(HttpResponse::NoContent().finish())
 }

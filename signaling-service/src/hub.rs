@@ -22,6 +22,8 @@ use stomp_proto::broker::Broker;
 use stomp_proto::outbox::{Caps, Class, Pushed};
 use stomp_proto::session::SubscriptionKey;
 
+use calls::of_members;
+
 use crate::bus::{Bus, Envelope};
 use crate::chat::Added;
 use crate::limits::{ConnId, Demand, MAX_JOINED, Person, Sender, subscription_cost};
@@ -38,6 +40,7 @@ pub(crate) const TICK: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 struct Connection {
+    sender: Sender,
     mailbox: Arc<Mailbox>,
     joined: HashSet<Room>,
     /// Where it reads what others answer to it.
@@ -93,9 +96,14 @@ impl Hub {
             return Err(TooManyConnections);
         }
         let mailbox = Mailbox::new(if is_service { Caps::SERVICE } else { Caps::CLIENT });
-        let connection = Connection { mailbox: mailbox.clone(), joined: HashSet::new(), replies: None };
-        state.connections.insert(id, connection);
         let sender = Sender { person, address, is_service };
+        let connection = Connection {
+            sender: sender.clone(),
+            mailbox: mailbox.clone(),
+            joined: HashSet::new(),
+            replies: None,
+        };
+        state.connections.insert(id, connection);
         Ok(Membership { hub: self.clone(), id, sender, mailbox })
     }
 
@@ -142,10 +150,14 @@ impl Hub {
 
     /// Meta announced a group. Nothing is kept of it: who subscribes reads the group of meta, and of two announcements the
     /// one with the higher version counts, however they arrive.
-    pub(crate) fn group_changed(&self, told: &GroupChanged) {
+    pub(crate) fn group_changed(&self, told: &GroupChanged, now: Instant) {
         let destination = topic(Destination::Group(told.group.id.clone()));
         let class = Class::State(destination.as_str().into());
-        self.publish(&self.lock(), &class, &Message::json(destination, told));
+        let mut state = self.lock();
+        self.publish(&state, &class, &Message::json(destination, told));
+        if told.deleted {
+            self.end_room(&mut state, &Room::from(&told.group.id), now);
+        }
     }
 
     /// Once a second: drops what was not renewed and publishes the counts that changed.
@@ -275,6 +287,12 @@ impl Membership {
         let Self { hub, id, sender, mailbox } = self;
         let destination = address.to_string();
         let mut state = hub.lock();
+        // It may have lost its part while it was held back.
+        if let Some(room) = of_members(&address.path)
+            && state.replica.has_part(room, sender).is_err()
+        {
+            return;
+        }
         state.broker.subscribe(*id, key, &destination);
         hub.metrics.subscriptions.inc();
         match &address.path {
@@ -346,10 +364,14 @@ impl Membership {
     /// Asks the limits of subscriptions. Gives back how long this one has to be held back.
     ///
     /// # Errors
-    /// It is one too many.
+    /// It is one too many, or of a call in which its reader has no part any more.
     pub(crate) fn admit_subscription(&self, address: &Address, now: Instant) -> Result<Duration, Refusal> {
         let demand = Demand { subscriptions: subscription_cost(&address.path), ..Demand::default() };
-        Ok(self.hub.lock().replica.limits.admit(&self.sender, demand, now)?)
+        let mut state = self.hub.lock();
+        if let Some(room) = of_members(&address.path) {
+            state.replica.has_part(room, &self.sender)?;
+        }
+        Ok(state.replica.limits.admit(&self.sender, demand, now)?)
     }
 
     /// The connection watches `room` from now on.

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod barred;
 mod broadcasts;
 pub mod bus;
 mod chat;

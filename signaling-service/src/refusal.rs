@@ -24,6 +24,10 @@ pub(crate) enum Refusal {
     TooManyRooms,
     #[error("the broadcast is over")]
     Closed,
+    #[error("a moderator has removed you from this call")]
+    Removed,
+    #[error("the group of this call is no more")]
+    Ended,
     #[error("the node does not serve the room of your token")]
     NotServed,
     #[error("there is no call in this room")]
@@ -48,10 +52,10 @@ impl Refusal {
     /// The kind of reason, for programs.
     pub(crate) fn reason(&self) -> Reason {
         match self {
-            Self::Destination(_) | Self::Denied { .. } => Reason::Right,
+            Self::Destination(_) | Self::Denied { .. } | Self::Removed => Reason::Right,
             Self::Body { .. } | Self::Text(_) | Self::NoRequestId => Reason::Body,
             Self::TooFast(_) | Self::TooManyRooms => Reason::Rate,
-            Self::Closed | Self::NotServed | Self::NoCall => Reason::State,
+            Self::Closed | Self::Ended | Self::NotServed | Self::NoCall => Reason::State,
             Self::Full => Reason::Full,
         }
     }

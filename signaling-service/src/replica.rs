@@ -10,6 +10,7 @@ use contract::destination::{BroadcastState, Destination, Presence};
 use contract::id::BroadcastId;
 use contract::room::Room;
 
+use crate::barred::Barred;
 use crate::broadcasts::Broadcasts;
 use crate::chat::{self, Logs};
 use crate::chatters::Chatters;
@@ -36,6 +37,8 @@ pub(crate) struct Replica {
     pub(crate) unknown: Unknown,
     /// The state of the rooms of calls.
     pub(crate) rooms: Rooms,
+    /// Who has no part in them any more.
+    pub(crate) barred: Barred,
 }
 
 impl Default for Replica {
@@ -50,6 +53,7 @@ impl Default for Replica {
             presence: HashMap::new(),
             unknown: Unknown::default(),
             rooms: Rooms::default(),
+            barred: Barred::default(),
         }
     }
 }
@@ -91,7 +95,10 @@ impl Replica {
         now: Instant,
     ) -> Result<(), Refusal> {
         match work {
-            Work::Chat { room, .. } => self.is_open(room, sender, now),
+            Work::Chat { room, .. } => {
+                self.has_part(room, sender)?;
+                self.is_open(room, sender, now)
+            }
             Work::Relay { to, .. } => match &to.path {
                 Destination::SfuQueue(node) => {
                     let Some(room) = who.room() else { return Ok(()) };
@@ -101,12 +108,23 @@ impl Replica {
                 }
                 _ => Ok(()),
             },
-            Work::Command { room, .. } if self.rooms.home(room).is_none() => Err(Refusal::NoCall),
-            Work::Command { .. }
-            | Work::Viewers { .. }
-            | Work::Tracks { .. }
-            | Work::NodeRoom { .. }
-            | Work::NodeReply { .. } => Ok(()),
+            Work::Command { room, .. } => {
+                self.has_part(room, sender)?;
+                if self.rooms.home(room).is_some() { Ok(()) } else { Err(Refusal::NoCall) }
+            }
+            Work::Viewers { .. } | Work::Tracks { .. } | Work::NodeRoom { .. } | Work::NodeReply { .. } => {
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether somebody still has the part in a call that its token says.
+    pub(crate) fn has_part(&self, room: &Room, sender: &Sender) -> Result<(), Refusal> {
+        match &sender.person {
+            _ if sender.is_service => Ok(()),
+            _ if self.barred.has_ended(room) => Err(Refusal::Ended),
+            Person::Subject(subject) if self.barred.is_removed(room, subject) => Err(Refusal::Removed),
+            Person::Subject(_) | Person::Connection(_) => Ok(()),
         }
     }
 
@@ -170,6 +188,7 @@ impl Replica {
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<BroadcastId> {
         self.limits.tick(now);
         self.rooms.expire(now);
+        self.barred.expire(now);
         self.viewers.expire(now);
         self.broadcasts.expire(now)
     }

@@ -152,6 +152,123 @@ async fn a_command_goes_to_the_home_with_its_sender_and_is_answered_where_it_cam
     service.stop().await;
 }
 
+const CHAT_STATE: &str = "/topic/-/chat/grp_a";
+const CHAT: &str = "/app/-/chat/grp_a";
+
+fn talker(who: &str) -> String {
+    join_token(who, ROOM, &[Grant::Subscribe, Grant::Chat], None)
+}
+
+/// A SUBSCRIBE of a new connection ends in ERROR.
+async fn may_not_read(service: &Service, who: &str, destination: &str) {
+    let mut peer = Peer::with_token(service, &talker(who)).await;
+    peer.send(&format!("SUBSCRIBE\nid:1\ndestination:{destination}\n\n\0")).await;
+    assert_eq!(peer.error().await.1, 1008, "{destination}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_removed_reads_and_writes_nothing_more_in_the_room() {
+    let bus = Arc::new(InMemoryBus::default());
+    let one = Service::on_bus(config(false), bus.clone()).await;
+    let two = Service::on_bus(config(false), bus).await;
+    let mut home = Home::start(&one, "nod_1", 1).await;
+    home.say_snapshot().await;
+    home.join("par_1", "Ann");
+    home.join("par_2", "Bob");
+    home.say_delta().await;
+    // Two connections of the one, at two replicas; and the other.
+    let (mut here, mut there) =
+        (Peer::with_token(&one, &talker("par_1")).await, Peer::with_token(&two, &talker("par_1")).await);
+    let mut other = Peer::with_token(&one, &talker("par_2")).await;
+    for peer in [&mut here, &mut there, &mut other] {
+        peer.replies().await;
+        peer.subscribe("s", STATE).await;
+        assert_eq!(peer.json().await["type"], "snapshot");
+        peer.subscribe("c", CHAT_STATE).await;
+    }
+    home.room.leave(&"par_1".parse().unwrap(), WhyGone::Removed, home.now);
+    home.say_delta().await;
+    for peer in [&mut here, &mut there, &mut other] {
+        assert_eq!(peer.json().await["gone"], json!([{"participant": "par_1", "why": "removed"}]));
+    }
+    let text = json!({"text": "a"}).to_string();
+    for peer in [&mut here, &mut there] {
+        for (destination, body) in [(CHAT, &text), (COMMANDS, &hand())] {
+            peer.request("r", destination, body).await;
+            assert_eq!(peer.reply().await["reason"], "right", "{destination}");
+        }
+    }
+    for service in [&one, &two] {
+        for destination in [STATE, CHAT_STATE] {
+            may_not_read(service, "par_1", destination).await;
+        }
+    }
+    // The others go on, unheard by who is out.
+    other.request("r", CHAT, &text).await;
+    assert_eq!(other.reply().await["outcome"], "done");
+    assert_eq!(other.json().await["text"], "a");
+    home.join("par_3", "Cho");
+    home.say_delta().await;
+    assert_eq!(other.json().await["joined"][0]["participant"], "par_3");
+    here.nothing_else().await;
+    there.nothing_else().await;
+    // To have left by oneself is another thing, and whom the home lets in again is in again.
+    home.room.leave(&"par_3".parse().unwrap(), WhyGone::Left, home.now);
+    home.join("par_1", "Ann");
+    home.say_delta().await;
+    for who in ["par_1", "par_3"] {
+        let mut peer = Peer::with_token(&two, &talker(who)).await;
+        peer.subscribe("s", STATE).await;
+        assert_eq!(peer.json().await["type"], "snapshot", "{who}");
+    }
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_reads_or_writes_in_the_room_of_a_deleted_group() {
+    let service = Service::start(config(false)).await;
+    let mut home = Home::start(&service, "nod_1", 1).await;
+    home.say_snapshot().await;
+    let mut peer = Peer::with_token(&service, &talker("par_1")).await;
+    peer.replies().await;
+    for (id, destination) in [("s", STATE), ("c", CHAT_STATE), ("g", "/topic/-/group/grp_a")] {
+        peer.subscribe(id, destination).await;
+    }
+    assert_eq!(peer.json().await["type"], "snapshot");
+    let news = |deleted: bool| {
+        json!({"version": 1, "deleted": deleted, "group": {
+            "id": ROOM, "name": "n", "max_participants": 9, "admission": "link", "metadata": {},
+            "created_at": "2026-01-01T00:00:00Z", "modified_at": "2026-01-01T00:00:00Z",
+        }})
+    };
+    let tell = async |news: &Value| {
+        let told = reqwest::Client::new().post(service.url("/internal/events")).json(news);
+        let told = told.bearer_auth(token("meta", Role::Service)).send().await.unwrap();
+        assert_eq!(told.status().as_u16(), 204);
+    };
+    let text = json!({"text": "a"}).to_string();
+    tell(&news(false)).await;
+    assert_eq!(peer.json().await, news(false));
+    peer.request("r", CHAT, &text).await;
+    assert_eq!(peer.reply().await["outcome"], "done");
+    assert_eq!(peer.json().await["text"], "a");
+    tell(&news(true)).await;
+    assert_eq!(peer.json().await, news(true));
+    for (destination, body) in [(CHAT, &text), (COMMANDS, &hand())] {
+        peer.request("r", destination, body).await;
+        assert_eq!(peer.reply().await["reason"], "state", "{destination}");
+    }
+    for destination in [STATE, CHAT_STATE] {
+        may_not_read(&service, "par_2", destination).await;
+    }
+    // The home may go on for a moment.
+    home.join("par_2", "Bob");
+    home.say_delta().await;
+    peer.nothing_else().await;
+    service.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_cannot_be_one_is_refused_here() {
     let service = Service::start(config(false)).await;

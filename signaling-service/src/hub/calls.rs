@@ -6,14 +6,14 @@ use bytes::Bytes;
 use contract::destination::{Address, Destination, Prefix, SENDER_CONNECTION};
 use contract::id::NodeId;
 use contract::room::Room;
-use contract::room_state::{NodeReply, NodeRoom};
+use contract::room_state::{Gone, NodeReply, NodeRoom, RoomUpdate, WhyGone};
 use serde::Serialize;
 use stomp_proto::Headers;
 use stomp_proto::outbox::Class;
 use stomp_proto::session::SubscriptionKey;
 
 use super::{Hub, Membership, State, topic};
-use crate::limits::{ConnId, service_key};
+use crate::limits::{ConnId, Person, Sender, service_key};
 use crate::mailbox::Message;
 use crate::refusal::Refusal;
 
@@ -61,6 +61,50 @@ impl Hub {
             let to = topic(Destination::RoomState(said.room.clone()));
             // Who is too slow for it gets the whole state instead.
             self.publish(&state, &Class::Chat, &Message::json(to, &said.update));
+            self.settle_members(&mut state, &said.room, &said.update, now);
+        }
+    }
+
+    /// Who was removed reads and writes nothing more in the room; that it was removed is the last that it reads.
+    fn settle_members(&self, state: &mut State, room: &Room, update: &RoomUpdate, now: Instant) {
+        let (here, gone) = match update {
+            RoomUpdate::Snapshot(snapshot) => (&snapshot.people, [].as_slice()),
+            RoomUpdate::Delta(delta) => (&delta.joined, delta.gone.as_slice()),
+        };
+        for person in here {
+            state.replica.barred.readmit(room, person.participant.as_str());
+        }
+        for Gone { participant, .. } in gone.iter().filter(|gone| gone.why == WhyGone::Removed) {
+            let subject = participant.as_str();
+            state.replica.barred.remove(room, subject, now);
+            let is_removed =
+                |sender: &Sender| matches!(&sender.person, Person::Subject(own) if **own == *subject);
+            self.end_subscriptions(state, room, is_removed);
+        }
+    }
+
+    /// The group of `room` is no more: nobody reads or writes anything more there.
+    pub(super) fn end_room(&self, state: &mut State, room: &Room, now: Instant) {
+        state.replica.barred.end(room, now);
+        self.end_subscriptions(state, room, |sender| !sender.is_service);
+    }
+
+    /// Ends what those whom `is_meant` means read of `room`.
+    fn end_subscriptions(&self, state: &mut State, room: &Room, is_meant: impl Fn(&Sender) -> bool) {
+        for path in [Destination::RoomState(room.clone()), Destination::Chat(room.clone())] {
+            let is_chat = matches!(path, Destination::Chat(_));
+            let meant = |(id, key)| {
+                let sender = &state.connections.get(&id)?.sender;
+                is_meant(sender).then(|| (id, key, sender.clone()))
+            };
+            let ended: Vec<_> = state.broker.subscribers(&topic(path)).filter_map(meant).collect();
+            for (id, key, sender) in ended {
+                state.broker.unsubscribe(id, key);
+                self.metrics.subscriptions.dec();
+                if is_chat {
+                    state.replica.leave_chat(room, &sender);
+                }
+            }
         }
     }
 
@@ -91,6 +135,14 @@ impl Hub {
     fn tell_replicas_as_said(&self, path: Destination, said: &impl Serialize) {
         let to = Address { prefix: Prefix::App, path }.to_string();
         self.tell_replicas(&Class::Chat, &Message::json(to, said));
+    }
+}
+
+/// The room whose members alone read `path`.
+pub(super) fn of_members(path: &Destination) -> Option<&Room> {
+    match path {
+        Destination::RoomState(room) | Destination::Chat(room) => Some(room),
+        _ => None,
     }
 }
 
