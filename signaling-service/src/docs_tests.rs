@@ -10,7 +10,7 @@ use stomp_proto::session::{MAX_ID_LEN, MAX_QUEUED_ANSWER_BYTES, MAX_QUEUED_ANSWE
 use stomp_proto::{Limits, SUBPROTOCOLS};
 
 use crate::metrics::Metrics;
-use crate::{Config, broadcasts, chat, limits, report, rooms, unknown};
+use crate::{Config, barred, broadcasts, chat, limits, report, rooms, unknown};
 
 const SIGNALING: &str = include_str!("../../docs/signaling.md");
 const LIMITS: &str = include_str!("../../docs/limits.md");
@@ -86,6 +86,7 @@ fn the_figures_are_those_of_the_code() {
         format!("`request-id` ({MAX_REQUEST_ID_LEN} bytes)"),
         format!("repeats the snapshot every {SNAPSHOT_SECS} s"),
         format!("not renewed for {} s is forgotten. {}", rooms::LIFETIME.as_secs(), figure(rooms::MAX_ROOMS)),
+        format!("{} removals and ends are remembered", figure(barred::MAX_BARRED)),
         format!("The home remembers the last {} of a person", room::MAX_REQUESTS),
         format!("at most one in {} ms", room::GATHER.as_millis()),
         format!("anyone: {}, then {}/s", room::REACTION_BURST, 1_000 / room::REACTION_INTERVAL.as_millis()),

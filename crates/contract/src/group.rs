@@ -186,7 +186,7 @@ pub struct CreatedGroup {
 
 /// `POST /internal/events` of signaling, for a group: meta announces a change or the end of it. `/topic/-/group/{id}`
 /// carries it as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GroupChanged {
     /// The group as it is now, or as it was last.
     pub group: Group,

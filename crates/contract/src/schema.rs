@@ -41,6 +41,7 @@ fn bodies() -> Vec<(String, RefOr<Schema>)> {
         destination::Reply,
         group::CreateGroup,
         group::CreatedGroup,
+        group::GroupChanged,
         group::UpdateGroup,
         layer::EncodingsWanted,
         layer::LayerList,

@@ -476,6 +476,19 @@ export interface Gone {
   why: WhyGone;
 }
 
+/**
+ * `POST /internal/events` of signaling, for a group: meta announces a change or the end of it. `/topic/-/group/{id}`
+ * carries it as it is.
+ */
+export interface GroupChanged {
+  /** It is no longer there. */
+  deleted?: boolean;
+  /** The group as it is now, or as it was last. */
+  group: Group;
+  /** Rises with every change of this group: of two announcements the higher one is the later. */
+  version: number;
+}
+
 /** ICE credentials of one side, of a restart (RFC 8445, section 9). */
 export interface IceRestart {
   /** `a=ice-pwd`. */
