@@ -16,14 +16,32 @@ use crate::voices::choose::{MAX_PLACES, assign};
 
 impl Shard {
     /// A track is a microphone, or is not: voice slots carry microphones and nothing else. Subscribers have voice slots
-    /// with [`SlotKind::Voice`]; they are bound as soon as a microphone of their room is heard, and go on by themselves.
+    /// with [`SlotKind::Voice`]; they are bound by themselves.
     pub fn set_microphone(&mut self, id: PublisherId, index: TrackIndex, is_microphone: bool, now: Instant) {
         let Some(publisher) = self.publishers.get_mut(id.key()) else { return };
         let (room, source) = (publisher.room, publisher.source_id);
         let Some(track) = publisher.tracks.get_mut(usize::from(index.0)) else { return };
-        if std::mem::replace(&mut track.is_microphone, is_microphone) && !is_microphone {
-            self.stop_hearing(room, [TrackName { source, track: index }], now);
+        let (was, muted) = (std::mem::replace(&mut track.is_microphone, is_microphone), track.muted);
+        let name = TrackName { source, track: index };
+        match (was, is_microphone) {
+            (true, false) => self.stop_hearing(room, [name], now),
+            (false, true) if !muted => self.start_hearing(room, [name], now),
+            _ => {}
         }
+    }
+
+    /// These microphones are there, or are so again.
+    pub(crate) fn start_hearing(
+        &mut self,
+        id: RoomId,
+        names: impl IntoIterator<Item = TrackName>,
+        now: Instant,
+    ) {
+        let Some(room) = self.rooms.get_mut(&id) else { return };
+        for name in names {
+            room.voices.open(name, now);
+        }
+        self.timers.arm(Owner::Room(id), &mut room.deadline, Some(now));
     }
 
     /// What came in since the last call is heard in its rooms.
@@ -67,7 +85,8 @@ impl Shard {
         if let Some(room) = self.rooms.get_mut(&subscriber.room) {
             room.listeners.insert(id);
             let is_voice = |subscription: &&Subscription| subscription.slot == Some(SlotKind::Voice);
-            room.voices.listen(subscriber.subscriptions.iter().filter(is_voice).count());
+            let count = subscriber.subscriptions.iter().filter(is_voice).count();
+            room.voices.listen(count, now);
             if !room.voices.is_empty() {
                 self.bind_voices(id, now);
             }
@@ -87,16 +106,21 @@ impl Shard {
         self.timers.arm(Owner::Room(id), &mut room.deadline, due);
         if room.voices.take_changed() {
             let listeners: Vec<SubscriberId> = room.listeners.iter().copied().collect();
-            for listener in listeners {
-                self.bind_voices(listener, now);
+            for subscriber in listeners {
+                if self.bind_voices(subscriber, now) {
+                    sink.event(Event::Rebound { subscriber });
+                }
             }
         }
     }
 
-    /// Has the voice slots of a subscriber carry who is chosen.
-    fn bind_voices(&mut self, id: SubscriberId, now: Instant) {
-        let Some(subscriber) = self.subscribers.get(id.key()) else { return };
-        let Some(room) = self.rooms.get_mut(&subscriber.room) else { return };
+    /// Has the voice slots of a subscriber carry who is chosen. Returns whether something has changed.
+    fn bind_voices(&mut self, id: SubscriberId, now: Instant) -> bool {
+        let Some(subscriber) = self.subscribers.get(id.key()) else { return false };
+        let Some(room) = self.rooms.get_mut(&subscriber.room).filter(|room| room.listeners.contains(&id))
+        else {
+            return false;
+        };
         let voices = subscriber.subscriptions.iter().filter(|s| s.slot == Some(SlotKind::Voice));
         let mut slots: [Option<(SubscriptionId, Option<TrackName>)>; MAX_PLACES] = [None; MAX_PLACES];
         let mut streams = [None; MAX_PLACES];
@@ -105,11 +129,14 @@ impl Shard {
             (*slot, *stream) = (Some((voice.id, voice.shows)), voice.shows);
             count += 1;
         }
-        let (Some(streams), Some(slots)) = (streams.get_mut(..count), slots.get(..count)) else { return };
-        room.voices.listen(count);
-        let Some(choice) = room.voices.choice(count) else { return };
-        if !assign(streams, choice, |name| Some(name.source) == subscriber.own) {
-            return;
+        let (Some(streams), Some(slots)) = (streams.get_mut(..count), slots.get(..count)) else {
+            return false;
+        };
+        room.voices.listen(count, now);
+        let Some(choice) = room.voices.choice(count) else { return false };
+        let own = |name: TrackName| Some(name.source) == subscriber.own;
+        if !assign(streams, choice.for_listener(own)) {
+            return false;
         }
         for (slot, shows) in slots.iter().zip(streams) {
             let Some((slot, before)) = *slot else { continue };
@@ -117,6 +144,7 @@ impl Shard {
                 self.carry(slot, before, *shows, now);
             }
         }
+        true
     }
 
     /// Has a voice slot carry somebody from the onset of what he says.

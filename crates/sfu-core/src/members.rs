@@ -74,9 +74,11 @@ impl Shard {
         }
         let room = publisher.room;
         publisher.resume(config, now);
+        let microphones: Vec<TrackName> = publisher.microphones().collect();
         self.feed_waiting(id, now);
         self.arm_publisher(id, now);
         self.sources_changed(room, now);
+        self.start_hearing(room, microphones, now);
         Ok(())
     }
 

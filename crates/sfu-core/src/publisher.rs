@@ -157,9 +157,10 @@ impl Publisher {
         }
     }
 
-    /// The names of its microphones.
+    /// The names of its microphones that are not muted.
     pub(crate) fn microphones(&self) -> impl Iterator<Item = TrackName> {
-        let tracks = self.tracks.iter().zip(0u8..).filter(|(track, _)| track.is_microphone);
+        let is_open = |track: &Track| track.is_microphone && !track.muted;
+        let tracks = self.tracks.iter().zip(0u8..).filter(move |(track, _)| is_open(track));
         tracks.map(|(_, index)| TrackName { source: self.source_id, track: TrackIndex(index) })
     }
 

@@ -45,7 +45,7 @@ impl Shard {
     /// before this returns ([`Shard::bindings`], [`Shard::missing`]), and bound anew by themselves when somebody comes,
     /// goes, is lost, or switches a camera off or on ([`Event::Rebound`]).
     ///
-    /// Voice slots are not bound by it: who is heard is chosen among all ([`Shard::show`]).
+    /// Voice slots are not bound by it: who is heard is chosen among all ([`Shard::set_microphone`]).
     pub fn set_wants(&mut self, id: SubscriberId, wants: &[Want], now: Instant) {
         let Some(subscriber) = self.subscribers.get_mut(id.key()) else { return };
         let known = subscriber.wants.get_or_insert_default();
@@ -81,11 +81,13 @@ impl Shard {
         let Some(publisher) = self.publishers.get_mut(id.key()) else { return };
         let (room, source) = (publisher.room, publisher.source_id);
         let Some(track) = publisher.tracks.get_mut(usize::from(index.0)) else { return };
-        let name = TrackName { source, track: index };
+        let (name, is_microphone) = (TrackName { source, track: index }, track.is_microphone);
         if std::mem::replace(&mut track.muted, muted) != muted {
             self.sources_changed(room, now);
-            if muted {
-                self.stop_hearing(room, [name], now);
+            match (is_microphone, muted) {
+                (true, true) => self.stop_hearing(room, [name], now),
+                (true, false) => self.start_hearing(room, [name], now),
+                (false, _) => {}
             }
         }
     }

@@ -323,3 +323,22 @@ fn it_is_said_who_speaks_and_who_is_on_the_stage() {
     call.packet(&script);
     assert_eq!(said(&mut call), [Event::OnStage { room, track: None }]);
 }
+
+#[test]
+fn a_microphone_has_a_slot_before_anybody_has_said_a_word() {
+    let mut call = Call::new(2);
+    (0..7).for_each(|who| call.join(who, Client::Tells, 2));
+    call.shards.iter_mut().for_each(World::settle);
+    let heard = |call: &Call| -> BTreeSet<u32> {
+        let caller = &call.callers[&0];
+        let bindings = call.shards[caller.home].shard.bindings(caller.subscriber);
+        bindings.filter_map(|binding| binding.shows.map(|name| name.source.0)).collect()
+    };
+    assert_eq!(heard(&call), [1, 2].into());
+    call.events.clear();
+    call.mute(1, true);
+    call.packet(&Script::default());
+    assert!(!heard(&call).contains(&1) && heard(&call).len() == 2, "somebody else has the slot");
+    let subscriber = call.callers[&0].subscriber;
+    assert!(call.events.contains(&Event::Rebound { subscriber }), "and the page hears of it");
+}

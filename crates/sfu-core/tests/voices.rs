@@ -35,7 +35,7 @@ struct Outcome {
 /// Plays a script with these people until `end`.
 fn play(people: &mut [Person], script: &Script, end: u64) -> Outcome {
     let (start, mut outcome, mut voices) = (Instant::now(), Outcome::default(), Voices::default());
-    voices.listen(VOICES);
+    voices.listen(VOICES, start);
     // Since when each chosen one is heard.
     let mut heard: BTreeMap<u32, u64> = BTreeMap::new();
     // Utterances to come, and those that have begun and are not heard yet.
@@ -239,6 +239,7 @@ fn a_mark_comes_after_100_ms_goes_after_600_and_does_not_flicker() {
 #[derive(Debug, Clone)]
 enum Step {
     Hear(u8, u8, bool),
+    Open(u8),
     Remove(u8),
     Pin(u8, bool),
     Pass(u16),
@@ -248,6 +249,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => (0..9u8, 0..=127u8, any::<bool>()).prop_map(|(who, level, voice)| Step::Hear(who, level, voice)),
+        1 => (0..9u8).prop_map(Step::Open),
         1 => (0..9u8).prop_map(Step::Remove),
         1 => (0..9u8, any::<bool>()).prop_map(|(who, pinned)| Step::Pin(who, pinned)),
         4 => (0..700u16).prop_map(Step::Pass),
@@ -270,6 +272,10 @@ proptest! {
                     there.insert(who);
                     voices.hear(who, Heard::Level(AudioLevel { voice, level }), now);
                 }
+                Step::Open(who) => {
+                    there.insert(who);
+                    voices.open(who, now);
+                }
                 Step::Remove(who) => {
                     there.remove(&who);
                     pinned.remove(&who);
@@ -287,7 +293,7 @@ proptest! {
                     voices.tick(now);
                     prop_assert!(voices.due().is_none_or(|due| due > now));
                 }
-                Step::Listen(count) => voices.listen(count.into()),
+                Step::Listen(count) => voices.listen(count.into(), now),
             }
             for said in voices.take_said() {
                 match said {
@@ -308,7 +314,7 @@ proptest! {
                 for own in 0..9u8 {
                     let streams = streams.entry(count * 16 + own).or_insert_with(|| vec![None; count.into()]);
                     let before = streams.clone();
-                    let changed = assign(streams, choice, |who| who == own);
+                    let changed = assign(streams, choice.for_listener(|who| who == own));
                     prop_assert_eq!(changed, before != *streams);
                     let heard: Vec<u8> = streams.iter().copied().flatten().collect();
                     let expected = chosen.iter().filter(|who| **who != own).count().min(count.into());

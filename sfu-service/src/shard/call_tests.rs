@@ -198,8 +198,12 @@ impl Calls {
             let knows = |camera: u32| room.publisher(SourceId(camera)).is_some();
             assert!(self.node.publishers.keys().all(|(_, source)| knows(source.0)));
             let known = |camera: &&u32| knows(**camera);
-            let expected: BTreeSet<u32> =
-                wanted.iter().filter(known).take(TILES).map(|c| number(*c, Source::Camera)).collect();
+            // Who is lost has a slot only where nobody else needs it.
+            let sends = |camera: u32| self.node.publishers.contains_key(&(ROOM, SourceId(camera)));
+            let (sending, lost): (Vec<u32>, Vec<u32>) =
+                wanted.iter().filter(known).partition(|camera| sends(**camera));
+            let expected = sending.into_iter().chain(lost).take(TILES);
+            let expected: BTreeSet<u32> = expected.map(|c| number(c, Source::Camera)).collect();
             let tiles: BTreeSet<u32> =
                 bound.slots.iter().filter(|b| b.mid == "0" || b.mid == "1").map(|b| b.source).collect();
             assert_eq!(tiles, expected, "{person} wants {wanted:?}: {bound:?}");
@@ -252,7 +256,7 @@ fn who_has_left_for_good_makes_room_and_is_forgotten_on_every_shard() {
     calls.everybody_sees();
     let slots: Vec<u32> = calls.choose(10, None).slots.iter().map(|binding| binding.source).collect();
     assert_eq!(slots[..2], [number(0, Source::Camera), number(1, Source::Camera)]);
-    // One that is lost keeps its slot, as it may come back; one that has left does not.
+    // One that is lost makes room, but may come back; one that has left is forgotten.
     calls.node.lose(ROOM, SourceId(1));
     calls.everybody_sees();
     calls.end(0);

@@ -162,6 +162,9 @@ impl ShardThread {
         if entry.core.is_some_and(|(_, of)| of == connection) {
             return;
         }
+        let (microphone, published) = (track_index(Source::Microphone), &entry.published);
+        let sends = published.formats.get(usize::from(microphone.0)).is_some_and(Option::is_some);
+        let is_heard = matches!(key.0, RoomKey::Group(_)) && sends;
         let config = publisher_config(key, origin, &entry.published);
         let result = match entry.core {
             Some((id, _)) => self.core.resume_publisher(id, config, now).map(|()| id),
@@ -172,8 +175,7 @@ impl ShardThread {
                 entry.core = Some((id, connection));
                 self.io.rooms.of.insert(id, key);
                 self.core.set_screen(id, track_index(Source::Screen), true);
-                let is_call = matches!(key.0, RoomKey::Group(_));
-                self.core.set_microphone(id, track_index(Source::Microphone), is_call, now);
+                self.core.set_microphone(id, microphone, is_heard, now);
                 self.core.set_pulled(id, false);
             }
             Err(error) => tracing::warn!(%error, "the media core refuses a publisher"),

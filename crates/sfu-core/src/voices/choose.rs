@@ -73,6 +73,12 @@ impl<K: Copy + Ord> Choice<K> {
         self.places.last().copied().flatten().map(|(who, _)| who)
     }
 
+    /// Who is chosen for a listener whose own voices are `own`: the others, and the next one if he is among them himself.
+    pub fn for_listener(&self, own: impl Fn(K) -> bool + Copy) -> impl Iterator<Item = K> {
+        let is_among = self.chosen().any(own);
+        self.chosen().chain(self.spare().filter(|_| is_among)).filter(move |who| !own(*who))
+    }
+
     /// A packet of `who` has come, which is in `people`. Returns whether something has changed.
     pub fn hear(&mut self, who: K, sound: Sound, people: &People<'_, K>, now: Instant) -> bool {
         let spare = self.count();
@@ -166,15 +172,17 @@ enum Grade {
     Speaks(u8),
 }
 
-/// Gives the streams of one listener, some of which carry a voice already, those that `choice` has for it: what goes on
-/// stays in its stream. `own` says what the listener must not hear: itself. Returns whether something has changed.
-pub fn assign<K: Copy + Ord>(streams: &mut [Option<K>], choice: &Choice<K>, own: impl Fn(K) -> bool) -> bool {
+/// Gives the streams of one listener, some of which carry a voice already, those that it is to hear, the first of them
+/// first: what goes on stays in its stream. Returns whether something has changed.
+pub fn assign<K: Copy + Ord>(streams: &mut [Option<K>], voices: impl Iterator<Item = K>) -> bool {
     let mut wanted = [None; MAX_PLACES];
-    let others = choice.chosen().filter(|who| !own(*who));
-    let is_among = choice.chosen().any(&own);
-    let spare = choice.spare().filter(|who| is_among && !own(*who));
-    for (slot, who) in wanted.iter_mut().take(streams.len()).zip(others.chain(spare)) {
-        *slot = Some(who);
+    let count = streams.len().min(MAX_PLACES);
+    let mut free = 0..count;
+    for who in voices {
+        if !wanted.contains(&Some(who)) {
+            let Some(slot) = free.next().and_then(|place| wanted.get_mut(place)) else { break };
+            *slot = Some(who);
+        }
     }
     let mut changed = false;
     for stream in streams.iter_mut() {
@@ -304,14 +312,16 @@ mod tests {
     fn nobody_hears_itself_and_everything_stays_where_it_is() {
         let room = Room::new(2, 3);
         let mut streams = [None; 2];
-        assert!(assign(&mut streams, &room.choice, |_| false));
+        assert!(assign(&mut streams, room.choice.for_listener(|_| false)));
         assert_eq!(streams, [Some(0), Some(1)]);
         let mut own = [Some(1), Some(7)];
-        assert!(assign(&mut own, &room.choice, |who| who == 0));
+        assert!(assign(&mut own, room.choice.for_listener(|who| who == 0)));
         assert_eq!(own, [Some(1), Some(2)], "the spare one instead of itself");
-        assert!(!assign(&mut own, &room.choice, |who| who == 0));
+        assert!(!assign(&mut own, room.choice.for_listener(|who| who == 0)));
         let mut phone = [None];
-        assert!(assign(&mut phone, &room.choice, |who| who == 2));
+        assert!(assign(&mut phone, room.choice.for_listener(|who| who == 2)));
         assert_eq!(phone, [Some(0)]);
+        assert!(assign(&mut phone, [9, 9].into_iter().chain(room.choice.chosen())));
+        assert_eq!(phone, [Some(9)], "who is wanted before all");
     }
 }

@@ -95,6 +95,11 @@ pub struct Sound {
     pub speech: bool,
 }
 
+impl Sound {
+    /// Nothing is heard.
+    pub const SILENCE: Self = Self { loudness: Loudness::SILENCE, audible: false, speech: false };
+}
+
 /// A window in which the noise of a microphone is measured.
 #[derive(Debug, Clone, Copy)]
 struct Window {
@@ -275,7 +280,7 @@ fn judge(heard: Heard, known: &Window, tells: bool) -> Sound {
     let is_voice = voice && is_believed && loudness > Loudness::SILENCE;
     let is_noise = is_known && loudness < known.quietest.plus(NOISE) && loudness < LOUDEST_NOISE;
     if is_noise && !is_voice {
-        return Sound { loudness: Loudness::SILENCE, audible: false, speech: false };
+        return Sound::SILENCE;
     }
     // Where the bit tells voice from noise a breath is noise; and a barking dog is heard, but does not speak.
     let is_loud = loudness >= LOUD;
@@ -290,7 +295,7 @@ mod tests {
 
     /// Feeds a packet every 20 ms and returns the last verdict.
     fn feed(mic: &mut Microphone, now: &mut Instant, packets: usize, heard: Heard) -> Sound {
-        let mut sound = Sound { loudness: Loudness::SILENCE, audible: false, speech: false };
+        let mut sound = Sound::SILENCE;
         for _ in 0..packets {
             *now += Duration::from_millis(20);
             sound = mic.hear(heard, *now);

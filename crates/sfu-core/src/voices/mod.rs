@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use choose::{Choice, MAX_PLACES, People};
-use level::{Heard, Microphone};
+use level::{Heard, Microphone, Sound};
 use speaker::{DECISION_INTERVAL, Dominant, Levels};
 
 /// Most microphones of one room; the packets of others are not looked at, so that they are not heard.
@@ -119,10 +119,20 @@ impl<K> Default for Voices<K> {
 
 impl<K: Copy + Ord> Voices<K> {
     /// Somebody listens with `count` streams, 1 to [`MAX_PLACES`]: so many voices are chosen from now on.
-    pub fn listen(&mut self, count: usize) {
+    pub fn listen(&mut self, count: usize, now: Instant) {
         let count = count.clamp(1, MAX_PLACES);
         if let Err(place) = self.choices.binary_search_by_key(&count, Choice::count) {
             self.choices.insert(place, Choice::new(count));
+            let all: Vec<K> = self.microphones.keys().copied().collect();
+            all.into_iter().for_each(|who| self.offer(who, Sound::SILENCE, now));
+        }
+    }
+
+    /// A microphone is there, though nothing may have come of it yet: while there are places for all it has one.
+    pub fn open(&mut self, who: K, now: Instant) {
+        if self.microphones.len() < MAX_MICROPHONES {
+            self.microphones.entry(who).or_insert_with(|| Microphone::new(now));
+            self.offer(who, Sound::SILENCE, now);
         }
     }
 
@@ -144,6 +154,11 @@ impl<K: Copy + Ord> Voices<K> {
         if sound.speech {
             self.speaks(who, now);
         }
+        self.offer(who, sound, now);
+    }
+
+    /// Has all choices look at somebody.
+    fn offer(&mut self, who: K, sound: Sound, now: Instant) {
         let Self { microphones, pinned, choices, dominant, .. } = self;
         let people = People { microphones, pinned, dominant: dominant.speaker() };
         for choice in choices {
