@@ -143,3 +143,48 @@ async fn an_outage_closes_nothing_that_streams() {
     api.pass(28).await;
     assert_eq!(api.broadcast(id).await["status"], "STREAMING");
 }
+
+#[tokio::test]
+async fn an_outage_takes_no_room_from_its_home() {
+    let mut postgres = Server::start().await;
+    let database = Database::at(postgres.new_database().await);
+    let api = Api::with(database, config()).await;
+    let made = ask(api.post("/groups").json(&json!({}))).await;
+    let (path, made) = (made.header("location").to_owned(), made.json());
+    let id = made["id"].as_str().unwrap();
+    let home = api.report(&format!("/internal/groups/{id}/open"), &json!({ "node_id": "nod_1" })).await;
+    let service = || api.token(contract::token::Role::Service);
+    let rules = json!({ "locked": true, "people": [{ "subject": "par_a", "removed": true }] });
+    let put = || {
+        let put = api.put(&format!("/internal/groups/{id}/rules")).bearer_auth(service());
+        ask(put.json(&json!({ "epoch": home["epoch"], "version": 1, "rules": rules })))
+    };
+    let group = json!({ "group_id": id, "version": home["version"], "epoch": home["epoch"] });
+    let report = json!({ "public_url": "", "broadcasts": [], "groups": [group] });
+    let key = made["owner_key"].as_str().unwrap();
+    let change = || {
+        let patch = api.request(reqwest::Method::PATCH, &path).bearer_auth(key);
+        ask(patch.json(&json!({ "max_participants": 5 })))
+    };
+    postgres.stop();
+    // No answer is no order: the room goes on, and nothing that was asked is said to be stored.
+    ask(api.post("/internal/nodes/nod_1/report").bearer_auth(service()).json(&report)).await.is_problem(503);
+    put().await.is_problem(503);
+    change().await.is_problem(503);
+    postgres.resume().await;
+    recover(&api, &mut Vec::new()).await;
+    assert_eq!(api.report("/internal/nodes/nod_1/report", &report).await["groups"], json!([]));
+    // Asked again it is stored, also if it was already.
+    for _ in 0..2 {
+        assert_eq!(put().await.status, 204);
+        assert_eq!(change().await.status, 200);
+    }
+    let told = api.report("/internal/nodes/nod_1/report", &report).await;
+    assert_eq!(told["groups"][0]["group"]["max_participants"], 5);
+    let next = api.report(&format!("/internal/groups/{id}/open"), &json!({ "node_id": "nod_2" })).await;
+    assert_eq!(
+        (&next["rules"]["locked"], &next["rules"]["people"][0]["subject"]),
+        (&json!(true), &json!("par_a"))
+    );
+    api.stop().await;
+}
