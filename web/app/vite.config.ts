@@ -17,6 +17,8 @@ export default defineConfig({
     target: 'es2022',
     // Inlined assets would be data: URLs, which the content security policy refuses for fonts.
     assetsInlineLimit: 0,
+    // One small file, whose order does not depend on which page is opened first.
+    cssCodeSplit: false,
   },
   server: {
     proxy: {

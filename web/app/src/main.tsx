@@ -10,11 +10,7 @@ import { serverConfig } from './lib/api';
 import { useTitle } from './lib/hooks';
 import { usePath } from './lib/router';
 import { pageAt, PAGES } from './pages/registry';
-import './styles/tokens.css';
-import './styles/base.css';
-import './styles/parts.css';
-import './styles/media.css';
-import './styles/pages.css';
+import './styles/index.css';
 import { language, t } from './texts';
 
 /** After the first page is there. */
