@@ -20,7 +20,7 @@
 //! # How a packet flows
 //! | Step | Where |
 //! |---|---|
-//! | parsed; its SSRC bound to an encoding; a retransmission unwrapped | `publisher` |
+//! | parsed; its SSRC bound to an encoding; dropped if its track is closed; a retransmission unwrapped | `publisher` |
 //! | its number and run; duplicates dropped; what is missing asked for | `encoding`, `receive`, `nack`, `crossing` |
 //! | stored once; its layers noted; handed to [`Sink::to_edges`] if other shards pull it | `ring`, `membership` |
 //! | after the batch: read from the ring and understood once for all viewers | `forward`, `packet` |

@@ -179,6 +179,9 @@ impl Publisher {
             self.feedback_due.get_or_insert(cx.now + FEEDBACK_INTERVAL);
         }
         let (binding, is_new) = self.bind(&packet, cx.now)?;
+        if self.tracks.get(usize::from(binding.track)).is_some_and(|track| track.closed) {
+            return None;
+        }
         if !binding.retransmission {
             self.take_media(binding.track, binding.encoding, bytes, &packet, Way::Direct, cx);
             if is_new {

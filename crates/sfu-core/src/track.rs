@@ -49,6 +49,8 @@ pub(crate) struct Track {
     pub(crate) muted: bool,
     /// It is a microphone: it is heard in voice slots.
     pub(crate) is_microphone: bool,
+    /// Nobody gets what its publisher sends.
+    pub(crate) closed: bool,
 }
 
 /// The feeds of a track that something changed for.
@@ -94,6 +96,7 @@ impl Track {
             screen: false,
             muted: false,
             is_microphone: false,
+            closed: false,
         }
     }
 
@@ -212,6 +215,14 @@ impl Track {
         }
         self.config = config;
         self.mark_all();
+    }
+
+    /// Nothing that comes is taken in any more, or it is again. What came meanwhile is not asked for: it begins anew.
+    pub(crate) fn set_closed(&mut self, closed: bool) {
+        if std::mem::replace(&mut self.closed, closed) != closed {
+            self.encodings.iter_mut().for_each(Encoding::restart);
+            self.mark_all();
+        }
     }
 
     /// The format under a payload type of the publisher.

@@ -92,6 +92,16 @@ impl Shard {
         }
     }
 
+    /// Nobody gets what a local publisher sends as this track from now on, or everybody again: for who may not send it,
+    /// whatever its page does. Nothing of what came meanwhile goes out afterwards.
+    pub fn set_closed(&mut self, id: PublisherId, track: TrackIndex, closed: bool) {
+        let publisher = self.publishers.get_mut(id.key());
+        let track = publisher.and_then(|publisher| publisher.tracks.get_mut(usize::from(track.0)));
+        if let Some(track) = track {
+            track.set_closed(closed);
+        }
+    }
+
     /// Who publishes in a room has changed: slots are bound anew with the next [`Shard::handle_timeout`].
     pub(crate) fn sources_changed(&mut self, room: RoomId, now: Instant) {
         let Some(room) = self.rooms.get(&room) else { return };

@@ -16,6 +16,8 @@ struct Scene {
     subscriber: SubscriberId,
     subscription: SubscriptionId,
     viewer: Viewer,
+    /// Packets that publishers were asked to send again.
+    asked: usize,
 }
 
 impl Scene {
@@ -30,7 +32,7 @@ impl Scene {
         let subscriber = world.shard.add_subscriber(subscriber(1, 9), world.now).unwrap();
         let config = SubscriptionConfig { shows: None, ..video_subscription(FIRST, SSRC) };
         let subscription = world.shard.subscribe(subscriber, config, world.now).unwrap();
-        Self { world, publishers, sources, subscriber, subscription, viewer: Viewer::default() }
+        Self { world, publishers, sources, subscriber, subscription, viewer: Viewer::default(), asked: 0 }
     }
 
     fn show(&mut self, name: Option<TrackName>) {
@@ -43,7 +45,7 @@ impl Scene {
         for (publisher, source) in &mut self.sources {
             self.world.send_frame(self.publishers[*publisher], source);
             for rtcp in self.world.out.take_rtcp(Peer(1 + *publisher as u32)) {
-                source.handle_rtcp(&rtcp);
+                self.asked += source.handle_rtcp(&rtcp).len();
             }
         }
         self.world.advance(ms(33));
@@ -215,4 +217,26 @@ fn one_moment_has_one_timestamp_whoever_is_shown() {
     }
     let step = newest(&scene).wrapping_sub(before);
     assert!((2_900..=3_040).contains(&step), "{step}: 33 ms later, as it was captured");
+}
+
+#[test]
+fn what_is_closed_reaches_nobody_and_nothing_of_it_comes_afterwards() {
+    // A viewer without feedback is not trusted for long, so each is a scene of its own.
+    for frames in [1, 5, 25] {
+        let mut scene = Scene::new();
+        scene.show(Some(track(SourceId(1), 0)));
+        assert!(scene.frames(10).contains(&11));
+        scene.world.shard.set_closed(scene.publishers[0], TrackIndex(0), true);
+        let before = scene.sources[0].1.sequence;
+        assert_eq!(scene.frames(frames), [], "closed");
+        assert_ne!(scene.sources[0].1.sequence, before, "the publisher sends all the same");
+        // The other camera of the same publisher is not concerned.
+        scene.show(Some(track(SourceId(1), 1)));
+        assert!(scene.frames(10).contains(&12));
+        scene.show(Some(track(SourceId(1), 0)));
+        assert!(!scene.frames(5).contains(&11));
+        scene.world.shard.set_closed(scene.publishers[0], TrackIndex(0), false);
+        assert!(scene.frames(20).contains(&11), "open again");
+        assert_eq!(scene.asked, 0, "what was sent meanwhile is not asked for");
+    }
 }
