@@ -35,6 +35,12 @@ pub(crate) enum EndReason {
     Codec,
     /// The shard did not take the session in time.
     NotTaken,
+    /// A moderator has removed it from its call.
+    Removed,
+    /// The group of its call is deleted.
+    RoomEnded,
+    /// Another node is the home of its call.
+    RoomMoved,
     /// The node stops.
     Shutdown,
     /// A fault inside.
@@ -60,6 +66,9 @@ impl EndReason {
             Self::KeyRevoked => "key_revoked",
             Self::Codec => "codec",
             Self::NotTaken => "not_taken",
+            Self::Removed => "removed",
+            Self::RoomEnded => "room_ended",
+            Self::RoomMoved => "room_moved",
             Self::Shutdown => "shutdown",
             Self::Panic => "panic",
         }

@@ -5,6 +5,7 @@
 //! http     WHIP and WHEP requests            node      admission, negotiation, placement
 //! meta     admission, status, report         registry  sessions and rooms (pure)
 //! signaling  viewers and tracks over STOMP   shard     threads, sockets, participants
+//! homes    the state of the calls whose home this is (pure)
 //! report   each second to meta, orders back  load      what is measured, and from where on nobody new gets in
 //! ```
 //! Meta and signaling may go away at any time: media plays on, new sessions wait.
@@ -15,6 +16,7 @@ mod addresses;
 mod bearer;
 mod config;
 mod end;
+mod homes;
 mod http;
 mod load;
 mod meta;

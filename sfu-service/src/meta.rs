@@ -1,8 +1,10 @@
-//! The meta service as this node sees it: admission of publishers, the catalogue, and the report of each second.
+//! The meta service as this node sees it: admission of publishers, the catalogue, the rooms of groups, and the report of
+//! each second.
 
 use std::time::Duration;
 
-use contract::id::{BroadcastId, NodeId};
+use contract::group::{OpenGroup, OpenedGroup, PutRules};
+use contract::id::{BroadcastId, GroupId, NodeId};
 use contract::rest::{AdmitPublisher, Admitted, Broadcast, NodeOrders, NodeReport, Status};
 use contract::token::TokenKeys;
 use reqwest::StatusCode;
@@ -27,6 +29,9 @@ pub(crate) enum MetaError {
     /// The broadcast is over.
     #[error("the broadcast is closed")]
     Closed,
+    /// Another node is the home of the room.
+    #[error("this node is not the home of the room any more")]
+    NotHome,
     /// No answer, or one that this node does not understand.
     #[error("meta is away: {0}")]
     Away(String),
@@ -79,6 +84,30 @@ impl MetaClient {
             StatusCode::OK => Ok(answer.json::<Broadcast>().await.map_err(away)?.status),
             StatusCode::NOT_FOUND => Err(MetaError::NotFound),
             other => Err(MetaError::Away(format!("GET answered {other}"))),
+        }
+    }
+
+    /// This node becomes the home of the room of `group`.
+    pub(crate) async fn open_group(&self, group: &GroupId) -> Result<OpenedGroup, MetaError> {
+        let url = format!("{}/internal/groups/{group}/open", self.base);
+        let body = OpenGroup { node_id: self.node.clone() };
+        let answer = self.http.post(url).bearer_auth(self.token()).json(&body).send().await.map_err(away)?;
+        match answer.status() {
+            StatusCode::OK => answer.json().await.map_err(away),
+            StatusCode::NOT_FOUND => Err(MetaError::NotFound),
+            other => Err(MetaError::Away(format!("open answered {other}"))),
+        }
+    }
+
+    /// Stores the rules of the room of `group`. To send the same again does no harm.
+    pub(crate) async fn put_rules(&self, group: &GroupId, put: &PutRules) -> Result<(), MetaError> {
+        let url = format!("{}/internal/groups/{group}/rules", self.base);
+        let answer = self.http.put(url).bearer_auth(self.token()).json(put).send().await.map_err(away)?;
+        match answer.status() {
+            StatusCode::NO_CONTENT => Ok(()),
+            StatusCode::NOT_FOUND => Err(MetaError::NotFound),
+            StatusCode::CONFLICT => Err(MetaError::NotHome),
+            other => Err(MetaError::Away(format!("rules answered {other}"))),
         }
     }
 

@@ -30,8 +30,8 @@ pub(crate) async fn run(node: Arc<Node>, stop: CancellationToken) {
 /// Sends one report and carries out the orders.
 pub(crate) async fn once(node: &Node, away: &mut bool) {
     let (broadcasts, watched) = node.registry().report();
-    let report =
-        NodeReport { public_url: node.config.public_url.clone(), broadcasts, watched, groups: Vec::new() };
+    let groups = node.group_reports();
+    let report = NodeReport { public_url: node.config.public_url.clone(), broadcasts, watched, groups };
     match node.meta.report(&report).await {
         Ok(orders) => {
             if std::mem::take(away) {
@@ -50,6 +50,7 @@ pub(crate) async fn once(node: &Node, away: &mut bool) {
             if !removals.is_empty() {
                 node.remove(removals);
             }
+            orders.groups.iter().for_each(|order| node.group_order(order));
         }
         Err(error) => {
             node.metrics.report_failures.inc();

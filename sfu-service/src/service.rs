@@ -17,7 +17,7 @@ use transport::{Identity, IdentityError};
 use crate::config::Config;
 use crate::meta::MetaClient;
 use crate::metrics::{Metrics, ShardCounters, ShardMetrics};
-use crate::node::{Node, Parts};
+use crate::node::{MAX_STORES, Node, Parts, store_rules};
 use crate::shard::{Around, Command, Prepared, ShardEvent, ShardSettings, plainly, prepare};
 use crate::{addresses, http, load, report, signaling};
 
@@ -107,6 +107,7 @@ impl SfuService {
         let measured = counters.clone();
         let signaling =
             signaling::Settings { url: config.signaling_url.clone(), node: id.clone(), keys: keys.clone() };
+        let (stores, to_store) = mpsc::channel(MAX_STORES);
         let parts = Parts {
             config,
             id,
@@ -116,6 +117,7 @@ impl SfuService {
             identity: identity.clone(),
             shards: shards.clone(),
             addresses,
+            stores,
         };
         let node = Arc::new(Node::new(parts));
         let (stop, failed) = (CancellationToken::new(), CancellationToken::new());
@@ -136,8 +138,10 @@ impl SfuService {
             node.metrics.clone(),
             stop.clone(),
         )));
+        tasks.spawn(watched("rules").run(store_rules(node.clone(), to_store, stop.clone())));
+        let changed = signaling::Changed { parts: node.changed.clone(), calls: node.said.clone() };
         let report_to_signaling =
-            signaling::run(signaling, node.clone(), node.changed.clone(), node.metrics.clone(), stop.clone());
+            signaling::run(signaling, node.clone(), changed, node.metrics.clone(), stop.clone());
         tasks.spawn(watched("signaling").run(report_to_signaling));
         tasks.close();
 

@@ -1,6 +1,7 @@
 //! This node as a STOMP client of signaling: viewers and tracks, the whole part each time, at once on a change
-//! (at most five times a second) and every second. Signaling may go away at any time: media plays on, and the
-//! next connection begins with a snapshot.
+//! (at most five times a second) and every second; the state of the calls whose home this is, a snapshot first and every
+//! five seconds, and what changes at once; and the commands that come for them. Signaling may go away at any time: media
+//! plays on, and the next connection begins with a snapshot.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,17 +9,19 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use contract::destination::{Address, Destination, NodeTracks, NodeViewers, Prefix};
 use contract::id::NodeId;
+use contract::room_state::{NodeRoom, SNAPSHOT_SECS};
 use contract::token::TokenKeys;
 use futures_util::{SinkExt as _, StreamExt as _};
 use service_kit::shutdown::CancellationToken;
-use stomp_proto::client::{Client, Config, Event};
+use stomp_proto::client::{Client, Config, Event, Message};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
-use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::tungstenite::{self, Message as WebSocketMessage};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+use crate::homes::Said;
 use crate::metrics::Metrics;
 
 /// Wait before the next try to connect (L8).
@@ -29,6 +32,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const MIN_INTERVAL: Duration = Duration::from_millis(200);
 /// Snapshots at most this far apart: signaling drops a part that is 4 s old.
 const MAX_INTERVAL: Duration = Duration::from_secs(1);
+/// The states of calls are repeated so far apart.
+const ROOMS_INTERVAL: Duration = Duration::from_secs(SNAPSHOT_SECS);
 /// A socket that takes nothing for this long is given up.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -38,6 +43,25 @@ pub(crate) trait Snapshots: Send + Sync + 'static {
     fn viewers(&self) -> NodeViewers;
     /// What this node's publishers send.
     fn tracks(&self) -> NodeTracks;
+    /// With what a connection begins: the state of each call whose home this is.
+    fn begin(&self) -> Vec<NodeRoom>;
+    /// The same, to be repeated.
+    fn rooms(&self) -> Vec<NodeRoom>;
+    /// What is to be told of calls now.
+    fn poll_said(&self, now: Instant) -> Option<Said>;
+    /// When that may have something.
+    fn said_timeout(&self, now: Instant) -> Option<Instant>;
+    /// A message in this node's queue.
+    fn hear(&self, message: &Message, now: Instant);
+}
+
+/// What is told at once when it has changed.
+#[derive(Debug)]
+pub(crate) struct Changed {
+    /// Viewers or tracks.
+    pub(crate) parts: Arc<Notify>,
+    /// Calls.
+    pub(crate) calls: Arc<Notify>,
 }
 
 /// What a connection needs.
@@ -63,13 +87,15 @@ enum Lost {
     Closed,
 }
 
+const JSON: &str = "application/json";
+
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Connects, reports and reconnects until `stop`.
 pub(crate) async fn run(
     settings: Settings,
     source: Arc<impl Snapshots>,
-    changed: Arc<Notify>,
+    changed: Changed,
     metrics: Metrics,
     stop: CancellationToken,
 ) {
@@ -127,7 +153,7 @@ async fn serve(
     settings: &Settings,
     socket: &mut Socket,
     source: &impl Snapshots,
-    changed: &Notify,
+    changed: &Changed,
     metrics: &Metrics,
     stop: &CancellationToken,
 ) -> Result<(), Lost> {
@@ -136,6 +162,11 @@ async fn serve(
     let destination = |path| Address { prefix: Prefix::App, path }.to_string();
     let viewers_at = destination(Destination::NodeViewers(settings.node.clone()));
     let tracks_at = destination(Destination::NodeTracks(settings.node.clone()));
+    let rooms_at = destination(Destination::NodeRooms(settings.node.clone()));
+    let replies_at = destination(Destination::NodeReplies(settings.node.clone()));
+    let queue = Address { prefix: Prefix::Queue, path: Destination::SfuQueue(settings.node.clone()) };
+    client.subscribe(&queue.to_string())?;
+    let mut rooms_sent: Option<Instant> = None;
     let mut last: Option<Instant> = None;
     let mut dirty = false;
     loop {
@@ -147,35 +178,58 @@ async fn serve(
                     metrics.signaling_connected.set(1);
                 }
                 Event::Closed(reason) => return Err(reason.into()),
-                Event::Message(_) | Event::Receipt(_) => {}
+                Event::Message(message) => source.hear(&message, now),
+                Event::Receipt(_) => {}
             }
         }
         let age = last.map(|at| now.saturating_duration_since(at));
         let due = age.is_none_or(|age| age >= MAX_INTERVAL || (dirty && age >= MIN_INTERVAL));
         if client.is_connected() && due {
-            client.send(&viewers_at, "application/json", json(&source.viewers()))?;
-            client.send(&tracks_at, "application/json", json(&source.tracks()))?;
+            client.send(&viewers_at, JSON, json(&source.viewers()))?;
+            client.send(&tracks_at, JSON, json(&source.tracks()))?;
             last = Some(now);
             dirty = false;
+        }
+        if client.is_connected() {
+            let rooms = match rooms_sent.map(|at| now.saturating_duration_since(at)) {
+                None => source.begin(),
+                Some(age) if age >= ROOMS_INTERVAL => source.rooms(),
+                Some(_) => Vec::new(),
+            };
+            if rooms_sent.is_none_or(|at| now.saturating_duration_since(at) >= ROOMS_INTERVAL) {
+                rooms_sent = Some(now);
+            }
+            for room in &rooms {
+                client.send(&rooms_at, JSON, json(room))?;
+            }
+            while let Some(said) = source.poll_said(now) {
+                match said {
+                    Said::Room(room) => client.send(&rooms_at, JSON, json(&room))?,
+                    Said::Reply(reply) => client.send(&replies_at, JSON, json(&reply))?,
+                };
+            }
         }
         while let Some(bytes) = client.poll_transmit(now) {
             write(socket, bytes).await?;
         }
         let snapshot_at = last.map(|at| at + if dirty { MIN_INTERVAL } else { MAX_INTERVAL });
-        let wake = [client.poll_timeout(), snapshot_at.filter(|_| client.is_connected())];
-        let wake = wake.into_iter().flatten().min().unwrap_or(now + MAX_INTERVAL);
+        let rooms_at_latest = rooms_sent.map(|at| at + ROOMS_INTERVAL);
+        let ours = [snapshot_at, rooms_at_latest, source.said_timeout(now)];
+        let ours = ours.into_iter().filter(|_| client.is_connected());
+        let wake = ours.chain([client.poll_timeout()]).flatten().min().unwrap_or(now + MAX_INTERVAL);
         tokio::select! {
             () = stop.cancelled() => {
                 // Signaling notices an end without goodbye as well: this one only spares it the wait.
                 let _ = socket.close(None).await;
                 return Ok(());
             }
-            () = changed.notified() => dirty = true,
+            () = changed.parts.notified() => dirty = true,
+            () = changed.calls.notified() => {}
             () = tokio::time::sleep_until(wake.into()) => client.handle_timeout(Instant::now()),
             message = socket.next() => match message {
-                Some(Ok(Message::Text(text))) => client.handle_bytes(text.as_bytes(), Instant::now()),
-                Some(Ok(Message::Binary(bytes))) => client.handle_bytes(&bytes, Instant::now()),
-                Some(Ok(Message::Close(_))) | None => return Err(Lost::Closed),
+                Some(Ok(WebSocketMessage::Text(text))) => client.handle_bytes(text.as_bytes(), Instant::now()),
+                Some(Ok(WebSocketMessage::Binary(bytes))) => client.handle_bytes(&bytes, Instant::now()),
+                Some(Ok(WebSocketMessage::Close(_))) | None => return Err(Lost::Closed),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(Box::new(error).into()),
             },
@@ -186,8 +240,8 @@ async fn serve(
 async fn write(socket: &mut Socket, bytes: Bytes) -> Result<(), Lost> {
     // Bodies are JSON and headers come from ids, so it is text; a broker for browsers expects text.
     let message = match tungstenite::Utf8Bytes::try_from(bytes.clone()) {
-        Ok(text) => Message::Text(text),
-        Err(_) => Message::Binary(bytes),
+        Ok(text) => WebSocketMessage::Text(text),
+        Err(_) => WebSocketMessage::Binary(bytes),
     };
     let sending = tokio::time::timeout(WRITE_TIMEOUT, socket.send(message));
     Ok(sending.await.map_err(|_| Lost::Timeout)?.map_err(Box::new)?)

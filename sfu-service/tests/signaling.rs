@@ -3,46 +3,19 @@
 mod common;
 #[path = "common/peer.rs"]
 mod peer;
+#[path = "common/signaling.rs"]
+mod signaling;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use common::{PATIENCE, SECRET, Sfu};
+use common::{PATIENCE, Sfu};
 use contract::destination::{BroadcastState, Presence, Source};
 use contract::rest::{MediaState, Status};
 use futures_util::{SinkExt as _, StreamExt as _};
 use peer::Peer;
-use prometheus_client::registry::Registry;
-use service_kit::config::Secret;
-use service_kit::shutdown::CancellationToken;
-use service_kit::{Cors, Listen, Readiness, Server};
-use signaling_service::Signaling;
 use stomp_proto::client::{Client, Config, Event};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
-
-/// A signaling service, and the WebSocket URL of it.
-async fn signaling() -> (Signaling, String, CancellationToken) {
-    let config = signaling_service::Config {
-        dev: true,
-        token_secret: Secret::new(SECRET.into()),
-        // Nobody listens there: these tests are not about the catalogue.
-        meta_url: "http://127.0.0.1:9".into(),
-        ..signaling_service::Config::default()
-    };
-    let mut registry = Registry::default();
-    let bus = Arc::new(signaling_service::bus::InMemoryBus::default());
-    let service = Signaling::start(config, bus, &mut registry).await.unwrap();
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = Server::bind(Listen { http: any, https: None, admin: any }).unwrap();
-    let url = format!("ws://{}/streaming", server.http_addr());
-    let stop = CancellationToken::new();
-    let (routes, readiness) = (vec![service.routes()], Readiness::default());
-    let serving = server.serve(routes, Cors::Any, readiness, registry, stop.clone(), Duration::from_secs(1));
-    tokio::spawn(async move { serving.await.unwrap() });
-    (service, url, stop)
-}
 
 /// Subscribes to `destinations` and hands on what comes: destination and body.
 async fn watch(url: &str, destinations: &[&str]) -> mpsc::UnboundedReceiver<(String, Vec<u8>)> {
@@ -105,7 +78,7 @@ async fn until<T: serde::de::DeserializeOwned>(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn viewers_are_counted_and_tracks_are_told() {
-    let (_signaling, url, stop) = signaling().await;
+    let (_signaling, url, stop) = signaling::start(signaling::ANYWHERE).await;
     let (presence, state) = ("/topic/-/presence/1", "/topic/-/broadcast/1");
     let mut messages = watch(&url, &[presence, state]).await;
     let sfu = Sfu::with(|config| config.signaling_url = url.clone()).await;

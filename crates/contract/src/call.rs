@@ -17,6 +17,7 @@ use crate::destination::Source;
 use crate::id::{ParticipantId, SessionId};
 use crate::layer::EncodingsWanted;
 use crate::rest::IceServer;
+use crate::room_state::RoomSnapshot;
 
 /// Label of the data channel of the receive connection that carries [`Wants`] and [`CallEvent`]. Labels that begin with
 /// `-/` are reserved: nothing that is sent on them reaches other people.
@@ -154,6 +155,9 @@ pub struct JoinedCall {
     pub sources: Vec<CallSource>,
     /// Who else is there, with what they publish.
     pub people: Vec<CallPerson>,
+    /// The state of the room, to which `/topic/-/room/{room}` brings the changes. The caller itself may come with the next
+    /// one.
+    pub room: RoomSnapshot,
     /// The first bindings.
     pub bound: Bound,
     /// STUN and TURN servers with time-limited credentials.

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::destination::{Reply, Source};
 use crate::id::ParticipantId;
 use crate::room::Room;
+use crate::token::Grant;
 
 /// How often a node repeats the snapshot of each room that it is the home of, in seconds: whatever was lost on the way is
 /// known after that.
@@ -41,6 +42,32 @@ pub enum Right {
     Draw,
     /// Moderate: mute, remove, lock, give rights and take them back.
     Moderate,
+}
+
+impl Right {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Camera, Self::Microphone, Self::Screen, Self::Chat, Self::Draw, Self::Moderate];
+
+    /// The grant of a join token that gives it.
+    #[must_use]
+    pub fn grant(self) -> Grant {
+        match self {
+            Self::Camera => Grant::PublishCamera,
+            Self::Microphone => Grant::PublishMicrophone,
+            Self::Screen => Grant::PublishScreen,
+            Self::Chat => Grant::Chat,
+            Self::Draw => Grant::Draw,
+            Self::Moderate => Grant::Moderate,
+        }
+    }
+
+    /// What a join token with `grants` gives.
+    #[must_use]
+    pub fn of(grants: &[Grant]) -> Rights {
+        let is_given = |right: &Self| grants.iter().any(|grant| grant.covers(right.grant()));
+        Self::ALL.into_iter().filter(is_given).collect()
+    }
 }
 
 /// What a person may do.
@@ -365,6 +392,18 @@ mod tests {
         });
         assert_eq!(serde_json::to_value(RoomUpdate::Delta(delta.clone())).unwrap(), json);
         assert_eq!(serde_json::from_value::<RoomUpdate>(json).unwrap(), RoomUpdate::Delta(delta));
+    }
+
+    #[test]
+    fn grants_give_rights() {
+        use Right::{Camera, Chat, Microphone, Moderate, Screen};
+        let rights = |grants: &[Grant]| Right::of(grants).into_iter().collect::<Vec<_>>();
+        assert_eq!(rights(&[Grant::Subscribe]), []);
+        assert_eq!(rights(&[Grant::Publish]), [Camera, Microphone, Screen]);
+        assert_eq!(rights(&[Grant::Moderate, Grant::Chat, Grant::PublishScreen]), [Screen, Chat, Moderate]);
+        for right in Right::ALL {
+            assert_eq!(rights(&[right.grant()]), [right]);
+        }
     }
 
     #[test]

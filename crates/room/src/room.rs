@@ -354,6 +354,11 @@ impl Room {
         self.state.people.get(who)
     }
 
+    /// Everybody as it is now.
+    pub fn people(&self) -> impl Iterator<Item = &Person> {
+        self.state.people.values()
+    }
+
     /// Whether what `who` sends as `source` goes on to others.
     #[must_use]
     pub fn is_open(&self, who: &ParticipantId, source: Source) -> bool {

@@ -11,9 +11,11 @@ use contract::call::{
 };
 use contract::id::{GroupId, ParticipantId, SessionId};
 use contract::room::Room;
+use contract::room_state::Right;
 use contract::text;
 use contract::token::{Claims, Grant, Role};
 use rand::RngExt as _;
+use room::Joining;
 use rtp::MediaKind;
 use service_kit::HttpProblem;
 use sfu_core::SourceId;
@@ -25,7 +27,8 @@ use transport::sdp::{
 
 use super::open::{formats, parse_offer};
 use super::problem::{
-    RETRY_AFTER, call_refused, guarded, internal, no_grant, no_session, overloaded, refused, sdp_problem,
+    RETRY_AFTER, call_refused, guarded, internal, join_refused, no_grant, no_session, overloaded, refused,
+    sdp_problem,
 };
 use super::{Node, SHARD_TIMEOUT, new_etag};
 use crate::end::EndReason;
@@ -70,8 +73,12 @@ impl Node {
         body: JoinCall,
     ) -> Result<(JoinedCall, String), HttpProblem> {
         let JoinCall { publish, receive, wants, name, resume } = body;
-        let (who, rights) = self.who(group, caller.claims.as_ref(), name, resume)?;
+        let (who, rights, joining) = self.who(group, caller.claims.as_ref(), name, resume)?;
         check(publish.as_ref(), receive.as_ref(), &wants, rights)?;
+        let opened_room = match &joining {
+            Some(_) => self.ask_for_room(group).await?,
+            None => None,
+        };
         let shard = self.registry().emptiest();
         let addresses = || self.addresses.get(shard).cloned().unwrap_or_default();
         let publish = publish.map(|offer| publishing(&offer, self.local(addresses()))).transpose()?;
@@ -84,11 +91,21 @@ impl Node {
                 Arc::new(published(&publish.answer, source, participant))
             }
         });
+        if let Some(joining) = &joining {
+            self.may_enter(opened_room.as_ref(), group, joining).map_err(join_refused)?;
+        }
         let opened = self.registry().open_call(new, published, &mut rand::rng()).map_err(call_refused)?;
         self.remove(opened.replaced.iter().copied());
+        let fails = || self.leave_call(&opened.session, EndReason::NotTaken);
+        if let Some(joining) = joining {
+            let entered = self.enter(opened_room.as_ref(), group, joining, now);
+            entered.inspect_err(|_| fails()).map_err(join_refused)?;
+        }
         let joined = self.connect_call(shard, &opened, publish.as_ref(), receive.as_ref(), wants).await;
-        let bound = joined.inspect_err(|_| self.leave_call(&opened.session, EndReason::NotTaken))?;
+        let bound = joined.inspect_err(|_| fails())?;
         let OpenedCall { session, participant, source, publish: sends, people, .. } = opened;
+        let sources = sends.map(|(_, published)| published.sources(source)).unwrap_or_default();
+        self.publishes(group, &participant, &sources, now);
         let joined = JoinedCall {
             participant,
             ice_servers: self.ice_servers(Some(session.as_str()), Some(caller.host)),
@@ -96,38 +113,41 @@ impl Node {
             resume_secs: RESUME_SECS,
             publish_sdp: publish.map(|publish| publish.answer.text),
             receive_sdp: receive.map(|receive| receive.answer.text),
-            sources: sends.map(|(_, published)| published.sources(source)).unwrap_or_default(),
+            sources,
             people,
+            room: self.room_state(group, now),
             bound,
         };
         Ok((joined, etag))
     }
 
-    /// Who comes, and what it may do.
+    /// Who comes, what it may do, and what the room is told of it unless it is there already.
     fn who(
         &self,
         group: &GroupId,
         claims: Option<&Claims>,
         name: Option<String>,
         resume: Option<SessionId>,
-    ) -> Result<(Who, Rights), HttpProblem> {
+    ) -> Result<(Who, Rights, Option<Joining>), HttpProblem> {
         if let Some(session) = resume {
-            let rights = self.registry().call(&session, group).map(|call| call.rights);
-            let rights = rights.ok_or_else(|| call_refused(CallRefused::NoSession))?;
-            return Ok((Who::Resumes(session), rights));
+            let known =
+                self.registry().call(&session, group).map(|call| (call.participant.clone(), call.rights));
+            let known = known.filter(|(participant, _)| self.homes().is_in(group, participant));
+            let (_, rights) = known.ok_or_else(|| call_refused(CallRefused::NoSession))?;
+            return Ok((Who::Resumes(session), rights, None));
         }
         let claims = claims.ok_or_else(|| {
             HttpProblem::unauthorized("joining needs a join token of this room as `Authorization: Bearer`")
         })?;
         let room = Room::from(group);
-        let Role::Join { room: own, name: given, .. } = &claims.role else {
+        let Role::Join { room: own, name: given, grants } = &claims.role else {
             return Err(HttpProblem::forbidden("joining needs a join token: this one is of another kind"));
         };
         if *own != room {
             return Err(HttpProblem::new(StatusCode::FORBIDDEN, "wrong-room", "Forbidden")
                 .detail("the token is of another room"));
         }
-        let participant = claims.sub.parse().map_err(|_| {
+        let participant: ParticipantId = claims.sub.parse().map_err(|_| {
             HttpProblem::forbidden("the subject of the token is no participant id (`par_` and more)")
         })?;
         let name = text::one_line(given.as_deref().or(name.as_deref()).unwrap_or_default());
@@ -136,7 +156,13 @@ impl Node {
         }
         let publish = SOURCES.map(|source| may_publish(claims, &room, source));
         let rights = Rights { publish, receive: claims.may(&room, Grant::Subscribe) };
-        Ok((Who::Joins { participant, name, rights }, rights))
+        let joining = Joining {
+            participant: participant.clone(),
+            name: name.clone(),
+            name_is_fixed: given.is_some(),
+            granted: Right::of(grants),
+        };
+        Ok((Who::Joins { participant, name, rights }, rights, Some(joining)))
     }
 
     /// Hands the connections of a session to their shard, and has its slots chosen.
@@ -240,15 +266,25 @@ impl Node {
 
     /// DELETE, or what ends a session otherwise.
     pub(crate) fn leave_call(&self, id: &SessionId, reason: EndReason) {
-        let (removals, gone) = self.registry().leave_call(id, reason);
+        let (participant, removals, gone) = {
+            let mut registry = self.registry();
+            let participant = registry.participant_with(id);
+            let (removals, gone) = registry.leave_call(id, reason);
+            (participant, removals, gone)
+        };
+        if let Some((group, who)) = participant {
+            self.has_left(&group, &who, Instant::now());
+        }
         self.remove(removals);
         self.forget_publishers(gone);
     }
 
     /// Ends the sessions that nobody has resumed in time.
     pub(crate) fn end_lost_calls(&self) {
-        let gone = self.registry().end_lost_calls(Instant::now());
+        let now = Instant::now();
+        let gone = self.registry().end_lost_calls(now);
         self.forget_publishers(gone);
+        self.forget_lost(now);
     }
 
     /// Publishers of calls do not come back.

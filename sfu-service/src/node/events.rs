@@ -31,9 +31,13 @@ impl Node {
                 self.metrics.ended.get_or_create(&Reason { reason: reason.as_str() }).inc();
                 tracing::debug!(reason = reason.as_str(), "a session has ended");
                 let lost_publisher = {
-                    let mut registry = self.registry();
-                    if registry.call_closed(key, Instant::now()) {
+                    let (mut registry, now) = (self.registry(), Instant::now());
+                    let participant = registry.participant_of(key);
+                    if registry.call_closed(key, now) {
                         drop(registry);
+                        if let Some((group, who)) = participant {
+                            self.is_lost(&group, &who, now);
+                        }
                         return self.update_gauges();
                     }
                     let room =

@@ -5,10 +5,12 @@
 //! open     a publisher or a viewer comes     session  PATCH and DELETE of a session
 //! events   what the shards say               links    the ICE servers of an answer
 //! layers   which encodings go where                call     participants of calls come, change and go
+//! home     the state of the rooms of calls
 //! ```
 
 mod call;
 mod events;
+mod home;
 mod layers;
 mod links;
 mod open;
@@ -21,26 +23,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use contract::destination::{NodeTracks, NodeViewers};
 use contract::id::{BroadcastId, NodeId};
 use contract::token::TokenKeys;
 use rand::RngExt as _;
 use service_kit::HttpProblem;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use transport::sdp::Local;
 use transport::{IceCredentials, Identity};
 
 pub(crate) use self::call::Caller;
+pub(crate) use self::home::{MAX_STORES, Store, store_rules};
 pub(crate) use self::open::{Opened, Viewer};
 use self::problem::{RETRY_AFTER, overloaded, refused};
 pub(crate) use self::session::{Patched, SessionView};
 use crate::config::Config;
+use crate::homes::Homes;
 use crate::load::Load;
 use crate::meta::MetaClient;
 use crate::metrics::{Metrics, Reason};
 use crate::registry::{Registry, Removal};
 use crate::shard::{Command, ShardHandle};
-use crate::signaling::Snapshots;
 
 /// Longest wait for a shard to take a session in.
 const SHARD_TIMEOUT: Duration = Duration::from_secs(2);
@@ -68,11 +70,16 @@ pub(crate) struct Node {
     pub(crate) addresses: Vec<Vec<SocketAddr>>,
     /// Something that signaling should hear of has changed.
     pub(crate) changed: Arc<Notify>,
+    /// There may be something to tell signaling of the rooms of calls.
+    pub(crate) said: Arc<Notify>,
     /// Something that meta should hear of at once has changed.
     pub(crate) report_now: Arc<Notify>,
     /// What the data plane does now.
     pub(crate) load: Arc<Load>,
     registry: Mutex<Registry>,
+    /// Locked after the registry where both are.
+    homes: Mutex<Homes>,
+    stores: mpsc::Sender<Store>,
     draining: AtomicBool,
 }
 
@@ -86,11 +93,13 @@ pub(crate) struct Parts {
     pub(crate) identity: Identity,
     pub(crate) shards: Vec<ShardHandle>,
     pub(crate) addresses: Vec<Vec<SocketAddr>>,
+    /// What is read by [`store_rules`].
+    pub(crate) stores: mpsc::Sender<Store>,
 }
 
 impl Node {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, id, keys, meta, metrics, identity, shards, addresses } = parts;
+        let Parts { config, id, keys, meta, metrics, identity, shards, addresses, stores } = parts;
         let registry = Mutex::new(Registry::new(shards.len(), config.limits.clone()));
         let load = Arc::new(Load::new(shards.len()));
         Self {
@@ -103,9 +112,12 @@ impl Node {
             shards,
             addresses,
             changed: Arc::default(),
+            said: Arc::default(),
             report_now: Arc::default(),
             load,
             registry,
+            homes: Mutex::default(),
+            stores,
             draining: AtomicBool::new(false),
         }
     }
@@ -208,16 +220,6 @@ impl Node {
     fn update_gauges(&self) {
         let (publishers, viewers) = self.registry().counts();
         self.metrics.set_sessions(publishers, viewers);
-    }
-}
-
-impl Snapshots for Node {
-    fn viewers(&self) -> NodeViewers {
-        self.registry().viewers()
-    }
-
-    fn tracks(&self) -> NodeTracks {
-        self.registry().tracks()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use actix_web::http::StatusCode;
+use room::JoinRefused;
 use service_kit::HttpProblem;
 use transport::sdp::{CodecFormat, SdpError};
 
@@ -50,7 +51,7 @@ pub(super) fn meta_problem(error: MetaError) -> HttpProblem {
     match error {
         MetaError::Unauthorized => HttpProblem::unauthorized(error.to_string()),
         MetaError::NotFound => HttpProblem::not_found(error.to_string()),
-        MetaError::Closed => HttpProblem::conflict(error.to_string()),
+        MetaError::Closed | MetaError::NotHome => HttpProblem::conflict(error.to_string()),
         MetaError::Away(_) => {
             tracing::warn!(%error, "a session cannot be admitted");
             HttpProblem::unavailable("the catalogue does not answer: try again in a moment", RETRY_AFTER)
@@ -100,6 +101,16 @@ pub(super) fn call_refused(why: CallRefused) -> HttpProblem {
             .retry_after(RETRY_AFTER),
         CallRefused::NoSession => HttpProblem::new(StatusCode::NOT_FOUND, "no-session", "Not found")
             .detail("there is no such session any more: join with a token"),
+    }
+}
+
+/// The state of the room lets nobody in, or not this one.
+pub(super) fn join_refused(why: JoinRefused) -> HttpProblem {
+    let forbidden = |code| HttpProblem::new(StatusCode::FORBIDDEN, code, "Forbidden").detail(why.to_string());
+    match why {
+        JoinRefused::Removed => forbidden("removed"),
+        JoinRefused::Locked => forbidden("locked"),
+        JoinRefused::Full => call_refused(CallRefused::RoomFull),
     }
 }
 

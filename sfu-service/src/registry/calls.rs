@@ -320,6 +320,30 @@ impl Registry {
         true
     }
 
+    /// Whose a session is.
+    pub(crate) fn participant_with(&self, id: &SessionId) -> Option<(GroupId, ParticipantId)> {
+        let call = self.calls.sessions.get(id)?;
+        Some((call.group.clone(), call.participant.clone()))
+    }
+
+    /// Whose a connection is, if it is one of a call.
+    pub(crate) fn participant_of(&self, key: SessionKey) -> Option<(GroupId, ParticipantId)> {
+        let call = self.calls.sessions.get(self.calls.connections.get(&key)?)?;
+        Some((call.group.clone(), call.participant.clone()))
+    }
+
+    /// The session of a participant.
+    pub(crate) fn session_of(&self, group: &GroupId, who: &ParticipantId) -> Option<SessionId> {
+        self.calls.rooms.get(group)?.members.get(who).cloned()
+    }
+
+    /// The publishing connection of a participant, with its shard.
+    pub(crate) fn publishing(&self, group: &GroupId, who: &ParticipantId) -> Option<(usize, SessionKey)> {
+        let session = self.calls.rooms.get(group)?.members.get(who)?;
+        let connection = self.calls.sessions.get(session)?.publish.as_ref()?;
+        Some((connection.shard, connection.key))
+    }
+
     /// The receiving connection of whom a publishing one is, with its shard.
     pub(crate) fn call_receiver(&self, key: SessionKey) -> Option<(usize, SessionKey)> {
         let call = self.calls.sessions.get(self.calls.connections.get(&key)?)?;

@@ -436,3 +436,40 @@ proptest! {
         nothing_stays(&mut calls.node);
     }
 }
+
+#[test]
+fn what_is_closed_reaches_nobody_on_any_shard_nor_from_the_next_session() {
+    let gate = |calls: &mut Calls, source, is_open| {
+        let session = &calls.node.publishers[&(ROOM, SourceId(0))].session;
+        let (shard, key, now) = (session.shard, session.key, calls.node.now);
+        calls.node.shards[shard].command(Command::Gate { key, source, is_open }, now);
+    };
+    // Packets of the tile and of the voice, while everybody sends.
+    let flows = |calls: &mut Calls| {
+        calls.go_on();
+        let before = calls.packets(9);
+        calls.go_on();
+        let after = calls.packets(9);
+        ["0", "3"].map(|mid| after[mid] > before[mid])
+    };
+    for (home, edge) in [(0, 1), (1, 1)] {
+        let mut calls = Calls::new();
+        calls.publish(0, home, false);
+        calls.receive(9, edge);
+        calls.want(9, [0].into());
+        assert_eq!(flows(&mut calls), [true, true]);
+        gate(&mut calls, Source::Camera, false);
+        assert_eq!(flows(&mut calls), [false, true], "only the camera is closed");
+        gate(&mut calls, Source::Microphone, false);
+        assert_eq!(flows(&mut calls), [false, false]);
+        calls.publish(0, 2, false);
+        gate(&mut calls, Source::Camera, false);
+        gate(&mut calls, Source::Microphone, true);
+        assert_eq!(flows(&mut calls), [false, true], "on another shard");
+        calls.publish(0, home, false);
+        assert_eq!(flows(&mut calls), [true, true], "what is said for one session counts for it alone");
+        gate(&mut calls, Source::Camera, false);
+        gate(&mut calls, Source::Camera, true);
+        assert_eq!(flows(&mut calls), [true, true]);
+    }
+}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use contract::call::{Bound, Wants};
+use contract::destination::Source;
 use contract::id::ParticipantId;
 use contract::layer::{EncodingsWanted, LayerList, LayerRequest};
 use rtp::Extensions;
@@ -114,6 +115,15 @@ pub(crate) enum Command {
         key: SessionKey,
         /// Its encodings.
         wanted: EncodingsWanted,
+    },
+    /// What a publisher sends of a source goes on to others, or to nobody, from now on.
+    Gate {
+        /// Its publishing connection.
+        key: SessionKey,
+        /// The source.
+        source: Source,
+        /// To others, or to nobody.
+        is_open: bool,
     },
     /// A publisher of a call has left for good; its name is not used again.
     Gone {

@@ -13,7 +13,7 @@ use super::channels::Channels;
 use super::member::Member;
 use super::pulse::Hearing;
 use super::section::MediaSection;
-use crate::published::{Published, RoomKey, SessionKey};
+use crate::published::{Published, RoomKey, SOURCES, SessionKey};
 
 /// A connection with its transport.
 pub(super) struct Participant {
@@ -84,6 +84,8 @@ pub(super) enum Role {
         published: Arc<Published>,
         /// It is the connection that viewers see, and no later one has taken its place.
         current: bool,
+        /// By slot of a source: whatever it sends of it, nobody gets it.
+        closed: [bool; SOURCES.len()],
     },
     /// It receives.
     Viewer {

@@ -16,7 +16,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use contract::destination::Source;
-use sfu_core::{Origin, Peer, PublisherConfig, RoomId, SubscriberConfig, SubscriberId, SubscriptionConfig};
+use sfu_core::{
+    Origin, Peer, PublisherConfig, RoomId, SubscriberConfig, SubscriberId, SubscriptionConfig, TrackIndex,
+};
 
 use super::command::ShardEvent;
 use super::convert::track_index;
@@ -74,7 +76,33 @@ impl ShardThread {
             }
         }
         self.reconcile(key, now);
+        if let Place::Here { slot } = place {
+            self.close_gates(slot);
+        }
         true
+    }
+
+    /// What a publisher sends of a source goes on to others, or to nobody, whether it is connected yet or not.
+    pub(super) fn gate(&mut self, slot: usize, source: Source, is_open: bool) {
+        if let Some(participant) = self.io.participants.get_mut(slot)
+            && let Role::Publisher { closed, .. } = &mut participant.role
+            && let Some(closed) = closed.get_mut(usize::from(track_index(source).0))
+        {
+            *closed = !is_open;
+        }
+        self.close_gates(slot);
+    }
+
+    /// Has the core let through what a publisher may send and nothing else.
+    fn close_gates(&mut self, slot: usize) {
+        let Some(participant) = self.io.participants.get(slot) else { return };
+        let Role::Publisher { source, closed, current: true, .. } = participant.role else { return };
+        let entry = self.io.rooms.publisher((participant.room, source));
+        if let Some((id, _)) = entry.and_then(|entry| entry.core) {
+            for (closed, track) in closed.iter().copied().zip(0..) {
+                self.core.set_closed(id, TrackIndex(track), closed);
+            }
+        }
     }
 
     /// The connection of a publisher is gone, if it is still the one that viewers see.

@@ -229,6 +229,11 @@ impl ShardThread {
                     self.encodings_watched(slot, wanted);
                 }
             }
+            Command::Gate { key, source, is_open } => {
+                if let Some(&slot) = self.by_key.get(&key) {
+                    self.gate(slot, source, is_open);
+                }
+            }
             Command::Gone { room, source } => self.publisher_is_gone(room, source, now),
             Command::Stop => {
                 let slots: Vec<usize> = self.by_key.values().copied().collect();

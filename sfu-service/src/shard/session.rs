@@ -14,6 +14,7 @@ use super::pulse::Hearing;
 use super::thread::ShardThread;
 use crate::end::EndReason;
 use crate::metrics::ShardCounters;
+use crate::published::SOURCES;
 
 impl ShardThread {
     /// Finds whom a datagram belongs to: a check by the user name that it carries, anything else by an address that ICE
@@ -217,7 +218,7 @@ impl ShardThread {
         }
         let (role, watches) = match role {
             JoinRole::Publisher { source, published } => {
-                (Role::Publisher { source, published, current: false }, None)
+                (Role::Publisher { source, published, current: false, closed: [false; SOURCES.len()] }, None)
             }
             JoinRole::Viewer { published, extensions, reduced_size, sections } => {
                 let role = Role::Viewer { extensions, reduced_size, sections, subscriber: None };

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
-use contract::group::{Admission, Group, Metadata, OpenedGroup, RoomRules};
-use contract::id::{BroadcastId, GroupId};
+use contract::group::{Admission, Group, GroupOrder, Metadata, OpenedGroup, PutRules, RoomRules};
+use contract::id::BroadcastId;
 use contract::rest::{Admitted, Broadcast, CloseOrder, NodeOrders, NodeReport, Status};
 use contract::token::TokenKeys;
 use prometheus_client::registry::Registry;
@@ -30,6 +30,14 @@ pub(crate) struct MetaState {
     pub(crate) broadcasts: HashMap<i64, Status>,
     /// Orders for the next reports, repeated until they are taken out.
     pub(crate) orders: Vec<CloseOrder>,
+    /// Orders for groups, likewise.
+    pub(crate) group_orders: Vec<GroupOrder>,
+    /// The rules that are stored of each group.
+    pub(crate) rules: HashMap<String, RoomRules>,
+    /// How many rooms were opened: the epoch of the last. Every group exists.
+    pub(crate) opened: i64,
+    /// Nothing is stored.
+    pub(crate) is_full: bool,
     /// The last report.
     pub(crate) report: Option<NodeReport>,
 }
@@ -51,7 +59,8 @@ impl Meta {
                 .app_data(data.clone())
                 .route("/internal/broadcasts/{id}/admit", web::post().to(admit))
                 .route("/internal/nodes/{node}/report", web::post().to(report))
-                .route("/internal/groups/{id}/open", web::post().to(open_group))
+                .route("/internal/groups/{id}/open", web::post().to(open))
+                .route("/internal/groups/{id}/rules", web::put().to(rules))
                 .route("/broadcasts/{id}", web::get().to(broadcast))
         })
         .workers(1)
@@ -99,22 +108,39 @@ async fn admit(state: web::Data<Mutex<MetaState>>, id: web::Path<i64>, body: Str
 async fn report(state: web::Data<Mutex<MetaState>>, body: web::Json<NodeReport>) -> HttpResponse {
     let mut state = state.lock().unwrap();
     state.report = Some(body.into_inner());
-    HttpResponse::Ok().json(NodeOrders { close: state.orders.clone(), ..NodeOrders::default() })
+    HttpResponse::Ok().json(NodeOrders { close: state.orders.clone(), groups: state.group_orders.clone() })
 }
 
-/// Every group is there, and nothing holds in its room from before.
-async fn open_group(id: web::Path<GroupId>) -> HttpResponse {
-    let now = chrono::Utc::now();
+async fn open(state: web::Data<Mutex<MetaState>>, id: web::Path<String>) -> HttpResponse {
+    let mut state = state.lock().unwrap();
+    state.opened += 1;
     let group = Group {
-        id: id.into_inner(),
+        id: id.parse().unwrap(),
         name: String::new(),
-        max_participants: 4,
+        max_participants: 100,
         admission: Admission::Link,
         metadata: Metadata::default(),
-        created_at: now,
-        modified_at: now,
+        created_at: chrono::Utc::now(),
+        modified_at: chrono::Utc::now(),
     };
-    HttpResponse::Ok().json(OpenedGroup { group, version: 1, epoch: 1, rules: RoomRules::default() })
+    let rules = state.rules.get(id.as_str()).cloned().unwrap_or_default();
+    HttpResponse::Ok().json(OpenedGroup { group, version: 1, epoch: state.opened, rules })
+}
+
+async fn rules(
+    state: web::Data<Mutex<MetaState>>,
+    id: web::Path<String>,
+    body: web::Json<PutRules>,
+) -> HttpResponse {
+    let mut state = state.lock().unwrap();
+    if state.is_full {
+        return HttpResponse::ServiceUnavailable().finish();
+    }
+    if body.epoch != state.opened {
+        return HttpResponse::Conflict().finish();
+    }
+    state.rules.insert(id.into_inner(), body.into_inner().rules);
+    HttpResponse::NoContent().finish()
 }
 
 async fn broadcast(state: web::Data<Mutex<MetaState>>, id: web::Path<i64>) -> HttpResponse {

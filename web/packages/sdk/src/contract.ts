@@ -119,9 +119,6 @@ export type Grant =
 /** Id of a WHIP or WHEP session; it is the secret part of the session URL. */
 export type SessionId = string;
 
-/** What is in the way of a section's picture. */
-export type Obstacle = 'codec' | 'line';
-
 /** How good somebody's connection is. */
 export type Quality = 'good' | 'fair' | 'poor' | 'lost';
 
@@ -133,6 +130,9 @@ export type Right = 'camera' | 'microphone' | 'screen' | 'chat' | 'draw' | 'mode
 
 /** What a source does. */
 export type SourceState = 'on' | 'off' | 'muted';
+
+/** What is in the way of a section's picture. */
+export type Obstacle = 'codec' | 'line';
 
 /** What somebody shows for a moment. */
 export type ReactionKind = 'like' | 'dislike' | 'applause' | 'heart' | 'laugh' | 'surprise' | 'sad' | 'party';
@@ -625,10 +625,57 @@ export interface JoinedCall {
   receive_sdp?: string;
   /** How long a lost session may be resumed, in seconds. */
   resume_secs: number;
+  /**
+   * The state of the room, to which `/topic/-/room/{room}` brings the changes. The caller itself may come with the next
+   * one.
+   */
+  room: RoomSnapshot;
   /** The secret of the session: it ends the URL of the session, and resumes it. */
   session: SessionId;
   /** One's own sources, as others see them. */
   sources: CallSource[];
+}
+
+/** The whole state of a room. */
+export interface RoomSnapshot {
+  /** Grows whenever the state begins anew; a greater one counts. */
+  epoch: number;
+  /** Nobody new comes in but moderators. */
+  locked: boolean;
+  /** Who is there, by participant id. */
+  people: Person[];
+  /** The last delta that is in it. */
+  seq: number;
+}
+
+/** Somebody in a room. */
+export interface Person {
+  /** 0: its hand is down. Hands in the order of this number are in the order in which they were raised. */
+  hand?: number;
+  /** Runs the room by its own token: moderators who were made so in the room cannot remove it or take its rights. */
+  host?: boolean;
+  /** Display name, may be empty. */
+  name: string;
+  /** People in the order of this number are in the order in which they came. */
+  order: number;
+  /** Who. */
+  participant: ParticipantId;
+  /** How good its connection is. */
+  quality: Quality;
+  /** What it may do. */
+  rights: Right[];
+  /** What it publishes. */
+  sources: PersonSource[];
+}
+
+/** A source of a person. */
+export interface PersonSource {
+  /** The CSRC of its packets, unique in the room. */
+  csrc: number;
+  /** Camera, microphone, screen or screen audio: each at most once. */
+  source: Source;
+  /** What it does. */
+  state: SourceState;
 }
 
 /** Answer to GET and POST of `{session}/layer`. */
@@ -707,36 +754,6 @@ export interface PatchedCall {
   receive?: IceRestart;
 }
 
-/** Somebody in a room. */
-export interface Person {
-  /** 0: its hand is down. Hands in the order of this number are in the order in which they were raised. */
-  hand?: number;
-  /** Runs the room by its own token: moderators who were made so in the room cannot remove it or take its rights. */
-  host?: boolean;
-  /** Display name, may be empty. */
-  name: string;
-  /** People in the order of this number are in the order in which they came. */
-  order: number;
-  /** Who. */
-  participant: ParticipantId;
-  /** How good its connection is. */
-  quality: Quality;
-  /** What it may do. */
-  rights: Right[];
-  /** What it publishes. */
-  sources: PersonSource[];
-}
-
-/** A source of a person. */
-export interface PersonSource {
-  /** The CSRC of its packets, unique in the room. */
-  csrc: number;
-  /** Camera, microphone, screen or screen audio: each at most once. */
-  source: Source;
-  /** What it does. */
-  state: SourceState;
-}
-
 /** What is different about somebody: what is absent is as it was. */
 export interface PersonChange {
   /** [`Person::hand`]. */
@@ -812,18 +829,6 @@ export interface RoomDelta {
   /** Reactions, oldest first. */
   reactions?: Reaction[];
   /** Its number: one more than that of the state that it changes. */
-  seq: number;
-}
-
-/** The whole state of a room. */
-export interface RoomSnapshot {
-  /** Grows whenever the state begins anew; a greater one counts. */
-  epoch: number;
-  /** Nobody new comes in but moderators. */
-  locked: boolean;
-  /** Who is there, by participant id. */
-  people: Person[];
-  /** The last delta that is in it. */
   seq: number;
 }
 
