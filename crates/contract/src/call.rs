@@ -13,11 +13,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::destination::Source;
 use crate::id::{ParticipantId, SessionId};
 use crate::layer::EncodingsWanted;
 use crate::rest::IceServer;
 use crate::room_state::RoomSnapshot;
+use crate::source::Source;
 
 /// Label of the data channel of the receive connection that carries [`Wants`] and [`CallEvent`]. Labels that begin with
 /// `-/` are reserved: nothing that is sent on them reaches other people.

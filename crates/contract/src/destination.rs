@@ -26,6 +26,8 @@ use crate::id::{BroadcastId, GroupId, NodeId, ParticipantId, TrackId};
 use crate::rest::{MediaState, Status};
 use crate::room::{Room, valid_name};
 
+pub use crate::source::Source;
+
 /// Most characters of a chat message.
 pub const MAX_CHAT_CHARS: usize = 500;
 /// Fewest and most bytes of the id of a chat message: letters, digits, `-` and `_`.
@@ -378,20 +380,6 @@ pub struct BroadcastState {
     /// The published tracks (left out of `/topic/-/broadcasts`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tracks: Vec<TrackInfo>,
-}
-
-/// Where a track comes from (C4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    /// A camera, or whatever the only video is.
-    Camera,
-    /// A microphone, or whatever the only audio is.
-    Microphone,
-    /// A shared screen.
-    Screen,
-    /// Sound of a shared screen.
-    ScreenAudio,
 }
 
 /// A published track as viewers see it.

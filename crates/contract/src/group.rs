@@ -20,7 +20,7 @@ use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type}
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::id::{GroupId, NodeId};
-use crate::rest::whole_number;
+use crate::number::whole_number;
 use crate::token::{Grant, known_grants};
 
 /// People in a room at the same time, where its group does not say.

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::destination::Source;
+use crate::source::Source;
 
 /// `rel` of the `Link` in a WHEP answer that names the resource of [`LayerRequest`] and [`LayerList`].
 pub const LAYER_REL: &str = "urn:ietf:params:whep:ext:core:layer";

@@ -6,8 +6,8 @@ use std::fmt;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
-use crate::destination::Source;
 use crate::room::Room;
+use crate::source::Source;
 
 const ISSUER: &str = "madang";
 const AUDIENCE: &str = "madang";
