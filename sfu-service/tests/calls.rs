@@ -42,7 +42,7 @@ async fn until_seen(callers: &mut [&mut Caller], expected: &[BTreeSet<u32>]) {
 fn last_bound(caller: &Caller) -> Option<Bound> {
     let bound = |event| match event {
         CallEvent::Bound(bound) => Some(bound),
-        CallEvent::Encodings(_) => None,
+        CallEvent::Encodings(_) | CallEvent::Speakers(_) => None,
     };
     caller.heard().into_iter().rev().find_map(bound)
 }
@@ -71,6 +71,27 @@ async fn people_on_two_shards_see_and_hear_each_other() {
     assert_eq!(tiles, [b, c].into());
     let of_bert = bound.slots.iter().find(|binding| binding.source == b).unwrap();
     assert_eq!((of_bert.participant.as_str(), bound.wants), ("par_bert", 1));
+
+    // Everybody is told who speaks.
+    let voices: BTreeSet<u32> =
+        [&anna, &bert, &cleo].iter().map(|caller| caller.csrc(Source::Microphone)).collect();
+    let told = |event| match event {
+        CallEvent::Speakers(speakers) => Some(speakers),
+        CallEvent::Bound(_) | CallEvent::Encodings(_) => None,
+    };
+    let speaking = async {
+        loop {
+            let last = cleo.heard().into_iter().rev().find_map(told).unwrap_or_default();
+            if last.speaking.iter().copied().collect::<BTreeSet<u32>>() == voices {
+                break last.stage;
+            }
+            for caller in [&mut anna, &mut bert, &mut cleo] {
+                caller.turn().await;
+            }
+        }
+    };
+    let stage = tokio::time::timeout(PATIENCE, speaking).await.expect("all three are said to speak");
+    assert!(stage.is_none_or(|stage| voices.contains(&stage)));
 
     // What is not wanted any more is not sent any more, and nobody else notices.
     cleo.want(&[b]);

@@ -271,6 +271,21 @@ pub enum WhyMissing {
     Line,
 }
 
+/// Most people who are said to speak at once; the others are left out.
+pub const MAX_SPEAKING: usize = 16;
+
+/// Who speaks now: the whole of it. The latest counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Speakers {
+    /// The microphones at which somebody speaks, by their `csrc`: said 100 ms after somebody begins, and not any more
+    /// 600 ms after the last word. At most [`MAX_SPEAKING`].
+    pub speaking: Vec<u32>,
+    /// The microphone of who speaks mainly, for the stage. Another one comes after two seconds at the earliest, and nobody
+    /// only where that one is muted or gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<u32>,
+}
+
 /// What the server says on [`CALL_CHANNEL`]: one object a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -280,6 +295,8 @@ pub enum CallEvent {
     /// Which of one's own encodings are watched; the others may be switched off. `media_id` is an `a=mid` of the publish
     /// connection.
     Encodings(EncodingsWanted),
+    /// Who speaks.
+    Speakers(Speakers),
 }
 
 /// ICE credentials of one side, of a restart (RFC 8445, section 9).
@@ -372,6 +389,9 @@ mod tests {
             "missing": [{"source": 9, "slot": "tile", "why": "codec"}],
         });
         assert_eq!(serde_json::to_value(CallEvent::Bound(bound)).unwrap(), json);
+        let speakers = CallEvent::Speakers(Speakers { speaking: vec![4, 8], stage: Some(8) });
+        let json = json!({"type": "speakers", "speaking": [4, 8], "stage": 8});
+        assert_eq!(serde_json::to_value(speakers).unwrap(), json);
         let encodings = CallEvent::Encodings(EncodingsWanted::default());
         assert_eq!(serde_json::to_value(encodings).unwrap(), json!({"type": "encodings", "media": []}));
     }

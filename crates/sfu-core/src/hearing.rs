@@ -44,6 +44,17 @@ impl Shard {
         self.timers.arm(Owner::Room(id), &mut room.deadline, Some(now));
     }
 
+    /// The microphones of a room at which somebody speaks.
+    pub fn speaking(&self, room: RoomId) -> impl Iterator<Item = TrackName> {
+        self.rooms.get(&room).into_iter().flat_map(|room| room.voices.speaking())
+    }
+
+    /// The microphone of who speaks mainly in a room.
+    #[must_use]
+    pub fn on_stage(&self, room: RoomId) -> Option<TrackName> {
+        self.rooms.get(&room)?.voices.on_stage()
+    }
+
     /// What came in since the last call is heard in its rooms.
     pub(crate) fn hear(&mut self, now: Instant, sink: &mut impl Sink) {
         let mut all = std::mem::take(&mut self.heard);

@@ -9,16 +9,17 @@
 use std::time::{Duration, Instant};
 
 use contract::call::{
-    Binding, Bound, CALL_CHANNEL, CallEvent, MAX_WANTS, MissingSource, SlotKind, Want, Wants, WhyMissing,
+    Binding, Bound, CALL_CHANNEL, CallEvent, MAX_SPEAKING, MAX_WANTS, MissingSource, SlotKind, Speakers,
+    Want, Wants, WhyMissing,
 };
 use contract::layer::EncodingsWanted;
-use sfu_core::{Peer, SourceId, SubscriberConfig, SubscriptionConfig, TrackName};
+use sfu_core::{Peer, RoomId, SourceId, SubscriberConfig, SubscriptionConfig, TrackName};
 use transport::ChannelId;
 
 use super::channels::VIEWER_RATE;
 use super::member::{CallSlot, Member};
 use super::participant::Role;
-use super::room::core_room;
+use super::room::{call_room, core_room};
 use super::thread::ShardThread;
 use crate::metrics::ShardCounters;
 use crate::published::{RoomKey, by_csrc, csrc};
@@ -58,6 +59,20 @@ impl ShardThread {
         if !std::mem::replace(&mut member.queued, true) {
             self.calls.due.push(slot);
         }
+    }
+
+    /// Who speaks in a room has changed. Each shard hears all microphones of the rooms that its members are in.
+    pub(super) fn speakers_changed(&mut self, room: RoomId) {
+        let room = call_room(room).and_then(|room| self.io.rooms.room(room));
+        let members = room.map(|room| room.members.clone()).unwrap_or_default();
+        members.into_iter().for_each(|slot| self.mark_member(slot, |member| member.say_speakers = true));
+    }
+
+    /// Who speaks in the room of a member.
+    fn speakers(&self, slot: usize) -> Option<Speakers> {
+        let room = core_room(self.io.participants.get(slot)?.room);
+        let speaking = self.core.speaking(room).filter_map(number).take(MAX_SPEAKING).collect();
+        Some(Speakers { speaking, stage: self.core.on_stage(room).and_then(number) })
     }
 
     /// Serves the members that have something to do.
@@ -104,7 +119,10 @@ impl ShardThread {
     /// A channel is open: if it is the one of the call, the member hears its bindings there.
     pub(super) fn call_channel_opened(&mut self, slot: usize, channel: ChannelId, label: &str) {
         if label == CALL_CHANNEL {
-            self.mark_member(slot, |member| (member.channel, member.say) = (Some(channel), true));
+            self.mark_member(slot, |member| {
+                member.channel = Some(channel);
+                (member.say, member.say_speakers) = (true, true);
+            });
         }
     }
 
@@ -183,9 +201,11 @@ impl ShardThread {
         let Some(member) = self.member(slot) else { return false };
         let Some(channel) = member.channel else { return false };
         let (bound, encodings) = (std::mem::take(&mut member.say), member.encodings.take());
+        let speakers = std::mem::take(&mut member.say_speakers);
         let bound = if bound { self.bound(slot).map(CallEvent::Bound) } else { None };
+        let speakers = if speakers { self.speakers(slot).map(CallEvent::Speakers) } else { None };
         let mut waits = false;
-        for event in bound.into_iter().chain(encodings.map(CallEvent::Encodings)) {
+        for event in bound.into_iter().chain(encodings.map(CallEvent::Encodings)).chain(speakers) {
             let Ok(text) = serde_json::to_vec(&event) else { continue };
             let Some(participant) = self.io.participants.get_mut(slot) else { return false };
             if participant.transport.send_data(channel, &text, false, now).is_ok() {
@@ -197,6 +217,7 @@ impl ShardThread {
                 match event {
                     CallEvent::Bound(_) => member.say = true,
                     CallEvent::Encodings(wanted) => member.encodings = Some(wanted),
+                    CallEvent::Speakers(_) => member.say_speakers = true,
                 }
             }
         }

@@ -52,8 +52,7 @@ impl ShardThread {
                     self.mark_member(slot, |member| member.say = true);
                 }
             }
-            // Pages see who speaks by whose packets they get.
-            Event::Speaking { .. } | Event::OnStage { .. } => {}
+            Event::Speaking { room, .. } | Event::OnStage { room, .. } => self.speakers_changed(room),
             Event::Forwarding { subscriber, subscription } => {
                 if let Some(section) = self.section(subscriber, subscription) {
                     section.mismatch = false;

@@ -52,6 +52,8 @@ pub(crate) struct Member {
     pub(super) encodings: Option<EncodingsWanted>,
     /// Its bindings are still to be said.
     pub(super) say: bool,
+    /// Who speaks is still to be said.
+    pub(super) say_speakers: bool,
     /// It stands in the list of those that have something to do.
     pub(super) queued: bool,
 }
@@ -76,6 +78,7 @@ impl Member {
             waiting: None,
             encodings: None,
             say: true,
+            say_speakers: false,
             queued: false,
         }
     }

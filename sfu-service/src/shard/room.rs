@@ -313,6 +313,11 @@ pub(super) fn core_room(room: RoomKey) -> RoomId {
     }
 }
 
+/// The call that a room of the core is, if it is one.
+pub(super) fn call_room(room: RoomId) -> Option<RoomKey> {
+    (room.0 >> 63 == 1).then_some(RoomKey::Group(room.0 & !(1 << 63)))
+}
+
 fn publisher_config((room, source_id): SourceKey, origin: Origin, published: &Published) -> PublisherConfig {
     PublisherConfig {
         room: core_room(room),

@@ -42,6 +42,9 @@ export type CallEvent =
     })
   | (EncodingsWanted & {
       type: 'encodings';
+    })
+  | (Speakers & {
+      type: 'speakers';
     });
 
 /** What `/topic/-/chat/{room}` carries. */
@@ -360,6 +363,20 @@ export interface EncodingWanted {
   encodingId: string;
   /** Whether anybody watches it. */
   wanted: boolean;
+}
+
+/** Who speaks now: the whole of it. The latest counts. */
+export interface Speakers {
+  /**
+   * The microphones at which somebody speaks, by their `csrc`: said 100 ms after somebody begins, and not any more
+   * 600 ms after the last word. At most [`MAX_SPEAKING`].
+   */
+  speaking: number[];
+  /**
+   * The microphone of who speaks mainly, for the stage. Another one comes after two seconds at the earliest, and nobody
+   * only where that one is muted or gone.
+   */
+  stage?: number;
 }
 
 /** Somebody in a room, as media sees it. */
