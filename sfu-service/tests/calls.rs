@@ -131,7 +131,11 @@ async fn a_lost_session_goes_on_as_the_same_participant() {
     assert_eq!(again.joined.participant.as_str(), "par_anna");
     // The first bindings are in the answer.
     let first: Vec<u32> = again.joined.bound.slots.iter().map(|binding| binding.source).collect();
-    assert_eq!(first, [wanted], "nobody speaks yet");
+    assert_eq!(
+        first,
+        [wanted, bert.csrc(Source::Microphone)],
+        "a microphone has a slot before it says a word"
+    );
     bert.take_seen();
     until_seen(&mut [&mut again, &mut bert], &[[wanted].into(), [camera].into()]).await;
 
@@ -164,7 +168,7 @@ async fn wants_and_restarts_go_by_patch_too() {
     let body = PatchCall { wants: Some(wants), ..PatchCall::default() };
     let patched: PatchedCall = patch(&body, None).await.unwrap().json().await.unwrap();
     let sources: Vec<u32> = patched.bound.slots.iter().map(|binding| binding.source).collect();
-    assert_eq!(sources, [camera]);
+    assert_eq!(sources, [camera, bert.csrc(Source::Microphone)]);
     assert_eq!(patched.bound.missing[0].source, 9_999);
 
     let ice = IceRestart { ufrag: "abcd".into(), pwd: "0123456789012345678901".into() };
