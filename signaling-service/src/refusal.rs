@@ -26,6 +26,8 @@ pub(crate) enum Refusal {
     Closed,
     #[error("a moderator has removed you from this call")]
     Removed,
+    #[error("a moderator has taken your right to chat in this call")]
+    Taken,
     #[error("the group of this call is no more")]
     Ended,
     #[error("the node does not serve the room of your token")]
@@ -52,7 +54,7 @@ impl Refusal {
     /// The kind of reason, for programs.
     pub(crate) fn reason(&self) -> Reason {
         match self {
-            Self::Destination(_) | Self::Denied { .. } | Self::Removed => Reason::Right,
+            Self::Destination(_) | Self::Denied { .. } | Self::Removed | Self::Taken => Reason::Right,
             Self::Body { .. } | Self::Text(_) | Self::NoRequestId => Reason::Body,
             Self::TooFast(_) | Self::TooManyRooms => Reason::Rate,
             Self::Closed | Self::Ended | Self::NotServed | Self::NoCall => Reason::State,

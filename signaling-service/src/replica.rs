@@ -9,6 +9,7 @@ use std::time::Instant;
 use contract::destination::{BroadcastState, Destination, Presence};
 use contract::id::BroadcastId;
 use contract::room::Room;
+use contract::room_state::Right;
 
 use crate::barred::Barred;
 use crate::broadcasts::Broadcasts;
@@ -97,6 +98,11 @@ impl Replica {
         match work {
             Work::Chat { room, .. } => {
                 self.has_part(room, sender)?;
+                if let Person::Subject(subject) = &sender.person
+                    && self.rooms.lacks(room, subject, Right::Chat)
+                {
+                    return Err(Refusal::Taken);
+                }
                 self.is_open(room, sender, now)
             }
             Work::Relay { to, .. } => match &to.path {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use contract::id::NodeId;
 use contract::room::Room;
-use contract::room_state::{NodeRoom, RoomUpdate, SNAPSHOT_SECS};
+use contract::room_state::{NodeRoom, Right, RoomUpdate, SNAPSHOT_SECS};
 use room::{Applied, Replica};
 
 /// Rooms that are known at once. One more is not taken in until another is over.
@@ -64,6 +64,15 @@ impl Rooms {
     /// The home of `room`, if there is one.
     pub(crate) fn home(&self, room: &Room) -> Option<&NodeId> {
         self.by_name.get(room).map(|known| &known.home)
+    }
+
+    /// Whether somebody who is in the call of `room` has no `right` there, whatever its token says.
+    pub(crate) fn lacks(&self, room: &Room, subject: &str, right: Right) -> bool {
+        let person = || {
+            let who = subject.parse().ok()?;
+            self.by_name.get(room)?.state.person(&who)
+        };
+        person().is_some_and(|person| !person.rights.contains(&right))
     }
 
     /// The whole state of `room`.

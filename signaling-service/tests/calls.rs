@@ -33,11 +33,15 @@ impl Home {
     }
 
     fn join(&mut self, who: &str, name: &str) {
+        self.join_with(who, name, &[Right::Camera, Right::Chat]);
+    }
+
+    fn join_with(&mut self, who: &str, name: &str, rights: &[Right]) {
         let joining = Joining {
             participant: who.parse().unwrap(),
             name: name.into(),
             name_is_fixed: false,
-            granted: [Right::Camera].into_iter().collect(),
+            granted: rights.iter().copied().collect(),
         };
         self.room.join(joining, self.now).unwrap();
     }
@@ -399,5 +403,37 @@ async fn a_reader_that_is_too_slow_gets_the_whole_state_instead() {
         assert_ne!(applied, Applied::Gap, "whoever is too slow need not ask");
     }
     assert!(heard < told && snapshots >= 2, "{heard} of {told}, {snapshots} snapshots");
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_lost_the_right_to_chat_in_the_call_does_not_chat() {
+    let service = Service::start(config(false)).await;
+    let mut home = Home::start(&service, "nod_1", 1).await;
+    home.say_snapshot().await;
+    let token = |who| join_token(who, ROOM, &[Grant::Subscribe, Grant::Chat], None);
+    let mut peers = [
+        Peer::with_token(&service, &token("par_1")).await,
+        Peer::with_token(&service, &token("par_2")).await,
+    ];
+    let (chat, text) = (format!("/app/-/chat/{ROOM}"), json!({"text": "a"}).to_string());
+    for peer in &mut peers {
+        peer.replies().await;
+        peer.request("before", &chat, &text).await;
+        assert_eq!(peer.reply().await["outcome"], "done");
+    }
+    // One of them is in the call, with the right to a camera and to nothing else.
+    home.join_with("par_1", "Ann", &[Right::Camera]);
+    home.say_delta().await;
+    for (peer, outcome) in peers.iter_mut().zip(["refused", "done"]) {
+        peer.request("after", &chat, &text).await;
+        let reply = peer.reply().await;
+        assert_eq!(reply["outcome"], outcome, "{reply}");
+        assert!(outcome == "done" || reply["reason"] == "right", "{reply}");
+    }
+    home.room.leave(&"par_1".parse().unwrap(), WhyGone::Left, home.now);
+    home.say_delta().await;
+    peers[0].request("left", &chat, &text).await;
+    assert_eq!(peers[0].reply().await["outcome"], "done");
     service.stop().await;
 }

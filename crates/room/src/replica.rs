@@ -1,6 +1,7 @@
 //! The state of a room as somebody has it who hears of it: by a snapshot and the deltas after it.
 
-use contract::room_state::{RoomSnapshot, RoomUpdate};
+use contract::id::ParticipantId;
+use contract::room_state::{Person, RoomSnapshot, RoomUpdate};
 
 use crate::state::State;
 
@@ -59,6 +60,12 @@ impl Replica {
     #[must_use]
     pub fn snapshot(&self) -> Option<RoomSnapshot> {
         self.known.as_ref().map(|(epoch, seq, state)| state.snapshot(*epoch, *seq))
+    }
+
+    /// Somebody, if it is there.
+    #[must_use]
+    pub fn person(&self, who: &ParticipantId) -> Option<&Person> {
+        self.known.as_ref().and_then(|(_, _, state)| state.people.get(who))
     }
 
     /// Epoch and number of the state, once there was a snapshot.
