@@ -10,8 +10,8 @@ use transport::srtp::Sender;
 use transport::{AddressPair, Transport};
 
 use super::channels::Channels;
+use super::hearing::Hearing;
 use super::member::Member;
-use super::pulse::Hearing;
 use super::section::MediaSection;
 use crate::published::{Published, RoomKey, SOURCES, SessionKey};
 

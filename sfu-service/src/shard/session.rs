@@ -9,8 +9,8 @@ use transport::{AddressPair, CloseReason, DatagramKind, Protocol, Received, Serv
 
 use super::channels::Channels;
 use super::command::{Join, JoinRole, ShardEvent};
+use super::hearing::Hearing;
 use super::participant::{MediaPath, Participant, Role};
-use super::pulse::Hearing;
 use super::thread::ShardThread;
 use crate::end::EndReason;
 use crate::metrics::ShardCounters;
