@@ -64,6 +64,9 @@
 //! ring, leaves at 2.5 times the estimate (`cc::pacer`). Nothing is queued for it: the feed falls behind, with its place
 //! in the ring, and catches up by a timer within 150 ms (`feed`). Sound never waits.
 //!
+//! Whom somebody hears is not his to choose: voice slots carry who is chosen in the room (`voices`), and the packets of a
+//! batch are heard before they are forwarded (`hearing`).
+//!
 //! A line that carries not even the lowest step gets single keyframes of it, as far as they fit beside the sound
 //! (`slides`), and its viewer is told.
 //!
@@ -76,7 +79,7 @@
 //! splice, rewrite, budget, downlink -> subscription -> feed, subscriber
 //! track -> publisher -> upstream, edge; room
 //! forward, choose, allocator, answers, reports          publishers meet subscribers
-//! shard -> members, pull, wants                         the public face
+//! shard -> members, pull, wants, hearing                the public face
 //! ```
 
 mod allocator;

@@ -157,9 +157,9 @@ impl Publisher {
         }
     }
 
-    /// The names of its microphones that are not muted.
+    /// The names of its microphones that may be heard.
     pub(crate) fn microphones(&self) -> impl Iterator<Item = TrackName> {
-        let is_open = |track: &Track| track.is_microphone && !track.muted;
+        let is_open = |track: &Track| track.is_microphone && !track.muted && !track.closed;
         let tracks = self.tracks.iter().zip(0u8..).filter(move |(track, _)| is_open(track));
         tracks.map(|(_, index)| TrackName { source: self.source_id, track: TrackIndex(index) })
     }

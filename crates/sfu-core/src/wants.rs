@@ -94,11 +94,14 @@ impl Shard {
 
     /// Nobody gets what a local publisher sends as this track from now on, or everybody again: for who may not send it,
     /// whatever its page does. Nothing of what came meanwhile goes out afterwards.
-    pub fn set_closed(&mut self, id: PublisherId, track: TrackIndex, closed: bool) {
-        let publisher = self.publishers.get_mut(id.key());
-        let track = publisher.and_then(|publisher| publisher.tracks.get_mut(usize::from(track.0)));
-        if let Some(track) = track {
-            track.set_closed(closed);
+    pub fn set_closed(&mut self, id: PublisherId, index: TrackIndex, closed: bool) {
+        let Some(publisher) = self.publishers.get_mut(id.key()) else { return };
+        let (room, source) = (publisher.room, publisher.source_id);
+        let Some(track) = publisher.tracks.get_mut(usize::from(index.0)) else { return };
+        track.set_closed(closed);
+        if closed && let Some(room) = self.rooms.get_mut(&room) {
+            // Who is heard instead is bound with the next packet of any microphone of the room.
+            room.voices.remove(TrackName { source, track: index });
         }
     }
 

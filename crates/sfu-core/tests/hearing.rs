@@ -319,9 +319,18 @@ fn it_is_said_who_speaks_and_who_is_on_the_stage() {
     let speaking = |speaking| Event::Speaking { room, track, speaking };
     let on_stage = Event::OnStage { room, track: Some(track) };
     assert_eq!(said(&mut call), [speaking(true), on_stage, speaking(false)]);
-    call.leave(2);
-    call.packet(&script);
-    assert_eq!(said(&mut call), [Event::OnStage { room, track: None }]);
+    // Who may not speak any more is gone at once, whatever the page sends.
+    script.say(2, 5_000, 9_000);
+    while call.time < 5_500 {
+        call.packet(&script);
+    }
+    assert_eq!(said(&mut call), [speaking(true)]);
+    let two = &call.callers[&2];
+    call.shards[two.home].shard.set_closed(two.microphones[two.home], TrackIndex(0), true);
+    for _ in 0..50 {
+        call.packet(&script);
+    }
+    assert_eq!(said(&mut call), [speaking(false), Event::OnStage { room, track: None }]);
 }
 
 #[test]
