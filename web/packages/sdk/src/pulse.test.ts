@@ -10,16 +10,20 @@ describe('arrivals', () => {
   it('counts what the browser has', () => {
     // Chromium, Firefox before 154, and a connection of which nothing is counted.
     const transport = { type: 'transport', packetsReceived: 3, bytesReceived: 300 };
-    expect(arrivals(report(transport, { type: 'inbound-rtp', packetsReceived: 2 }))).toBe(305);
-    expect(arrivals(report({ type: 'candidate-pair', bytesReceived: 40 }, { type: 'codec' }))).toBe(40);
-    expect(arrivals(report({ type: 'transport' }, { type: 'outbound-rtp', packetsSent: 7 }))).toBeNull();
+    const chromium = arrivals(report(transport, { type: 'inbound-rtp', packetsReceived: 2 }));
+    expect([...chromium.values()]).toEqual([3, 300, 2]);
+    const firefox = arrivals(report({ type: 'candidate-pair', bytesReceived: 40 }, { type: 'codec' }));
+    expect([...firefox.values()]).toEqual([40]);
+    expect(arrivals(report({ type: 'transport' }, { type: 'outbound-rtp', packetsSent: 7 })).size).toBe(0);
   });
 });
 
 /** What each look counted, half a second apart; at which looks it was silent. */
 function silentAt(counts: readonly (number | null)[]): number[] {
   const pulse = new Pulse();
-  return counts.flatMap((count, index) => (pulse.look(count, index * LOOK_MS) ? [index] : []));
+  const of = (count: number | null): Map<string, number> =>
+    new Map(count === null ? [] : [['transport', count]]);
+  return counts.flatMap((count, index) => (pulse.look(of(count), index * LOOK_MS) ? [index] : []));
 }
 
 describe('Pulse', () => {
@@ -35,14 +39,26 @@ describe('Pulse', () => {
 
   it('wants to look again after a sleep of the machine', () => {
     const pulse = new Pulse();
-    [0, 500, 1_000].forEach((at) => pulse.look(at + 1, at));
-    expect(pulse.look(1_001, 60_000)).toBe(false);
-    expect(pulse.look(1_001, 60_500)).toBe(true);
-    expect(pulse.look(1_002, 61_000)).toBe(false);
+    const look = (count: number, at: number): boolean => pulse.look(new Map([['transport', count]]), at);
+    [0, 500, 1_000].forEach((at) => look(at + 1, at));
+    expect(look(1_001, 60_000)).toBe(false);
+    expect(look(1_001, 60_500)).toBe(true);
+    expect(look(1_002, 61_000)).toBe(false);
   });
 
-  it('takes fewer as a sign of life: an entry of the report has gone', () => {
-    expect(silentAt([10, 20, 30, 25, 25, 25, 25])).toEqual([6]);
+  it('takes no entry that comes or goes while a path is sought for a sign of life', () => {
+    const pulse = new Pulse();
+    const looks = [
+      { transport: 10, pair: 7 },
+      { transport: 20, pair: 7 },
+      { transport: 30, pair: 7 },
+      { transport: 30 },
+      { transport: 30, other: 0 },
+      { transport: 30 },
+      { transport: 30, another: 0 },
+    ];
+    const silent = looks.map((counts, index) => pulse.look(new Map(Object.entries(counts)), index * LOOK_MS));
+    expect(silent).toEqual([false, false, false, false, false, true, true]);
   });
 });
 

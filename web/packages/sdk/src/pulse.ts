@@ -9,42 +9,41 @@ const STEADY_LOOKS = 3;
 /** Looks without anything before silence counts: after a sleep of the machine the first one proves nothing. */
 const SILENT_LOOKS = 2;
 
-/** What is counted of a connection, whichever of it the browser has; null where it has none. */
-export function arrivals(report: Pick<RTCStatsReport, 'forEach'>): number | null {
-  let sum: number | null = null;
-  const add = (value: unknown): void => {
-    if (typeof value === 'number') sum = (sum ?? 0) + value;
-  };
-  report.forEach((entry: Record<string, unknown>) => {
-    switch (entry.type) {
-      case 'transport':
-      case 'candidate-pair':
-        add(entry.packetsReceived);
-        add(entry.bytesReceived);
-        break;
-      case 'inbound-rtp':
-        add(entry.packetsReceived);
-        break;
-      case 'remote-outbound-rtp':
-        add(entry.reportsSent);
-        break;
+/**
+ * What is counted of a connection, whichever of it the browser has, by entry of the report. Entries come and go while a
+ * path is sought, so they are not added up.
+ */
+export function arrivals(report: Pick<RTCStatsReport, 'forEach'>): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  report.forEach((entry: Record<string, unknown>, id: string) => {
+    for (const name of COUNTERS[String(entry.type)] ?? []) {
+      const count = entry[name];
+      if (typeof count === 'number') counts.set(`${id} ${name}`, count);
     }
   });
-  return sum;
+  return counts;
 }
+
+const COUNTERS: Readonly<Record<string, readonly string[]>> = {
+  transport: ['packetsReceived', 'bytesReceived'],
+  'candidate-pair': ['packetsReceived', 'bytesReceived'],
+  'inbound-rtp': ['packetsReceived'],
+  'remote-outbound-rtp': ['reportsSent'],
+};
 
 /** Follows {@link arrivals} of one connection. */
 export class Pulse {
-  private last: number | null = null;
+  private last: ReadonlyMap<string, number> = new Map();
   private lastAtMs = 0;
   private quiet = 0;
   private steady = 0;
 
   /** Takes what was counted at `nowMs`; tells whether the connection is silent. */
-  look(count: number | null, nowMs: number): boolean {
-    if (count === null) return false;
-    if (count !== this.last) {
-      this.last = count;
+  look(counts: ReadonlyMap<string, number>, nowMs: number): boolean {
+    if (counts.size === 0) return false;
+    const rose = [...counts].some(([of, count]) => count > (this.last.get(of) ?? 0));
+    this.last = counts;
+    if (rose) {
       this.lastAtMs = nowMs;
       this.quiet = 0;
       this.steady = Math.min(this.steady + 1, STEADY_LOOKS);
