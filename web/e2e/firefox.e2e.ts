@@ -55,5 +55,11 @@ test('Firefox publishes in several sizes; Firefox and Chromium watch', async () 
     before.f = { active: false, bytes: now ?? 0 };
     return same;
   });
+  // Firefox sends black where there is no camera: viewers would see that.
+  await studio.click(id('toggle-camera'));
+  await other.locator(`${id('cover')}[data-kind="camera-off"]`).waitFor();
+  await studio.click(id('toggle-camera'));
+  await other.locator(id('cover')).waitFor({ state: 'detached' });
+  await plays(other);
   await studio.close();
 });

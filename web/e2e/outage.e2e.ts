@@ -82,6 +82,7 @@ test('muted and without a camera, a streamer is not away', async () => {
   await studio.click(id('toggle-camera'));
   await shows(viewer, 'camera-off');
   await studio.click(id('toggle-microphone'));
+  await shows(viewer, 'all-off');
   // Long enough that a silent streamer would be taken for lost.
   await eventually('ten quiet seconds', () => Date.now() - quiet > 10_000, 15_000);
   const kinds = (await covers(viewer, quiet)).map(({ kind }) => kind);

@@ -50,6 +50,8 @@ function words(situation: Exclude<Situation, { kind: 'shown' }>): Omit<Cover, 'k
       return { title: t.stateSlowLine, hint: t.stateSlowLineHint };
     case 'camera-off':
       return { title: t.stateAudioOnly };
+    case 'all-off':
+      return { title: t.stateAllOff };
   }
 }
 

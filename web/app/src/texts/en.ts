@@ -175,6 +175,7 @@ export const en = {
   listServerAway: 'The server cannot be reached. This is what was known last; it is tried again by itself.',
   listOld: 'The connection was lost and is being repaired. This is what was known last.',
   stateAudioOnly: 'The camera is off',
+  stateAllOff: 'Camera and microphone are off',
   stateSoundOnly: 'You are listening',
   stateSoundOnlyHint: 'The picture is off. Choose another quality to see it again.',
   stateSlowLine: 'Your connection is too slow for a moving picture.',

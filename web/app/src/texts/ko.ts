@@ -170,6 +170,7 @@ export const ko: Texts = {
   listServerAway: '서버에 연결할 수 없어 마지막으로 확인한 목록을 보여 줍니다. 자동으로 다시 시도합니다.',
   listOld: '연결이 끊겨 복구하고 있습니다. 마지막으로 확인한 목록입니다.',
   stateAudioOnly: '카메라가 꺼져 있습니다',
+  stateAllOff: '카메라와 마이크가 꺼져 있습니다',
   stateSoundOnly: '소리만 듣는 중',
   stateSoundOnlyHint: '영상을 껐습니다. 다시 보려면 화질을 선택하세요.',
   stateSlowLine: '연결이 느려 움직이는 영상을 보낼 수 없습니다.',

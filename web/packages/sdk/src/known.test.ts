@@ -99,6 +99,8 @@ describe('what is said to who watches', () => {
     expect(viewing(learn(known, told({ media: 'live', tracks: sends('microphone') }))).kind).toBe(
       'camera-off',
     );
+    const silent = learn(learn(known, told({ media: 'live', tracks: sends() })), measured(false, false));
+    expect(viewing(silent).kind).toBe('all-off');
     // Without signaling the server of the media says it.
     known = learn(known, lost);
     expect(viewing(known).kind).toBe('waiting');
@@ -175,6 +177,7 @@ const EVERY: readonly Fact[] = [
   // Often enough that a picture is missed for a while.
   ...Array.from({ length: 4 }, () => link('connected')),
   ...Array.from({ length: 8 }, () => measured(false, true)),
+  ...Array.from({ length: 4 }, () => measured(false, false)),
   measured(true, true),
   measured(false, true),
   measured(false, false),
@@ -196,6 +199,7 @@ const EVERY: readonly Fact[] = [
   told({ status: 'READY' }),
   told({ status: 'STREAMING', media: 'live', tracks: sends('microphone') }),
   told({ status: 'STREAMING', media: 'live', tracks: sends('camera', 'microphone') }),
+  told({ status: 'STREAMING', media: 'live', tracks: sends() }),
   told({ status: 'STREAMING', media: 'lost' }),
   asked('READY'),
   asked('STREAMING', STARTED),
@@ -241,7 +245,7 @@ function believed(past: readonly Fact[]): Extract<Fact, { of: 'told' }> | undefi
   return said;
 }
 
-const SEEDS = Array.from({ length: 80 }, (_, index) => index);
+const SEEDS = Array.from({ length: 120 }, (_, index) => index);
 
 describe('in any order of facts', () => {
   it('nothing is said without a fact behind it', () => {
@@ -266,6 +270,9 @@ describe('in any order of facts', () => {
                 (fact.of === 'link' && fact.state === 'connected');
               expect(past.some(live), story).toBe(false);
             }
+            break;
+          case 'all-off':
+            expect(believed(past)?.state.tracks, story).toEqual(sends());
             break;
           case 'camera-off':
             expect(path?.state, story).toBe('connected');
@@ -301,7 +308,17 @@ describe('in any order of facts', () => {
     }
     // The generator reaches every word.
     expect([...said].sort()).toEqual([
-      ...['camera-off', 'codec', 'connecting', 'ended', 'failed', 'not-started', 'offline', 'publisher-lost'],
+      ...[
+        'all-off',
+        'camera-off',
+        'codec',
+        'connecting',
+        'ended',
+        'failed',
+        'not-started',
+        'offline',
+        'publisher-lost',
+      ],
       ...['reconnecting', 'server-away', 'shown', 'slow-line', 'sound-only', 'waiting'],
     ]);
   });

@@ -16,7 +16,7 @@ import type { Layers, VideoChoice } from './layers.js';
 import { hasForeignCodec, isLineTooSlow, isSent } from './layers.js';
 import type { LinkFailure, LinkState } from './peer-link.js';
 import type { SignalingState } from './signaling.js';
-import type { Broadcast, BroadcastState, MediaState, Status } from './types.js';
+import type { Broadcast, BroadcastState, MediaState, Source, Status } from './types.js';
 
 /** What a page knows. */
 export interface Known {
@@ -39,6 +39,8 @@ export interface Known {
   readonly media: MediaState | null;
   /** Whether the publisher sends a camera or a screen; null while nobody tells. */
   readonly sendsPicture: boolean | null;
+  /** The same of a microphone or the sound of a screen. */
+  readonly sendsSound: boolean | null;
   /** Whether a picture and sound arrive. */
   readonly picture: boolean;
   readonly sound: boolean;
@@ -84,6 +86,7 @@ export const NOTHING_KNOWN: Known = {
   endedAt: null,
   media: null,
   sendsPicture: null,
+  sendsSound: null,
   picture: false,
   sound: false,
   missed: 0,
@@ -111,7 +114,13 @@ function changeOf(known: Known, fact: Fact): Partial<Known> {
     case 'signaling':
       // Of what the publisher does now nobody tells any more; what was final stays.
       if (fact.state !== 'connected')
-        return { signaling: fact.state, media: null, sendsPicture: null, ...doubted(known) };
+        return {
+          signaling: fact.state,
+          media: null,
+          sendsPicture: null,
+          sendsSound: null,
+          ...doubted(known),
+        };
       return { signaling: fact.state, answers: true };
     case 'told':
       return told(known, fact.state);
@@ -141,9 +150,14 @@ function told(known: Known, state: BroadcastState): Partial<Known> {
   const lasting = statusOf(known, status ?? known.status, started_at ?? null, ended_at ?? null);
   // A late word of a connection that is gone.
   if (known.signaling !== 'connected') return lasting;
-  const pictures = tracks?.filter(({ source }) => source === 'camera' || source === 'screen');
-  const sendsPicture = pictures?.some(({ active }) => active) ?? null;
-  return { ...lasting, media: media ?? null, sendsPicture };
+  const sends = (...sources: Source[]): boolean | null =>
+    tracks?.some(({ source, active }) => active && sources.includes(source)) ?? null;
+  return {
+    ...lasting,
+    media: media ?? null,
+    sendsPicture: sends('camera', 'screen'),
+    sendsSound: sends('microphone', 'screen_audio'),
+  };
 }
 
 /** A status never goes back, and a time that was known stays known. */
@@ -193,7 +207,9 @@ export type Situation =
   | { kind: 'waiting' }
   | { kind: 'sound-only' }
   | { kind: 'slow-line' }
-  | { kind: 'camera-off' };
+  | { kind: 'camera-off' }
+  /** Neither picture nor sound is sent. */
+  | { kind: 'all-off' };
 
 /** What is the matter, for who watches. */
 export function viewing(known: Known): Situation {
@@ -219,7 +235,9 @@ function arriving(known: Known): Situation {
   if (picture) return { kind: 'shown' };
   if (hasForeignCodec(layers)) return { kind: 'codec', codec: null, sound };
   if (isLineTooSlow(layers)) return { kind: 'slow-line' };
-  return missed >= PATIENCE && sound && sendsNoPicture(known) ? { kind: 'camera-off' } : { kind: 'waiting' };
+  if (missed < PATIENCE || !sendsNoPicture(known)) return { kind: 'waiting' };
+  if (sound) return { kind: 'camera-off' };
+  return known.sendsSound === false ? { kind: 'all-off' } : { kind: 'waiting' };
 }
 
 /** Whether somebody who knows says that there is no picture: signaling does while it is there, or else the server. */

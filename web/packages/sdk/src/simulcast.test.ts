@@ -7,6 +7,7 @@ import {
   type Encoding,
   screenEncodings,
   sendEncodings,
+  silenced,
 } from './simulcast.js';
 
 const heights = (own: number, encodings: readonly Encoding[]): Record<string, number> =>
@@ -58,6 +59,12 @@ describe('adjusted', () => {
     expect(on(adjusted(planned, planned, wanted()))).toBe('q');
     const off = adjusted(planned, planned, wanted());
     expect(on(adjusted(off, planned, wanted('q', 'h', 'f')))).toBe('qhf');
+  });
+
+  it('sends nothing without a track, and goes on with the next one', () => {
+    const off = silenced(planned);
+    expect(on(off)).toBe('');
+    expect(on(adjusted(off, planned, new Map()))).toBe('qhf');
   });
 
   it('follows another camera within the encodings that were negotiated', () => {

@@ -113,6 +113,14 @@ export function adjusted<E extends RTCRtpEncodingParameters>(
   });
 }
 
+/**
+ * The encodings of a source that has no track. Firefox would send a black picture a second for it, which viewers would
+ * take for a camera.
+ */
+export function silenced<E extends RTCRtpEncodingParameters>(current: readonly E[]): E[] {
+  return current.map((encoding) => ({ ...encoding, active: false }));
+}
+
 /** Temporal layers for the codec in use: SFUs cannot tell those of H.264 apart, and hardware encodes it without. */
 export function scalabilityMode(codec: string): string {
   return /h26[45]/i.test(codec) ? 'L1T1' : 'L1T3';

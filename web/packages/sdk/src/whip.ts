@@ -7,6 +7,7 @@ import { negotiateExtensions, preferCodecs } from './rtp.js';
 import { type Content, withAudioNack, withContent, withStartBitrate } from './sdp.js';
 import {
   adjusted,
+  silenced,
   affordable,
   cameraEncodings,
   codecOrder,
@@ -71,8 +72,8 @@ export class WhipPublisher extends PeerLink<LinkEvents> {
     if (track === null) this.tracks.delete(source);
     else this.tracks.set(source, track);
     await this.senders.get(source)?.replaceTrack(track);
-    // Another camera has another size.
-    if (source === 'camera' && track !== null) await this.adjust();
+    // Another camera has another size; without a track some browsers send black.
+    if (source === 'camera' || source === 'screen') await this.adjust();
   }
 
   /** Ends the broadcast's session at the server and leaves. */
@@ -174,7 +175,11 @@ export class WhipPublisher extends PeerLink<LinkEvents> {
         const planned = this.planned(source);
         if (sender === undefined || planned.length === 0) continue;
         const parameters = sender.getParameters();
-        const encodings = adjusted(parameters.encodings as Encoding[], planned, this.wanted.get(mid) ?? NONE);
+        const present = parameters.encodings as Encoding[];
+        const encodings =
+          this.machine.firefox && !this.tracks.has(source)
+            ? silenced(present)
+            : adjusted(present, planned, this.wanted.get(mid) ?? NONE);
         const codec = parameters.codecs[0]?.mimeType;
         for (const encoding of encodings) {
           if (codec !== undefined && encoding.scalabilityMode !== undefined)
