@@ -163,4 +163,32 @@ describe('MetaApi', () => {
     expect(seen[0]?.headers).toMatchObject({ 'idempotency-key': 'once', 'content-type': 'application/json' });
     expect(seen[0]?.headers.authorization).toBeUndefined();
   });
+
+  it('asks for groups by their ids, whatever those say', async () => {
+    answer = (_, response) => response.writeHead(200, { 'Content-Type': 'application/json' }).end('{}');
+    const api = new MetaApi(base);
+    await api.createGroup({ name: 'n', max_participants: 4 }, 'once');
+    await api.group('grp_a');
+    await api.updateGroup('grp_a', { admission: 'key' }, 'owner');
+    await api.groupToken('grp_a', { name: 'Mina' }, 'token');
+    await api.groupToken('../broadcasts/7');
+    await api.deleteGroup('grp_a', 'owner');
+    expect(seen.map(({ method, url, body }) => [method, url, body])).toEqual([
+      ['POST', '/groups', '{"name":"n","max_participants":4}'],
+      ['GET', '/groups/grp_a', ''],
+      ['PATCH', '/groups/grp_a', '{"admission":"key"}'],
+      ['POST', '/groups/grp_a/token', '{"name":"Mina"}'],
+      ['POST', '/groups/..%2Fbroadcasts%2F7/token', '{}'],
+      ['DELETE', '/groups/grp_a', ''],
+    ]);
+    expect(seen.map(({ headers }) => headers.authorization)).toEqual([
+      undefined,
+      undefined,
+      'Bearer owner',
+      'Bearer token',
+      undefined,
+      'Bearer owner',
+    ]);
+    expect(seen[0]?.headers['idempotency-key']).toBe('once');
+  });
 });

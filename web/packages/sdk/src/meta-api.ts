@@ -1,6 +1,11 @@
 import { request } from './problem.js';
 import type {
   Broadcast,
+  CreatedGroup,
+  CreateGroup,
+  Group,
+  TokenRequest,
+  UpdateGroup,
   CreatedBroadcast,
   Grant,
   IceServers,
@@ -87,6 +92,41 @@ export class MetaApi {
     return this.json('GET', '/ice-servers', { bearer });
   }
 
+  /** Creates a group; the same `idempotencyKey` (see {@link randomKey}) never creates two and gets the same key. */
+  async createGroup(body: CreateGroup, idempotencyKey: string, creatorToken?: string): Promise<CreatedGroup> {
+    return this.json('POST', '/groups', {
+      body,
+      bearer: creatorToken,
+      headers: { 'Idempotency-Key': idempotencyKey },
+    });
+  }
+
+  /** One group. */
+  async group(id: string, signal?: AbortSignal): Promise<Group> {
+    return this.json('GET', groupPath(id), signal ? { signal } : {});
+  }
+
+  /** Changes what is named in `body`, for the owner. */
+  async updateGroup(id: string, body: UpdateGroup, ownerKey: string): Promise<Group> {
+    return this.json('PATCH', groupPath(id), { body, bearer: ownerKey });
+  }
+
+  /** Deletes a group, for the owner; whoever is in its call is told. */
+  async deleteGroup(id: string, ownerKey: string): Promise<void> {
+    await request(this.base + groupPath(id), {
+      method: 'DELETE',
+      headers: { Authorization: `Bearer ${ownerKey}` },
+    });
+  }
+
+  /**
+   * A token to join the call of a group: a participant's where its link is the invitation, a moderator's for its owner.
+   * With a token of the group as `bearer`, a fresh one of the same person.
+   */
+  async groupToken(id: string, body: TokenRequest = {}, bearer?: string): Promise<JoinToken> {
+    return this.json('POST', `${groupPath(id)}/token`, { body, bearer });
+  }
+
   /** Where the thumbnail of a broadcast is; 404 before the first upload. */
   thumbnailUrl(id: number, version: string | number): string {
     return `${this.base}/broadcasts/${id}/thumbnail?v=${encodeURIComponent(version)}`;
@@ -124,6 +164,11 @@ export class MetaApi {
     });
     return (await response.json()) as T;
   }
+}
+
+/** Ids come from the addresses of pages, too: none may lead elsewhere. */
+function groupPath(id: string): string {
+  return `/groups/${encodeURIComponent(id)}`;
 }
 
 /** 128 random bits in hexadecimal. (`crypto.randomUUID` is missing on plain-HTTP pages.) */
