@@ -351,3 +351,21 @@ fn a_microphone_has_a_slot_before_anybody_has_said_a_word() {
     let subscriber = call.callers[&0].subscriber;
     assert!(call.events.contains(&Event::Rebound { subscriber }), "and the page hears of it");
 }
+
+#[test]
+fn who_has_to_be_louder_to_come_in_is_heard_from_the_onset() {
+    let mut call = Call::new(2);
+    (0..3).for_each(|who| call.join(who, Client::Tells, 1));
+    call.callers.get_mut(&1).unwrap().person.voice = 42;
+    call.callers.get_mut(&2).unwrap().person.voice = 15;
+    let mut script = Script::default();
+    script.say(1, 2_000, 4_000);
+    script.say(2, 2_200, 4_000);
+    while call.time < 2_300 {
+        call.packet(&script);
+    }
+    let heard = &call.callers[&0].heard[&2];
+    // Its first packet was not yet known to be louder; the two before it are a consonant that was too soft.
+    let first = (2_200 / PACKET + 1) as u16;
+    assert!(heard.range(first - 2..).copied().eq(first - 2..=first + 4), "{heard:?} from {first}");
+}
