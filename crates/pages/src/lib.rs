@@ -83,7 +83,7 @@ async fn page(request: HttpRequest, policy: HeaderValue) -> Result<HttpResponse,
 fn is_page(path: &str) -> bool {
     matches!(
         path.split('/').collect::<Vec<_>>().as_slice(),
-        [""] | ["index.html"] | ["studio"] | ["watch", _]
+        [""] | ["index.html"] | ["studio"] | ["watch", _] | ["call", _]
     )
 }
 

@@ -20,3 +20,8 @@ export function navigate(path: string): void {
 export function broadcastId(text: string): number | null {
   return /^[1-9]\d{0,15}$/.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : null;
 }
+
+/** The id of a group, as the server writes them; anything else names none. */
+export function groupId(text: string): string | null {
+  return /^grp_[\w-]{1,60}$/.test(text) ? text : null;
+}

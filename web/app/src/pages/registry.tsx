@@ -1,6 +1,7 @@
 import { type ComponentType, lazy, type ReactNode } from 'react';
+import { CallLink } from '../components/call-link';
 import { StudioLink } from '../components/studio-link';
-import { broadcastId } from '../lib/router';
+import { broadcastId, groupId } from '../lib/router';
 import { t } from '../texts';
 
 /**
@@ -63,6 +64,16 @@ export const PAGES: readonly Page[] = [
       return id === null ? null : { id };
     },
     code: async () => (await import('./watch')).WatchPage,
+  }),
+  page({
+    name: 'call',
+    title: t.callTitle,
+    Lead: CallLink,
+    path: (first, text = '', ...rest) => {
+      const group = first === 'call' && rest.length === 0 ? groupId(text) : null;
+      return group === null ? null : { group };
+    },
+    code: async () => (await import('./call')).CallPage,
   }),
 ];
 

@@ -240,6 +240,33 @@ export const en = {
   captureUnknown: 'The device did not start. Unplug it, plug it in again, then try again.',
   captureScreenFailed:
     'The screen could not be shared. Allow screen recording for this browser in your system settings.',
+
+  // Calls
+  callTitle: 'Call',
+  callHint: 'Whoever has the address of this page can join.',
+  callName: 'Your name',
+  callJoin: 'Join',
+  callStart: 'Start a call',
+  callStartFailed: 'The call could not be started. Try again.',
+  callYou: 'You',
+  callGuest: 'Guest',
+  callAlone: 'Nobody else is here yet. Copy the link and send it to them.',
+  callMute: 'Mute',
+  callUnmute: 'Unmute',
+  callCameraOff: 'Camera off',
+  callCameraOn: 'Camera on',
+  callHear: 'Turn on sound',
+  callLeave: 'Leave',
+  callReconnecting: 'The connection is lost. It is being fetched back.',
+  callFailed: 'You are not in the call',
+  callUnauthorized: 'You are not allowed to join this call.',
+  callNotFound: 'There is no such call, or it was deleted.',
+  callFull: 'The call is full.',
+  callLocked: 'The call is locked: nobody new comes in.',
+  callRemoved: 'You were removed from this call.',
+  callNetwork: 'The server cannot be reached. Check your connection.',
+  callMedia: 'No media connection could be made. UDP to the server may be blocked.',
+  callServer: 'The server cannot take you in right now.',
 };
 
 /** The shape of every language. */

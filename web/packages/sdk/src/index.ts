@@ -1,5 +1,6 @@
-/** The Madang browser SDK: REST, WHIP, WHEP and STOMP. */
+/** The Madang browser SDK: REST, WHIP, WHEP, calls and STOMP. */
 
+export { Call, type CallFailure, type CallOptions, type CallSlot, type CallState } from './call.js';
 export {
   canShareScreen,
   CaptureError,
@@ -41,6 +42,7 @@ export { type ListQuery, MetaApi, randomKey } from './meta-api.js';
 export type { LinkFailure, LinkState } from './peer-link.js';
 export { ApiError, NetworkError } from './problem.js';
 export type { Outcome } from './replies.js';
+export { RoomReplica } from './room-replica.js';
 export { canDecode } from './rtp.js';
 export { Signaling, type SignalingState, signalingUrl } from './signaling.js';
 export type { LinkStats, TrackStats } from './stats.js';

@@ -2,7 +2,7 @@ import { Client, type IMessage, ReconnectionTimeMode, type StompSubscription } f
 import { Backoff, sleep } from './backoff.js';
 import { Emitter } from './emitter.js';
 import { isReply, type Outcome, Replies } from './replies.js';
-import type { BroadcastState, ChatEvent, Presence } from './types.js';
+import type { BroadcastState, ChatEvent, Presence, RoomUpdate } from './types.js';
 
 /** How the signaling connection stands. */
 export type SignalingState = 'connecting' | 'connected' | 'lost' | 'closed';
@@ -141,6 +141,13 @@ export class Signaling extends Emitter<SignalingEvents> {
   onBroadcasts(listener: (state: BroadcastState) => void): () => void {
     return this.subscribe('/topic/-/broadcasts', (body) => {
       if (typeof body.id === 'number') listener(body as unknown as BroadcastState);
+    });
+  }
+
+  /** State of the room of a call: a snapshot first, then what changes. */
+  onRoom(room: string, listener: (update: RoomUpdate) => void): () => void {
+    return this.subscribe(`/topic/-/room/${room}`, (body) => {
+      if (body.type === 'snapshot' || body.type === 'delta') listener(body as unknown as RoomUpdate);
     });
   }
 
