@@ -11,6 +11,7 @@ use contract::rest::RoomsReport;
 use contract::token::{Grant, Role};
 use signaling_service::bus::InMemoryBus;
 use support::{Got, PATIENCE, Peer, Service, config, join_token, token};
+use tokio::sync::mpsc::UnboundedSender;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_original_flow_passes_byte_for_byte_and_counts_viewers() {
@@ -133,7 +134,7 @@ async fn a_service_may_send_large_reports_and_a_client_may_not() {
 }
 
 /// The receiving end of meta, which fails at first.
-async fn meta(reports: Arc<Mutex<Vec<RoomsReport>>>) -> String {
+async fn meta(reports: UnboundedSender<RoomsReport>) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let calls = Arc::new(Mutex::new(0));
@@ -150,7 +151,8 @@ async fn meta(reports: Arc<Mutex<Vec<RoomsReport>>>) -> String {
                 *calls += 1;
                 let fails = *calls <= 2;
                 if !fails {
-                    reports.lock().unwrap().push(report.into_inner());
+                    // After its end the test wants no more of them.
+                    let _ = reports.send(report.into_inner());
                 }
                 async move {
                     if fails { HttpResponse::InternalServerError() } else { HttpResponse::NoContent() }
@@ -165,8 +167,8 @@ async fn meta(reports: Arc<Mutex<Vec<RoomsReport>>>) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn meta_learns_numbers_and_the_streamer_even_if_it_was_away() {
-    let reports = Arc::new(Mutex::new(Vec::new()));
-    let meta_url = meta(reports.clone()).await;
+    let (reports, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let meta_url = meta(reports).await;
     let service = Service::start(signaling_service::Config { meta_url, ..config(true) }).await;
     let mut streamer = Peer::guest(&service).await;
     streamer.subscribe("s", "/topic/7").await;
@@ -174,20 +176,19 @@ async fn meta_learns_numbers_and_the_streamer_even_if_it_was_away() {
     other.subscribe("s", "/topic/lobby").await;
     let mut viewer = Peer::guest(&service).await;
     viewer.send_to("/app/7", "{}").await;
-    let wait = async |count: i64, streaming: bool| {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let last = reports.lock().unwrap().iter().rev().find_map(|report: &RoomsReport| {
+    let mut wait = async |count: i64, streaming: bool| {
+        let learned = async {
+            loop {
+                let report: RoomsReport = told.recv().await.unwrap();
                 assert!(report.rooms.iter().all(|room| room.room.broadcast().is_some()), "only broadcasts");
-                report.rooms.iter().find(|room| room.room == BroadcastId(7).into()).cloned()
-            });
-            if last.as_ref().is_some_and(|last| (last.viewer_count, last.p2p_streamer) == (count, streaming))
-            {
-                return;
+                let room = report.rooms.iter().find(|room| room.room == BroadcastId(7).into());
+                if room.is_some_and(|room| (room.viewer_count, room.p2p_streamer) == (count, streaming)) {
+                    return;
+                }
             }
-            assert!(Instant::now() < until, "{last:?}");
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
+        };
+        let learned = tokio::time::timeout(PATIENCE, learned).await;
+        learned.unwrap_or_else(|_| panic!("meta does not learn of {count} viewers, streamer {streaming}"));
     };
     wait(1, true).await;
     streamer.send("UNSUBSCRIBE\nid:s\n\n\0").await;
