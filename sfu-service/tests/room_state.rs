@@ -171,9 +171,16 @@ async fn moderation_is_done_here_and_kept_by_meta() {
     assert!(is_there(&sfu, &guest).await);
     assert_eq!(moderator.ask(&RoomCommand::Remove { participant: par("par_guest") }).await, Ok(()));
     moderator.until(|state| state.locked && person(state, "par_guest").is_none()).await;
-    assert!(!is_there(&sfu, &guest).await && is_there(&sfu, &host).await);
+    let ended = async {
+        while is_there(&sfu, &guest).await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ended).await.expect("its session ends");
+    assert!(is_there(&sfu, &host).await);
     assert_eq!(join(&sfu, "par_guest", &[]).await.unwrap_err(), (403, "/problems/removed".to_owned()));
-    assert_eq!(other.ask(&switch).await, Err(Reason::State));
+    // Signaling has heard of it.
+    assert_eq!(other.ask(&switch).await, Err(Reason::Right));
 
     let rules = sfu.meta.state.lock().unwrap().rules[ROOM].clone();
     assert!(rules.locked && rules.people.len() == 1);
