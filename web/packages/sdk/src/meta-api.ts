@@ -7,7 +7,6 @@ import type {
   TokenRequest,
   UpdateGroup,
   CreatedBroadcast,
-  CreatedGroup,
   Grant,
   IceServers,
   JoinToken,
@@ -86,16 +85,6 @@ export class MetaApi {
     bearer?: string,
   ): Promise<JoinToken> {
     return this.json('POST', `/broadcasts/${id}/token`, { body, bearer });
-  }
-
-  /** Creates a group, whose id is the link to its call; the same `idempotencyKey` never creates two. */
-  async createGroup(body: { name: string }, idempotencyKey: string): Promise<CreatedGroup> {
-    return this.json('POST', '/groups', { body, headers: { 'Idempotency-Key': idempotencyKey } });
-  }
-
-  /** A token for the call of a group. */
-  async groupToken(group: string, body: { name?: string } = {}, bearer?: string): Promise<JoinToken> {
-    return this.json('POST', `/groups/${group}/token`, { body, bearer });
   }
 
   /** STUN and TURN servers with credentials, for whoever holds a token or key. */
