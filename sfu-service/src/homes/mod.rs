@@ -90,6 +90,9 @@ impl Homes {
             None => {
                 let most_people = usize::try_from(group.max_participants).unwrap_or(usize::MAX);
                 let room = Room::new(epoch.unsigned_abs(), most_people, rules::from_meta(rules));
+                // Signaling knows nothing of this room yet, and a delta alone says nothing to it.
+                let update = RoomUpdate::Snapshot(room.snapshot());
+                self.say(Said::Room(NodeRoom { room: RoomName::from(&group.id), update }));
                 let home = Home { room, epoch: *epoch, group_version: *version, rules_version: 0 };
                 self.rooms.insert(group.id.clone(), home);
             }

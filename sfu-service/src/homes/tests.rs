@@ -98,6 +98,19 @@ fn a_removal_is_stored_then_ends_the_session_and_is_answered() {
     assert_eq!(again, Err(JoinRefused::Removed));
 }
 
+/// Signaling was there before the room: what it is told first it understands.
+#[test]
+fn what_is_said_of_a_new_room_is_all_of_it_from_the_start() {
+    let (mut homes, now) = house();
+    let mut replica = room::Replica::default();
+    for said in said(&mut homes, now) {
+        let Said::Room(NodeRoom { update, .. }) = said else { continue };
+        assert_eq!(replica.apply(&update), room::Applied::Changed);
+    }
+    assert_eq!(replica.snapshot(), homes.snapshot(&group(), now));
+    assert_eq!(replica.snapshot().map(|state| state.people.len()), Some(2));
+}
+
 #[test]
 fn each_change_of_the_rules_has_a_greater_version_and_the_latest_epoch() {
     let (mut homes, now) = house();
