@@ -23,8 +23,9 @@ use crate::published::{Published, RoomKey, SOURCES, SessionKey, csrc};
 
 /// How long a session is there without a connection.
 const RESUME: Duration = Duration::from_secs(RESUME_SECS);
-/// Most participants of a room; more are refused.
-pub(crate) const MAX_PARTICIPANTS: usize = 100;
+/// Most participants of a room, whatever its group allows; more are refused. The home of the room holds it to what the
+/// group says.
+const MAX_PARTICIPANTS: usize = contract::group::MAX_PARTICIPANTS as usize;
 
 /// The calls of a node.
 #[derive(Debug, Default)]
