@@ -81,6 +81,11 @@ impl Homes {
         self.rooms.contains_key(group)
     }
 
+    /// Whether anybody is in the room of `group`.
+    pub(crate) fn has_anybody(&self, group: &GroupId) -> bool {
+        self.rooms.get(group).is_some_and(|home| !home.room.is_empty())
+    }
+
     /// This node is the home from now on, with what meta keeps of the room. Two requests that find no room both ask meta:
     /// the second answer brings the epoch that counts, and nothing else that is new.
     pub(crate) fn open(&mut self, opened: &OpenedGroup) {

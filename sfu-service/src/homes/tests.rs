@@ -98,6 +98,20 @@ fn a_removal_is_stored_then_ends_the_session_and_is_answered() {
     assert_eq!(again, Err(JoinRefused::Removed));
 }
 
+/// Who was refused leaves a room behind that nobody is in: it goes, and the next one asks meta again.
+#[test]
+fn a_room_that_nobody_came_into_is_none_to_rely_on() {
+    let (mut homes, now) = (Homes::default(), Instant::now());
+    homes.open(&opened(1));
+    assert!(homes.is_home(&group()) && !homes.has_anybody(&group()));
+    said(&mut homes, now);
+    assert!(!homes.is_home(&group()));
+    homes.open(&opened(2));
+    homes.join(&group(), joining("par_guest", &[]), now).unwrap();
+    said(&mut homes, now);
+    assert!(homes.is_home(&group()) && homes.has_anybody(&group()));
+}
+
 /// Signaling was there before the room: what it is told first it understands.
 #[test]
 fn what_is_said_of_a_new_room_is_all_of_it_from_the_start() {

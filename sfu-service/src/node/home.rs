@@ -46,9 +46,10 @@ impl Node {
         self.homes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What meta says of the room of `group`, if this node is not its home already.
+    /// What meta says of the room of `group`, unless somebody is in it here.
     pub(super) async fn ask_for_room(&self, group: &GroupId) -> Result<Option<OpenedGroup>, HttpProblem> {
-        if self.homes().is_home(group) {
+        // One that nobody is in may be forgotten before this one comes in.
+        if self.homes().has_anybody(group) {
             return Ok(None);
         }
         self.meta.open_group(group).await.map(Some).map_err(meta_problem)
