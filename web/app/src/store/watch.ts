@@ -133,6 +133,7 @@ class Viewing {
   private undecoded = 0;
   /** Measurements with a picture that does not come. */
   private unasked = 0;
+  private measuring = false;
   private renewed = false;
   private closed = false;
 
@@ -300,7 +301,11 @@ class Viewing {
   }
 
   private async measure(): Promise<void> {
+    // Answers of a slow browser come together: each would count as a second in which nothing came.
+    if (this.measuring) return;
+    this.measuring = true;
     const stats = await this.player.stats(this.measured.video, this.measured.source).catch(() => null);
+    this.measuring = false;
     if (this.closed) return;
     for (const track of stats?.tracks ?? []) {
       const silent = track.packets > 0 ? 0 : (this.silent.get(track.source) ?? 0) + 1;

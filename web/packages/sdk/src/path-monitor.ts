@@ -14,6 +14,8 @@ export class PathMonitor {
   private readonly timer: ReturnType<typeof setInterval>;
   private silent = false;
   private looking = false;
+  /** Looks that were due while the browser was slow to answer. */
+  private missed = 0;
 
   constructor(private readonly pc: RTCPeerConnection) {
     pc.addEventListener('connectionstatechange', this.check);
@@ -60,12 +62,16 @@ export class PathMonitor {
 
   private async look(): Promise<void> {
     // A browser that is slow to answer is not asked twice at a time.
-    if (this.looking) return;
+    if (this.looking) {
+      this.missed += 1;
+      return;
+    }
     this.looking = true;
     const report = await this.pc.getStats().catch(() => null);
     this.looking = false;
     if (report === null) return;
-    this.silent = this.pulse.look(arrivals(report), performance.now());
+    this.silent = this.pulse.look(arrivals(report), performance.now(), 1 + this.missed);
+    this.missed = 0;
     this.check();
   }
 

@@ -46,6 +46,14 @@ describe('Pulse', () => {
     expect(look(1_002, 61_000)).toBe(false);
   });
 
+  it('does not wait longer because the browser was slow to answer', () => {
+    const pulse = new Pulse();
+    const look = (count: number, at: number, looks: number): boolean =>
+      pulse.look(new Map([['transport', count]]), at, looks);
+    [0, 500, 1_000].forEach((at) => look(at + 1, at, 1));
+    expect(look(1_001, 4_000, 6)).toBe(true);
+  });
+
   it('takes no entry that comes or goes while a path is sought for a sign of life', () => {
     const pulse = new Pulse();
     const looks = [

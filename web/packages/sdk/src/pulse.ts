@@ -38,8 +38,8 @@ export class Pulse {
   private quiet = 0;
   private steady = 0;
 
-  /** Takes what was counted at `nowMs`; tells whether the connection is silent. */
-  look(counts: ReadonlyMap<string, number>, nowMs: number): boolean {
+  /** Takes what was counted at `nowMs`, where so many looks were due since the last; tells whether it is silent. */
+  look(counts: ReadonlyMap<string, number>, nowMs: number, looks = 1): boolean {
     if (counts.size === 0) return false;
     const rose = [...counts].some(([of, count]) => count > (this.last.get(of) ?? 0));
     this.last = counts;
@@ -49,7 +49,7 @@ export class Pulse {
       this.steady = Math.min(this.steady + 1, STEADY_LOOKS);
       return false;
     }
-    this.quiet += 1;
+    this.quiet += looks;
     if (this.steady < STEADY_LOOKS) {
       this.steady = 0;
       return false;
