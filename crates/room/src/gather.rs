@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// Two deltas are at least so far apart.
 pub const GATHER: Duration = Duration::from_millis(100);
-/// Two deltas are at least so far apart after [`BUSY_AFTER`] of them in a row.
+/// Two deltas are at least so far apart after `BUSY_AFTER` of them in a row.
 pub const GATHER_BUSY: Duration = Duration::from_millis(250);
 /// Deltas in a row from which on a room is busy.
 const BUSY_AFTER: u32 = 4;
