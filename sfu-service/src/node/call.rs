@@ -1,7 +1,7 @@
 //! Participants of calls come, change and go.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
 use actix_web::http::StatusCode;
@@ -33,7 +33,9 @@ use super::problem::{
 use super::{Node, SHARD_TIMEOUT, new_etag};
 use crate::end::EndReason;
 use crate::published::{Published, SOURCES, SessionKey, csrc, slot};
-use crate::registry::{CallRefused, Connection, Gone, NewCall, OpenedCall, Placed, Rights, Who};
+use crate::registry::{
+    CallRefused, Connection, Gone, NewCall, OpenedCall, Opening, Placed, Registry, Rights, Who,
+};
 use crate::shard::{self, CallSlot, Command, JoinRole, Member};
 
 /// The msid of what has to be in sync: who is large, and the first voice.
@@ -96,16 +98,20 @@ impl Node {
         }
         let opened = self.registry().open_call(new, published, &mut rand::rng()).map_err(call_refused)?;
         self.remove(opened.replaced.iter().copied());
-        let fails = || self.leave_call(&opened.session, EndReason::NotTaken);
+        let fails = || self.abandon(&opened.opening);
         if let Some(joining) = joining {
             let entered = self.enter(opened_room.as_ref(), group, joining, now);
             entered.inspect_err(|_| fails()).map_err(join_refused)?;
         }
         let joined = self.connect_call(shard, &opened, publish.as_ref(), receive.as_ref(), wants).await;
         let bound = joined.inspect_err(|_| fails())?;
-        let OpenedCall { session, participant, source, publish: sends, people, .. } = opened;
-        let sources = sends.map(|(_, published)| published.sources(source)).unwrap_or_default();
-        self.publishes(group, &participant, &sources, now);
+        let sends = opened.publish.as_ref();
+        let sources = sends.map(|(_, published)| published.sources(opened.source)).unwrap_or_default();
+        if !self.publishes(group, &opened.opening, &opened.participant, &sources, now) {
+            fails();
+            return Err(call_refused(CallRefused::NoSession));
+        }
+        let OpenedCall { session, participant, people, .. } = opened;
         let joined = JoinedCall {
             participant,
             ice_servers: self.ice_servers(Some(session.as_str()), Some(caller.host)),
@@ -266,17 +272,30 @@ impl Node {
 
     /// DELETE, or what ends a session otherwise.
     pub(crate) fn leave_call(&self, id: &SessionId, reason: EndReason) {
-        let (participant, removals, gone) = {
-            let mut registry = self.registry();
-            let participant = registry.participant_with(id);
-            let (removals, gone) = registry.leave_call(id, reason);
-            (participant, removals, gone)
-        };
+        self.end_call(self.registry(), id, reason);
+    }
+
+    fn end_call(&self, mut registry: MutexGuard<'_, Registry>, id: &SessionId, reason: EndReason) {
+        let participant = registry.participant_with(id);
+        let (removals, gone) = registry.leave_call(id, reason);
         if let Some((group, who)) = participant {
+            // Under the lock: the same person may be about to come in anew.
             self.has_left(&group, &who, Instant::now());
         }
+        drop(registry);
         self.remove(removals);
         self.forget_publishers(gone);
+    }
+
+    /// Nothing of an opening stays. Whoever has opened the session anew since keeps it.
+    fn abandon(&self, opening: &Opening) {
+        let registry = self.registry();
+        if registry.is_latest(opening) {
+            return self.end_call(registry, &opening.session, EndReason::NotTaken);
+        }
+        drop(registry);
+        // Whatever ended the session told the shard so, perhaps before the shard got the connection.
+        self.remove(opening.removals(EndReason::NotTaken));
     }
 
     /// Ends the sessions that nobody has resumed in time.
@@ -426,3 +445,7 @@ fn published(answer: &PublishAnswer, source: SourceId, participant: &Participant
         participant: Some(participant.clone()),
     }
 }
+
+#[cfg(test)]
+#[path = "call_tests.rs"]
+mod tests;

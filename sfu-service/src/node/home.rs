@@ -21,6 +21,7 @@ use super::problem::meta_problem;
 use crate::end::EndReason;
 use crate::homes::{Homes, Order, Said, WhyEnded};
 use crate::meta::MetaError;
+use crate::registry::Opening;
 use crate::shard::Command;
 use crate::signaling::Snapshots;
 
@@ -84,20 +85,28 @@ impl Node {
         entered
     }
 
-    /// What somebody publishes from now on.
+    /// What somebody publishes from now on. Whether it is still there: while its connections were handed over its
+    /// session may have ended, or been opened anew.
+    #[must_use]
     pub(super) fn publishes(
         &self,
         group: &GroupId,
+        opening: &Opening,
         who: &ParticipantId,
         sources: &[CallSource],
         now: Instant,
-    ) {
+    ) -> bool {
         let orders = {
+            let registry = self.registry();
             let mut homes = self.homes();
+            if !registry.is_whole(opening) || !homes.is_in(group, who) {
+                return false;
+            }
             homes.set_quality(group, who, Quality::Good, now);
             homes.publish(group, who, sources, now)
         };
         self.carry_out(orders, now);
+        true
     }
 
     /// What everybody in the room knows.

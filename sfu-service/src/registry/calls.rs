@@ -65,6 +65,8 @@ pub(crate) struct Call {
     published: Option<Arc<Published>>,
     pub(crate) publish: Option<Connection>,
     pub(crate) receive: Option<Connection>,
+    /// The connections that it was opened with last.
+    opened_with: Keys,
     /// Since when it has no connection.
     lost_at: Option<Instant>,
 }
@@ -77,6 +79,17 @@ pub(crate) struct Connection {
     pub(crate) opened_at: Instant,
     address: IpAddr,
     connected: bool,
+}
+
+/// The publishing and the receiving connection of a session, whichever it has.
+type Keys = [Option<SessionKey>; 2];
+
+/// One opening of a session. A resumed session has the same secret, and other connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Opening {
+    pub(crate) session: SessionId,
+    keys: Keys,
+    shard: usize,
 }
 
 /// What somebody may do with media.
@@ -131,6 +144,8 @@ pub(crate) struct OpenedCall {
     pub(crate) publish: Option<(SessionKey, Arc<Published>)>,
     /// The receiving connection.
     pub(crate) receive: Option<SessionKey>,
+    /// This opening, to know it again.
+    pub(crate) opening: Opening,
     /// What has to go for it.
     pub(crate) replaced: Vec<Removal>,
     /// The others.
@@ -192,7 +207,20 @@ impl Calls {
     }
 }
 
+impl Opening {
+    /// What takes its connections from their shard.
+    pub(crate) fn removals(&self, reason: EndReason) -> impl Iterator<Item = Removal> {
+        let shard = self.shard;
+        self.keys.into_iter().flatten().map(move |key| Removal { shard, key, reason })
+    }
+}
+
 impl Call {
+    /// The connections that it has.
+    fn keys(&self) -> Keys {
+        [&self.publish, &self.receive].map(|connection| connection.as_ref().map(|connection| connection.key))
+    }
+
     /// What others see of it.
     fn person(&self) -> CallPerson {
         let published = self.published.as_ref();
@@ -259,7 +287,7 @@ impl Registry {
             address,
             connected: false,
         };
-        let call = Call {
+        let mut call = Call {
             group: group.clone(),
             room,
             participant: participant.clone(),
@@ -270,10 +298,12 @@ impl Registry {
             publish: published.as_ref().map(|_| connection()),
             receive: receives.then(connection),
             published: published.clone(),
+            opened_with: [None, None],
             lost_at: None,
         };
-        let key = |connection: &Option<Connection>| connection.as_ref().map(|connection| connection.key);
-        let (publish, receive) = (key(&call.publish), key(&call.receive));
+        call.opened_with = call.keys();
+        let [publish, receive] = call.opened_with;
+        let opening = Opening { session: session.clone(), keys: call.opened_with, shard };
         for key in [publish, receive].into_iter().flatten() {
             self.calls.connections.insert(key, session.clone());
         }
@@ -282,7 +312,28 @@ impl Registry {
         let people = others.iter().map(|call| call.person()).collect();
         let known = others.iter().filter_map(|call| Some((call.source, call.published.clone()?))).collect();
         let publish = publish.zip(published);
-        Ok(OpenedCall { session, participant, room, source, publish, receive, replaced, people, known })
+        Ok(OpenedCall {
+            session,
+            participant,
+            room,
+            source,
+            publish,
+            receive,
+            opening,
+            replaced,
+            people,
+            known,
+        })
+    }
+
+    /// Whether a session still has all the connections of this opening.
+    pub(crate) fn is_whole(&self, opening: &Opening) -> bool {
+        self.calls.sessions.get(&opening.session).is_some_and(|call| call.keys() == opening.keys)
+    }
+
+    /// Whether a session is there, and was not opened anew since this opening.
+    pub(crate) fn is_latest(&self, opening: &Opening) -> bool {
+        self.calls.sessions.get(&opening.session).is_some_and(|call| call.opened_with == opening.keys)
     }
 
     /// A session by its secret.

@@ -24,7 +24,7 @@ use sfu_core::SourceId;
 use tokio::sync::watch;
 
 use self::calls::Calls;
-pub(crate) use self::calls::{CallRefused, Connection, Gone, NewCall, OpenedCall, Rights, Who};
+pub(crate) use self::calls::{CallRefused, Connection, Gone, NewCall, OpenedCall, Opening, Rights, Who};
 use self::departed::Departed;
 use self::room::{Media, PublisherState, RoomState};
 use self::seats::Seats;

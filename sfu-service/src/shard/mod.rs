@@ -42,6 +42,8 @@ mod thread;
 
 pub(crate) use command::{Command, Join, JoinRole, ShardEvent};
 pub(crate) use convert::{format, track_index, tracks};
+#[cfg(test)]
+pub(crate) use inbox::{Inbox, inbox};
 pub(crate) use inbox::{InboxFull, ShardHandle};
 pub(crate) use member::{CallSlot, Member};
 pub(crate) use section::{LayerChoice, LayerError, MediaSection};
