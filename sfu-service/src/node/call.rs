@@ -98,19 +98,18 @@ impl Node {
         }
         let opened = self.registry().open_call(new, published, &mut rand::rng()).map_err(call_refused)?;
         self.remove(opened.replaced.iter().copied());
-        let fails = || self.abandon(&opened.opening);
+        let mut entering = Entering { node: self, opening: &opened.opening, is_done: false };
         if let Some(joining) = joining {
-            let entered = self.enter(opened_room.as_ref(), group, joining, now);
-            entered.inspect_err(|_| fails()).map_err(join_refused)?;
+            self.enter(opened_room.as_ref(), group, joining, now).map_err(join_refused)?;
         }
-        let joined = self.connect_call(shard, &opened, publish.as_ref(), receive.as_ref(), wants).await;
-        let bound = joined.inspect_err(|_| fails())?;
+        let bound = self.connect_call(shard, &opened, publish.as_ref(), receive.as_ref(), wants).await?;
         let sends = opened.publish.as_ref();
         let sources = sends.map(|(_, published)| published.sources(opened.source)).unwrap_or_default();
         if !self.publishes(group, &opened.opening, &opened.participant, &sources, now) {
-            fails();
             return Err(call_refused(CallRefused::NoSession));
         }
+        entering.is_done = true;
+        drop(entering);
         let OpenedCall { session, participant, people, .. } = opened;
         let joined = JoinedCall {
             participant,
@@ -287,11 +286,19 @@ impl Node {
         self.forget_publishers(gone);
     }
 
-    /// Nothing of an opening stays. Whoever has opened the session anew since keeps it.
+    /// Nothing of an opening stays. Whoever has opened the session anew since keeps it, and who was there before may
+    /// resume again.
     fn abandon(&self, opening: &Opening) {
-        let registry = self.registry();
+        let (mut registry, now) = (self.registry(), Instant::now());
         if registry.is_latest(opening) {
-            return self.end_call(registry, &opening.session, EndReason::NotTaken);
+            let known = registry.participant_with(&opening.session).filter(|_| opening.resumes);
+            let Some((group, who)) = known.filter(|(group, who)| self.homes().is_in(group, who)) else {
+                return self.end_call(registry, &opening.session, EndReason::NotTaken);
+            };
+            let removals = registry.lose_call(&opening.session, EndReason::NotTaken, now);
+            drop(registry);
+            self.is_lost(&group, &who, now);
+            return self.remove(removals);
         }
         drop(registry);
         // Whatever ended the session told the shard so, perhaps before the shard got the connection.
@@ -310,6 +317,21 @@ impl Node {
     fn forget_publishers(&self, gone: impl IntoIterator<Item = Gone>) {
         for Gone { room, source } in gone {
             (0..self.shards.len()).for_each(|shard| self.tell(shard, Command::Gone { room, source }));
+        }
+    }
+}
+
+/// Somebody is coming in. A request that fails, or that is dropped because its client has gone, leaves nothing behind.
+struct Entering<'a> {
+    node: &'a Node,
+    opening: &'a Opening,
+    is_done: bool,
+}
+
+impl Drop for Entering<'_> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.node.abandon(self.opening);
         }
     }
 }

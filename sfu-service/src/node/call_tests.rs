@@ -14,7 +14,7 @@ use transport::Identity;
 
 use super::super::Parts;
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::meta::MetaClient;
 use crate::metrics::Metrics;
 use crate::shard::{Inbox, inbox};
@@ -152,6 +152,26 @@ fn joins(
     panic!("it waits for something else than the shard");
 }
 
+/// Begins to join, and breaks it off after so many answers of the shard.
+fn begins(
+    node: &Node,
+    inbox: &Inbox,
+    there: &mut BTreeSet<SessionKey>,
+    (caller, body): (Caller<'_>, JoinCall),
+    answers: usize,
+) {
+    let group = group();
+    {
+        let mut joining = pin!(node.join_call(&group, caller, body));
+        for _ in 0..answers {
+            assert!(joining.as_mut().now_or_never().is_none());
+            take_all(inbox, there);
+        }
+        assert!(joining.as_mut().now_or_never().is_none());
+    }
+    take_all(inbox, there);
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meanwhile {
     Nothing,
@@ -198,5 +218,31 @@ async fn a_session_that_goes_while_it_is_connected_leaves_no_connection() {
         assert_eq!(joined.is_ok(), meanwhile == Nothing, "{what}");
         assert!(joined.err().is_none_or(|problem| problem.problem().status == 404), "{what}");
         assert_eq!(node.homes().is_in(&group, &guest), of_guest == 1, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_whose_client_goes_leaves_nothing_behind() {
+    for after in 0..3 {
+        let mut fixture = Fixture::new();
+        let (caller, second) = (fixture.caller(), fixture.caller());
+        let (third, fourth) = (fixture.caller(), fixture.caller());
+        let Fixture { node, inbox, there, .. } = &mut fixture;
+        // Both connections of one person may be half open, and no more.
+        let limits = Limits { max_half_open_per_source: 2, ..Limits::default() };
+        *node.registry() = Registry::new(1, limits);
+        let guest = par(GUEST);
+        begins(node, inbox, there, (caller, body(None)), after);
+        assert_eq!((node.registry().counts(), there.len()), ((0, 0), 0), "after {after}");
+        assert!(!node.homes().is_in(&group(), &guest), "after {after}");
+
+        // Its place is free again. A resume that is broken off may be repeated.
+        let session = joins(node, inbox, there, second, body(None)).unwrap().session;
+        there.iter().for_each(|key| assert!(node.registry().call_connected(*key).is_some()));
+        begins(node, inbox, there, (third, body(Some(session.clone()))), after);
+        assert_eq!((node.registry().counts(), there.len()), ((0, 0), 0), "after {after}");
+        assert!(node.homes().is_in(&group(), &guest), "after {after}");
+        let again = joins(node, inbox, there, fourth, body(Some(session.clone()))).unwrap();
+        assert_eq!((again.session, there.len()), (session, 2), "after {after}");
     }
 }

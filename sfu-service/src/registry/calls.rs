@@ -88,6 +88,8 @@ type Keys = [Option<SessionKey>; 2];
 #[derive(Debug, Clone)]
 pub(crate) struct Opening {
     pub(crate) session: SessionId,
+    /// Whether the session was there before.
+    pub(crate) resumes: bool,
     keys: Keys,
     shard: usize,
 }
@@ -256,7 +258,8 @@ impl Registry {
         rng: &mut impl Rng,
     ) -> Result<OpenedCall, CallRefused> {
         let NewCall { group, who, address, shard, etag, receives, now } = new;
-        self.may_call(address, matches!(who, Who::Resumes(_)))?;
+        let resumes = matches!(who, Who::Resumes(_));
+        self.may_call(address, resumes)?;
         let (session, participant, name, rights) = match who {
             Who::Joins { participant, name, rights } => (SessionId::random(rng), participant, name, rights),
             Who::Resumes(session) => {
@@ -303,7 +306,7 @@ impl Registry {
         };
         call.opened_with = call.keys();
         let [publish, receive] = call.opened_with;
-        let opening = Opening { session: session.clone(), keys: call.opened_with, shard };
+        let opening = Opening { session: session.clone(), resumes, keys: call.opened_with, shard };
         for key in [publish, receive].into_iter().flatten() {
             self.calls.connections.insert(key, session.clone());
         }
@@ -350,6 +353,15 @@ impl Registry {
     pub(crate) fn leave_call(&mut self, id: &SessionId, reason: EndReason) -> (Vec<Removal>, Option<Gone>) {
         let removals = self.calls.disconnect(&mut self.seats, id, reason);
         (removals, self.calls.forget(id))
+    }
+
+    /// A session loses its connections, and may be resumed.
+    pub(crate) fn lose_call(&mut self, id: &SessionId, reason: EndReason, now: Instant) -> Vec<Removal> {
+        let removals = self.calls.disconnect(&mut self.seats, id, reason);
+        if let Some(call) = self.calls.sessions.get_mut(id) {
+            call.lost_at = Some(now);
+        }
+        removals
     }
 
     /// When the connection was opened, if it is one of a call: it is connected now.
