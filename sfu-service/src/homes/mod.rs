@@ -86,8 +86,8 @@ impl Homes {
         self.rooms.get(group).is_some_and(|home| !home.room.is_empty())
     }
 
-    /// This node is the home from now on, with what meta keeps of the room. Two requests that find no room both ask meta:
-    /// the second answer brings the epoch that counts, and nothing else that is new.
+    /// This node is the home from now on, with what meta keeps of the room. A room that is here already and that nobody is
+    /// in is opened again by the next who comes: that brings the epoch that counts, and nothing else that is new.
     pub(crate) fn open(&mut self, opened: &OpenedGroup) {
         let OpenedGroup { group, version, epoch, rules } = opened;
         match self.rooms.get_mut(&group.id) {

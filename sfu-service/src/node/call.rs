@@ -77,14 +77,27 @@ impl Node {
         let JoinCall { publish, receive, wants, name, resume } = body;
         let (who, rights, joining) = self.who(group, caller.claims.as_ref(), name, resume)?;
         check(publish.as_ref(), receive.as_ref(), &wants, rights)?;
-        let opened_room = match &joining {
-            Some(_) => self.ask_for_room(group).await?,
+        let answer = |shard: usize| -> Result<_, HttpProblem> {
+            let local = || self.local(self.addresses.get(shard).cloned().unwrap_or_default());
+            let publish = publish.as_ref().map(|offer| publishing(offer, local())).transpose()?;
+            let receive = receive.as_ref().map(|offer| receiving(offer, local())).transpose()?;
+            Ok((shard, publish, receive))
+        };
+        let mut answers = answer(self.registry().emptiest())?;
+        // Only who will come in, as far as that is known, begins a new epoch of the room.
+        let asked = match &joining {
+            Some(joining) => {
+                self.may_enter_as_known(group, joining).map_err(join_refused)?;
+                self.ask_for_room(group).await?
+            }
             None => None,
         };
-        let shard = self.registry().emptiest();
-        let addresses = || self.addresses.get(shard).cloned().unwrap_or_default();
-        let publish = publish.map(|offer| publishing(&offer, self.local(addresses()))).transpose()?;
-        let receive = receive.map(|offer| receiving(&offer, self.local(addresses()))).transpose()?;
+        // Others may have come in while meta was asked.
+        let emptiest = self.registry().emptiest();
+        if answers.0 != emptiest {
+            answers = answer(emptiest)?;
+        }
+        let (shard, publish, receive) = answers;
         let etag = new_etag();
         let (address, receives, now) = (caller.address, receive.is_some(), Instant::now());
         let new = NewCall { group: group.clone(), who, address, shard, etag: etag.clone(), receives, now };
@@ -94,14 +107,15 @@ impl Node {
             }
         });
         if let Some(joining) = &joining {
-            self.may_enter(opened_room.as_ref(), group, joining).map_err(join_refused)?;
+            self.may_enter(asked.as_ref(), group, joining).map_err(join_refused)?;
         }
         let opened = self.registry().open_call(new, published, &mut rand::rng()).map_err(call_refused)?;
         self.remove(opened.replaced.iter().copied());
         let mut entering = Entering { node: self, opening: &opened.opening, is_done: false };
         if let Some(joining) = joining {
-            self.enter(opened_room.as_ref(), group, joining, now).map_err(join_refused)?;
+            self.enter(asked.as_ref(), group, joining, now).map_err(join_refused)?;
         }
+        drop(asked);
         let bound = self.connect_call(shard, &opened, publish.as_ref(), receive.as_ref(), wants).await?;
         let sends = opened.publish.as_ref();
         let sources = sends.map(|(_, published)| published.sources(opened.source)).unwrap_or_default();

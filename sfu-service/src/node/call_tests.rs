@@ -1,5 +1,6 @@
 //! Joining a call, step by step: the test is the shard, and decides what comes between.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::pin::pin;
@@ -9,6 +10,8 @@ use contract::group::{GroupOrder, OpenedGroup, RoomRules};
 use futures_util::FutureExt as _;
 use mio::{Poll, Token, Waker};
 use service_kit::config::Secret;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use transport::Identity;
 
@@ -76,6 +79,21 @@ fn body(resume: Option<SessionId>) -> JoinCall {
 
 impl Fixture {
     fn new() -> Self {
+        // Nobody listens there.
+        let fixture = Self::with("http://127.0.0.1:9");
+        let host = Joining {
+            participant: par(HOST),
+            name: String::new(),
+            name_is_fixed: true,
+            granted: Right::of(&Grant::PARTICIPANT),
+        };
+        fixture.node.homes().open(&opened(1));
+        fixture.node.homes().join(&group(), host, Instant::now()).unwrap();
+        fixture
+    }
+
+    /// Without the call.
+    fn with(meta: &str) -> Self {
         let poll = Poll::new().unwrap();
         let waker = Arc::new(Waker::new(poll.registry(), Token(0)).unwrap());
         let (shard, inbox) = inbox(waker);
@@ -83,8 +101,7 @@ impl Fixture {
         let keys = config.token_keys().unwrap();
         let id = contract::id::NodeId::random(&mut rand::rng());
         let node = Node::new(Parts {
-            // Nobody listens there.
-            meta: MetaClient::new("http://127.0.0.1:9", id.clone(), keys.clone()).unwrap(),
+            meta: MetaClient::new(meta, id.clone(), keys.clone()).unwrap(),
             config,
             id,
             keys,
@@ -94,20 +111,16 @@ impl Fixture {
             addresses: vec![vec!["127.0.0.1:5000".parse().unwrap()]],
             stores: mpsc::channel(1).0,
         });
-        let host = Joining {
-            participant: par(HOST),
-            name: String::new(),
-            name_is_fixed: true,
-            granted: Right::of(&Grant::PARTICIPANT),
-        };
-        node.homes().open(&opened(1));
-        node.homes().join(&group(), host, Instant::now()).unwrap();
         Self { node, inbox, there: BTreeSet::new(), _poll: poll }
     }
 
     fn caller(&self) -> Caller<'static> {
+        self.caller_named(GUEST)
+    }
+
+    fn caller_named(&self, name: &str) -> Caller<'static> {
         let role = Role::Join { room: Room::from(&group()), name: None, grants: Grant::PARTICIPANT.to_vec() };
-        let token = self.node.keys.mint(GUEST, role, service_kit::unix_now(), 3_600);
+        let token = self.node.keys.mint(name, role, service_kit::unix_now(), 3_600);
         let claims = self.node.keys.verify(&token, service_kit::unix_now()).unwrap();
         Caller { claims: Some(claims), address: Ipv4Addr::LOCALHOST.into(), host: "localhost" }
     }
@@ -245,4 +258,79 @@ async fn a_request_whose_client_goes_leaves_nothing_behind() {
         let again = joins(node, inbox, there, fourth, body(Some(session.clone()))).unwrap();
         assert_eq!((again.session, there.len()), (session, 2), "after {after}");
     }
+}
+
+/// A meta service that opens rooms, each time with the next epoch, and counts.
+async fn meta(listener: TcpListener, asked: &Cell<i64>) {
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"}") {
+            assert!(stream.read_buf(&mut request).await.unwrap() > 0);
+        }
+        asked.set(asked.get() + 1);
+        let body = serde_json::to_string(&opened(asked.get())).unwrap();
+        let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json";
+        let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    }
+}
+
+/// Does something while meta and the shard are there. Returns how often meta was asked.
+async fn with_meta<T>(act: impl AsyncFnOnce(&Fixture) -> T) -> (T, i64) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let fixture = Fixture::with(&format!("http://{}", listener.local_addr().unwrap()));
+    let asked = Cell::new(0);
+    let shard = async {
+        let mut there = BTreeSet::new();
+        loop {
+            take_all(&fixture.inbox, &mut there);
+            tokio::task::yield_now().await;
+        }
+    };
+    let done = tokio::select! {
+        biased;
+        done = act(&fixture) => done,
+        () = meta(listener, &asked) => unreachable!("it goes on and on"),
+        () = shard => unreachable!("it goes on and on"),
+    };
+    (done, asked.get())
+}
+
+#[tokio::test]
+async fn those_who_join_an_empty_room_together_open_it_once() {
+    let (epochs, asked) = with_meta(async |fixture| {
+        let (group, node) = (group(), &fixture.node);
+        let join = |name| node.join_call(&group, fixture.caller_named(name), body(None));
+        let (one, two, three) = tokio::join!(join("par_one"), join("par_two"), join("par_three"));
+        [one, two, three].map(|joined| joined.unwrap().0.room.epoch)
+    })
+    .await;
+    assert_eq!((epochs, asked), ([1; 3], 1));
+}
+
+#[tokio::test]
+async fn who_does_not_come_in_opens_no_room() {
+    let (statuses, asked) = with_meta(async |fixture| {
+        let (group, node) = (group(), &fixture.node);
+        let mut nonsense = body(None);
+        nonsense.receive = Some(ReceiveOffer { sdp: "v=0".into(), slots: Vec::new() });
+        let malformed = node.join_call(&group, fixture.caller(), nonsense).await;
+        let people = serde_json::json!({"people": [{"subject": GUEST, "removed": true}]});
+        node.homes().open(&OpenedGroup { rules: serde_json::from_value(people).unwrap(), ..opened(1) });
+        let removed = node.join_call(&group, fixture.caller(), body(None)).await;
+        [malformed, removed].map(|refused| refused.unwrap_err().problem().status)
+    })
+    .await;
+    assert_eq!((statuses, asked), ([400, 403], 0));
+}
+
+#[tokio::test]
+async fn a_new_epoch_is_reported_from_the_answer_on() {
+    let (epoch, asked) = with_meta(async |fixture| {
+        let _asked = fixture.node.ask_for_room(&group()).await.unwrap().unwrap();
+        fixture.node.group_reports().first().map(|report| report.epoch)
+    })
+    .await;
+    assert_eq!((epoch, asked), (Some(1), 1));
 }

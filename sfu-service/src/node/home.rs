@@ -1,7 +1,8 @@
 //! This node as the home of rooms: what sessions and commands mean to the state of a room, and what that asks for in turn.
 //! Signaling and meta may be away: media goes on, and whoever changes what has to be stored is told that it is not.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use contract::call::CallSource;
@@ -14,10 +15,10 @@ use room::{JoinRefused, Joining, WriteId};
 use service_kit::HttpProblem;
 use service_kit::shutdown::CancellationToken;
 use stomp_proto::client::Message;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedMutexGuard, mpsc};
 
 use super::Node;
-use super::problem::meta_problem;
+use super::problem::{RETRY_AFTER, meta_problem};
 use crate::end::EndReason;
 use crate::homes::{Homes, Order, Said, WhyEnded};
 use crate::meta::MetaError;
@@ -33,6 +34,36 @@ const STORES_AT_ONCE: usize = 16;
 const STORE_TRIES: u32 = 3;
 const STORE_PAUSE: Duration = Duration::from_millis(500);
 
+/// Longest wait for somebody else who asks meta for the same room: as long as meta may take.
+const MAX_ASK_WAIT: Duration = Duration::from_secs(3);
+
+/// Who asks meta for a room: one at a time for each.
+#[derive(Debug, Default)]
+pub(super) struct Asks(Mutex<HashMap<GroupId, Weak<Turn>>>);
+
+type Turn = tokio::sync::Mutex<()>;
+
+impl Asks {
+    /// What is held by whoever asks for this room.
+    fn turn(&self, group: &GroupId) -> Arc<Turn> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        let known = turns.get(group).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            let turn = Arc::default();
+            turns.insert(group.clone(), Arc::downgrade(&turn));
+            turn
+        })
+    }
+}
+
+/// What meta has said of a room. Nobody else asks while this is there.
+#[derive(Debug)]
+pub(super) struct Asked {
+    opened: OpenedGroup,
+    _turn: OwnedMutexGuard<()>,
+}
+
 /// Rules that have to be stored.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -47,38 +78,56 @@ impl Node {
         self.homes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What meta says of the room of `group`, unless somebody is in it here.
-    pub(super) async fn ask_for_room(&self, group: &GroupId) -> Result<Option<OpenedGroup>, HttpProblem> {
+    /// Opens the room of `group` at meta, unless somebody is in it here. Each opening begins a new epoch there, in which
+    /// whoever is in by an older one is sent away: so nobody else asks until this one is in.
+    pub(super) async fn ask_for_room(&self, group: &GroupId) -> Result<Option<Asked>, HttpProblem> {
         // One that nobody is in may be forgotten before this one comes in.
         if self.homes().has_anybody(group) {
             return Ok(None);
         }
-        self.meta.open_group(group).await.map(Some).map_err(meta_problem)
+        let turn = tokio::time::timeout(MAX_ASK_WAIT, self.asks.turn(group).lock_owned()).await;
+        let turn = turn.map_err(|_| HttpProblem::unavailable("the room is not opened yet", RETRY_AFTER))?;
+        // Whoever asked before may be in now.
+        if self.homes().has_anybody(group) {
+            return Ok(None);
+        }
+        let opened = self.meta.open_group(group).await.map_err(meta_problem)?;
+        self.homes().open(&opened);
+        Ok(Some(Asked { opened, _turn: turn }))
     }
 
-    /// Whether somebody may come in, after `opened`.
+    /// Whether somebody may come in, before meta is asked. Of a room that is not open here nothing is known yet: yes.
+    ///
+    /// # Errors
+    /// [`JoinRefused`].
+    pub(super) fn may_enter_as_known(&self, group: &GroupId, joining: &Joining) -> Result<(), JoinRefused> {
+        let homes = self.homes();
+        if homes.is_home(group) { homes.may_join(group, joining) } else { Ok(()) }
+    }
+
+    /// Whether somebody may come in, after what was `asked`.
     pub(super) fn may_enter(
         &self,
-        opened: Option<&OpenedGroup>,
+        asked: Option<&Asked>,
         group: &GroupId,
         joining: &Joining,
     ) -> Result<(), JoinRefused> {
         let mut homes = self.homes();
-        opened.into_iter().for_each(|opened| homes.open(opened));
+        asked.into_iter().for_each(|asked| homes.open(&asked.opened));
         homes.may_join(group, joining)
     }
 
-    /// Somebody comes in. `opened` is as for [`Node::may_enter`]: a room that nobody was in may be forgotten since.
+    /// Somebody comes in. `asked` is as for [`Node::may_enter`]: a room that nobody was in may be forgotten since.
     pub(super) fn enter(
         &self,
-        opened: Option<&OpenedGroup>,
+        asked: Option<&Asked>,
         group: &GroupId,
         joining: Joining,
         now: Instant,
     ) -> Result<(), JoinRefused> {
         let entered = {
             let mut homes = self.homes();
-            opened.into_iter().for_each(|opened| homes.open(opened));
+            asked.into_iter().for_each(|asked| homes.open(&asked.opened));
             homes.join(group, joining, now)
         };
         self.said.notify_one();

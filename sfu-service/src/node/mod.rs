@@ -32,6 +32,7 @@ use transport::sdp::Local;
 use transport::{IceCredentials, Identity};
 
 pub(crate) use self::call::Caller;
+use self::home::Asks;
 pub(crate) use self::home::{MAX_STORES, Store, store_rules};
 pub(crate) use self::open::{Opened, Viewer};
 use self::problem::{RETRY_AFTER, overloaded, refused};
@@ -79,6 +80,7 @@ pub(crate) struct Node {
     registry: Mutex<Registry>,
     /// Locked after the registry where both are.
     homes: Mutex<Homes>,
+    asks: Asks,
     stores: mpsc::Sender<Store>,
     draining: AtomicBool,
 }
@@ -117,6 +119,7 @@ impl Node {
             load,
             registry,
             homes: Mutex::default(),
+            asks: Asks::default(),
             stores,
             draining: AtomicBool::new(false),
         }
