@@ -18,7 +18,7 @@ export interface SignalingEvents {
 export interface SignalingOptions {
   /** `wss://.../streaming`; see {@link signalingUrl}. */
   url: string;
-  /** The token of each connection; none for an anonymous one. */
+  /** The token of each connection; none for an anonymous one. Asked again until it can be had. */
   token?: () => Promise<string | undefined>;
 }
 
@@ -67,12 +67,7 @@ export class Signaling extends Emitter<SignalingEvents> {
       // A connection over which nothing comes any more is dropped: nobody would answer a goodbye.
       discardWebsocketOnCommFailure: true,
       beforeConnect: async (client) => {
-        if (this.current === 'lost')
-          await sleep(this.backoff.next(), this.left.signal).catch(() => undefined);
-        if (this.current === 'closed') return;
-        // A token that cannot be had now is asked for again at the next try.
-        const token = await options.token?.().catch(() => undefined);
-        client.connectHeaders = token === undefined ? {} : { Authorization: `Bearer ${token}` };
+        client.connectHeaders = await this.admission(options.token);
       },
       onConnect: () => {
         this.connectedAt = performance.now();
@@ -172,6 +167,23 @@ export class Signaling extends Emitter<SignalingEvents> {
     });
   }
 
+  /**
+   * The headers of the next connection, when it is time for it. Without a token that is to be had, there is none: the
+   * server would take it for a guest's, and refuse for good what this person writes.
+   */
+  private async admission(ask: SignalingOptions['token']): Promise<Record<string, string>> {
+    for (;;) {
+      if (this.current === 'lost') await sleep(this.backoff.next(), this.left.signal).catch(() => undefined);
+      if (this.current === 'closed') return {};
+      try {
+        const token = await ask?.();
+        return token === undefined ? {} : { Authorization: `Bearer ${token}` };
+      } catch {
+        this.setState('lost');
+      }
+    }
+  }
+
   private subscribe(destination: string, listener: (body: Record<string, unknown>) => void): () => void {
     const topic: Topic = {
       destination,
@@ -196,7 +208,8 @@ export class Signaling extends Emitter<SignalingEvents> {
   }
 
   private setState(state: SignalingState): void {
-    if (state === this.current) return;
+    // Closed is for good, whatever a connection or a token that was on its way still brings.
+    if (state === this.current || this.current === 'closed') return;
     this.current = state;
     this.emit('state', state);
   }
