@@ -14,6 +14,7 @@ export class PathMonitor {
   private readonly timer: ReturnType<typeof setInterval>;
   private silent = false;
   private looking = false;
+  private closed = false;
   /** Looks that were due while the browser was slow to answer. */
   private missed = 0;
 
@@ -30,11 +31,11 @@ export class PathMonitor {
     return connectionState === 'connected' ? 'fine' : 'weak';
   }
 
-  /** Resolves when `wanted` holds of the state; rejects when `signal` aborts. */
+  /** Resolves when `wanted` holds of the state; rejects when `signal` aborts or the monitor is closed. */
   until(wanted: (state: PathState) => boolean, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const check = (): void => {
-        if (signal.aborted) finish(() => reject(new DOMException('aborted', 'AbortError')));
+        if (signal.aborted || this.closed) finish(() => reject(new DOMException('aborted', 'AbortError')));
         else if (wanted(this.state)) finish(resolve);
       };
       const finish = (settle: () => void): void => {
@@ -48,8 +49,10 @@ export class PathMonitor {
     });
   }
 
-  /** Stops looking. Whoever waits is woken by its signal alone. */
+  /** Stops looking, and lets nobody wait for what is never told any more. */
   close(): void {
+    this.closed = true;
+    this.check();
     clearInterval(this.timer);
     this.pc.removeEventListener('connectionstatechange', this.check);
     for (const transport of this.transports) transport.removeEventListener('statechange', this.check);

@@ -68,6 +68,8 @@ export abstract class PeerLink<Events extends LinkEvents> extends Emitter<Events
   private trickles = true;
   private stopRenewal: (() => void) | undefined;
   private wake: (() => void) | null = null;
+  /** The ICE restart of the present connection that is under way. */
+  private restarting: Promise<void> | null = null;
   private current: LinkState = 'idle';
   private failed: LinkFailure | null = null;
 
@@ -226,7 +228,7 @@ export abstract class PeerLink<Events extends LinkEvents> extends Emitter<Events
     await connected(pc, CONNECT_TIMEOUT_MS, ['failed', 'closed'], signal);
     this.stopRenewal = this.options.iceServers?.onRenewed((servers) => {
       pc.setConfiguration({ ...pc.getConfiguration(), iceServers: servers });
-      this.restartIce(pc).catch(() => undefined);
+      this.restartWithRenewed(pc).catch(() => undefined);
     });
     return pc;
   }
@@ -275,6 +277,7 @@ export abstract class PeerLink<Events extends LinkEvents> extends Emitter<Events
         this.pause(DISCONNECTED_GRACE_MS, signal),
       ]);
     }
+    if (isFine(path)) return true;
     // A server that has closed DTLS has ended the session: another path to it would not help.
     if (path.state === 'closed') return false;
     // A path that comes back while the server is asked for another one is as good.
@@ -286,7 +289,23 @@ export abstract class PeerLink<Events extends LinkEvents> extends Emitter<Events
     return isFine(path);
   }
 
-  private async restartIce(pc: RTCPeerConnection): Promise<void> {
+  /** A restart that is under way began with the old servers: another one follows it. */
+  private async restartWithRenewed(pc: RTCPeerConnection): Promise<void> {
+    await this.restarting?.catch(() => undefined);
+    if (pc === this.pc) await this.restartIce(pc);
+  }
+
+  /** Two restarts at a time would take each other's answer: one that is under way serves whoever asks meanwhile. */
+  private restartIce(pc: RTCPeerConnection): Promise<void> {
+    if (this.restarting !== null) return this.restarting;
+    const restart = this.exchangeRestart(pc).finally(() => {
+      if (this.restarting === restart) this.restarting = null;
+    });
+    this.restarting = restart;
+    return restart;
+  }
+
+  private async exchangeRestart(pc: RTCPeerConnection): Promise<void> {
     const session = this.session;
     if (session === null) throw new TransportError('ice');
     await this.describe(pc, { iceRestart: true });
@@ -329,12 +348,20 @@ export abstract class PeerLink<Events extends LinkEvents> extends Emitter<Events
 
   /** A wait that {@link retry} ends. */
   private async pause(ms: number, signal: AbortSignal): Promise<void> {
-    await Promise.race([sleep(ms, signal), new Promise<void>((resolve) => (this.wake = resolve))]);
-    this.wake = null;
+    let wake = (): void => undefined;
+    const woken = new Promise<void>((resolve) => (wake = resolve));
+    this.wake = wake;
+    try {
+      await Promise.race([sleep(ms, signal), woken]);
+    } finally {
+      // Where something else ended the wait sooner, a later one may have begun.
+      if (this.wake === wake) this.wake = null;
+    }
   }
 
   private discard(): void {
     this.session = null;
+    this.restarting = null;
     this.life?.abort();
     this.life = null;
     this.stopRenewal?.();

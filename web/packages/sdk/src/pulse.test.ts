@@ -133,6 +133,15 @@ describe('PathMonitor', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it('lets nobody wait once it is closed', async () => {
+    const { monitor, seen } = watched();
+    const waits = monitor.until((state) => state === 'silent', new AbortController().signal);
+    monitor.close();
+    await expect(waits).rejects.toThrow('aborted');
+    await expect(monitor.until(() => true, new AbortController().signal)).rejects.toThrow('aborted');
+    expect(seen).toEqual(['fine']);
+  });
+
   it('tells of the end of the session at once', async () => {
     const { pc, monitor, seen, control } = watched();
     pc.transport.state = 'closed';
