@@ -110,6 +110,17 @@ describe('what is said to who watches', () => {
     expect(viewing(learn(known, { of: 'choice', choice: 720 })).kind).toBe('waiting');
   });
 
+  it('does not miss the picture of a publisher who is lost', () => {
+    const away = after(...WATCHING, told({ status: 'STREAMING', media: 'lost' }));
+    const missing = Array.from({ length: 10 }, () => measured(false, false)).reduce(learn, away);
+    expect(viewing(missing).kind).toBe('publisher-lost');
+    // Sound is back a moment before the camera, whoever says so.
+    const back = learn(missing, told({ media: 'live', tracks: sends('microphone') }));
+    expect(viewing(learn(back, measured(false, true))).kind).toBe('waiting');
+    const layered = learn(learn(missing, lost), { of: 'layers', layers: layers(false) });
+    expect(viewing(learn(layered, measured(false, true))).kind).toBe('waiting');
+  });
+
   it('names the server that is away, not the picture', () => {
     const down = [lost, link('reconnecting', 'ice')];
     expect(viewing(after(...WATCHING, ...down)).kind).toBe('reconnecting');

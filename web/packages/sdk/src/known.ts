@@ -116,7 +116,7 @@ function changeOf(known: Known, fact: Fact): Partial<Known> {
       if (fact.state !== 'connected')
         return {
           signaling: fact.state,
-          media: null,
+          ...mediaIs(known, null),
           sendsPicture: null,
           sendsSound: null,
           ...doubted(known),
@@ -154,10 +154,15 @@ function told(known: Known, state: BroadcastState): Partial<Known> {
     tracks?.some(({ source, active }) => active && sources.includes(source)) ?? null;
   return {
     ...lasting,
-    media: media ?? null,
+    ...mediaIs(known, media ?? null),
     sendsPicture: sends('camera', 'screen'),
     sendsSound: sends('microphone', 'screen_audio'),
   };
+}
+
+/** While a publisher is lost no picture is missed: when it is back, its picture is to come anew. */
+function mediaIs(known: Known, media: MediaState | null): Partial<Known> {
+  return known.media === 'lost' && media !== 'lost' ? { media, missed: 0 } : { media };
 }
 
 /** A status never goes back, and a time that was known stays known. */
