@@ -186,6 +186,7 @@ describe('qualityOf', () => {
     rttMs: 10,
     relayed: false,
     availableKbps: null,
+    heard: true,
     latencyMs: null,
     tracks: tracks.length > 0 ? tracks : [track],
     ...change,

@@ -307,17 +307,23 @@ class Viewing {
     const stats = await this.player.stats(this.measured.video, this.measured.source).catch(() => null);
     this.measuring = false;
     if (this.closed) return;
-    for (const track of stats?.tracks ?? []) {
+    // Where nothing comes at all the path is lost, whether or not it is known yet: of a source that says nothing.
+    if (stats !== null && stats.heard !== false) this.noteTracks(stats);
+    this.askWhy();
+    const before = this.store.getState().stats;
+    this.store.setState({ stats, quality: qualityOf(stats, before) });
+    this.noteUndecoded(stats);
+  }
+
+  /** Which sources arrive. */
+  private noteTracks({ tracks }: PlayerStats): void {
+    for (const track of tracks) {
       const silent = track.packets > 0 ? 0 : (this.silent.get(track.source) ?? 0) + 1;
       this.silent.set(track.source, silent);
       if (silent === 0 && (track.frames > 0 || track.width === null)) this.setActive(track.source, true);
       if (silent >= SILENT_MEASUREMENTS && !this.isShown(track.source)) this.setActive(track.source, false);
     }
-    if (stats !== null) this.noteArriving();
-    this.askWhy();
-    const before = this.store.getState().stats;
-    this.store.setState({ stats, quality: qualityOf(stats, before) });
-    this.noteUndecoded(stats);
+    this.noteArriving();
   }
 
   /** A picture that hardly changes, and one that a slow line brings now and then, stay on the screen. */

@@ -66,7 +66,10 @@ export type Fact =
   | { of: 'link'; state: LinkState; failure: LinkFailure | null }
   /** Tracks of a new connection: nothing has come of them yet. */
   | { of: 'tracks' }
-  /** Once a second while there is a media path. */
+  /**
+   * Once a second while something comes over the media path. Where nothing comes at all, not even from the server itself,
+   * it is the path that is lost, and the link says so: nothing is known of the picture.
+   */
   | { of: 'measured'; picture: boolean; sound: boolean }
   | { of: 'layers'; layers: Layers | null }
   | { of: 'choice'; choice: VideoChoice }

@@ -45,6 +45,16 @@ const PATH = [
 ];
 
 describe('StatsMeter', () => {
+  it('tells a line over which nothing comes from a source that sends nothing', () => {
+    const meter = new StatsMeter();
+    const heard = (packets: number, all: number): boolean | null => {
+      const transport = { id: 't', type: 'transport', packetsReceived: all };
+      return meter.measure(report(inbound(1_000, 0, packets, 0, 0), transport), SOURCES).heard;
+    };
+    expect([heard(1, 5), heard(1, 7), heard(1, 7), heard(2, 8)]).toEqual([true, true, false, true]);
+    expect(new StatsMeter().measure(report(CODEC), SOURCES).heard).toBeNull();
+  });
+
   it('gives rates over the interval and loss of what was expected', () => {
     const meter = new StatsMeter();
     expect(meter.measure(report(inbound(1_000, 0, 0, 0, 0), CODEC), SOURCES).kbps).toBe(0);

@@ -1,5 +1,6 @@
 /** Statistics of a connection, from two reports. Pure. */
 
+import { arrivals } from './pulse.js';
 import type { Source } from './types.js';
 
 /** One track as it is sent or received. Null: not known (yet). */
@@ -35,6 +36,8 @@ export interface LinkStats {
   relayed: boolean | null;
   /** What the line is estimated to carry out of here. */
   availableKbps: number | null;
+  /** Whether anything at all came in the interval, from the server itself too; null where nothing is counted. */
+  heard: boolean | null;
   /** One entry an encoding, the best of a source first. */
   tracks: TrackStats[];
 }
@@ -75,6 +78,7 @@ interface RtpStats extends RTCStats {
 /** Turns successive reports into {@link LinkStats}. */
 export class StatsMeter {
   private previous = new Map<string, Counters>();
+  private arrived: ReadonlyMap<string, number> = new Map();
 
   /** What changed since the last report; `sources` tells where each m-line comes from. */
   measure(report: RTCStatsReport, sources: ReadonlyMap<string, Source>): LinkStats {
@@ -111,6 +115,10 @@ export class StatsMeter {
       tracks.push(trackStats(rtp, source, packets, before, counters, byId));
     }
     this.previous = next;
+    const arrived = arrivals(report);
+    const heard =
+      arrived.size === 0 ? null : [...arrived].some(([of, count]) => count > (this.arrived.get(of) ?? 0));
+    this.arrived = arrived;
     tracks.sort((a, b) => (b.height ?? 0) - (a.height ?? 0) || (a.rid ?? '').localeCompare(b.rid ?? ''));
     const path = selectedPath(byId);
     return {
@@ -119,6 +127,7 @@ export class StatsMeter {
       rttMs: path.rttMs ?? rttMs,
       relayed: path.relayed,
       availableKbps: path.availableKbps,
+      heard,
       tracks,
     };
   }
