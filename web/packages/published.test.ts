@@ -130,7 +130,7 @@ describe('the published packages', () => {
     expect(run(process.execPath, ['--input-type=module', '--eval', script], project).trim()).toBe(
       'function function',
     );
-  });
+  }, 60_000);
 });
 
 /** The files that an entry of `exports` names, but for the condition of the workspaces themselves. */

@@ -73,7 +73,16 @@ export class FreezableChromium {
     const root = this.server.process().pid;
     const isOurs = (pid: number | undefined): boolean =>
       pid !== undefined && pid > 1 && (pid === root || isOurs(parents.get(pid)));
-    for (const pid of [...parents.keys()].filter(isOurs)) process.kill(pid, signal);
+    for (const pid of [...parents.keys()].filter(isOurs)) send(pid, signal);
+  }
+}
+
+/** Sends a signal to a process; one that has ended meanwhile needs none. */
+function send(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
 }
 

@@ -82,4 +82,4 @@ function tidy(types: string): string {
 
 it('is what the services say', async () => {
   await expect(await typescript()).toMatchFileSnapshot(join(place, 'src/contract.ts'));
-});
+}, 60_000);
