@@ -10,7 +10,9 @@ import {
   affordable,
   cameraEncodings,
   type Encoding,
+  sameEncodings,
   sendEncodings,
+  silenced,
   thisMachine,
 } from './simulcast.js';
 import {
@@ -84,6 +86,12 @@ const CONNECT_TIMEOUT_MS = 15_000;
 /** How long a lost call is fetched back. */
 const RECONNECT_BUDGET_MS = 60_000;
 
+/** What resumes a session and ends it. */
+interface Session {
+  id: string;
+  url: string;
+}
+
 /**
  * A participant of a call (docs/calls.md): one connection that publishes, one that receives through slots. Nothing is
  * negotiated again; what is lost is resumed as the same participant.
@@ -91,7 +99,7 @@ const RECONNECT_BUDGET_MS = 60_000;
 export class Call extends Emitter<CallEvents> {
   private readonly tracks = new Map<Source, MediaStreamTrack>();
   private readonly control = new AbortController();
-  private session: { id: string; url: string } | null = null;
+  private session: Session | null = null;
   private live: Connections | null = null;
   private wants: Wants = { generation: 0, sources: [] };
   private started = false;
@@ -126,41 +134,42 @@ export class Call extends Emitter<CallEvents> {
     this.control.abort();
     this.emit('state', { state: 'closed', failure: null });
     this.removeAllListeners();
-    this.live?.close();
+    this.discard();
     const { session } = this;
     this.session = null;
-    // A server that cannot be told notices by itself.
-    if (session !== null)
-      await request(session.url, { method: 'DELETE', keepalive: true }).catch(() => undefined);
+    if (session !== null) await end(session);
   }
 
   private async run(signal: AbortSignal): Promise<void> {
     const backoff = new Backoff();
     let since = performance.now();
-    this.emit('state', { state: 'connecting', failure: null });
+    // Nothing is fetched back before it was there once.
+    let trying: CallState = 'connecting';
+    this.emit('state', { state: trying, failure: null });
     for (;;) {
       let failure: CallFailure = 'media';
       try {
         const live = await this.connect(signal);
+        trying = 'reconnecting';
         this.emit('state', { state: 'connected', failure: null });
         backoff.reset();
         await live.lost(signal);
         since = performance.now();
+        this.discard();
       } catch (error) {
+        this.discard();
         signal.throwIfAborted();
         const verdict = judge(error);
         // The session was over before it was resumed: the next try joins anew.
         if (verdict.forgets) this.session = null;
         failure = verdict.failure;
         if (verdict.fatal || performance.now() - since > RECONNECT_BUDGET_MS) {
-          this.discard();
           this.emit('state', { state: 'failed', failure });
           return;
         }
         if (!verdict.forgets) await sleep(verdict.waitMs ?? backoff.next(), signal);
       }
-      this.discard();
-      this.emit('state', { state: 'reconnecting', failure });
+      this.emit('state', { state: trying, failure });
     }
   }
 
@@ -171,6 +180,7 @@ export class Call extends Emitter<CallEvents> {
 
   private async connect(signal: AbortSignal): Promise<Connections> {
     const iceServers = (await this.options.iceServers?.get()) ?? [];
+    signal.throwIfAborted();
     const live = new Connections(iceServers, { ...SLOTS, ...this.options.slots }, this.tracks, (slots) =>
       this.emit('slots', slots),
     );
@@ -186,14 +196,18 @@ export class Call extends Emitter<CallEvents> {
     };
     const headers: Record<string, string> = { 'Content-Type': 'application/json' };
     if (resume === null) headers.Authorization = `Bearer ${await this.options.token()}`;
+    signal.throwIfAborted();
+    // Not aborted by who leaves: only the answer says which session is to be ended.
     const response = await request(`${url}/rooms/${group}/sessions`, {
       method: 'POST',
       headers,
       body: JSON.stringify(body),
-      signal,
     });
     const joined = (await response.json()) as JoinedCall;
-    this.session = { id: joined.session, url: `${url}/rooms/${group}/sessions/${joined.session}` };
+    const session = { id: joined.session, url: `${url}/rooms/${group}/sessions/${joined.session}` };
+    if (signal.aborted) await end(session);
+    signal.throwIfAborted();
+    this.session = session;
     this.emit('joined', joined);
     await live.answer(joined);
     await live.connected(signal);
@@ -201,6 +215,11 @@ export class Call extends Emitter<CallEvents> {
     if (this.wants.generation !== body.wants?.generation) live.say(this.wants);
     return live;
   }
+}
+
+/** Ends a session. A server that cannot be told notices by itself. */
+async function end({ url }: Session): Promise<void> {
+  await request(url, { method: 'DELETE', keepalive: true }).catch(() => undefined);
 }
 
 interface Verdict {
@@ -346,8 +365,8 @@ class Connections {
 
   async setTrack(source: Source, track: MediaStreamTrack | null): Promise<void> {
     await this.senders.get(source)?.sender.replaceTrack(track);
-    // Another camera has another size.
-    if (source === 'camera' && track !== null) await this.adjust();
+    // Another camera has another size; without a track some browsers send black.
+    if (source === 'camera' || source === 'screen') await this.adjust();
   }
 
   /** Says what is wanted, at once or when the channel is open; of several the last. */
@@ -395,18 +414,28 @@ class Connections {
     return cameraEncodings(height === 0 ? null : Math.min(width, height), affordable(this.machine));
   }
 
-  /** Brings the encodings of the camera to what its size and its viewers need. */
+  /** Brings the encodings of camera and screen to what their size and their viewers need. */
   private adjust(): Promise<void> {
     this.adjusting = this.adjusting.then(async () => {
-      const camera = this.senders.get('camera');
-      if (camera === undefined || this.publish.connectionState === 'closed') return;
-      const parameters = camera.sender.getParameters();
-      const watched = this.watched.get(camera.mid ?? '') ?? new Map<string, boolean>();
-      const encodings = adjusted(parameters.encodings as Encoding[], this.planned('camera'), watched);
-      // A connection that closes meanwhile refuses; the next one starts anew.
-      await camera.sender.setParameters({ ...parameters, encodings }).catch(() => undefined);
+      for (const source of ['camera', 'screen'] as const) await this.adjustSource(source);
     });
     return this.adjusting;
+  }
+
+  private async adjustSource(source: 'camera' | 'screen'): Promise<void> {
+    const transceiver = this.senders.get(source);
+    if (transceiver === undefined || this.publish.connectionState === 'closed') return;
+    const { mid, sender } = transceiver;
+    const parameters = sender.getParameters();
+    const present = parameters.encodings as Encoding[];
+    const watched = this.watched.get(mid ?? '') ?? new Map<string, boolean>();
+    const encodings =
+      this.machine.firefox && !this.tracks.has(source)
+        ? silenced(present)
+        : adjusted(present, this.planned(source), watched);
+    if (sameEncodings(encodings, present)) return;
+    // A connection that closes meanwhile refuses; the next one starts anew.
+    await sender.setParameters({ ...parameters, encodings }).catch(() => undefined);
   }
 
   close(): void {

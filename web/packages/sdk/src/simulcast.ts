@@ -121,6 +121,22 @@ export function silenced<E extends RTCRtpEncodingParameters>(current: readonly E
   return current.map((encoding) => ({ ...encoding, active: false }));
 }
 
+/** Whether nothing changes: each change of parameters may cost a keyframe. */
+export function sameEncodings(
+  next: readonly Encoding[],
+  before: readonly RTCRtpEncodingParameters[],
+): boolean {
+  return next.every((encoding, index) => {
+    const current = before[index] as Encoding | undefined;
+    return (
+      current?.active === encoding.active &&
+      current.maxBitrate === encoding.maxBitrate &&
+      (current.scaleResolutionDownBy ?? 1) === encoding.scaleResolutionDownBy &&
+      current.scalabilityMode === encoding.scalabilityMode
+    );
+  });
+}
+
 /** Temporal layers for the codec in use: SFUs cannot tell those of H.264 apart, and hardware encodes it without. */
 export function scalabilityMode(codec: string): string {
   return /h26[45]/i.test(codec) ? 'L1T1' : 'L1T3';

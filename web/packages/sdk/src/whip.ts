@@ -12,6 +12,7 @@ import {
   cameraEncodings,
   codecOrder,
   type Encoding,
+  sameEncodings,
   scalabilityMode,
   screenEncodings,
   sendEncodings,
@@ -185,7 +186,7 @@ export class WhipPublisher extends PeerLink<LinkEvents> {
           if (codec !== undefined && encoding.scalabilityMode !== undefined)
             encoding.scalabilityMode = scalabilityMode(codec);
         }
-        if (same(encodings, parameters.encodings)) continue;
+        if (sameEncodings(encodings, parameters.encodings)) continue;
         // A connection that closes meanwhile refuses; the next one starts anew.
         await sender.setParameters({ ...parameters, encodings }).catch(() => undefined);
       }
@@ -195,16 +196,3 @@ export class WhipPublisher extends PeerLink<LinkEvents> {
 }
 
 const NONE: ReadonlyMap<string, boolean> = new Map();
-
-/** Whether nothing changes: each change of parameters may cost a keyframe. */
-function same(next: readonly Encoding[], before: readonly RTCRtpEncodingParameters[]): boolean {
-  return next.every((encoding, index) => {
-    const current = before[index] as Encoding | undefined;
-    return (
-      current?.active === encoding.active &&
-      current.maxBitrate === encoding.maxBitrate &&
-      (current.scaleResolutionDownBy ?? 1) === encoding.scaleResolutionDownBy &&
-      current.scalabilityMode === encoding.scalabilityMode
-    );
-  });
-}
