@@ -1,11 +1,15 @@
 import { type ReactNode, useState } from 'react';
 import { randomKey } from '@madang/sdk';
-import { api } from '../lib/api';
+import { api, useServer } from '../lib/api';
 import { navigate } from '../lib/router';
 import { t } from '../texts';
 
-/** Starts a call in one click: makes a group and goes to its page, whose address is the invitation. */
+/**
+ * Starts a call in one click: makes a group and goes to its page, whose address is the invitation. Only in the
+ * development mode: elsewhere a group is made with a creator token, which this page does not have.
+ */
 export function CallLink(): ReactNode {
+  const canCreate = useServer(({ config }) => config?.dev ?? false);
   const [state, setState] = useState<'idle' | 'busy' | 'failed'>('idle');
   const start = (): void => {
     setState('busy');
@@ -14,6 +18,7 @@ export function CallLink(): ReactNode {
       () => setState('failed'),
     );
   };
+  if (!canCreate) return null;
   return (
     <button
       type="button"
