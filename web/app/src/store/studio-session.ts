@@ -11,6 +11,7 @@ import {
 import { api } from '../lib/api';
 import { momentOf } from '../lib/format';
 import { type KeptBroadcast, keptBroadcast, type KeptCreation, keptCreation } from '../lib/storage';
+import { tabLock } from '../lib/tab-lock';
 import { takePicture } from '../lib/thumbnail';
 import { t } from '../texts';
 import { EMPTY_STUDIO, isOnAir, type StudioState, useStudio } from './studio';
@@ -20,8 +21,6 @@ const STATS_MS = 1_000;
 const THUMBNAIL_MS = 10_000;
 /** The first picture of a broadcast is there sooner. */
 const FIRST_THUMBNAIL_MS = 2_000;
-/** The page before a reload lets go of the broadcast within this time. */
-const LOCK_MS = 3_000;
 
 /** The studio's one session: it goes on while the person looks at other pages. */
 class StudioSession {
@@ -229,7 +228,7 @@ class StudioSession {
 
   private async publish(kept: KeptBroadcast): Promise<void> {
     this.kept = kept;
-    const releaseLock = this.releaseLock ?? (await liveLock(kept.id));
+    const releaseLock = this.releaseLock ?? (await tabLock(`madang.live.${kept.id}`));
     if (!this.wants(kept)) {
       releaseLock?.();
       return;
@@ -352,20 +351,4 @@ function isStarting(): boolean {
 /** Whether there is anything to send. */
 export function hasMedia({ camera, microphone, screen }: StudioState): boolean {
   return camera.track !== null || microphone.track !== null || screen.track !== null;
-}
-
-/**
- * Makes this tab the only one that sends the broadcast (a duplicated tab has the same key); null if another has it.
- * Browsers without locks, and plain-HTTP pages, go on without.
- */
-function liveLock(id: number): Promise<(() => void) | null> {
-  const locks = navigator.locks as LockManager | undefined;
-  if (locks === undefined) return Promise.resolve(() => undefined);
-  return new Promise((resolve) => {
-    locks
-      .request(`madang.live.${id}`, { signal: AbortSignal.timeout(LOCK_MS) }, () => {
-        return new Promise<void>((release) => resolve(() => release()));
-      })
-      .catch(() => resolve(null));
-  });
 }
