@@ -6,6 +6,7 @@ const STUDIO = 'madang.studio';
 const CREATION = 'madang.creation';
 const NAME = 'madang.name';
 const GUEST = 'madang.guest.';
+const CALL = 'madang.call.';
 const VIDEO = 'madang.video';
 /** No picture is higher. */
 const MAX_HEIGHT = 8_640;
@@ -35,6 +36,12 @@ export interface KeptToken {
   expiresAt: number;
 }
 
+/** A token of a call, kept so that a reload comes back as the same participant. */
+export interface KeptCallToken extends KeptToken {
+  /** The name that it carries, may be empty. */
+  name: string;
+}
+
 /** The tab's own broadcast. */
 export const keptBroadcast = {
   read: (): KeptBroadcast | null => {
@@ -58,6 +65,13 @@ export const keptToken = {
   read: (id: number): KeptToken | null => read(sessionStorage, GUEST + String(id), isKeptToken),
   write: (id: number, kept: KeptToken): void => write(sessionStorage, GUEST + String(id), kept),
   clear: (id: number): void => write(sessionStorage, GUEST + String(id), null),
+};
+
+/** The tab's token of the call of a group. */
+export const keptCallToken = {
+  read: (group: string): KeptCallToken | null => read(sessionStorage, CALL + group, isKeptCallToken),
+  write: (group: string, kept: KeptCallToken): void => write(sessionStorage, CALL + group, kept),
+  clear: (group: string): void => write(sessionStorage, CALL + group, null),
 };
 
 /** The name that this person chats under. */
@@ -92,6 +106,11 @@ function isKeptCreation(value: unknown): value is KeptCreation {
 function isKeptToken(value: unknown): value is KeptToken {
   const kept = value as Partial<KeptToken> | null;
   return typeof kept?.token === 'string' && typeof kept.expiresAt === 'number';
+}
+
+function isKeptCallToken(value: unknown): value is KeptCallToken {
+  const { name, participantId } = (value ?? {}) as Partial<KeptCallToken>;
+  return isKeptToken(value) && typeof name === 'string' && typeof participantId === 'string';
 }
 
 function read<T>(storage: Storage, key: string, valid: (value: unknown) => value is T): T | null {

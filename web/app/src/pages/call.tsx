@@ -6,6 +6,7 @@ import { CameraIcon, CameraOffIcon, LinkIcon, MicIcon, MicOffIcon, SoundIcon } f
 import { Message, Notice } from '../components/message';
 import { useCopy, useTitle } from '../lib/hooks';
 import { navigate } from '../lib/router';
+import { keptCallToken } from '../lib/storage';
 import { openCall, type OpenCall, slotOf } from '../store/call';
 import { t } from '../texts';
 
@@ -26,11 +27,12 @@ export function CallPage({ group }: { group: string }): ReactNode {
   const [call, setCall] = useState<{ open: OpenCall; name: string } | null>(null);
   useEffect(() => () => call?.open.close(), [call]);
   if (call !== null) return <InCall call={call.open} name={call.name} onLeave={() => navigate('/')} />;
-  return <Door onJoin={(name) => setCall({ open: openCall(group, name), name })} />;
+  return <Door group={group} onJoin={(name) => setCall({ open: openCall(group, name), name })} />;
 }
 
-function Door({ onJoin }: { onJoin: (name: string) => void }): ReactNode {
-  const [name, setName] = useState('');
+function Door({ group, onJoin }: { group: string; onJoin: (name: string) => void }): ReactNode {
+  // Under the same name a reload comes back as the same participant.
+  const [name, setName] = useState(() => keptCallToken.read(group)?.name ?? '');
   return (
     <form
       className="page call-door"

@@ -5,15 +5,19 @@ import {
   type CallPerson,
   type CallSlot,
   type CallState,
+  MAX_WANTS,
   openCamera,
   openMicrophone,
+  type Person,
   RenewedIceServers,
   RoomReplica,
+  type RoomSnapshot,
   Signaling,
   type Source,
   type Want,
 } from '@madang/sdk';
 import { api, serverConfig, signalingEndpoint } from '../lib/api';
+import { CallGuest } from './call-guest';
 
 /** What the page of a call shows. */
 export interface CallView {
@@ -52,20 +56,32 @@ export function openCall(group: string, name: string): OpenCall {
     shows: false,
   }));
   const room = new RoomReplica();
+  const guest = new CallGuest(group, name);
   let call: Call | null = null;
   let signaling: Signaling | null = null;
   let me: string | null = null;
   let closed = false;
   let wanted = '';
 
-  const see = (people: readonly CallPerson[]): void => {
-    const others = people.filter(({ participant }) => participant !== me);
+  const see = (): void => {
+    // Before the session has begun nobody knows which of them is this page.
+    if (room.state === null || me === null) return;
+    const others = othersOf(room.state, me);
     view.setState({ people: others });
-    const cameras = others.flatMap(({ sources }) => sources.filter(({ source }) => source === 'camera'));
-    const wants: Want[] = cameras.map(({ csrc }) => ({ source: csrc, slot: 'tile', height: TILE_HEIGHT }));
+    const wants = wantsOf(others);
     const key = JSON.stringify(wants);
     if (key !== wanted) call?.want(wants);
     wanted = key;
+  };
+
+  /** Nothing is taken from the person, or told, any more. */
+  const stop = (): void => {
+    closed = true;
+    const { microphone, camera } = view.getState();
+    [microphone, camera].forEach((track) => track?.stop());
+    view.setState({ microphone: null, camera: null, speaks: false, shows: false });
+    void signaling?.close();
+    guest.leave();
   };
 
   const open = async (): Promise<void> => {
@@ -75,26 +91,29 @@ export function openCall(group: string, name: string): OpenCall {
       serverConfig(),
       signalingEndpoint(),
     ]);
-    const stop = (): void => [microphone, camera].forEach((track) => track?.stop());
+    view.setState({ microphone, camera, speaks: microphone !== null, shows: camera !== null });
     if (closed) {
       stop();
       return;
     }
-    view.setState({ microphone, camera, speaks: microphone !== null, shows: camera !== null });
-    let given: Promise<string> | null = null;
-    // One token for the session and for signaling: the same participant.
-    const token = (): Promise<string> =>
-      (given ??= api.groupToken(group, name === '' ? {} : { name }).then((answer) => answer.token));
+    // One for the session and for signaling: the same participant.
+    const { token } = guest;
     const iceServers = new RenewedIceServers(async () => api.iceServers(await token()));
     call = new Call({ url: config.sfu_url, group, token, name, iceServers });
-    call.on('state', ({ state, failure }) => view.setState({ state, failure }));
-    call.on('slots', (slots) => view.setState({ slots }));
-    call.on('joined', ({ participant, people }) => {
-      me = participant;
-      see(room.state?.people ?? people);
+    call.on('state', ({ state, failure }) => {
+      view.setState({ state, failure });
+      // Another try gets another token, as after a server has changed its secret.
+      if (failure === 'unauthorized') guest.forget();
+      if (state === 'failed') stop();
     });
-    await call.setTrack('microphone', microphone);
-    await call.setTrack('camera', camera);
+    call.on('slots', (slots) => view.setState({ slots }));
+    call.on('joined', (joined) => {
+      me = joined.participant;
+      room.apply({ type: 'snapshot', ...joined.room });
+      see();
+    });
+    void call.setTrack('microphone', microphone);
+    void call.setTrack('camera', camera);
     call.start();
     signaling = new Signaling({ url: signalingUrl, token });
     const live = signaling;
@@ -103,14 +122,29 @@ export function openCall(group: string, name: string): OpenCall {
       unsubscribe();
       unsubscribe = live.onRoom(group, (update) => {
         // Something was missed: whoever subscribes gets the whole first.
-        if (room.apply(update)) see(room.state?.people ?? []);
+        if (room.apply(update)) see();
         else subscribe();
       });
     };
     subscribe();
     live.start();
   };
-  open().catch(() => view.setState({ state: 'failed', failure: 'media' }));
+  open().catch(() => {
+    stop();
+    view.setState({ state: 'failed', failure: 'media' });
+  });
+
+  // A closed tab leaves at once, and is no frozen picture until it times out.
+  const leave = (): void => {
+    void call?.leave();
+    stop();
+  };
+  // A page that the browser brings back as it was has left its call.
+  const onShown = ({ persisted }: PageTransitionEvent): void => {
+    if (persisted) location.reload();
+  };
+  addEventListener('pagehide', leave);
+  addEventListener('pageshow', onShown);
 
   return {
     view,
@@ -121,13 +155,24 @@ export function openCall(group: string, name: string): OpenCall {
       view.setState(source === 'microphone' ? { speaks: track.enabled } : { shows: track.enabled });
     },
     close() {
-      closed = true;
-      const { microphone, camera } = view.getState();
-      [microphone, camera].forEach((track) => track?.stop());
-      void call?.leave();
-      void signaling?.close();
+      removeEventListener('pagehide', leave);
+      removeEventListener('pageshow', onShown);
+      leave();
     },
   };
+}
+
+/** Everybody in a room but oneself, in the order in which they came. */
+export function othersOf({ people }: RoomSnapshot, me: string): Person[] {
+  const others = people.filter(({ participant }) => participant !== me);
+  return others.sort((a, b) => a.order - b.order);
+}
+
+/** A page wants every camera, but no more of them than can be asked for. */
+export function wantsOf(people: readonly CallPerson[]): Want[] {
+  const cameras = people.flatMap(({ sources }) => sources.filter(({ source }) => source === 'camera'));
+  const wants = cameras.map(({ csrc }): Want => ({ source: csrc, slot: 'tile', height: TILE_HEIGHT }));
+  return wants.slice(0, MAX_WANTS);
 }
 
 /** The slot that shows a source of somebody; null while none does, or still something else. */
