@@ -43,6 +43,7 @@ export type { LinkFailure, LinkState } from './peer-link.js';
 export { ApiError, NetworkError } from './problem.js';
 export type { Outcome } from './replies.js';
 export { RoomReplica } from './room-replica.js';
+export type * from './room/types.js';
 export { canDecode } from './rtp.js';
 export { Signaling, type SignalingState, signalingUrl } from './signaling.js';
 export type { LinkStats, TrackStats } from './stats.js';
