@@ -7,6 +7,9 @@ const CREATION = 'madang.creation';
 const NAME = 'madang.name';
 const GUEST = 'madang.guest.';
 const CALL = 'madang.call.';
+const OWNER = 'madang.call-owner.';
+const CREATOR = 'madang.creator';
+const CALL_SETUP = 'madang.call-setup';
 const VIDEO = 'madang.video';
 /** No picture is higher. */
 const MAX_HEIGHT = 8_640;
@@ -42,6 +45,25 @@ export interface KeptCallToken extends KeptToken {
   name: string;
 }
 
+/** What was chosen before the last call; ids of devices are empty for the default one. */
+export interface CallSetup {
+  microphoneOn: boolean;
+  cameraOn: boolean;
+  microphone: string;
+  camera: string;
+  speaker: string;
+  blur: boolean;
+}
+
+const CALL_DEFAULTS: CallSetup = {
+  microphoneOn: true,
+  cameraOn: true,
+  microphone: '',
+  camera: '',
+  speaker: '',
+  blur: false,
+};
+
 /** The tab's own broadcast. */
 export const keptBroadcast = {
   read: (): KeptBroadcast | null => {
@@ -74,9 +96,29 @@ export const keptCallToken = {
   clear: (group: string): void => write(sessionStorage, CALL + group, null),
 };
 
+/** The owner key of a group that this tab made; only ever in the tab's own storage. */
+export const keptOwnerKey = {
+  read: (group: string): string | null => read(sessionStorage, OWNER + group, isText),
+  write: (group: string, key: string): void => write(sessionStorage, OWNER + group, key),
+  clear: (group: string): void => write(sessionStorage, OWNER + group, null),
+};
+
+/** The creator token that this tab made a call with; only ever in the tab's own storage. */
+export const keptCreatorToken = {
+  read: (): string => read(sessionStorage, CREATOR, isText) ?? '',
+  write: (token: string): void => write(sessionStorage, CREATOR, token),
+  clear: (): void => write(sessionStorage, CREATOR, null),
+};
+
+/** How this person comes into calls. */
+export const keptCallSetup = {
+  read: (): CallSetup => ({ ...CALL_DEFAULTS, ...read(localStorage, CALL_SETUP, isCallSetup) }),
+  write: (setup: CallSetup): void => write(localStorage, CALL_SETUP, setup),
+};
+
 /** The name that this person chats under. */
 export const keptName = {
-  read: (): string => read(localStorage, NAME, (value) => typeof value === 'string') ?? '',
+  read: (): string => read(localStorage, NAME, isText) ?? '',
   write: (name: string): void => write(localStorage, NAME, name),
 };
 
@@ -85,6 +127,18 @@ export const keptVideo = {
   read: (): VideoChoice => read(localStorage, VIDEO, isVideoChoice) ?? 'auto',
   write: (choice: VideoChoice): void => write(localStorage, VIDEO, choice),
 };
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+/** What is kept of a setup is as it should be; what a later version adds is not there. */
+function isCallSetup(value: unknown): value is Partial<CallSetup> {
+  if (typeof value !== 'object' || value === null) return false;
+  const kept = value as Record<string, unknown>;
+  const known = Object.entries(CALL_DEFAULTS);
+  return known.every(([key, fallback]) => !(key in kept) || typeof kept[key] === typeof fallback);
+}
 
 function isVideoChoice(value: unknown): value is VideoChoice {
   const height = typeof value === 'number' && Number.isInteger(value) && value > 0 && value <= MAX_HEIGHT;

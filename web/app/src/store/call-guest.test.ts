@@ -7,6 +7,7 @@ const { groupToken } = vi.hoisted(() => ({
 vi.mock('../lib/api', () => ({ api: { groupToken } }));
 
 import { ApiError, NetworkError } from '@madang/sdk';
+import { keptOwnerKey } from '../lib/storage';
 import { CallGuest } from './call-guest';
 
 const HOUR_MS = 3_600_000;
@@ -90,4 +91,19 @@ it('is somebody else in a duplicated tab, which has a copy of what the first one
   expect(await first.token()).toBe('token 1');
   expect(await new CallGuest('grp_a', 'Anna').token()).toBe('token 2');
   expect(await first.token()).toBe('token 1');
+});
+
+it('comes as the owner where this tab has made the group, and as anyone once its key is refused', async () => {
+  keptOwnerKey.write('grp_a', 'the key');
+  await new CallGuest('grp_a', 'Anna').token();
+  expect(groupToken).toHaveBeenLastCalledWith('grp_a', { name: 'Anna' }, 'the key');
+  await new CallGuest('grp_b', 'Anna').token();
+  expect(groupToken).toHaveBeenLastCalledWith('grp_b', { name: 'Anna' }, undefined);
+  sessionStorage.removeItem('madang.call.grp_a');
+  groupToken.mockRejectedValueOnce(new NetworkError('away'));
+  await expect(new CallGuest('grp_a', 'Anna').token()).rejects.toThrow('away');
+  groupToken.mockRejectedValueOnce(new ApiError(401, '', 'no such key'));
+  await new CallGuest('grp_a', 'Anna').token();
+  expect(groupToken).toHaveBeenLastCalledWith('grp_a', { name: 'Anna' }, undefined);
+  expect(keptOwnerKey.read('grp_a')).toBeNull();
 });

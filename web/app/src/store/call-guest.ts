@@ -1,6 +1,6 @@
-import { ApiError } from '@madang/sdk';
+import { ApiError, type JoinToken, type TokenRequest } from '@madang/sdk';
 import { api } from '../lib/api';
-import { keptCallToken, type KeptCallToken } from '../lib/storage';
+import { keptCallToken, type KeptCallToken, keptOwnerKey } from '../lib/storage';
 import { tabLock } from '../lib/tab-lock';
 
 /** A token is renewed this long before it ends. */
@@ -68,12 +68,26 @@ export class CallGuest {
   private async ask(bearer?: string): Promise<string> {
     const { group, name } = this;
     const isNamed = bearer === undefined && name !== '';
-    const answer = await api.groupToken(group, isNamed ? { name } : {}, bearer);
+    const answer = await this.request(isNamed ? { name } : {}, bearer);
     const { token, participant_id: participantId, expires_at: expiresAt } = answer;
     this.own = { token, participantId, name, expiresAt: Date.parse(expiresAt) };
     keptCallToken.write(group, this.own);
     if (bearer === undefined) await this.lock(participantId);
     return token;
+  }
+
+  /** Somebody new comes as the owner of the group where this tab has made it. */
+  private async request(body: TokenRequest, bearer?: string): Promise<JoinToken> {
+    const ownerKey = keptOwnerKey.read(this.group);
+    if (bearer === undefined && ownerKey !== null) {
+      try {
+        return await api.groupToken(this.group, body, ownerKey);
+      } catch (error) {
+        if (!(error instanceof ApiError && (error.status === 401 || error.status === 403))) throw error;
+        keptOwnerKey.clear(this.group);
+      }
+    }
+    return api.groupToken(this.group, body, bearer);
   }
 
   private async lock(participantId: string): Promise<boolean> {

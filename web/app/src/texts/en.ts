@@ -241,13 +241,21 @@ export const en = {
   captureScreenFailed:
     'The screen could not be shared. Allow screen recording for this browser in your system settings.',
 
+  // Around a call: starting it
+  cancel: 'Cancel',
+  startName: 'Name of the call',
+  startNamePlaceholder: 'Weekly meeting (optional)',
+  startTokenHint: 'Whoever runs this server gives it to people who may start calls. It stays in this tab.',
+  startTokenNeeded: 'This server lets invited people start calls. Enter your creator token.',
+  startTokenRefused: 'The server did not accept this creator token. It may be mistyped or have expired.',
+  startTooMany: 'Too many calls were started from your address. Wait a minute.',
+
   // Calls
   callTitle: 'Call',
   callHint: 'Whoever has the address of this page can join.',
   callName: 'Your name',
   callJoin: 'Join',
   callStart: 'Start a call',
-  callStartFailed: 'The call could not be started. Try again.',
   callYou: 'You',
   callGuest: 'Guest',
   callAlone: 'Nobody else is here yet. Copy the link and send it to them.',

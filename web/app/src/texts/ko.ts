@@ -234,12 +234,20 @@ export const ko: Texts = {
   captureUnknown: '장치가 켜지지 않았습니다. 장치를 다시 연결한 뒤 시도하세요.',
   captureScreenFailed: '화면을 공유하지 못했습니다. 시스템 설정에서 이 브라우저의 화면 기록을 허용해 주세요.',
 
+  cancel: '취소',
+  startName: '통화 이름',
+  startNamePlaceholder: '주간 회의 (선택)',
+  startTokenHint: '서버 운영자가 통화를 열 수 있는 사람에게 주는 토큰입니다. 이 탭에만 보관됩니다.',
+  startTokenNeeded: '초대받은 사람만 통화를 열 수 있는 서버입니다. 크리에이터 토큰을 입력하세요.',
+  startTokenRefused:
+    '서버가 이 크리에이터 토큰을 받아들이지 않았습니다. 잘못 입력했거나 만료되었을 수 있습니다.',
+  startTooMany: '이 주소에서 통화를 너무 많이 만들었습니다. 잠시 뒤 다시 시도하세요.',
+
   callTitle: '통화',
   callHint: '이 페이지의 주소를 아는 사람은 누구나 참여할 수 있습니다.',
   callName: '이름',
   callJoin: '참여하기',
   callStart: '통화 시작',
-  callStartFailed: '통화를 시작하지 못했습니다. 다시 시도해 주세요.',
   callYou: '나',
   callGuest: '손님',
   callAlone: '아직 아무도 없습니다. 링크를 복사해 보내 주세요.',
