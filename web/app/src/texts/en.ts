@@ -1,5 +1,9 @@
+import { roomEn } from './room-en';
+
 /** Every text of the pages in English. `ko.ts` has the same keys. */
 export const en = {
+  ...roomEn,
+
   // Frame
   skipToContent: 'Skip to content',
   navStudio: 'Studio',

@@ -1,7 +1,10 @@
 import type { Texts } from './en';
+import { roomKo } from './room-ko';
 
 /** Every text of the pages in Korean. */
 export const ko: Texts = {
+  ...roomKo,
+
   skipToContent: '본문으로 건너뛰기',
   navStudio: '스튜디오',
   goLive: '방송 시작',
