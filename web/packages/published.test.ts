@@ -65,7 +65,7 @@ beforeAll(() => {
   writeFileSync(join(project, 'package.json'), '{ "type": "module" }');
   writeFileSync(
     join(project, 'page.tsx'),
-    `import { Sound, useTracks } from '@madang/react';
+    `import { TrackSound, useTracks } from '@madang/react';
 import { type Broadcast, MetaApi, type PlayerOptions, WhepPlayer } from '@madang/sdk';
 
 export const api: MetaApi = new MetaApi('');
@@ -76,7 +76,7 @@ export function Picture({ track }: { track: MediaStreamTrack }) {
   return (
     <>
       <video ref={video} />
-      <Sound track={null} muted volume={1} allowed={0} onBlocked={() => undefined} />
+      <TrackSound track={null} muted volume={1} allowed={0} onBlocked={() => undefined} />
     </>
   );
 }
@@ -94,7 +94,7 @@ describe('the published packages', () => {
       const paths = files.map(({ path }) => path);
       expect(paths, name).toContain('dist/index.js');
       expect(paths, name).toContain('dist/index.d.ts');
-      const others = paths.filter((path) => !/^dist\/[\w-]+(\.d\.ts|\.js)$/.test(path));
+      const others = paths.filter((path) => !/^dist\/([\w-]+\/)*[\w-]+(\.d\.ts|\.js)$/.test(path));
       expect(others, name).toEqual(['package.json']);
     }
   });

@@ -1,6 +1,6 @@
 import { type ReactNode, useCallback, useEffect, useState } from 'react';
 import { useStore } from 'zustand';
-import { Sound, useTracks } from '@madang/react';
+import { TrackSound, useTracks } from '@madang/react';
 import type { CallFailure, CallPerson, CallSlot } from '@madang/sdk';
 import { CameraIcon, CameraOffIcon, LinkIcon, MicIcon, MicOffIcon, SoundIcon } from '../components/icons';
 import { Message, Notice } from '../components/message';
@@ -95,7 +95,14 @@ function InCall({ call, name, onLeave }: { call: OpenCall; name: string; onLeave
       </ul>
       {people.length === 0 && state === 'connected' ? <p className="call-alone">{t.callAlone}</p> : null}
       {sounds.map(({ mid, track }) => (
-        <Sound key={mid} track={track} muted={false} volume={1} allowed={allowed} onBlocked={onBlocked} />
+        <TrackSound
+          key={mid}
+          track={track}
+          muted={false}
+          volume={1}
+          allowed={allowed}
+          onBlocked={onBlocked}
+        />
       ))}
       <div className="call-bar" role="toolbar" aria-label={t.callTitle}>
         {blocked ? (

@@ -1,4 +1,4 @@
-import { Sound, useFullscreen, useNow } from '@madang/react';
+import { TrackSound, useFullscreen, useNow } from '@madang/react';
 import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { StatusBadge, ViewerCount } from '../components/badges';
 import { Chat } from '../components/chat';
@@ -235,8 +235,8 @@ function Player(): ReactNode {
         ) : null}
         <SlowLine />
       </Stage>
-      <Sound track={tracks.microphone ?? null} {...sound} />
-      <Sound track={tracks.screen_audio ?? null} {...sound} />
+      <TrackSound track={tracks.microphone ?? null} {...sound} />
+      <TrackSound track={tracks.screen_audio ?? null} {...sound} />
     </div>
   );
 }

@@ -1,7 +1,7 @@
 import { act, type ReactNode } from 'react';
 import { createRoot, type Root } from 'react-dom/client';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { Sound, useTracks } from './index.js';
+import { TrackSound, useTracks } from './index.js';
 
 vi.stubGlobal('IS_REACT_ACT_ENVIRONMENT', true);
 /** Remembers what it was made of. */
@@ -59,13 +59,13 @@ it('tells of a browser that wants a click, and tries again at the click', async 
   const onBlocked = vi.fn();
   const sound = { track: track('voice'), muted: false, volume: 0.5, onBlocked };
   await act(async () => {
-    root.render(<Sound {...sound} allowed={0} />);
+    root.render(<TrackSound {...sound} allowed={0} />);
     await Promise.resolve();
   });
   expect(onBlocked).toHaveBeenCalledOnce();
   expect(place.querySelector('audio')?.volume).toBe(0.5);
   await act(async () => {
-    root.render(<Sound {...sound} allowed={1} />);
+    root.render(<TrackSound {...sound} allowed={1} />);
     await Promise.resolve();
   });
   expect([play.mock.calls.length, onBlocked.mock.calls.length]).toEqual([2, 1]);

@@ -18,7 +18,7 @@ export function useTracks<T extends HTMLMediaElement>(
 }
 
 /** Plays an audio track; tells whether the browser wants a click first. */
-export function Sound(props: {
+export function TrackSound(props: {
   track: MediaStreamTrack | null;
   muted: boolean;
   volume: number;
