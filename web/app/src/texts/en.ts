@@ -1,8 +1,10 @@
+import { aroundEn } from './around-en';
 import { roomEn } from './room-en';
 
 /** Every text of the pages in English. `ko.ts` has the same keys. */
 export const en = {
   ...roomEn,
+  ...aroundEn,
 
   // Frame
   skipToContent: 'Skip to content',
@@ -244,15 +246,6 @@ export const en = {
   captureUnknown: 'The device did not start. Unplug it, plug it in again, then try again.',
   captureScreenFailed:
     'The screen could not be shared. Allow screen recording for this browser in your system settings.',
-
-  // Around a call: starting it
-  cancel: 'Cancel',
-  startName: 'Name of the call',
-  startNamePlaceholder: 'Weekly meeting (optional)',
-  startTokenHint: 'Whoever runs this server gives it to people who may start calls. It stays in this tab.',
-  startTokenNeeded: 'This server lets invited people start calls. Enter your creator token.',
-  startTokenRefused: 'The server did not accept this creator token. It may be mistyped or have expired.',
-  startTooMany: 'Too many calls were started from your address. Wait a minute.',
 
   // Calls
   callTitle: 'Call',

@@ -1,9 +1,11 @@
+import { aroundKo } from './around-ko';
 import type { Texts } from './en';
 import { roomKo } from './room-ko';
 
 /** Every text of the pages in Korean. */
 export const ko: Texts = {
   ...roomKo,
+  ...aroundKo,
 
   skipToContent: '본문으로 건너뛰기',
   navStudio: '스튜디오',
@@ -236,15 +238,6 @@ export const ko: Texts = {
     '이 브라우저에서는 사용할 수 없습니다. 최신 Chrome, Edge, Firefox, Safari를 사용해 보세요.',
   captureUnknown: '장치가 켜지지 않았습니다. 장치를 다시 연결한 뒤 시도하세요.',
   captureScreenFailed: '화면을 공유하지 못했습니다. 시스템 설정에서 이 브라우저의 화면 기록을 허용해 주세요.',
-
-  cancel: '취소',
-  startName: '통화 이름',
-  startNamePlaceholder: '주간 회의 (선택)',
-  startTokenHint: '서버 운영자가 통화를 열 수 있는 사람에게 주는 토큰입니다. 이 탭에만 보관됩니다.',
-  startTokenNeeded: '초대받은 사람만 통화를 열 수 있는 서버입니다. 크리에이터 토큰을 입력하세요.',
-  startTokenRefused:
-    '서버가 이 크리에이터 토큰을 받아들이지 않았습니다. 잘못 입력했거나 만료되었을 수 있습니다.',
-  startTooMany: '이 주소에서 통화를 너무 많이 만들었습니다. 잠시 뒤 다시 시도하세요.',
 
   callTitle: '통화',
   callHint: '이 페이지의 주소를 아는 사람은 누구나 참여할 수 있습니다.',
