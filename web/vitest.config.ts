@@ -6,6 +6,8 @@ export default defineConfig({
       'packages/sdk',
       'packages/react',
       'app',
+      // What the browser tests judge pictures by.
+      { test: { name: 'e2e-harness', include: ['e2e/harness/*.test.ts'], environment: 'node' } },
       { test: { name: 'published', include: ['packages/*.test.ts'], environment: 'node' } },
     ],
   },

@@ -15,13 +15,14 @@ export function ownAddress(): string {
   return own.address;
 }
 
-/** Firefox with an artificial camera and microphone, which it gives without asking. */
-export async function launchFirefox(): Promise<Browser> {
+/** Firefox with an artificial camera and microphone, which it gives without asking. The microphone hears `pitch`, Hz. */
+export async function launchFirefox(pitch = 440): Promise<Browser> {
   return puppeteer.launch({
     browser: 'firefox',
     executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr',
     extraPrefsFirefox: {
       'media.navigator.streams.fake': true,
+      'media.navigator.audio.fake_frequency': pitch,
       'media.navigator.permission.disabled': true,
       'media.autoplay.default': 0,
       // No names on the local network: nobody there answers for them.
