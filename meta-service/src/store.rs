@@ -11,6 +11,7 @@ mod broadcasts;
 mod db;
 mod error;
 mod groups;
+mod homes;
 mod idempotency;
 mod limits;
 mod postgres;
@@ -28,9 +29,10 @@ pub use db::Changed;
 pub(crate) use db::one_request;
 pub use error::{OpenError, StoreError};
 pub use groups::{GroupRecord, GroupSettings, Groups, NewGroup};
+pub use homes::{Home, Homes, LEASE, Opened, Opening};
 pub use idempotency::{Inserted, Repeatable};
 pub use limits::{ACQUIRE_TIMEOUT, BATCH_ROWS, CALL_TIMEOUT, STATEMENT_TIMEOUT, SWEEP_ROWS};
-pub use rules::{Opened, Put, Rules};
+pub use rules::{Put, Rules};
 pub use search::{After, Listing, Lists, SHORT_WORDS_ROWS, Sort};
 pub use thumbnails::{Thumbnail, Thumbnails};
 pub use upkeep::Upkeep;
@@ -48,6 +50,8 @@ pub struct Store {
     pub lists: Lists,
     /// Groups.
     pub groups: Groups,
+    /// The homes of their rooms.
+    pub homes: Homes,
     /// What holds in their rooms.
     pub rules: Rules,
     /// Pictures of broadcasts.
@@ -80,6 +84,7 @@ impl Store {
             broadcasts: Broadcasts { db: db.clone() },
             lists: Lists { db: db.clone(), searches: Semaphore::new(SEARCHES_AT_ONCE) },
             groups: Groups { db: db.clone() },
+            homes: Homes { db: db.clone() },
             rules: Rules { db: db.clone() },
             thumbnails: Thumbnails { db: db.clone() },
             viewers: Viewers { db: db.clone() },

@@ -31,7 +31,8 @@ pub(crate) async fn run(node: Arc<Node>, stop: CancellationToken) {
 pub(crate) async fn once(node: &Node, away: &mut bool) {
     let (broadcasts, watched) = node.registry().report();
     let groups = node.group_reports();
-    let report = NodeReport { public_url: node.config.public_url.clone(), broadcasts, watched, groups };
+    let (public_url, leaving) = (node.config.public_url.clone(), node.is_draining());
+    let report = NodeReport { public_url, broadcasts, watched, groups, leaving };
     match node.meta.report(&report).await {
         Ok(orders) => {
             if std::mem::take(away) {

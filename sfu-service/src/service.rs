@@ -91,7 +91,7 @@ impl SfuService {
         config.validate()?;
         let keys = config.token_keys()?;
         let id = config.node_id.clone().unwrap_or_else(|| NodeId::random(&mut rand::rng()));
-        let meta = MetaClient::new(&config.meta_url, id.clone(), keys.clone())?;
+        let meta = MetaClient::new(&config.meta_url, id.clone(), &config.public_url, keys.clone())?;
         let identity = Identity::generate()?;
         let machine = addresses::of_this_machine();
         let prepared = bind(&config, addresses::to_bind(&config, &machine))?;

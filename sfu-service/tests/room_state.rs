@@ -41,6 +41,27 @@ async fn join(sfu: &Sfu, who: &str, extra: &[Grant]) -> Result<JoinedCall, (u16,
     Err((status, problem["type"].as_str().unwrap_or_default().to_owned()))
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_joins_at_another_node_than_the_home_is_sent_there_and_the_call_goes_on() {
+    let sfu = Sfu::start().await;
+    let direct = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let asked = |body: &serde_json::Value| {
+        let url = format!("{}/rooms/{ROOM}/sessions", sfu.base);
+        direct.post(url).bearer_auth(token("par_a", &[])).json(body).send()
+    };
+    let slots = json!([{"mid": "0", "kind": "voice"}]);
+    let body = json!({"receive": {"sdp": offer("recvonly"), "slots": slots}});
+    sfu.meta.state.lock().unwrap().elsewhere = Some("https://other.example/".into());
+    let sent = asked(&body).await.unwrap();
+    assert_eq!(sent.status().as_u16(), 307);
+    assert_eq!(sent.headers()["location"], format!("https://other.example/rooms/{ROOM}/sessions").as_str());
+    // Browsers reach it at the origin of the pages, as they reach this one.
+    sfu.meta.state.lock().unwrap().elsewhere = Some(String::new());
+    let sent = asked(&body).await.unwrap();
+    assert_eq!((sent.status().as_u16(), sent.headers().contains_key("retry-after")), (503, true));
+    assert_eq!(sfu.meta.state.lock().unwrap().opened, 0);
+}
+
 /// Whether a session is still there.
 async fn is_there(sfu: &Sfu, joined: &JoinedCall) -> bool {
     let url = format!("{}/rooms/{ROOM}/sessions/{}", sfu.base, joined.session);

@@ -1,13 +1,14 @@
 //! Groups: their REST bodies, and what meta and the home of a group's room tell each other.
 //!
 //! The home is the SFU node that holds the room's state. It opens the group at meta before anybody joins, and gets an
-//! epoch: of two homes the one with the higher epoch is the home. What has to outlive the node (who was removed, the
-//! lock, rights given and taken) it writes to meta before it answers the command. In its report of each second it names
-//! the groups that it has open; meta answers with what is different, so a change or a deletion reaches the room whatever
-//! was lost or away before.
+//! epoch: of two homes the one with the higher epoch is the home. It stays so for [`HOME_LEASE_SECS`] from its last
+//! report that named the group: whoever else opens the group meanwhile is told who the home is. What has to outlive the
+//! node (who was removed, the lock, rights given and taken) it writes to meta before it answers the command. In its
+//! report of each second it names the groups that it has open; meta answers with what is different, so a change or a
+//! deletion reaches the room whatever was lost or away before.
 //!
 //! ```text
-//! POST /internal/groups/{id}/open    OpenGroup -> 200 OpenedGroup, 404
+//! POST /internal/groups/{id}/open    OpenGroup -> 200 OpenedGroup, 404, 409 other-home (Location: its public URL)
 //! PUT  /internal/groups/{id}/rules   PutRules  -> 204, 404, 409 not-home, 409 late
 //! POST /internal/nodes/{node}/report NodeReport.groups -> NodeOrders.groups
 //! ```
@@ -36,6 +37,12 @@ pub const MAX_RULED_PEOPLE: usize = 1_000;
 /// Most bytes of a subject that rules name.
 pub const MAX_SUBJECT_LEN: usize = 128;
 
+/// So long a node is the home of a room after it last said so.
+pub const HOME_LEASE_SECS: i64 = 10;
+
+/// Problem code of 409: another node is the home of the room, and lives. `Location` is where browsers reach it, unless
+/// that is the origin of the pages.
+pub const OTHER_HOME: &str = "other-home";
 /// Problem code of 409: another node has opened the group since, so this one is not its home any more.
 pub const NOT_HOME: &str = "not-home";
 /// Problem code of 409: rules of a higher version are stored.
@@ -202,6 +209,24 @@ pub struct GroupChanged {
 pub struct OpenGroup {
     /// The node that asks.
     pub node_id: NodeId,
+    /// Where browsers reach it; empty is the origin of the pages.
+    #[serde(default)]
+    pub public_url: String,
+    /// Which opening this is. One of an earlier release has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opening: Option<OpeningId>,
+    /// The epoch in which the node holds the room; `None` where it holds none: then a new epoch begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<i64>,
+}
+
+/// Names an opening, so that one whose answer nobody waits for any more changes nothing when it arrives late.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpeningId {
+    /// Random, one for each process: a node that started anew holds no rooms.
+    pub process: String,
+    /// Rises in that process.
+    pub number: i64,
 }
 
 /// The node is the home, until another one opens the group.
@@ -211,7 +236,8 @@ pub struct OpenedGroup {
     pub group: Group,
     /// Rises with every change of the group; the home repeats it in its reports.
     pub version: i64,
-    /// Rises with every opening: the fencing token of this home. An opening whose answer was lost used one up.
+    /// Rises with every opening by a node that does not hold the room: the fencing token of this home. An opening whose
+    /// answer was lost used one up.
     pub epoch: i64,
     /// What holds in the room from before.
     pub rules: RoomRules,

@@ -245,6 +245,9 @@ pub struct NodeReport {
     /// Groups whose rooms have their home here.
     #[serde(default)]
     pub groups: Vec<GroupReport>,
+    /// The node goes away: it is the home of no room any more.
+    #[serde(default)]
+    pub leaving: bool,
 }
 
 /// Why a node has to end a broadcast.

@@ -378,6 +378,12 @@ impl Room {
         self.state.people.is_empty()
     }
 
+    /// Whether nobody is there and nothing waits to be stored.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.is_empty() && self.writes.is_empty()
+    }
+
     /// What holds in the room wherever its home is.
     #[must_use]
     pub fn rules(&self) -> &Rules {

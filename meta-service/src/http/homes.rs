@@ -4,29 +4,61 @@ use std::collections::HashMap;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use chrono::{DateTime, Utc};
 use contract::group::{
-    GroupOrder, GroupReport, LATE, MAX_RULED_PEOPLE, MAX_SUBJECT_LEN, NOT_HOME, OpenGroup, OpenedGroup,
-    PutRules, RoomRules,
+    GroupOrder, GroupReport, LATE, MAX_RULED_PEOPLE, MAX_SUBJECT_LEN, NOT_HOME, OTHER_HOME, OpenGroup,
+    OpenedGroup, PutRules, RoomRules,
 };
-use contract::id::GroupId;
+use contract::id::{GroupId, NodeId};
+use contract::rest::NodeReport;
 use service_kit::HttpProblem;
 
 use super::extract::{Json, Meta, Path, Report, Service, missing};
 use super::failure::Answer;
 use super::tokens::RULE_TTL;
-use crate::store::{GroupRecord, Put, StoreError};
+use crate::store::{GroupRecord, Opened, Opening, Put, StoreError};
 
-/// `POST /internal/groups/{id}/open`: the node becomes the home of the room. Answers 200 or 404.
+/// Most bytes of the public URL of a node.
+const MAX_URL_LEN: usize = 2_048;
+/// Most bytes of the name of a node's process.
+const MAX_PROCESS_LEN: usize = 64;
+
+/// `POST /internal/groups/{id}/open`: the node becomes the home of the room. Answers 200, 404, or 409 where another one is.
 pub(crate) async fn open(
     meta: Meta,
     _: Service,
     Path(id): Path<GroupId>,
     Json(asked): Json<OpenGroup>,
 ) -> Answer {
-    let opened = meta.store.rules.open(id, meta.clock.now()).await?.ok_or_else(missing::<GroupId>)?;
-    let GroupRecord { group, version, epoch, .. } = opened.record;
-    tracing::info!(group.id = %group.id, node.id = %asked.node_id, room.epoch = epoch, "a room has a new home");
-    Ok(HttpResponse::Ok().json(OpenedGroup { group, version, epoch, rules: opened.rules }))
+    check_opening(&asked)?;
+    let node = asked.node_id.clone();
+    let opening = meta.store.homes.open(id, asked, meta.clock.now()).await?;
+    match opening.ok_or_else(missing::<GroupId>)? {
+        Opening::Home(Opened { record, rules }) => {
+            let GroupRecord { group, version, epoch, .. } = record;
+            tracing::info!(group.id = %group.id, node.id = %node, room.epoch = epoch, "a room is open at its home");
+            Ok(HttpResponse::Ok().json(OpenedGroup { group, version, epoch, rules }))
+        }
+        Opening::Elsewhere { url } => {
+            let problem = conflict(OTHER_HOME, "Open elsewhere", "another node is the home of this room");
+            let location = HeaderValue::try_from(url).ok().filter(|url| !url.is_empty());
+            Err(match location {
+                Some(url) => problem.header(header::LOCATION, url),
+                None => problem,
+            }
+            .into())
+        }
+    }
+}
+
+fn check_opening(asked: &OpenGroup) -> Result<(), HttpProblem> {
+    let fits = |text: &str, most: usize| text.len() <= most && !text.contains(char::is_control);
+    let process = asked.opening.as_ref().map(|opening| opening.process.as_str()).unwrap_or_default();
+    if !fits(&asked.public_url, MAX_URL_LEN) || !fits(process, MAX_PROCESS_LEN) {
+        return Err(HttpProblem::bad_request("the URL or the process of the node is too long"));
+    }
+    Ok(())
 }
 
 /// `PUT /internal/groups/{id}/rules`: what has to outlive the home. Answers 204 when it is stored, else 404 or 409.
@@ -73,16 +105,28 @@ fn check(put: &PutRules) -> Result<(), HttpProblem> {
     Ok(())
 }
 
-/// What is different with the groups of a report from what it says.
-pub(crate) async fn orders(meta: &Meta, reported: &[GroupReport]) -> Result<Vec<GroupOrder>, StoreError> {
-    if reported.is_empty() {
+/// Takes what a node says of the rooms that it is the home of; what is different with them from what it says.
+pub(crate) async fn orders(
+    meta: &Meta,
+    node: &NodeId,
+    report: &NodeReport,
+    now: DateTime<Utc>,
+) -> Result<Vec<GroupOrder>, StoreError> {
+    if report.leaving {
+        meta.store.homes.leave(node).await?;
+    }
+    if report.groups.is_empty() {
         return Ok(Vec::new());
     }
-    let ids = reported.iter().map(|report| report.group_id.clone()).collect();
+    let ids = report.groups.iter().map(|report| report.group_id.clone()).collect();
     let found = meta.store.groups.find_all(ids).await?;
     let records: HashMap<GroupId, GroupRecord> =
         found.into_iter().map(|record| (record.group.id.clone(), record)).collect();
-    Ok(reported.iter().filter_map(|report| order(report, records.get(&report.group_id))).collect())
+    if !report.leaving {
+        let known = |id: &GroupId| records.get(id).cloned();
+        meta.store.homes.renew(node, &report.public_url, &report.groups, known, now).await?;
+    }
+    Ok(report.groups.iter().filter_map(|report| order(report, records.get(&report.group_id))).collect())
 }
 
 fn order(report: &GroupReport, record: Option<&GroupRecord>) -> Option<GroupOrder> {

@@ -44,7 +44,7 @@ pub(crate) async fn node(
     Report(report): Report<NodeReport>,
 ) -> Answer {
     let now = meta.clock.now();
-    meta.announce_node(node, report.public_url, now);
+    meta.announce_node(node.clone(), report.public_url.clone(), now);
 
     let reported = report.broadcasts.iter().map(|media| media.broadcast_id);
     let ids: HashSet<BroadcastId> = reported.chain(report.watched.iter().copied()).collect();
@@ -65,13 +65,13 @@ pub(crate) async fn node(
         seen.extend(outcome.seen);
     }
     meta.store.broadcasts.touch(seen, now).await?;
-    for id in report.watched {
+    for id in report.watched.iter().copied() {
         let over = records.get(&id).is_none_or(|record| record.broadcast.status == Status::Closed);
         if over && !orders.close.iter().any(|order| order.broadcast_id == id) {
             orders.close.push(CloseOrder { broadcast_id: id, reason: CloseReason::Closed });
         }
     }
-    orders.groups = homes::orders(&meta, &report.groups).await?;
+    orders.groups = homes::orders(&meta, &node, &report, now).await?;
     Ok(HttpResponse::Ok().json(orders))
 }
 

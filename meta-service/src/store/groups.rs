@@ -7,6 +7,7 @@ use contract::key::KeyHash;
 
 use super::db::{Changed, Db, Sql, Value, Write, bounded, key_from};
 use super::error::StoreError;
+use super::homes::Home;
 use super::idempotency::{self, Claim, Inserted, Repeatable};
 use super::limits::BATCH_ROWS;
 use crate::record::Owner;
@@ -59,6 +60,8 @@ pub struct GroupRecord {
     pub version: i64,
     /// Raised each time a node becomes the home of its room.
     pub epoch: i64,
+    /// The home of its room, if it has one.
+    pub home: Option<Home>,
     /// Position in the list of groups.
     pub seq: i64,
     /// Whose it is.
@@ -67,7 +70,7 @@ pub struct GroupRecord {
 
 /// Columns of [`GroupRow`], for SELECT and RETURNING.
 pub(super) const COLUMNS: &str = "seq, group_id, name, max_participants, admission, metadata, created_at, modified_at, \
-    version, home_epoch, owner_key_hash, owner_subject";
+    version, home_epoch, home_node, home_until, owner_key_hash, owner_subject";
 
 #[derive(sqlx::FromRow)]
 pub(super) struct GroupRow {
@@ -81,6 +84,8 @@ pub(super) struct GroupRow {
     modified_at: Option<DateTime<Utc>>,
     version: i64,
     home_epoch: i64,
+    home_node: Option<String>,
+    home_until: Option<DateTime<Utc>>,
     owner_key_hash: Vec<u8>,
     owner_subject: Option<String>,
 }
@@ -102,6 +107,7 @@ impl TryFrom<GroupRow> for GroupRecord {
             },
             version: row.version,
             epoch: row.home_epoch,
+            home: row.home_node.zip(row.home_until).map(|(node, until)| Home { node, until }),
             seq: row.seq,
             owner: Owner { key: key_from(row.owner_key_hash)?, subject: row.owner_subject },
         })

@@ -1,24 +1,14 @@
 //! What holds in the room of a group beside the tokens of who is in it, as the home of the room writes it.
 
 use chrono::{DateTime, Utc};
-use contract::group::{PersonRule, PutRules, RoomRules};
+use contract::group::{PersonRule, PutRules};
 use contract::id::GroupId;
 use contract::token::{Grant, known_grants};
 use serde::Deserialize;
 
 use super::db::{Db, Sql, Value, Write, bounded};
 use super::error::StoreError;
-use super::groups::{COLUMNS, GroupRecord, GroupRow};
 use super::limits::BATCH_ROWS;
-
-/// A group whose room has a new home.
-#[derive(Debug, Clone)]
-pub struct Opened {
-    /// The group; its epoch is the new home's.
-    pub record: GroupRecord,
-    /// What holds in the room.
-    pub rules: RoomRules,
-}
 
 /// What became of rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,42 +61,11 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Begins a new epoch of a group's room: its new home and what holds there; `None` where there is no such group.
-    /// Rules of people whose tokens have all run out by `now` are forgotten.
+    /// Stores what a home says, whole, if it still is the home and nothing newer of it is stored. What is new about a
+    /// person is remembered until `expires_at`; what is known already, as long as it was to be.
     ///
     /// # Errors
     /// [`StoreError`], here and below.
-    pub async fn open(&self, id: GroupId, now: DateTime<Utc>) -> Result<Option<Opened>, StoreError> {
-        #[derive(sqlx::FromRow)]
-        struct Row {
-            #[sqlx(flatten)]
-            group: GroupRow,
-            locked: bool,
-        }
-        let call = async {
-            let mut write = self.db.begin().await?;
-            let sql = Sql::new(format!(
-                "UPDATE call_group SET home_epoch = home_epoch + 1, rules_version = 0 WHERE group_id = $1 \
-                 RETURNING {COLUMNS}, locked"
-            ));
-            let row: Option<Row> = write.row(sql.bind(id.as_str())).await?;
-            let Some(row) = row else { return Ok(None) };
-            let sql = Sql::new("DELETE FROM group_person WHERE group_id = $1 AND expires_at <= $2");
-            write.execute(sql.bind(id.as_str()).bind(now)).await?;
-            let sql = Sql::new(
-                "SELECT subject, removed, given, taken FROM group_person WHERE group_id = $1 ORDER BY subject",
-            );
-            let people: Vec<PersonRow> = write.rows(sql.bind(id.as_str())).await?;
-            write.commit().await?;
-            let people = people.into_iter().map(PersonRule::try_from).collect::<Result<_, _>>()?;
-            let rules = RoomRules { locked: row.locked, people };
-            Ok(Some(Opened { record: row.group.try_into()?, rules }))
-        };
-        bounded(call).await
-    }
-
-    /// Stores what a home says, whole, if it still is the home and nothing newer of it is stored. What is new about a
-    /// person is remembered until `expires_at`; what is known already, as long as it was to be.
     pub async fn put(
         &self,
         id: GroupId,
@@ -172,6 +131,21 @@ impl Rules {
         };
         bounded(call).await
     }
+}
+
+/// What holds for people of a group. Rules of those whose tokens have all run out by `now` are forgotten.
+pub(super) async fn held(
+    write: &mut Write,
+    id: &GroupId,
+    now: DateTime<Utc>,
+) -> Result<Vec<PersonRule>, StoreError> {
+    let sql = Sql::new("DELETE FROM group_person WHERE group_id = $1 AND expires_at <= $2");
+    write.execute(sql.bind(id.as_str()).bind(now)).await?;
+    let sql = Sql::new(
+        "SELECT subject, removed, given, taken FROM group_person WHERE group_id = $1 ORDER BY subject",
+    );
+    let people: Vec<PersonRow> = write.rows(sql.bind(id.as_str())).await?;
+    people.into_iter().map(PersonRule::try_from).collect()
 }
 
 /// Stores what holds for these people of a group, and for nobody else.

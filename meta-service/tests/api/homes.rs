@@ -1,6 +1,7 @@
 //! `/internal/groups/...` and the groups in a node's report: what the home of a room asks, writes and is told.
 
-use contract::group::{GroupOrder, MAX_RULED_PEOPLE, OpenedGroup};
+use chrono::TimeDelta;
+use contract::group::{GroupOrder, HOME_LEASE_SECS, MAX_RULED_PEOPLE, OpenedGroup};
 use contract::rest::NodeOrders;
 use contract::token::Role;
 use serde_json::{Value, json};
@@ -8,6 +9,9 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Api, Backend, ask, on_both};
 
 on_both!(
+    a_home_keeps_its_epoch_and_no_other_node_takes_its_room,
+    a_node_that_leaves_or_starts_anew_keeps_nobody_out,
+    an_opening_that_arrives_late_changes_nothing,
     a_home_writes_until_the_next_one_opens,
     a_report_is_told_what_is_different,
     a_removed_person_gets_no_token_also_after_the_home_died,
@@ -30,6 +34,25 @@ async fn open(api: &Api, id: &str, node: &str) -> OpenedGroup {
     serde_json::from_value(api.report(&format!("/internal/groups/{id}/open"), &body).await).unwrap()
 }
 
+/// An opening as a node of this release asks.
+fn asked(node: &str, process: &str, number: i64, epoch: Option<i64>) -> Value {
+    let opening = json!({ "process": process, "number": number });
+    let url = format!("https://{node}.example");
+    json!({ "node_id": node, "public_url": url, "opening": opening, "epoch": epoch })
+}
+
+/// The epoch, or where the room is open.
+async fn opens(api: &Api, id: &str, asked: &Value) -> Result<i64, String> {
+    let open = api.post(&format!("/internal/groups/{id}/open")).bearer_auth(api.token(Role::Service));
+    let answer = ask(open.json(asked)).await;
+    if answer.status == 200 {
+        return Ok(serde_json::from_value::<OpenedGroup>(answer.json()).unwrap().epoch);
+    }
+    answer.is_problem(409);
+    assert_eq!(answer.json()["type"], "/problems/other-home");
+    Err(answer.header("location").to_owned())
+}
+
 async fn put(api: &Api, id: &str, body: &Value) -> Answer {
     let put = api.put(&format!("/internal/groups/{id}/rules")).bearer_auth(api.token(Role::Service));
     ask(put.json(body)).await
@@ -39,6 +62,69 @@ async fn orders(api: &Api, reported: &[Value]) -> Vec<GroupOrder> {
     let report = json!({ "public_url": "", "broadcasts": [], "groups": reported });
     let orders = api.report("/internal/nodes/nod_1/report", &report).await;
     serde_json::from_value::<NodeOrders>(orders).unwrap().groups
+}
+
+/// So much later every lease has run out.
+fn wait_for_leases(api: &Api) {
+    api.clock.turn(TimeDelta::seconds(HOME_LEASE_SECS));
+}
+
+async fn a_home_keeps_its_epoch_and_no_other_node_takes_its_room(backend: Backend) {
+    let api = Api::production(backend).await;
+    let Group { id, .. } = group(&api).await;
+    assert_eq!(opens(&api, &id, &asked("nod_1", "p", 1, None)).await, Ok(1));
+    let rules = json!({ "epoch": 1, "version": 3, "rules": { "locked": true } });
+    assert_eq!(put(&api, &id, &rules).await.status, 204);
+    // It holds the room: the same epoch, and the versions in it go on.
+    assert_eq!(opens(&api, &id, &asked("nod_1", "p", 2, Some(1))).await, Ok(1));
+    assert_eq!(put(&api, &id, &json!({ "epoch": 1, "version": 2, "rules": {} })).await.status, 409);
+    let other = asked("nod_2", "q", 1, None);
+    assert_eq!(opens(&api, &id, &other).await, Err("https://nod_1.example".into()));
+
+    // Its report says that it lives, however long; it changes nothing where it is of another epoch.
+    let report = |epoch: i64| json!({ "group_id": id, "version": 1, "epoch": epoch });
+    for _ in 0..4 {
+        api.clock.turn(TimeDelta::seconds(HOME_LEASE_SECS - 2));
+        assert_eq!(orders(&api, &[report(1)]).await, []);
+        opens(&api, &id, &other).await.unwrap_err();
+    }
+    api.clock.turn(TimeDelta::seconds(HOME_LEASE_SECS - 2));
+    orders(&api, &[report(7)]).await;
+    api.clock.turn(TimeDelta::seconds(2));
+    assert_eq!(opens(&api, &id, &other).await, Ok(2));
+    assert_eq!(
+        opens(&api, &id, &asked("nod_1", "p", 3, Some(1))).await.unwrap_err(),
+        "https://nod_2.example"
+    );
+    assert_eq!(
+        orders(&api, &[report(1)]).await,
+        [GroupOrder::NotHome { group_id: id.parse().unwrap(), epoch: 1 }]
+    );
+}
+
+async fn a_node_that_leaves_or_starts_anew_keeps_nobody_out(backend: Backend) {
+    let api = Api::production(backend).await;
+    let Group { id, .. } = group(&api).await;
+    assert_eq!(opens(&api, &id, &asked("nod_1", "p", 9, None)).await, Ok(1));
+    // Another process of the same node has nothing of what was there.
+    assert_eq!(opens(&api, &id, &asked("nod_1", "q", 1, None)).await, Ok(2));
+    let report = json!({ "public_url": "", "broadcasts": [], "leaving": true,
+        "groups": [{ "group_id": id, "version": 1, "epoch": 2 }] });
+    api.report("/internal/nodes/nod_1/report", &report).await;
+    assert_eq!(opens(&api, &id, &asked("nod_2", "r", 1, None)).await, Ok(3));
+}
+
+async fn an_opening_that_arrives_late_changes_nothing(backend: Backend) {
+    let api = Api::production(backend).await;
+    let Group { id, .. } = group(&api).await;
+    // The first was given up, and arrives after the second.
+    assert_eq!(opens(&api, &id, &asked("nod_1", "p", 2, None)).await, Ok(1));
+    assert_eq!(opens(&api, &id, &asked("nod_1", "p", 1, None)).await, Ok(1));
+    assert_eq!(put(&api, &id, &json!({ "epoch": 1, "version": 1, "rules": {} })).await.status, 204);
+    // Or before it: the second is the one that counts.
+    assert_eq!(opens(&api, &id, &asked("nod_1", "p", 3, None)).await, Ok(2));
+    assert_eq!(opens(&api, &id, &asked("nod_1", "p", 4, None)).await, Ok(3));
+    assert_eq!(opens(&api, &id, &asked("nod_1", "p", 3, None)).await, Ok(3));
 }
 
 async fn a_home_writes_until_the_next_one_opens(backend: Backend) {
@@ -55,6 +141,7 @@ async fn a_home_writes_until_the_next_one_opens(backend: Backend) {
     let late = put(&api, &id, &json!({ "epoch": 1, "version": 2, "rules": {} })).await;
     late.is_problem(409);
     assert_eq!(late.json()["type"], "/problems/late");
+    wait_for_leases(&api);
     let second = open(&api, &id, "nod_2").await;
     assert_eq!((second.epoch, second.rules.locked, second.rules.people.len()), (2, true, 1));
     let over = put(&api, &id, &json!({ "epoch": 1, "version": 4, "rules": {} })).await;
@@ -91,6 +178,7 @@ async fn a_report_is_told_what_is_different(backend: Backend) {
         assert_eq!(group_id.as_str(), gone.id);
     }
     assert_eq!(orders(&api, &[report(&kept, 2, 1)]).await, []);
+    wait_for_leases(&api);
     open(&api, &kept.id, "nod_2").await;
     let over = GroupOrder::NotHome { group_id: kept.id.parse().unwrap(), epoch: 1 };
     assert_eq!(orders(&api, &[report(&kept, 1, 1)]).await, [over]);
@@ -120,6 +208,7 @@ async fn a_removed_person_gets_no_token_also_after_the_home_died(backend: Backen
         refused.is_problem(403);
         assert_eq!(refused.json()["type"], "/problems/removed");
     }
+    wait_for_leases(&api);
     let opened = open(&api, &id, "nod_2").await;
     assert!(opened.rules.people.iter().any(|rule| rule.removed && rule.subject == subject));
     // Let in again.

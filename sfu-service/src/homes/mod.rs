@@ -81,27 +81,33 @@ impl Homes {
         self.rooms.contains_key(group)
     }
 
+    /// The epoch in which this node is the home of the room of `group`.
+    pub(crate) fn epoch(&self, group: &GroupId) -> Option<i64> {
+        self.rooms.get(group).map(|home| home.epoch)
+    }
+
     /// Whether anybody is in the room of `group`.
     pub(crate) fn has_anybody(&self, group: &GroupId) -> bool {
         self.rooms.get(group).is_some_and(|home| !home.room.is_empty())
     }
 
-    /// This node is the home from now on, with what meta keeps of the room. A room that is here already and that nobody is
-    /// in is opened again by the next who comes: that brings the epoch that counts, and nothing else that is new.
+    /// This node is the home from now on, with what meta keeps of the room. One that is open here in that epoch stays as it
+    /// is; in a later one, others may have been its home meanwhile, so it begins anew unless somebody is in it.
     pub(crate) fn open(&mut self, opened: &OpenedGroup) {
         let OpenedGroup { group, version, epoch, rules } = opened;
-        match self.rooms.get_mut(&group.id) {
-            Some(home) => home.epoch = home.epoch.max(*epoch),
-            None => {
-                let most_people = usize::try_from(group.max_participants).unwrap_or(usize::MAX);
-                let room = Room::new(epoch.unsigned_abs(), most_people, rules::from_meta(rules));
-                // Signaling knows nothing of this room yet, and a delta alone says nothing to it.
-                let update = RoomUpdate::Snapshot(room.snapshot());
-                self.say(Said::Room(NodeRoom { room: RoomName::from(&group.id), update }));
-                let home = Home { room, epoch: *epoch, group_version: *version, rules_version: 0 };
-                self.rooms.insert(group.id.clone(), home);
-            }
+        if let Some(home) = self.rooms.get_mut(&group.id)
+            && (home.epoch >= *epoch || !home.room.is_settled())
+        {
+            home.epoch = home.epoch.max(*epoch);
+            return;
         }
+        let most_people = usize::try_from(group.max_participants).unwrap_or(usize::MAX);
+        let room = Room::new(epoch.unsigned_abs(), most_people, rules::from_meta(rules));
+        // Signaling knows nothing of this room yet, and a delta alone says nothing to it.
+        let update = RoomUpdate::Snapshot(room.snapshot());
+        self.say(Said::Room(NodeRoom { room: RoomName::from(&group.id), update }));
+        let home = Home { room, epoch: *epoch, group_version: *version, rules_version: 0 };
+        self.rooms.insert(group.id.clone(), home);
     }
 
     /// The groups that this node is the home of, for the report to meta.
@@ -284,7 +290,7 @@ impl Homes {
             Some(Said::Room(NodeRoom { room: RoomName::from(group), update }))
         });
         if next.is_none() {
-            self.rooms.retain(|_, home| !home.room.is_empty() || home.room.poll_timeout().is_some());
+            self.rooms.retain(|_, home| !home.room.is_settled() || home.room.poll_timeout().is_some());
         }
         next
     }

@@ -282,3 +282,26 @@ fn meta_changes_and_ends_rooms_and_late_orders_change_nothing() {
     assert_eq!(ended, [end("par_guest", WhyEnded::Deleted), end("par_host", WhyEnded::Deleted)]);
     assert!(homes.ordered(&GroupOrder::Deleted { group_id: group() }).is_empty());
 }
+
+#[test]
+fn a_room_that_is_open_stays_as_it_is_in_its_epoch_and_begins_anew_in_a_later_one() {
+    let (mut homes, now) = house();
+    let with_rules = |epoch| {
+        let rules = RoomRules { locked: true, people: Vec::new() };
+        OpenedGroup { rules, ..opened(epoch) }
+    };
+    homes.open(&with_rules(3));
+    assert_eq!(homes.snapshot(&group(), now).unwrap().people.len(), 2);
+    // Somebody is in: that it has a later epoch takes nobody out.
+    homes.open(&with_rules(4));
+    assert!(homes.has_anybody(&group()));
+    assert_eq!(homes.epoch(&group()), Some(4));
+    for who in ["par_host", "par_guest"] {
+        homes.leave(&group(), &par(who), WhyGone::Left, now);
+    }
+    homes.open(&with_rules(4));
+    assert!(!homes.snapshot(&group(), now).unwrap().locked);
+    homes.open(&with_rules(5));
+    let state = homes.snapshot(&group(), now).unwrap();
+    assert_eq!((state.epoch, state.seq, state.locked), (5, 0, true));
+}

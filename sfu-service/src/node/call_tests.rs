@@ -101,7 +101,7 @@ impl Fixture {
         let keys = config.token_keys().unwrap();
         let id = contract::id::NodeId::random(&mut rand::rng());
         let node = Node::new(Parts {
-            meta: MetaClient::new(meta, id.clone(), keys.clone()).unwrap(),
+            meta: MetaClient::new(meta, id.clone(), "", keys.clone()).unwrap(),
             config,
             id,
             keys,

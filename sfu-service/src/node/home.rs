@@ -18,7 +18,7 @@ use stomp_proto::client::Message;
 use tokio::sync::{OwnedMutexGuard, mpsc};
 
 use super::Node;
-use super::problem::{RETRY_AFTER, meta_problem};
+use super::problem::{RETRY_AFTER, room_problem};
 use crate::end::EndReason;
 use crate::homes::{Homes, Order, Said, WhyEnded};
 use crate::meta::MetaError;
@@ -78,8 +78,9 @@ impl Node {
         self.homes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens the room of `group` at meta, unless somebody is in it here. Each opening begins a new epoch there, in which
-    /// whoever is in by an older one is sent away: so nobody else asks until this one is in.
+    /// Opens the room of `group` at meta, unless somebody is in it here. An opening of a room that this node does not hold
+    /// begins a new epoch there, in which whoever is in by an older one is sent away: so nobody else asks until this one is
+    /// in.
     pub(super) async fn ask_for_room(&self, group: &GroupId) -> Result<Option<Asked>, HttpProblem> {
         // One that nobody is in may be forgotten before this one comes in.
         if self.homes().has_anybody(group) {
@@ -91,7 +92,9 @@ impl Node {
         if self.homes().has_anybody(group) {
             return Ok(None);
         }
-        let opened = self.meta.open_group(group).await.map_err(meta_problem)?;
+        let epoch = self.homes().epoch(group);
+        let opened = self.meta.open_group(group, epoch).await;
+        let opened = opened.map_err(|error| room_problem(error, group))?;
         self.homes().open(&opened);
         Ok(Some(Asked { opened, _turn: turn }))
     }

@@ -131,7 +131,7 @@ impl Node {
     }
 
     /// Whether no session is opened any more.
-    fn is_draining(&self) -> bool {
+    pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
 

@@ -3,6 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use contract::id::GroupId;
 use room::JoinRefused;
 use service_kit::HttpProblem;
 use transport::sdp::{CodecFormat, SdpError};
@@ -52,10 +54,28 @@ pub(super) fn meta_problem(error: MetaError) -> HttpProblem {
         MetaError::Unauthorized => HttpProblem::unauthorized(error.to_string()),
         MetaError::NotFound => HttpProblem::not_found(error.to_string()),
         MetaError::Closed | MetaError::NotHome => HttpProblem::conflict(error.to_string()),
+        MetaError::Elsewhere { .. } => {
+            HttpProblem::unavailable("the room is open on another server: try again in a moment", RETRY_AFTER)
+        }
         MetaError::Away(_) => {
             tracing::warn!(%error, "a session cannot be admitted");
             HttpProblem::unavailable("the catalogue does not answer: try again in a moment", RETRY_AFTER)
         }
+    }
+}
+
+/// Why the room of a call is not opened here; who joins it does so where it is open.
+pub(super) fn room_problem(error: MetaError, group: &GroupId) -> HttpProblem {
+    let url = match &error {
+        MetaError::Elsewhere { url } => url.as_deref(),
+        _ => None,
+    };
+    let sessions = url.map(|url| format!("{}/rooms/{group}/sessions", url.trim_end_matches('/')));
+    match sessions.and_then(|sessions| HeaderValue::try_from(sessions).ok()) {
+        None => meta_problem(error),
+        Some(sessions) => HttpProblem::new(StatusCode::TEMPORARY_REDIRECT, "other-home", "Open elsewhere")
+            .detail("the room is open on another server")
+            .header(header::LOCATION, sessions),
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
-use contract::group::{Admission, Group, GroupOrder, Metadata, OpenedGroup, PutRules, RoomRules};
+use contract::group::{Admission, Group, GroupOrder, Metadata, OpenGroup, OpenedGroup, PutRules, RoomRules};
 use contract::id::BroadcastId;
 use contract::rest::{Admitted, Broadcast, CloseOrder, NodeOrders, NodeReport, Status};
 use contract::token::TokenKeys;
@@ -34,8 +34,10 @@ pub(crate) struct MetaState {
     pub(crate) group_orders: Vec<GroupOrder>,
     /// The rules that are stored of each group.
     pub(crate) rules: HashMap<String, RoomRules>,
-    /// How many rooms were opened: the epoch of the last. Every group exists.
+    /// How many rooms were opened by who held none: the epoch of the last. Every group exists.
     pub(crate) opened: i64,
+    /// Where the home of every room is, if that is another node.
+    pub(crate) elsewhere: Option<String>,
     /// Nothing is stored.
     pub(crate) is_full: bool,
     /// The last report.
@@ -111,9 +113,16 @@ async fn report(state: web::Data<Mutex<MetaState>>, body: web::Json<NodeReport>)
     HttpResponse::Ok().json(NodeOrders { close: state.orders.clone(), groups: state.group_orders.clone() })
 }
 
-async fn open(state: web::Data<Mutex<MetaState>>, id: web::Path<String>) -> HttpResponse {
+async fn open(
+    state: web::Data<Mutex<MetaState>>,
+    id: web::Path<String>,
+    asked: web::Json<OpenGroup>,
+) -> HttpResponse {
     let mut state = state.lock().unwrap();
-    state.opened += 1;
+    if let Some(url) = &state.elsewhere {
+        return HttpResponse::Conflict().insert_header(("Location", url.as_str())).finish();
+    }
+    state.opened += i64::from(asked.epoch != Some(state.opened));
     let group = Group {
         id: id.parse().unwrap(),
         name: String::new(),
