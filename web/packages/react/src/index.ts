@@ -2,7 +2,18 @@
 
 export { useMedia, useNow } from './environment.js';
 export { createInstanceContext, type Instance, type InstanceContext } from './instance.js';
+export {
+  joinOptions,
+  Lobby,
+  type LobbyChoice,
+  type LobbyOptions,
+  type LobbyState,
+  settleIn,
+} from './lobby.js';
+export type { LobbyDeviceState, OpenDevice } from './lobby-device.js';
 export { TrackSound, useFullscreen, useTracks } from './media.js';
+export { Meter } from './meter.js';
+export { PreJoin, type PreJoinProps, type PreJoinWords, useLobby } from './pre-join.js';
 export {
   RoomProvider,
   stateOf,
@@ -17,6 +28,7 @@ export {
 export { Sound, type SoundProps } from './sound.js';
 export { useStoreValue } from './store.js';
 export { type Mark, Picture, type PictureProps, Tile, type TileProps, type TileWords } from './tile.js';
+export { playTestSound } from './test-sound.js';
 export { tileKey, type TileOf, type Tiles } from './tiles.js';
 export { type TilesOptions, useTiles } from './use-tiles.js';
 export { type PictureOptions, useView } from './view.js';

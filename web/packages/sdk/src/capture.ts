@@ -91,13 +91,15 @@ export function canShareScreen(): boolean {
   return mediaDevices() !== undefined && 'getDisplayMedia' in navigator.mediaDevices;
 }
 
-/** Cameras and microphones; their labels are empty until one was allowed. */
-export async function listDevices(): Promise<MediaDeviceInfo[]> {
+/** Cameras and microphones, of `all` loudspeakers too; their labels are empty until one was allowed. */
+export async function listDevices(which: 'inputs' | 'all' = 'inputs'): Promise<MediaDeviceInfo[]> {
   const devices =
     (await mediaDevices()
       ?.enumerateDevices()
       .catch(() => [])) ?? [];
-  return devices.filter(({ deviceId, kind }) => deviceId !== '' && kind !== 'audiooutput');
+  return devices.filter(
+    ({ deviceId, kind }) => deviceId !== '' && (which === 'all' || kind !== 'audiooutput'),
+  );
 }
 
 /** Calls back when devices come or go, until the returned function is called. */
