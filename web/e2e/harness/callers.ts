@@ -55,6 +55,26 @@ export async function createGroup(
   return (await response.json()) as { id: string; owner_key: string };
 }
 
+/** A join token of a group, of somebody new. */
+export async function tokenOf(
+  url: string,
+  group: string,
+  grants?: readonly string[],
+  bearer?: string,
+): Promise<string> {
+  const response = await fetch(`${url}/groups/${group}/token`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
+    },
+    body: JSON.stringify(grants === undefined ? {} : { grants }),
+  });
+  if (!response.ok)
+    throw new Error(`POST /groups/${group}/token: ${response.status} ${await response.text()}`);
+  return ((await response.json()) as { token: string }).token;
+}
+
 type Window = Omit<PersonaOptions, 'person'> & { viewport: { width: number; height: number } };
 
 /** Somebody in a call, with a page of either browser. */
@@ -118,6 +138,12 @@ export class Caller {
   /** Waits until the call stands so. */
   async is(state: string, timeoutMs = 30_000): Promise<void> {
     await this.page.waitForSelector(`${id('call')}[data-state="${state}"]`, { timeout: timeoutMs });
+  }
+
+  /** How the call stands; null before it is entered. */
+  async state(): Promise<string | null> {
+    const state = `document.querySelector('${id('call')}')?.dataset.state ?? null`;
+    return (await this.page.evaluate(state)) as string | null;
   }
 
   async click(testId: string): Promise<void> {
