@@ -97,6 +97,36 @@ export const AlertIcon = icon(
 export const ChartIcon = icon(<path d="M4 20V4m0 16h16M8.5 16v-4m4 4V8m4 8v-6" />);
 export const StopIcon = icon(<rect x="6" y="6" width="12" height="12" rx="2" fill="currentColor" />);
 
+export const HandIcon = icon(
+  <path d="M8 12V6.200a1.500 1.500 0 0 1 3 0V11m0-6.300V4.500a1.500 1.500 0 0 1 3 0V11m0-4.800a1.500 1.500 0 0 1 3 0V14c0 4-2.300 6.800-6 6.800-2.700 0-4.200-1.300-5.400-3.600l-2-3.900c-.900-1.700 1.100-2.900 2.300-1.500L8 14V9" />,
+);
+export const LockIcon = icon(
+  <>
+    <rect x="5" y="10.500" width="14" height="9.500" rx="2" />
+    <path d="M8 10.500V8a4 4 0 0 1 8 0v2.500" />
+  </>,
+);
+export const UnlockIcon = icon(
+  <>
+    <rect x="5" y="10.500" width="14" height="9.500" rx="2" />
+    <path d="M8 10.500V7.500a4 4 0 0 1 7.700-1.500" />
+  </>,
+);
+export const CloseIcon = icon(<path d="m6 6 12 12M18 6 6 18" />);
+export const ChevronIcon = icon(<path d="m7 10 5 5 5-5" />);
+export const SettingsIcon = icon(
+  <>
+    <circle cx="12" cy="12" r="3" />
+    <path d="M12 3.500v3m0 11v3M3.500 12h3m11 0h3M6 6l2.100 2.100m7.800 7.800L18 18M18 6l-2.100 2.100m-7.800 7.800L6 18" />
+  </>,
+);
+export const PersonOffIcon = icon(
+  <>
+    <circle cx="10" cy="8" r="3.500" />
+    <path d="M3.500 20c.4-3.800 3-6 6.500-6 1.500 0 2.800.4 3.900 1.100M15.500 16.500l5 5m0-5-5 5" />
+  </>,
+);
+
 /** The mark of the product: a courtyard from above, open to the street; also the first letter of its Korean name. */
 export function Mark(): ReactNode {
   return (

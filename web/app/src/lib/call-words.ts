@@ -1,0 +1,52 @@
+import type { CallFailure, Outcome, Person, Quality } from '@madang/sdk';
+import { t } from '../texts';
+
+/** Why a command was not done. */
+type CommandReason = Extract<Outcome, { sent: false }>['reason'];
+
+const COMMANDS: Readonly<Record<CommandReason, string>> = {
+  right: t.commandRight,
+  rate: t.commandRate,
+  state: t.commandState,
+  body: t.commandBody,
+  full: t.commandFull,
+  lost: t.commandLost,
+};
+
+/** Why a command was not done, for who gave it. */
+export function commandWords(reason: CommandReason): string {
+  return COMMANDS[reason];
+}
+
+const FAILURES: Readonly<Record<CallFailure, string>> = {
+  unauthorized: t.callUnauthorized,
+  'not-found': t.callNotFound,
+  full: t.callFull,
+  locked: t.callLocked,
+  removed: t.callRemoved,
+  network: t.callNetwork,
+  media: t.callMedia,
+  server: t.callServer,
+};
+
+/** Why somebody is not in a call. */
+export function callFailureWords(failure: CallFailure): string {
+  return FAILURES[failure];
+}
+
+const QUALITIES: Readonly<Record<Quality, string>> = {
+  good: t.roomQualityGood,
+  fair: t.roomQualityFair,
+  poor: t.roomQualityPoor,
+  lost: t.roomQualityLost,
+};
+
+/** How good somebody's connection is. */
+export function qualityWords(quality: Quality): string {
+  return QUALITIES[quality];
+}
+
+/** What somebody is called. */
+export function displayName({ name }: Pick<Person, 'name'>): string {
+  return name === '' ? t.roomGuest : name;
+}
