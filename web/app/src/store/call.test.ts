@@ -7,7 +7,8 @@ const anna: CallPerson = { participant: 'par_a', name: 'Anna', sources: [{ sourc
 function slot(mid: string, source: number | null, from?: number): CallSlot {
   const binding =
     source === null ? null : { mid, source, participant: 'par_a', ...(from === undefined ? {} : { from }) };
-  return { mid, kind: 'tile', track: {} as MediaStreamTrack, binding };
+  const [track, receiver] = [{} as MediaStreamTrack, {} as RTCRtpReceiver];
+  return { mid, kind: 'tile', track, receiver, binding };
 }
 
 test('a tile shows somebody once the first packet of the picture is named, and never before', () => {

@@ -1,34 +1,11 @@
 import { Backoff, sleep } from './backoff.js';
+import { type CallSlot, Connections } from './call-connections.js';
 import { Emitter } from './emitter.js';
 import type { IceServerSource } from './ice-servers.js';
-import { PathMonitor, type PathState } from './path-monitor.js';
 import { ApiError, NetworkError, request } from './problem.js';
-import { preferCodecs } from './rtp.js';
-import { mediaSections, withStartBitrate } from './sdp.js';
-import {
-  adjusted,
-  affordable,
-  cameraEncodings,
-  type Encoding,
-  sameEncodings,
-  sendEncodings,
-  silenced,
-  thisMachine,
-} from './simulcast.js';
-import {
-  type Binding,
-  type Bound,
-  CALL_CHANNEL,
-  type CallEvent,
-  type JoinCall,
-  type JoinedCall,
-  type OfferedSource,
-  type PublishOffer,
-  type SlotKind,
-  type Source,
-  type Want,
-  type Wants,
-} from './types.js';
+import type { Bound, JoinCall, JoinedCall, SlotKind, Source, Speakers, Want, Wants } from './types.js';
+
+export type { CallSlot } from './call-connections.js';
 
 /** How a call stands. `reconnecting`: a connection was lost and the session is being resumed. */
 export type CallState = 'connecting' | 'connected' | 'reconnecting' | 'failed' | 'closed';
@@ -37,15 +14,6 @@ export type CallState = 'connecting' | 'connected' | 'reconnecting' | 'failed' |
 export type CallFailure =
   'unauthorized' | 'not-found' | 'full' | 'locked' | 'removed' | 'network' | 'media' | 'server';
 
-/** What a slot of the receiving connection shows. */
-export interface CallSlot {
-  mid: string;
-  kind: SlotKind;
-  track: MediaStreamTrack;
-  /** Null while it shows nothing. */
-  binding: Binding | null;
-}
-
 /** What a call tells its owner. */
 export interface CallEvents {
   state: { state: CallState; failure: CallFailure | null };
@@ -53,6 +21,10 @@ export interface CallEvents {
   joined: JoinedCall;
   /** Every slot, whenever one of them shows something else. */
   slots: readonly CallSlot[];
+  /** What the server says of the wants; `slots` comes first. */
+  bound: Bound;
+  /** Who speaks. */
+  speakers: Speakers;
 }
 
 /** Settings of a {@link Call}. */
@@ -65,6 +37,8 @@ export interface CallOptions {
   name: string;
   /** How many slots of each kind there are. */
   slots?: Partial<Record<SlotKind, number>>;
+  /** What this participant may ever send; all there is where it is left out. */
+  sources?: readonly Source[];
   iceServers?: IceServerSource;
 }
 
@@ -77,12 +51,6 @@ const SLOTS: Readonly<Record<SlotKind, number>> = {
   screen_audio: 1,
 };
 const SOURCES: readonly Source[] = ['microphone', 'camera', 'screen', 'screen_audio'];
-const AUDIO_BITRATE = { microphone: 64_000, screen_audio: 96_000 } as const;
-/** Every browser decodes the first; the second keeps the offer of twenty slots short. */
-const CODECS = ['VP8', 'H264'] as const;
-const START_KBPS = 2_000;
-/** ICE and DTLS of both connections have to be done within this time after the answer. */
-const CONNECT_TIMEOUT_MS = 15_000;
 /** How long a lost call is fetched back. */
 const RECONNECT_BUDGET_MS = 60_000;
 
@@ -126,6 +94,11 @@ export class Call extends Emitter<CallEvents> {
   want(sources: Want[]): void {
     this.wants = { generation: this.wants.generation + 1, sources };
     this.live?.say(this.wants);
+  }
+
+  /** The connections of the moment; null while there are none. */
+  get connections(): Pick<Connections, 'reports' | 'sent'> | null {
+    return this.live;
   }
 
   /** Leaves for good. */
@@ -181,12 +154,16 @@ export class Call extends Emitter<CallEvents> {
   private async connect(signal: AbortSignal): Promise<Connections> {
     const iceServers = (await this.options.iceServers?.get()) ?? [];
     signal.throwIfAborted();
-    const live = new Connections(iceServers, { ...SLOTS, ...this.options.slots }, this.tracks, (slots) =>
-      this.emit('slots', slots),
-    );
+    const { url, group, name, slots, sources = SOURCES } = this.options;
+    const live = new Connections(iceServers, { ...SLOTS, ...slots }, sources, this.tracks, {
+      slots: (now, bound) => {
+        this.emit('slots', now);
+        this.emit('bound', bound);
+      },
+      speakers: (speakers) => this.emit('speakers', speakers),
+    });
     this.live = live;
     const offers = await live.offer();
-    const { url, group, name } = this.options;
     const resume = this.session;
     const body: JoinCall = {
       ...offers,
@@ -247,226 +224,4 @@ function judge(error: unknown): Verdict {
   if (error.status === 401 || error.status === 403) return { failure: 'unauthorized', fatal: true };
   if (error.status === 404) return { failure: 'not-found', fatal: true };
   return { failure: 'server', fatal: error.status < 429, waitMs };
-}
-
-/** Both connections of one life of a session. */
-class Connections {
-  private readonly publish: RTCPeerConnection;
-  private readonly receive: RTCPeerConnection;
-  private readonly channel: RTCDataChannel;
-  private readonly senders = new Map<Source, RTCRtpTransceiver>();
-  private readonly slots: { kind: SlotKind; transceiver: RTCRtpTransceiver }[] = [];
-  private readonly machine = thisMachine();
-  private bound: Bound = { generation: -1, wants: 0, slots: [] };
-  private unsaid: Wants | null = null;
-  private adjusting: Promise<void> = Promise.resolve();
-  /** The encodings that are watched, by source and rid; all of them while nobody has said. */
-  private watched = new Map<string, ReadonlyMap<string, boolean>>();
-
-  constructor(
-    iceServers: RTCIceServer[],
-    layout: Readonly<Record<SlotKind, number>>,
-    private readonly tracks: ReadonlyMap<Source, MediaStreamTrack>,
-    private readonly onSlots: (slots: readonly CallSlot[]) => void,
-  ) {
-    const configuration: RTCConfiguration = {
-      iceServers,
-      bundlePolicy: 'max-bundle',
-      rtcpMuxPolicy: 'require',
-    };
-    this.publish = new RTCPeerConnection(configuration);
-    this.receive = new RTCPeerConnection(configuration);
-    for (const source of SOURCES) this.addSource(source);
-    for (const [kind, count] of Object.entries(layout) as [SlotKind, number][]) {
-      for (let index = 0; index < count; index += 1) this.addSlot(kind);
-    }
-    this.channel = this.receive.createDataChannel(CALL_CHANNEL);
-    this.channel.addEventListener('open', () => this.flush());
-    this.channel.addEventListener('message', ({ data }: MessageEvent<unknown>) => this.heard(data));
-  }
-
-  private addSource(source: Source): void {
-    const isAudio = source === 'microphone' || source === 'screen_audio';
-    const transceiver = this.publish.addTransceiver(
-      this.tracks.get(source) ?? (isAudio ? 'audio' : 'video'),
-      {
-        direction: 'sendonly',
-        sendEncodings: isAudio
-          ? [{ maxBitrate: AUDIO_BITRATE[source] }]
-          : sendEncodings(this.planned(source), 'L1T3'),
-      },
-    );
-    if (!isAudio) preferCodecs(transceiver, CODECS);
-    this.senders.set(source, transceiver);
-  }
-
-  private addSlot(kind: SlotKind): void {
-    const isAudio = kind === 'voice' || kind === 'screen_audio';
-    const transceiver = this.receive.addTransceiver(isAudio ? 'audio' : 'video', { direction: 'recvonly' });
-    if (!isAudio) onlyCodecs(transceiver);
-    this.slots.push({ kind, transceiver });
-  }
-
-  /** The offers of both connections. */
-  async offer(): Promise<Required<Pick<JoinCall, 'publish' | 'receive'>>> {
-    const [publish, receive] = await Promise.all([described(this.publish), described(this.receive)]);
-    const sources: OfferedSource[] = [];
-    for (const [source, { mid }] of this.senders) if (mid !== null) sources.push({ mid, source });
-    const slots = this.slots.flatMap(({ kind, transceiver: { mid } }) =>
-      mid === null ? [] : [{ mid, kind }],
-    );
-    return {
-      publish: { sdp: publish, sources: sources as PublishOffer['sources'] },
-      receive: { sdp: receive, slots },
-    };
-  }
-
-  /** Applies the answers. */
-  async answer({ publish_sdp: publish = '', receive_sdp: receive = '', bound }: JoinedCall): Promise<void> {
-    await Promise.all([
-      this.publish.setRemoteDescription({ type: 'answer', sdp: withStartBitrate(publish, START_KBPS) }),
-      this.receive.setRemoteDescription({ type: 'answer', sdp: receive }),
-    ]);
-    this.show(bound);
-  }
-
-  /** Resolves when both are connected. */
-  async connected(signal: AbortSignal): Promise<void> {
-    await this.when((states) => states.every((state) => state === 'fine'), signal, CONNECT_TIMEOUT_MS);
-    void this.adjust();
-  }
-
-  /** Resolves when one of them is lost. */
-  async lost(signal: AbortSignal): Promise<void> {
-    await this.when((states) => states.some((state) => state === 'silent' || state === 'closed'), signal);
-  }
-
-  private async when(
-    wanted: (states: readonly PathState[]) => boolean,
-    signal: AbortSignal,
-    withinMs?: number,
-  ): Promise<void> {
-    const paths = [new PathMonitor(this.publish), new PathMonitor(this.receive)];
-    const over = new AbortController();
-    const either = AbortSignal.any([signal, over.signal]);
-    const holds = (): boolean => wanted(paths.map(({ state }) => state));
-    try {
-      const waits = paths.map((path) => path.until(holds, either));
-      for (const wait of waits) wait.catch(() => undefined);
-      const late =
-        withinMs === undefined ? [] : [sleep(withinMs, either).then(() => Promise.reject(new Error('late')))];
-      for (const wait of late) wait.catch(() => undefined);
-      await Promise.race([...waits, ...late]);
-    } finally {
-      over.abort();
-      for (const path of paths) path.close();
-    }
-  }
-
-  async setTrack(source: Source, track: MediaStreamTrack | null): Promise<void> {
-    await this.senders.get(source)?.sender.replaceTrack(track);
-    // Another camera has another size; without a track some browsers send black.
-    if (source === 'camera' || source === 'screen') await this.adjust();
-  }
-
-  /** Says what is wanted, at once or when the channel is open; of several the last. */
-  say(wants: Wants): void {
-    this.unsaid = wants;
-    this.flush();
-  }
-
-  private flush(): void {
-    if (this.unsaid === null || this.channel.readyState !== 'open') return;
-    this.channel.send(JSON.stringify(this.unsaid));
-    this.unsaid = null;
-  }
-
-  private heard(data: unknown): void {
-    const event = parseEvent(data);
-    if (event?.type === 'bound') this.show(event);
-    if (event?.type !== 'encodings') return;
-    this.watched = new Map(
-      event.media.map(({ mediaId, encodings }) => [
-        mediaId,
-        new Map(encodings.map(({ encodingId, wanted }) => [encodingId, wanted])),
-      ]),
-    );
-    void this.adjust();
-  }
-
-  private show(bound: Bound): void {
-    if (bound.generation < this.bound.generation) return;
-    this.bound = bound;
-    const bindings = new Map(bound.slots.map((binding) => [binding.mid, binding]));
-    this.onSlots(
-      this.slots.map(({ kind, transceiver: { mid, receiver } }) => ({
-        mid: mid ?? '',
-        kind,
-        track: receiver.track,
-        binding: bindings.get(mid ?? '') ?? null,
-      })),
-    );
-  }
-
-  private planned(source: Source): Encoding[] {
-    const { width = 0, height = 0 } = this.tracks.get(source)?.getSettings() ?? {};
-    if (source !== 'camera') return [{ active: true, maxBitrate: 2_500_000, scaleResolutionDownBy: 1 }];
-    return cameraEncodings(height === 0 ? null : Math.min(width, height), affordable(this.machine));
-  }
-
-  /** Brings the encodings of camera and screen to what their size and their viewers need. */
-  private adjust(): Promise<void> {
-    this.adjusting = this.adjusting.then(async () => {
-      for (const source of ['camera', 'screen'] as const) await this.adjustSource(source);
-    });
-    return this.adjusting;
-  }
-
-  private async adjustSource(source: 'camera' | 'screen'): Promise<void> {
-    const transceiver = this.senders.get(source);
-    if (transceiver === undefined || this.publish.connectionState === 'closed') return;
-    const { mid, sender } = transceiver;
-    const parameters = sender.getParameters();
-    const present = parameters.encodings as Encoding[];
-    const watched = this.watched.get(mid ?? '') ?? new Map<string, boolean>();
-    const encodings =
-      this.machine.firefox && !this.tracks.has(source)
-        ? silenced(present)
-        : adjusted(present, this.planned(source), watched);
-    if (sameEncodings(encodings, present)) return;
-    // A connection that closes meanwhile refuses; the next one starts anew.
-    await sender.setParameters({ ...parameters, encodings }).catch(() => undefined);
-  }
-
-  close(): void {
-    this.publish.close();
-    this.receive.close();
-  }
-}
-
-async function described(pc: RTCPeerConnection): Promise<string> {
-  await pc.setLocalDescription();
-  // Without candidates: the server is ICE-lite, and learns our address from our checks.
-  const sdp = pc.localDescription?.sdp ?? '';
-  if (mediaSections(sdp).length === 0) throw new Error('the browser made no offer');
-  return sdp;
-}
-
-/** Offers few codecs on a slot: twenty slots with all of them are a long text. */
-function onlyCodecs(transceiver: RTCRtpTransceiver): void {
-  const all = RTCRtpReceiver.getCapabilities('video')?.codecs;
-  if (all === undefined || !('setCodecPreferences' in transceiver)) return;
-  const named = (name: string): RTCRtpCodec[] =>
-    all.filter(({ mimeType }) => mimeType.toLowerCase() === `video/${name.toLowerCase()}`);
-  const chosen = CODECS.flatMap(named);
-  if (chosen.length > 0) transceiver.setCodecPreferences([...chosen, ...named('rtx')]);
-}
-
-function parseEvent(data: unknown): CallEvent | null {
-  if (typeof data !== 'string') return null;
-  try {
-    return JSON.parse(data) as CallEvent;
-  } catch {
-    return null;
-  }
 }

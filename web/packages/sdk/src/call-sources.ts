@@ -1,0 +1,102 @@
+import { preferCodecs } from './rtp.js';
+import {
+  adjusted,
+  affordable,
+  cameraEncodings,
+  type Encoding,
+  sameEncodings,
+  sendEncodings,
+  silenced,
+  thisMachine,
+} from './simulcast.js';
+import type { MediaEncodings, OfferedSource, Source } from './types.js';
+
+/** Every browser decodes the first; the second keeps the offer of twenty slots short. */
+export const CALL_CODECS = ['VP8', 'H264'] as const;
+const AUDIO_BITRATE = { microphone: 64_000, screen_audio: 96_000 } as const;
+
+/** What the publishing connection of a call sends: one m-line for each source from the start, then only tracks. */
+export class CallSources {
+  private readonly senders = new Map<Source, RTCRtpTransceiver>();
+  private readonly machine = thisMachine();
+  private adjusting: Promise<void> = Promise.resolve();
+  /** The encodings that are watched, by mid and rid; all of them while nobody has said. */
+  private watched = new Map<string, ReadonlyMap<string, boolean>>();
+
+  constructor(
+    private readonly pc: RTCPeerConnection,
+    sources: readonly Source[],
+    private readonly tracks: ReadonlyMap<Source, MediaStreamTrack>,
+  ) {
+    for (const source of sources) this.add(source);
+  }
+
+  private add(source: Source): void {
+    const isAudio = source === 'microphone' || source === 'screen_audio';
+    const transceiver = this.pc.addTransceiver(this.tracks.get(source) ?? (isAudio ? 'audio' : 'video'), {
+      direction: 'sendonly',
+      sendEncodings: isAudio
+        ? [{ maxBitrate: AUDIO_BITRATE[source] }]
+        : sendEncodings(this.planned(source), 'L1T3'),
+    });
+    if (!isAudio) preferCodecs(transceiver, CALL_CODECS);
+    this.senders.set(source, transceiver);
+  }
+
+  /** Whether nothing may ever be sent. */
+  get isEmpty(): boolean {
+    return this.senders.size === 0;
+  }
+
+  /** Which m-line is which source, once there is an offer. */
+  offered(): OfferedSource[] {
+    return [...this.senders].flatMap(([source, { mid }]) => (mid === null ? [] : [{ mid, source }]));
+  }
+
+  async setTrack(source: Source, track: MediaStreamTrack | null): Promise<void> {
+    await this.senders.get(source)?.sender.replaceTrack(track);
+    // Another camera has another size; without a track some browsers send black.
+    if (source === 'camera' || source === 'screen') await this.adjust();
+  }
+
+  /** Which encodings anybody watches. */
+  watch(media: readonly MediaEncodings[]): void {
+    this.watched = new Map(
+      media.map(({ mediaId, encodings }) => [
+        mediaId,
+        new Map(encodings.map(({ encodingId, wanted }) => [encodingId, wanted])),
+      ]),
+    );
+    void this.adjust();
+  }
+
+  /** Brings the encodings of camera and screen to what their size and their viewers need. */
+  adjust(): Promise<void> {
+    this.adjusting = this.adjusting.then(async () => {
+      for (const source of ['camera', 'screen'] as const) await this.adjustSource(source);
+    });
+    return this.adjusting;
+  }
+
+  private async adjustSource(source: 'camera' | 'screen'): Promise<void> {
+    const transceiver = this.senders.get(source);
+    if (transceiver === undefined || this.pc.connectionState === 'closed') return;
+    const { mid, sender } = transceiver;
+    const parameters = sender.getParameters();
+    const present = parameters.encodings as Encoding[];
+    const watched = this.watched.get(mid ?? '') ?? new Map<string, boolean>();
+    const encodings =
+      this.machine.firefox && !this.tracks.has(source)
+        ? silenced(present)
+        : adjusted(present, this.planned(source), watched);
+    if (sameEncodings(encodings, present)) return;
+    // A connection that closes meanwhile refuses; the next one starts anew.
+    await sender.setParameters({ ...parameters, encodings }).catch(() => undefined);
+  }
+
+  private planned(source: Source): Encoding[] {
+    const { width = 0, height = 0 } = this.tracks.get(source)?.getSettings() ?? {};
+    if (source !== 'camera') return [{ active: true, maxBitrate: 2_500_000, scaleResolutionDownBy: 1 }];
+    return cameraEncodings(height === 0 ? null : Math.min(width, height), affordable(this.machine));
+  }
+}
