@@ -1,12 +1,12 @@
 import { act } from 'react';
 import { createRoot, type Root } from 'react-dom/client';
-import type { ChatMessage } from '@madang/sdk';
+import { addLine, type ChatLine, type ChatMessage } from '@madang/sdk';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 const { clockTime } = vi.hoisted(() => ({ clockTime: vi.fn(() => '12:00') }));
 vi.mock('../lib/format', () => ({ clockTime }));
 
-import { addLine, type ChatLine, Room, RoomProvider } from '../store/room';
+import { Room, RoomProvider } from '../store/room';
 import { Chat } from './chat';
 
 function message(seq: number): ChatMessage {

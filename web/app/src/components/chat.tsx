@@ -1,9 +1,9 @@
 import { memo, type SubmitEvent, type ReactNode, useEffect, useLayoutEffect, useRef, useState } from 'react';
-import { MAX_CHAT_CHARS, MAX_NAME_CHARS, MAX_PENDING, type Pending } from '@madang/sdk';
+import { type ChatLine, MAX_CHAT_CHARS, MAX_NAME_CHARS, MAX_PENDING, type Pending } from '@madang/sdk';
 import { clockTime } from '../lib/format';
 import { keptName } from '../lib/storage';
 import { refusalWords } from '../lib/words';
-import { type ChatLine, useRoom, useRoomInstance } from '../store/room';
+import { useRoom, useRoomInstance } from '../store/room';
 import { t } from '../texts';
 import { SendIcon } from './icons';
 

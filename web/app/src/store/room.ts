@@ -1,17 +1,15 @@
 import { createInstanceContext, type Instance } from '@madang/react';
 import { createStore } from 'zustand';
 import {
+  addLine,
   type BroadcastState,
-  type ChatMessage,
+  type ChatLine,
   ChatSender,
   type Pending,
   Signaling,
   type SignalingState,
 } from '@madang/sdk';
 import { signalingEndpoint } from '../lib/api';
-
-/** A line of the chat. */
-export type ChatLine = ChatMessage | { type: 'gap'; seq: number; dropped: number };
 
 /** What is known of the room of a broadcast: chat, presence and state, as signaling tells them. */
 export interface RoomState {
@@ -24,9 +22,6 @@ export interface RoomState {
   /** The latest state of the broadcast; null until signaling has told one. */
   broadcast: BroadcastState | null;
 }
-
-/** Lines that stay in memory; older ones go. */
-const MAX_LINES = 300;
 
 const EMPTY: RoomState = {
   connection: 'connecting',
@@ -78,7 +73,7 @@ export class Room implements Instance<RoomState> {
       signaling.onChat(room, (event) => {
         if (left) return;
         const { lines } = this.store.getState();
-        const line = event.type === 'gap' ? { ...event, seq: lastSeq(lines) } : event;
+        const line = event.type === 'gap' ? { ...event, seq: lines.at(-1)?.seq ?? -1 } : event;
         set({ lines: addLine(lines, line) });
         if (event.type === 'message') own.hear(event);
       });
@@ -107,21 +102,3 @@ export const {
   useInstance: useRoomInstance,
   useSelected: useRoom,
 } = createInstanceContext<RoomState, Room>('room');
-
-/** `lines` with `line`; the same where it is there already, as in a history that comes again after a reconnect. */
-export function addLine(lines: readonly ChatLine[], line: ChatLine): readonly ChatLine[] {
-  if (line.type === 'message') {
-    const { id } = line;
-    if (id !== undefined && lines.some((old) => old.type === 'message' && old.id === id)) return lines;
-    // A server that started anew counts from the beginning: then the text is new although the number is not.
-    if (line.seq <= lastSeq(lines)) {
-      const known = lines.some((old) => old.type === 'message' && old.seq === line.seq && old.at === line.at);
-      if (known || lines.some((old) => old.type === 'message' && old.at > line.at)) return lines;
-    }
-  }
-  return [...lines, line].slice(-MAX_LINES);
-}
-
-function lastSeq(lines: readonly ChatLine[]): number {
-  return lines.at(-1)?.seq ?? -1;
-}

@@ -1,9 +1,16 @@
 import { describe, expect, it, vi } from 'vitest';
-import type { Broadcast, BroadcastState, ChatMessage, PlayerStats, TrackStats } from '@madang/sdk';
+import {
+  addLine,
+  type Broadcast,
+  type BroadcastState,
+  type ChatLine,
+  type ChatMessage,
+  type PlayerStats,
+  type TrackStats,
+} from '@madang/sdk';
 import { gather, useCatalogue } from './catalogue';
 import { applyStates, merge, type Rows } from './deltas';
 import { invitationOf } from './guest';
-import { addLine, type ChatLine } from './room';
 import { qualityOf } from './watch';
 
 const BROADCAST: Broadcast = {

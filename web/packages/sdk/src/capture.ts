@@ -66,13 +66,15 @@ async function openDevice(
   }
 }
 
-/** What the person shares: a screen, window or tab, with its sound where the browser has it. */
-export async function openScreen(): Promise<{ video: MediaStreamTrack; audio: MediaStreamTrack | null }> {
+/** What the person shares: a screen, window or tab, with its sound (`audio`) where the browser has it. */
+export async function openScreen(
+  audio = true,
+): Promise<{ video: MediaStreamTrack; audio: MediaStreamTrack | null }> {
   requireCapture('getDisplayMedia');
   try {
     const stream = await navigator.mediaDevices.getDisplayMedia({
       video: { frameRate: { ideal: 30, max: 30 }, width: { max: 1920 }, height: { max: 1080 } },
-      audio: true,
+      audio,
     });
     const [video] = stream.getVideoTracks();
     if (video === undefined) throw new CaptureError('missing');

@@ -12,6 +12,7 @@ export {
   openMicrophone,
   openScreen,
 } from './capture.js';
+export { addLine, type ChatLine } from './chat-lines.js';
 export { MAX_PENDING, type Pending, type PendingState, type Refusal } from './chat-outbox.js';
 export { ChatSender } from './chat-sender.js';
 export { type IceServerSource, RenewedIceServers } from './ice-servers.js';
@@ -43,6 +44,7 @@ export type { LinkFailure, LinkState } from './peer-link.js';
 export { ApiError, NetworkError } from './problem.js';
 export type { Outcome } from './replies.js';
 export { RoomReplica } from './room-replica.js';
+export { joinRoom } from './room/join.js';
 export type * from './room/types.js';
 export { canDecode } from './rtp.js';
 export { Signaling, type SignalingState, signalingUrl } from './signaling.js';

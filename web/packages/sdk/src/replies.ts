@@ -19,10 +19,15 @@ export class Replies {
   private readonly waiting = new Map<string, (outcome: Outcome) => void>();
   private last = 0;
 
-  /** Hands a new request id to `send` and resolves with the outcome. */
-  async ask(send: (request: string) => void): Promise<Outcome> {
+  /**
+   * Hands a request id to `send` and resolves with the outcome: a new one of this connection, or that of the message
+   * that is repeated.
+   */
+  async ask(send: (request: string) => void, given?: string): Promise<Outcome> {
     this.last += 1;
-    const request = String(this.last);
+    const request = given ?? String(this.last);
+    // Of two that ask under one id the later one gets the answer.
+    this.settle(request, LOST);
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.settle(request, LOST), PATIENCE_MS);
       this.waiting.set(request, (outcome) => {

@@ -2,7 +2,7 @@ import { Client, type IMessage, ReconnectionTimeMode, type StompSubscription } f
 import { Backoff, sleep } from './backoff.js';
 import { Emitter } from './emitter.js';
 import { isReply, type Outcome, Replies } from './replies.js';
-import type { BroadcastState, ChatEvent, Presence, RoomUpdate } from './types.js';
+import type { BroadcastState, ChatEvent, Presence, RoomCommand, RoomUpdate } from './types.js';
 
 /** How the signaling connection stands. */
 export type SignalingState = 'connecting' | 'connected' | 'lost' | 'closed';
@@ -154,17 +154,29 @@ export class Signaling extends Emitter<SignalingEvents> {
     room: string,
     { id, text, name }: { id: string; text: string; name: string },
   ): Promise<Outcome> {
+    return this.send(`/app/-/chat/${room}`, name === '' ? { id, text } : { id, text, name });
+  }
+
+  /**
+   * Sends a command to the room of a call and tells what became of it. Never rejects. `request`, of 1 to 64 bytes, is
+   * the same when a command is repeated, and otherwise another one for each command of this participant.
+   */
+  async command(room: string, command: RoomCommand, request: string): Promise<Outcome> {
+    return this.send(`/app/-/room/${room}`, command, request);
+  }
+
+  private async send(destination: string, body: object, id?: string): Promise<Outcome> {
     return this.replies.ask((request) => {
       if (!this.client.connected) {
         this.replies.loseAll();
         return;
       }
       this.client.publish({
-        destination: `/app/-/chat/${room}`,
+        destination,
         headers: { 'request-id': request },
-        body: JSON.stringify(name === '' ? { id, text } : { id, text, name }),
+        body: JSON.stringify(body),
       });
-    });
+    }, id);
   }
 
   /**

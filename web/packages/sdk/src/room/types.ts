@@ -147,8 +147,12 @@ export interface RoomChat {
   readonly messages: Store<readonly ChatMessage[]>;
   /** What the server has not confirmed yet, or refused. */
   readonly pending: Store<readonly Pending[]>;
-  send(text: string): void;
+  /** `false` if too many wait already: the text should stay in the field. */
+  send(text: string): boolean;
+  /** Sends again what was refused. */
   retry(id: string): void;
+  /** Forgets what was refused. */
+  drop(id: string): void;
 }
 
 export interface Moderation {

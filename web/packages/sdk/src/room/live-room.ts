@@ -1,0 +1,316 @@
+import { Call, type CallSlot } from '../call.js';
+import { openCamera, openMicrophone } from '../capture.js';
+import { Emitter } from '../emitter.js';
+import { RenewedIceServers } from '../ice-servers.js';
+import { MetaApi } from '../meta-api.js';
+import { Signaling } from '../signaling.js';
+import type { JoinedCall, Person, Right, SlotKind, Source, Speakers } from '../types.js';
+import { GroupChat } from './chat.js';
+import { Commands } from './commands.js';
+import { LocalDevice } from './device.js';
+import { KnownRoom } from './known-room.js';
+import { Level } from './level.js';
+import { moderation } from './moderation.js';
+import type { Happened } from './people.js';
+import { sourceOf } from './people.js';
+import { LocalScreen } from './screen.js';
+import type { Services } from './services.js';
+import { SlotSound } from './sound.js';
+import { RoomMeter } from './stats.js';
+import { Value } from './store.js';
+import { Switches } from './switches.js';
+import { type JoinClaims, sourcesOf } from './token.js';
+import type {
+  JoinOptions,
+  Me,
+  PictureOf,
+  Room,
+  RoomEvents,
+  RoomState,
+  RoomStats,
+  Speaking,
+  View,
+  ViewOptions,
+} from './types.js';
+import { Views } from './views.js';
+
+/** Where a room is, and by which right it is entered. */
+export interface Entrance {
+  /** Origin of the services. */
+  url: string;
+  services: Services;
+  claims: JoinClaims;
+  token: () => Promise<string>;
+}
+
+/** What a computer's page shows at a time. */
+const SLOTS: Readonly<Record<SlotKind, number>> = {
+  tile: 12,
+  stage: 1,
+  screen: 2,
+  voice: 4,
+  screen_audio: 1,
+};
+const NOBODY_SPEAKS: Speaking = { now: new Set(), mainly: null };
+
+/** Tells what happened in a room. */
+class Events extends Emitter<RoomEvents> {
+  tell({ name, value }: Happened): void {
+    this.emit(name, value);
+  }
+
+  close(): void {
+    this.removeAllListeners();
+  }
+}
+
+/** A room while this page is in it: the session, what is known over signaling, one's own devices. */
+export class LiveRoom implements Room {
+  readonly group: string;
+  readonly state: Value<RoomState>;
+  readonly speaking = new Value(NOBODY_SPEAKS);
+  readonly sound = new SlotSound();
+  readonly chat: GroupChat;
+  readonly me: Me;
+  readonly moderate: Room['moderate'];
+  private readonly events = new Events();
+  private readonly signaling: Signaling;
+  private readonly known: KnownRoom;
+  private readonly commands: Commands;
+  private readonly switches: Switches;
+  private readonly call: Call;
+  private readonly views: Views;
+  private readonly meter = new RoomMeter();
+  private readonly mic: LocalDevice;
+  private readonly camera: LocalDevice;
+  private readonly screen: LocalScreen;
+  private readonly level: Level;
+  private slots: readonly CallSlot[] = [];
+  private speakers: Speakers = { speaking: [] };
+  private over = false;
+
+  constructor(
+    private readonly entrance: Entrance,
+    private readonly options: JoinOptions,
+  ) {
+    const { url, services, claims, token } = entrance;
+    this.group = claims.group;
+    this.state = new Value<RoomState>({
+      call: 'connecting',
+      failure: null,
+      signaling: 'connecting',
+      locked: false,
+      participant: null,
+    });
+    const { receive = {}, name = '' } = options;
+    const slots: Record<SlotKind, number> = {
+      ...SLOTS,
+      tile: receive.tiles ?? SLOTS.tile,
+      stage: receive.stages ?? SLOTS.stage,
+      screen: receive.screens ?? SLOTS.screen,
+      voice: receive.voices ?? SLOTS.voice,
+    };
+    const api = new MetaApi(url);
+    this.call = new Call({
+      url: services.sfu,
+      group: this.group,
+      token,
+      name,
+      slots,
+      sources: sourcesOf(claims.grants),
+      iceServers: new RenewedIceServers(async () => api.iceServers(await token())),
+    });
+    // One token for the session and for signaling: the same participant.
+    this.signaling = new Signaling({ url: services.signaling, token });
+    this.known = new KnownRoom(this.signaling, this.group, (happened) => this.events.tell(happened));
+    this.commands = new Commands(this.signaling, this.group);
+    this.switches = new Switches({
+      send: (command) => this.commands.send(command, true),
+      muted: (source) => this.muted(source),
+    });
+    this.chat = new GroupChat(this.signaling, this.group, () => this.name());
+    this.views = new Views(slots, (wants) => this.call.want(wants));
+    this.mic = this.device('microphone');
+    this.camera = this.device('camera');
+    this.screen = new LocalScreen({
+      send: (source, track) => this.call.setTrack(source, track),
+      sends: (source, on) => this.switches.set(source, on),
+    });
+    this.level = new Level(() => this.mic.raw);
+    this.me = this.myself();
+    this.moderate = moderation(this.commands);
+    this.listen();
+    this.rule();
+    this.begin();
+  }
+
+  get people(): Room['people'] {
+    return this.known.people;
+  }
+
+  view(picture: PictureOf, options: ViewOptions): View {
+    return this.views.open(picture, options);
+  }
+
+  on<Name extends keyof RoomEvents>(name: Name, listener: (value: RoomEvents[Name]) => void): () => void {
+    return this.events.on(name, listener);
+  }
+
+  async stats(): Promise<RoomStats> {
+    const reports = (await this.call.connections?.reports().catch(() => null)) ?? null;
+    return this.meter.measure(reports, this.slots, this.people.get());
+  }
+
+  async leave(): Promise<void> {
+    if (this.over) return;
+    const left = this.call.leave();
+    this.end();
+    this.state.change({ call: 'closed', failure: null });
+    await left;
+  }
+
+  private device(source: 'microphone' | 'camera'): LocalDevice {
+    const open = source === 'camera' ? openCamera : openMicrophone;
+    return new LocalDevice({
+      open: (deviceId) => open(deviceId ?? undefined),
+      send: (track) => this.call.setTrack(source, track),
+      sends: (on) => this.switches.set(source, on),
+      staysOpen: source === 'microphone',
+    });
+  }
+
+  private myself(): Me {
+    const { mic, camera, screen, commands, level } = this;
+    return {
+      mic: {
+        state: mic.state,
+        level,
+        on: () => mic.on(),
+        off: () => mic.off(),
+        device: (id) => mic.device(id),
+      },
+      camera,
+      screen,
+      rename: (name) => commands.send({ type: 'rename', name }),
+      hand: (up) => commands.send({ type: 'hand', up }),
+      react: (reaction) => commands.send({ type: 'react', reaction }, true),
+    };
+  }
+
+  private listen(): void {
+    const { call, signaling, known, views } = this;
+    call.on('joined', (joined) => this.joined(joined));
+    call.on('slots', (slots) => {
+      this.slots = slots;
+      this.sound.take(slots);
+    });
+    call.on('bound', ({ missing = [] }) => views.take({ slots: this.slots, missing }));
+    call.on('speakers', (speakers) => {
+      this.speakers = speakers;
+      this.hear();
+    });
+    call.on('state', ({ state, failure }) => {
+      this.state.change({ call: state, failure });
+      if (state === 'failed') this.end();
+    });
+    signaling.on('state', (state) => {
+      this.state.change({ signaling: state });
+      this.switches.connect(state === 'connected');
+    });
+    known.people.subscribe(() => this.see());
+    known.locked.subscribe(() => this.state.change({ locked: known.locked.get() }));
+    this.camera.state.subscribe(() => this.showOwn());
+    this.screen.state.subscribe(() => this.showOwn());
+  }
+
+  private begin(): void {
+    const { mic, camera } = this.options;
+    for (const [device, wish] of [[this.mic, mic] as const, [this.camera, camera] as const]) {
+      if (wish === true) void device.on();
+      else if (wish !== undefined && wish !== false) void device.take(wish);
+    }
+    void this.sound.start();
+    this.signaling.start();
+    this.call.start();
+    addEventListener('pagehide', this.onHide);
+  }
+
+  private joined({ participant, room }: JoinedCall): void {
+    this.state.change({ participant });
+    this.views.take({ me: participant });
+    this.known.begin(room);
+    this.see();
+  }
+
+  /** Who is there, or what they do, is another now. */
+  private see(): void {
+    const people = this.people.get();
+    this.switches.take(this.own());
+    this.rule();
+    this.views.take({ people });
+    this.hear();
+  }
+
+  private hear(): void {
+    const people = [...this.people.get().values()];
+    const of = (csrc: number | undefined): string | null =>
+      people.find((person) => sourceOf(person, 'microphone')?.csrc === csrc)?.participant ?? null;
+    const now = new Set(this.speakers.speaking.map(of).filter((id) => id !== null));
+    const before = this.speaking.get();
+    const mainly = of(this.speakers.stage);
+    const isSame = now.size === before.now.size && [...now].every((id) => before.now.has(id));
+    if (isSame && mainly === before.mainly) return;
+    this.speaking.set({ now: isSame ? before.now : now, mainly });
+    if (mainly !== before.mainly) this.views.take({ speaker: mainly });
+  }
+
+  private showOwn(): void {
+    const [camera, screen] = [this.camera.state.get().track, this.screen.state.get().track];
+    this.views.take({ own: { camera, screen } });
+  }
+
+  /** What the rights say of one's own devices; before the room has said anything, those of the token. */
+  private rule(): void {
+    const own = this.own();
+    const offered = sourcesOf(this.entrance.claims.grants);
+    const may = (source: Source, right: Right): boolean =>
+      offered.includes(source) && (own === undefined || own.rights.includes(right));
+    const isMuted = (source: Source): boolean => sourceOf(own, source)?.state === 'muted';
+    this.mic.rule(may('microphone', 'microphone'), isMuted('microphone'));
+    this.camera.rule(may('camera', 'camera'), isMuted('camera'));
+    this.screen.rule(may('screen', 'screen'), isMuted('screen'));
+  }
+
+  private muted(source: Source): void {
+    if (source === 'microphone') void this.mic.off();
+    else if (source === 'camera') void this.camera.off();
+    else void this.screen.stop();
+  }
+
+  private own(): Person | undefined {
+    return this.people.get().get(this.state.get().participant ?? '');
+  }
+
+  private name(): string {
+    return this.entrance.claims.name ?? this.own()?.name ?? this.options.name ?? '';
+  }
+
+  /** Gives back what was taken from the person, and tells nothing any more but how it ended. */
+  private end(): void {
+    if (this.over) return;
+    this.over = true;
+    removeEventListener('pagehide', this.onHide);
+    this.level.close();
+    for (const part of [this.mic, this.camera, this.screen, this.switches]) part.close();
+    this.sound.close();
+    this.views.close();
+    this.chat.close();
+    this.known.close();
+    this.events.close();
+    void this.signaling.close().catch(() => undefined);
+    this.state.change({ signaling: 'closed' });
+  }
+
+  /** A closed tab leaves at once, and is no frozen picture until it times out. */
+  private readonly onHide = (): void => void this.leave();
+}
