@@ -28,7 +28,7 @@ pub struct Opened {
 #[derive(Debug, Clone)]
 pub enum Opening {
     /// The node is the home.
-    Home(Box<Opened>),
+    Home(Opened),
     /// Another node is, and lives.
     Elsewhere {
         /// Where browsers reach it; empty is the origin of the pages.
@@ -140,8 +140,7 @@ impl Homes {
             let people = rules::held(&mut write, &id, now).await?;
             write.commit().await?;
             let rules = RoomRules { locked: row.locked, people };
-            let record = row.group.try_into()?;
-            Ok(Some(Opening::Home(Box::new(Opened { record, rules }))))
+            Ok(Some(Opening::Home(Opened { record: row.group.try_into()?, rules })))
         };
         bounded(call).await
     }

@@ -19,7 +19,6 @@ mod convert;
 mod data;
 mod events;
 mod exchange;
-mod gates;
 mod hearing;
 mod inbox;
 mod io;

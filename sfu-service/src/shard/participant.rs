@@ -10,11 +10,10 @@ use transport::srtp::Sender;
 use transport::{AddressPair, Transport};
 
 use super::channels::Channels;
-use super::gates::Gates;
 use super::hearing::Hearing;
 use super::member::Member;
 use super::section::MediaSection;
-use crate::published::{Published, RoomKey, SessionKey};
+use crate::published::{Published, RoomKey, SOURCES, SessionKey};
 
 /// A connection with its transport.
 pub(super) struct Participant {
@@ -85,8 +84,8 @@ pub(super) enum Role {
         published: Arc<Published>,
         /// It is the connection that viewers see, and no later one has taken its place.
         current: bool,
-        /// What moderators closed.
-        gates: Gates,
+        /// By slot of a source: whatever it sends of it, nobody gets it.
+        closed: [bool; SOURCES.len()],
     },
     /// It receives.
     Viewer {

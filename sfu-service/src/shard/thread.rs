@@ -21,7 +21,6 @@ use super::outbox::Outbox;
 use super::owners::AddressOwners;
 use super::participant::MediaPaths;
 use super::portions::Portions;
-use super::pulse::Pulse;
 use super::rooms::{Rooms, SourceKey};
 use super::tcp::{LISTENER, Tcp};
 use crate::metrics::ShardCounters;
@@ -115,8 +114,8 @@ pub(super) struct ShardThread {
     pub(super) fault: Option<&'static str>,
     /// When publishers' media is reported next.
     pub(super) next_report: Instant,
-    /// Who is looked at next that was sent nothing.
-    pub(super) pulse: Pulse,
+    /// When somebody looks next who was sent nothing.
+    pub(super) next_pulse: Instant,
     pub(super) stopping: bool,
 }
 
@@ -168,7 +167,7 @@ impl ShardThread {
             #[cfg(test)]
             fault: None,
             next_report: epoch,
-            pulse: Pulse::new(epoch),
+            next_pulse: epoch,
             stopping: false,
         }
     }

@@ -1,6 +1,7 @@
 import type { ReactNode } from 'react';
 
-function icon(children: ReactNode): () => ReactNode {
+/** An icon of the house: 24 units wide, drawn with lines. */
+export function icon(children: ReactNode): () => ReactNode {
   return function Icon() {
     return (
       <svg

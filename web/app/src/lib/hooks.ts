@@ -35,7 +35,8 @@ export function useCopy(text: string): { copied: boolean; label: string; copy: (
   return { copied, label: copied ? t.copied : t.copy, copy };
 }
 
-async function copyText(text: string): Promise<boolean> {
+/** Copies text; rejects where the browser does not let it. */
+export async function copyText(text: string): Promise<boolean> {
   if (isSecureContext) {
     await navigator.clipboard.writeText(text);
     return true;

@@ -1,4 +1,4 @@
-import type { Person, PictureOf } from '@madang/sdk';
+import type { PictureOf } from '@madang/sdk';
 import { cornerRect, gridCapacity, gridRects, mainRects, type Rect, type Size, split } from './layout';
 
 /** How the person wants to see the call. */
@@ -12,7 +12,6 @@ export interface Wish {
   /** Shared screens that were put away: they do not take the stage by themselves again. */
   away: ReadonlySet<string>;
   selfView: boolean;
-  page: number;
 }
 
 /** What the device can show at a time. */
@@ -36,14 +35,15 @@ export interface Placed {
   rect: Rect;
 }
 
-/** What is to be seen of a call. */
+/** What is to be seen of a call, but for who stands in which of the small places. */
 export interface Scene {
   mode: 'grid' | 'speaker' | 'screen' | 'pin';
-  placed: Placed[];
-  page: number;
-  pages: number;
-  /** The page of each small picture. */
-  pageOf: ReadonlyMap<string, number>;
+  main: Placed[];
+  corner: Placed | null;
+  /** The places of the small pictures of a page. */
+  places: Rect[];
+  /** Keys of pictures that have none of these places. */
+  without: string[];
 }
 
 interface Roles {
@@ -56,23 +56,26 @@ interface Roles {
 const camera = (participant: string): PictureOf => ({ participant, source: 'camera' });
 const screen = (participant: string): PictureOf => ({ participant, source: 'screen' });
 
+/** Somebody, as far as places are concerned. */
+export interface Seat {
+  participant: string;
+  /** Shares a screen. */
+  shares: boolean;
+}
+
 /** The screens that others share, in the order in which the others came. */
-export function sharedScreens(people: readonly Person[], me: string | null): string[] {
-  return people
-    .filter((person) => person.participant !== me && shares(person))
+export function sharedScreens(seats: readonly Seat[], me: string | null): string[] {
+  return seats
+    .filter(({ participant, shares }) => participant !== me && shares)
     .map(({ participant }) => keyOf(screen(participant)));
 }
 
-function shares({ sources }: Person): boolean {
-  return sources.some(({ source, state }) => source === 'screen' && state === 'on');
-}
-
 /** Who is large, who is small, in an order that nobody changes by speaking. */
-export function rolesOf(people: readonly Person[], me: string | null, wish: Wish, means: Means): Roles {
-  const others = people.filter(({ participant }) => participant !== me).map(({ participant }) => participant);
+export function rolesOf(seats: readonly Seat[], me: string | null, wish: Wish, means: Means): Roles {
+  const others = seats.filter(({ participant }) => participant !== me).map(({ participant }) => participant);
   const self = me !== null && wish.selfView ? camera(me) : null;
-  const screens = people
-    .filter((person) => person.participant !== me && shares(person))
+  const screens = seats
+    .filter(({ participant, shares }) => participant !== me && shares)
     .map(({ participant }) => screen(participant));
   const everything = [...screens, ...(me === null ? [] : [camera(me)]), ...others.map(camera)];
   const pinned = everything.find((picture) => keyOf(picture) === wish.pin);
@@ -101,38 +104,38 @@ export function rolesOf(people: readonly Person[], me: string | null, wish: Wish
 
 /** The whole scene for a stage of this size. */
 export function sceneOf(
-  people: readonly Person[],
+  seats: readonly Seat[],
   me: string | null,
   wish: Wish,
   means: Means,
   stage: Size,
 ): Scene {
-  const { mode, main, rest, corner } = rolesOf(people, me, wish, means);
+  const { mode, main, rest, corner } = rolesOf(seats, me, wish, means);
   const area: Rect = { x: 0, y: 0, width: Math.floor(stage.width), height: Math.floor(stage.height) };
   const gap = means.small ? 6 : 10;
-  const capacity =
-    main.length === 0
-      ? gridCapacity(area, gap, Math.min(means.tiles, Math.max(1, rest.length)))
-      : split(area, gap, rest.length, means.tiles).side.length;
-  const pages = Math.max(1, Math.ceil(rest.length / Math.max(1, capacity)));
-  const page = Math.min(Math.max(0, wish.page), pages - 1);
-  const shown = rest.slice(page * capacity, (page + 1) * capacity);
-  // The last page is divided as the others are: turning to it makes nobody large.
   const parts = main.length === 0 ? null : split(area, gap, rest.length, means.tiles);
-  const tiles = parts?.side ?? gridRects(pages > 1 ? capacity : shown.length, area, gap);
-  const placed: Placed[] = [];
-  const put = (role: Placed['role'], pictures: PictureOf[], rects: Rect[]): void => {
-    pictures.forEach((picture, index) => {
-      const rect = rects[index];
-      if (rect !== undefined) placed.push({ key: keyOf(picture), picture, role, rect });
-    });
+  const around = parts?.main ?? area;
+  const upright = means.small && area.width < area.height;
+  const place = (role: Placed['role'], picture: PictureOf, rect: Rect): Placed => ({
+    key: keyOf(picture),
+    picture,
+    role,
+    rect,
+  });
+  const large = mainRects(main.length, around, gap);
+  const small = new Set(rest.map(keyOf));
+  const own = me === null ? [] : [camera(me), screen(me)];
+  return {
+    mode,
+    main: main.map((picture, index) => place('main', picture, large[index] ?? around)),
+    corner: corner === null ? null : place('corner', corner, cornerRect(around, upright)),
+    places: parts?.side ?? gridPlaces(rest.length, area, gap, means.tiles),
+    without: [...main, ...own].map(keyOf).filter((key) => !small.has(key)),
   };
-  put('main', main, mainRects(main.length, parts?.main ?? area, gap));
-  put('tile', shown, tiles);
-  if (corner !== null)
-    put('corner', [corner], [cornerRect(parts?.main ?? area, means.small && area.width < area.height)]);
-  const pageOf = new Map(
-    rest.map((picture, index) => [keyOf(picture), Math.floor(index / Math.max(1, capacity))]),
-  );
-  return { mode, placed, page, pages, pageOf };
+}
+
+/** Where there are more than a page holds every page is divided as the first: turning to it makes nobody large. */
+function gridPlaces(count: number, area: Rect, gap: number, most: number): Rect[] {
+  if (count === 0) return [];
+  return gridRects(gridCapacity(area, gap, Math.min(most, count)), area, gap);
 }

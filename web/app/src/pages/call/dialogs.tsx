@@ -1,0 +1,148 @@
+import { type ReactNode, useEffect, useId, useRef, useState } from 'react';
+import { usePeople, useRoom } from '@madang/react';
+import type { RoomStats } from '@madang/sdk';
+import { DeviceSettings } from '../../components/device-settings';
+import { Figures } from '../../components/statistics';
+import { bitrate, milliseconds, percent } from '../../lib/format';
+import { t } from '../../texts';
+import { KEYS, type Shortcut } from './shortcuts';
+import { useUi, useUiState } from './ui';
+import { nameOf } from './words';
+
+/** What lies over the page, if anything does. */
+export function Dialogs(): ReactNode {
+  const ui = useUi();
+  const dialog = useUiState((state) => state.dialog);
+  const close = (): void => ui.set({ dialog: null });
+  switch (dialog) {
+    case 'shortcuts':
+      return <Shortcuts onClose={close} />;
+    case 'statistics':
+      return <Statistics onClose={close} />;
+    case 'settings':
+      return <DeviceSettings onClose={close} />;
+    case null:
+      return null;
+  }
+}
+
+function Dialog(props: {
+  title: string;
+  onClose: () => void;
+  testId: string;
+  children: ReactNode;
+}): ReactNode {
+  const { title, onClose, testId, children } = props;
+  const dialog = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  useEffect(() => dialog.current?.showModal(), []);
+  return (
+    <dialog
+      ref={dialog}
+      className="dialog call-dialog"
+      aria-labelledby={id}
+      onClose={onClose}
+      data-testid={testId}
+    >
+      <h2 id={id}>{title}</h2>
+      {children}
+      <div className="dialog-actions">
+        <button type="button" className="button" onClick={() => dialog.current?.close()} autoFocus>
+          {t.close}
+        </button>
+      </div>
+    </dialog>
+  );
+}
+
+const MEANING: Readonly<Record<Exclude<Shortcut, 'talk' | 'help'>, string>> = {
+  microphone: `${t.roomMicOff} / ${t.roomMicOn}`,
+  camera: `${t.roomCameraOff} / ${t.roomCameraOn}`,
+  screen: `${t.roomScreenOn} / ${t.roomScreenOff}`,
+  hand: `${t.roomHandUp} / ${t.roomHandDown}`,
+  chat: t.roomChat,
+  people: t.roomPeople,
+  view: t.roomKeyView,
+  fullscreen: t.roomFullscreen,
+  picture: t.roomPicture,
+  next: t.roomNextPage,
+  previous: t.roomPreviousPage,
+  close: t.roomKeyClose,
+};
+
+function Shortcuts({ onClose }: { onClose: () => void }): ReactNode {
+  const rows: [string, string][] = [
+    [t.roomKeySpace, t.roomKeyTalk],
+    ...KEYS.map(({ shortcut, shown }): [string, string] => [
+      shown,
+      MEANING[shortcut as Exclude<Shortcut, 'talk' | 'help'>],
+    ]),
+    ['?', t.roomKeyHelp],
+  ];
+  return (
+    <Dialog title={t.roomShortcuts} onClose={onClose} testId="call-shortcut-list">
+      <dl className="call-keys">
+        {rows.map(([key, meaning]) => (
+          <div key={key}>
+            <dt>
+              <kbd>{key}</kbd>
+            </dt>
+            <dd>{meaning}</dd>
+          </div>
+        ))}
+      </dl>
+    </Dialog>
+  );
+}
+
+const REFRESH_MS = 1_000;
+
+function Statistics({ onClose }: { onClose: () => void }): ReactNode {
+  const room = useRoom();
+  const [stats, setStats] = useState<RoomStats | null>(null);
+  useEffect(() => {
+    let over = false;
+    const ask = (): void => {
+      void room.stats().then(
+        (now) => {
+          if (!over) setStats(now);
+        },
+        () => undefined,
+      );
+    };
+    ask();
+    const timer = setInterval(ask, REFRESH_MS);
+    return () => {
+      over = true;
+      clearInterval(timer);
+    };
+  }, [room]);
+  const names = usePeople((people) => new Map([...people].map(([id, person]) => [id, nameOf(person)])));
+  const rate = (kbps: number | undefined): string => (kbps === undefined ? t.notAvailable : bitrate(kbps));
+  return (
+    <Dialog title={t.roomStatistics} onClose={onClose} testId="call-statistics-panel">
+      <Figures
+        figures={[
+          { label: t.roomStatSend, value: rate(stats?.sendKbps), testId: 'call-stat-send' },
+          { label: t.roomStatReceive, value: rate(stats?.receiveKbps), testId: 'call-stat-receive' },
+          { label: t.statRtt, value: milliseconds(stats?.roundTripMs ?? null) },
+          { label: t.statLoss, value: percent(stats?.lostPercent ?? null) },
+        ]}
+      />
+      <h3 className="call-stat-title">{t.roomStatPictures}</h3>
+      <ul className="call-stat-pictures">
+        {stats?.pictures.map(({ participant, source, width, height, fps }) => {
+          const name = names.get(participant) ?? t.roomGuest;
+          return (
+            <li key={`${source} ${participant}`}>
+              <span>{source === 'screen' ? t.roomScreenOf(name) : name}</span>
+              <span>
+                {width} × {height} · {t.fps(Math.round(fps))}
+              </span>
+            </li>
+          );
+        })}
+      </ul>
+    </Dialog>
+  );
+}

@@ -1,0 +1,174 @@
+import { type ReactNode, type RefCallback, useCallback, useMemo, useState } from 'react';
+import { usePeople, usePerson, useRoom, useRoomState, useSpeaker, useSpeaks, useTiles } from '@madang/react';
+import { BackIcon, ForwardIcon } from '../../components/call-icons';
+import { MicIcon } from '../../components/icons';
+import { useCopy } from '../../lib/hooks';
+import { t } from '../../texts';
+import type { Size } from './layout';
+import { type Means, type Placed, type Seat, sceneOf } from './scene';
+import { CallTile } from './tile';
+import { useUi, useUiState } from './ui';
+
+/** Everybody's pictures, in their places. */
+export function CallStage({ means }: { means: Means }): ReactNode {
+  const [size, measure] = useSize();
+  return (
+    <section
+      className="call-stage"
+      ref={measure}
+      aria-label={t.roomStage}
+      tabIndex={-1}
+      data-testid="call-stage"
+    >
+      {size === null ? null : <Pictures means={means} size={size} />}
+    </section>
+  );
+}
+
+function Pictures({ means, size }: { means: Means; size: Size }): ReactNode {
+  const seats = useSeats();
+  const me = useRoomState(({ participant }) => participant);
+  const view = useUiState((state) => state.view);
+  const pin = useUiState((state) => state.pin);
+  const away = useUiState((state) => state.away);
+  const selfView = useUiState((state) => state.selfView);
+  const wanted = useUiState((state) => state.page);
+  const scene = useMemo(
+    () => sceneOf(seats, me, { view, pin, away, selfView }, means, size),
+    [seats, me, view, pin, away, selfView, means, size],
+  );
+  const { tiles, page, pages } = useTiles({
+    page: wanted,
+    size: Math.max(1, scene.places.length),
+    without: scene.without,
+    screens: true,
+  });
+  const small = tiles.flatMap(({ key, participant, source }, index): Placed[] => {
+    const rect = scene.places[index];
+    return rect === undefined ? [] : [{ key, picture: { participant, source }, role: 'tile', rect }];
+  });
+  const placed = [...scene.main, ...small, ...(scene.corner === null ? [] : [scene.corner])];
+  const shown = new Set(placed.map(({ key }) => key));
+  return (
+    <>
+      <ul className="call-tiles" data-mode={scene.mode} data-testid="call-grid">
+        {placed.map(({ key, picture, role, rect }) => (
+          <CallTile key={key} picture={picture} role={role} rect={rect} />
+        ))}
+      </ul>
+      {seats.length === 1 && me !== null ? <Alone /> : null}
+      <Pager page={page} pages={pages} />
+      {shown.has('speaker') ? null : <Unseen shown={shown} me={me} />}
+    </>
+  );
+}
+
+/** Who has a place, as values that change with nothing else. */
+function useSeats(): Seat[] {
+  const seats = usePeople((people) =>
+    [...people.values()].map(({ participant, sources }) => {
+      const shares = sources.some(({ source, state }) => source === 'screen' && state === 'on');
+      return `${participant}${shares ? ' shares' : ''}`;
+    }),
+  );
+  return useMemo(
+    () =>
+      seats.map((seat): Seat => {
+        const [participant = '', shares] = seat.split(' ');
+        return { participant, shares: shares !== undefined };
+      }),
+    [seats],
+  );
+}
+
+function Pager({ page, pages }: { page: number; pages: number }): ReactNode {
+  const ui = useUi();
+  if (pages === 1) return null;
+  const turn = (by: number, label: string, Icon: () => ReactNode, testId: string): ReactNode => (
+    <button
+      type="button"
+      className="call-turn over-video"
+      data-by={by}
+      aria-label={label}
+      title={label}
+      disabled={page + by < 0 || page + by >= pages}
+      onClick={() => ui.set({ page: page + by })}
+      data-testid={testId}
+    >
+      <Icon />
+    </button>
+  );
+  return (
+    <div className="call-pager" role="group" aria-label={t.roomPage(page + 1, pages)}>
+      {turn(-1, t.roomPreviousPage, BackIcon, 'call-previous')}
+      <span className="chip over-video" aria-live="polite" data-testid="call-page">
+        <span className="visually-hidden">{t.roomPage(page + 1, pages)}</span>
+        <span aria-hidden="true">
+          {page + 1} / {pages}
+        </span>
+      </span>
+      {turn(1, t.roomNextPage, ForwardIcon, 'call-next')}
+    </div>
+  );
+}
+
+/** Who speaks and is not to be seen. */
+function Unseen({ shown, me }: { shown: ReadonlySet<string>; me: string | null }): ReactNode {
+  const speaker = useSpeaker();
+  if (speaker === null || speaker === me || shown.has(`camera ${speaker}`)) return null;
+  return <UnseenSpeaker participant={speaker} />;
+}
+
+function UnseenSpeaker({ participant }: { participant: string }): ReactNode {
+  const ui = useUi();
+  const name = usePerson(participant, (person) => person?.name ?? '');
+  const speaks = useSpeaks(participant);
+  const shown = name === '' ? t.roomGuest : name;
+  if (!speaks) return null;
+  return (
+    <button
+      type="button"
+      className="call-unseen chip over-video"
+      aria-label={t.roomSpeaksGo(shown)}
+      // The first page has whoever speaks mainly.
+      onClick={() => ui.set({ page: 0 })}
+      data-testid="call-unseen"
+    >
+      <MicIcon />
+      {t.roomSpeaks(shown)}
+    </button>
+  );
+}
+
+/** What to do while nobody else is there. */
+function Alone(): ReactNode {
+  const { group } = useRoom();
+  const url = `${location.origin}/call/${group}`;
+  const { label, copy } = useCopy(url);
+  return (
+    <div className="call-alone" role="status" data-testid="call-alone">
+      <strong>{t.roomAloneTitle}</strong>
+      <span>{t.roomAloneHint}</span>
+      <span className="call-link">{url.replace(/^https?:\/\//, '')}</span>
+      <button type="button" className="button primary" onClick={copy} data-testid="call-copy">
+        {label}
+      </button>
+    </div>
+  );
+}
+
+/** The size of an element, in whole pixels; null before it is known. */
+function useSize(): [Size | null, RefCallback<HTMLElement>] {
+  const [size, setSize] = useState<Size | null>(null);
+  const ref = useCallback((element: HTMLElement) => {
+    const observer = new ResizeObserver(([entry]) => {
+      if (entry === undefined) return;
+      const width = Math.floor(entry.contentRect.width);
+      const height = Math.floor(entry.contentRect.height);
+      setSize((before) => (before?.width === width && before.height === height ? before : { width, height }));
+    });
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+  return [size, ref];
+}
