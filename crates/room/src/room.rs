@@ -113,7 +113,7 @@ pub struct Room {
     members: BTreeMap<ParticipantId, Member>,
     /// What everybody was told: the state at `seq`.
     told: State,
-    /// Who may differ between `told` and `state`.
+    /// Who may differ between `told` and `state`: who is in one of them at least.
     touched: BTreeSet<ParticipantId>,
     /// Why those who are gone are, until it is told.
     why: BTreeMap<ParticipantId, WhyGone>,
@@ -210,8 +210,13 @@ impl Room {
     pub fn leave(&mut self, who: &ParticipantId, why: WhyGone, now: Instant) {
         if self.state.people.remove(who).is_some() {
             self.members.remove(who);
-            self.why.insert(who.clone(), why);
-            self.touch(who, now);
+            if self.told.people.contains_key(who) {
+                self.why.insert(who.clone(), why);
+                self.touch(who, now);
+            } else {
+                // Nobody heard of it: people who come and go while nothing is told leave nothing behind.
+                self.touched.remove(who);
+            }
         }
     }
 

@@ -307,3 +307,22 @@ fn strangers_and_bad_requests_are_answered_and_change_nothing() {
     assert_eq!(house.room.poll_timeout(), None);
     assert!(house.room.poll_effect().is_none());
 }
+
+#[test]
+fn who_comes_and_goes_while_nothing_is_told_leaves_nothing_behind() {
+    let mut house = house(2);
+    house.next_delta();
+    house.leave(1);
+    // What a room holds, by what it takes to write it down.
+    let size = |house: &House| format!("{:?}", house.room).len();
+    let before = size(&house);
+    for who in 2..5_000 {
+        house.join(who, all_but_moderate()).unwrap();
+        house.publish(who, 0, true);
+        house.leave(who);
+    }
+    assert!(size(&house) < before + 100, "{} bytes, {before} before", size(&house));
+    let delta = house.next_delta().unwrap();
+    let gone: Vec<_> = delta.gone.iter().map(|gone| &gone.participant).collect();
+    assert_eq!((gone, delta.joined.len()), (vec![&par(1)], 0));
+}

@@ -35,7 +35,8 @@ pub(crate) async fn open(
     let node = asked.node_id.clone();
     let opening = meta.store.homes.open(id, asked, meta.clock.now()).await?;
     match opening.ok_or_else(missing::<GroupId>)? {
-        Opening::Home(Opened { record, rules }) => {
+        Opening::Home(opened) => {
+            let Opened { record, rules } = *opened;
             let GroupRecord { group, version, epoch, .. } = record;
             tracing::info!(group.id = %group.id, node.id = %node, room.epoch = epoch, "a room is open at its home");
             Ok(HttpResponse::Ok().json(OpenedGroup { group, version, epoch, rules }))

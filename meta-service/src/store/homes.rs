@@ -28,7 +28,7 @@ pub struct Opened {
 #[derive(Debug, Clone)]
 pub enum Opening {
     /// The node is the home.
-    Home(Opened),
+    Home(Box<Opened>),
     /// Another node is, and lives.
     Elsewhere {
         /// Where browsers reach it; empty is the origin of the pages.
@@ -140,7 +140,8 @@ impl Homes {
             let people = rules::held(&mut write, &id, now).await?;
             write.commit().await?;
             let rules = RoomRules { locked: row.locked, people };
-            Ok(Some(Opening::Home(Opened { record: row.group.try_into()?, rules })))
+            let record = row.group.try_into()?;
+            Ok(Some(Opening::Home(Box::new(Opened { record, rules }))))
         };
         bounded(call).await
     }

@@ -7,7 +7,7 @@
 mod rules;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use contract::call::CallSource;
 use contract::destination::{
@@ -29,8 +29,9 @@ const MAX_SAID: usize = 1_024;
 /// What the node has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// What a source sends goes on to others, or to nobody.
-    Gate { group: GroupId, participant: ParticipantId, source: Source, is_open: bool },
+    /// What a source sends goes on to others, or to nobody. Of two orders the one with the greater number counts, however
+    /// they come to the shard.
+    Gate { group: GroupId, participant: ParticipantId, source: Source, is_open: bool, number: u64 },
     /// The session of somebody ends.
     End { group: GroupId, participant: ParticipantId, why: WhyEnded },
     /// Meta has to store the rules; then [`Homes::stored`].
@@ -57,9 +58,16 @@ pub(crate) enum Said {
     Reply(NodeReply),
 }
 
+/// Rooms whose home this node is at once. One more is not opened: 503.
+pub(crate) const MAX_ROOMS: usize = 10_000;
+/// A room that nobody is in is closed after so long, told or not: signaling may be away.
+const EMPTY_LIFETIME: Duration = Duration::from_secs(5);
+
 #[derive(Debug)]
 struct Home {
     room: Room,
+    /// Since when nobody is seen in it.
+    empty_since: Option<Instant>,
     /// The fencing token that meta gave last.
     epoch: i64,
     /// Of the group, as meta told it last.
@@ -73,6 +81,8 @@ struct Home {
 pub(crate) struct Homes {
     rooms: BTreeMap<GroupId, Home>,
     said: VecDeque<Said>,
+    /// Numbers the gates of all rooms: a room that is opened anew goes on.
+    gates: u64,
 }
 
 impl Homes {
@@ -84,6 +94,23 @@ impl Homes {
     /// The epoch in which this node is the home of the room of `group`.
     pub(crate) fn epoch(&self, group: &GroupId) -> Option<i64> {
         self.rooms.get(group).map(|home| home.epoch)
+    }
+
+    /// Whether one more room may be opened.
+    pub(crate) fn has_space(&self) -> bool {
+        self.rooms.len() < MAX_ROOMS
+    }
+
+    /// Closes the rooms that nobody has been in for a while.
+    pub(crate) fn close_empty(&mut self, now: Instant) {
+        self.rooms.retain(|_, home| {
+            if !home.room.is_settled() {
+                home.empty_since = None;
+                return true;
+            }
+            let since = *home.empty_since.get_or_insert(now);
+            now.saturating_duration_since(since) < EMPTY_LIFETIME
+        });
     }
 
     /// Whether anybody is in the room of `group`.
@@ -106,7 +133,7 @@ impl Homes {
         // Signaling knows nothing of this room yet, and a delta alone says nothing to it.
         let update = RoomUpdate::Snapshot(room.snapshot());
         self.say(Said::Room(NodeRoom { room: RoomName::from(&group.id), update }));
-        let home = Home { room, epoch: *epoch, group_version: *version, rules_version: 0 };
+        let home = Home { room, empty_since: None, epoch: *epoch, group_version: *version, rules_version: 0 };
         self.rooms.insert(group.id.clone(), home);
     }
 
@@ -306,12 +333,14 @@ impl Homes {
         let Some(home) = self.rooms.get_mut(group) else { return Vec::new() };
         act(&mut home.room);
         let (mut orders, mut answers) = (Vec::new(), Vec::new());
+        let gates = &mut self.gates;
         while let Some(effect) = home.room.poll_effect() {
             let group = group.clone();
             match effect {
                 Effect::Answer { connection, request, answer } => answers.push((connection, request, answer)),
                 Effect::Gate { participant, source, is_open } => {
-                    orders.push(Order::Gate { group, participant, source, is_open });
+                    *gates = gates.saturating_add(1);
+                    orders.push(Order::Gate { group, participant, source, is_open, number: *gates });
                 }
                 Effect::End(participant) => {
                     orders.push(Order::End { group, participant, why: WhyEnded::Removed });

@@ -147,17 +147,19 @@ fn what_is_published_is_gated_and_what_is_not_is_gone() {
     let source = |source, csrc| CallSource { source, csrc };
     let sources = [source(Source::Microphone, 5), source(Source::Camera, 4)];
     let orders = homes.publish(&group(), &par("par_guest"), &sources, now);
-    let gate =
-        |source, is_open| Order::Gate { group: group(), participant: par("par_guest"), source, is_open };
+    let gate = |source, is_open, number| {
+        let participant = par("par_guest");
+        Order::Gate { group: group(), participant, source, is_open, number }
+    };
     // It has no right to a camera.
-    assert_eq!(orders, [gate(Source::Microphone, true), gate(Source::Camera, false)]);
+    assert_eq!(orders, [gate(Source::Microphone, true, 1), gate(Source::Camera, false, 2)]);
     let on = RoomCommand::Switch { source: Source::Microphone, on: true };
     assert!(command(&mut homes, "par_guest", "on", &on, now).is_empty());
     let mute = RoomCommand::Mute { participant: par("par_guest"), source: Source::Microphone };
-    assert_eq!(command(&mut homes, "par_host", "mute", &mute, now), [gate(Source::Microphone, false)]);
+    assert_eq!(command(&mut homes, "par_host", "mute", &mute, now), [gate(Source::Microphone, false, 3)]);
     // A session that comes back without the camera stays muted.
     let orders = homes.publish(&group(), &par("par_guest"), &sources[..1], now);
-    assert_eq!(orders, [gate(Source::Microphone, false)]);
+    assert_eq!(orders, [gate(Source::Microphone, false, 4)]);
     said(&mut homes, now);
     let state = homes.snapshot(&group(), now).unwrap();
     let guest = state.people.iter().find(|person| person.participant == par("par_guest")).unwrap();
@@ -304,4 +306,44 @@ fn a_room_that_is_open_stays_as_it_is_in_its_epoch_and_begins_anew_in_a_later_on
     homes.open(&with_rules(5));
     let state = homes.snapshot(&group(), now).unwrap();
     assert_eq!((state.epoch, state.seq, state.locked), (5, 0, true));
+}
+
+#[test]
+fn rooms_that_nobody_is_in_do_not_pile_up_while_signaling_is_away() {
+    let (mut homes, start) = (Homes::default(), Instant::now());
+    let at = |secs| start + Duration::from_secs(secs);
+    let named = |number: usize| {
+        let mut opened = opened(1);
+        opened.group.id = format!("grp_{number}").parse().unwrap();
+        opened
+    };
+    // People come and go, some are refused after their room was opened, and nobody is told.
+    for number in 0..MAX_ROOMS {
+        assert!(homes.has_space());
+        homes.open(&named(number));
+        if number % 2 == 0 {
+            let group = named(number).group.id;
+            homes.join(&group, joining("par_a", &[]), start).unwrap();
+            homes.leave(&group, &par("par_a"), WhyGone::Left, start);
+        }
+    }
+    let kept = named(7).group.id;
+    homes.join(&kept, joining("par_a", &[]), start).unwrap();
+    assert!(!homes.has_space(), "as many as there may be");
+    homes.close_empty(start);
+    homes.close_empty(at(4));
+    assert_eq!(homes.rooms.len(), MAX_ROOMS);
+    homes.close_empty(at(5));
+    assert_eq!(homes.rooms.keys().collect::<Vec<_>>(), [&kept]);
+    // It is counted from when it was seen to be empty last.
+    homes.leave(&kept, &par("par_a"), WhyGone::Left, at(5));
+    homes.close_empty(at(6));
+    homes.join(&kept, joining("par_b", &[]), at(7)).unwrap();
+    homes.close_empty(at(12));
+    homes.leave(&kept, &par("par_b"), WhyGone::Left, at(12));
+    homes.close_empty(at(13));
+    homes.close_empty(at(17));
+    assert!(homes.is_home(&kept));
+    homes.close_empty(at(18));
+    assert!(!homes.is_home(&kept));
 }

@@ -92,7 +92,16 @@ impl Node {
         if self.homes().has_anybody(group) {
             return Ok(None);
         }
-        let epoch = self.homes().epoch(group);
+        let epoch = {
+            let homes = self.homes();
+            if !homes.is_home(group) && !homes.has_space() {
+                return Err(HttpProblem::unavailable(
+                    "this server has as many rooms as it takes",
+                    RETRY_AFTER,
+                ));
+            }
+            homes.epoch(group)
+        };
         let opened = self.meta.open_group(group, epoch).await;
         let opened = opened.map_err(|error| room_problem(error, group))?;
         self.homes().open(&opened);
@@ -181,7 +190,10 @@ impl Node {
     /// Whoever has no session any more is not in the room: it was waited for in vain.
     pub(super) fn forget_lost(&self, now: Instant) {
         let registry = self.registry();
-        self.homes().retain(|group, who| registry.session_of(group, who).is_some(), now);
+        let mut homes = self.homes();
+        homes.retain(|group, who| registry.session_of(group, who).is_some(), now);
+        homes.close_empty(now);
+        drop(homes);
         drop(registry);
         self.said.notify_one();
     }
@@ -201,10 +213,10 @@ impl Node {
     fn carry_out(&self, orders: Vec<Order>, now: Instant) {
         for order in orders {
             match order {
-                Order::Gate { group, participant, source, is_open } => {
+                Order::Gate { group, participant, source, is_open, number } => {
                     let publishing = self.registry().publishing(&group, &participant);
                     if let Some((shard, key)) = publishing {
-                        self.tell(shard, Command::Gate { key, source, is_open });
+                        self.tell(shard, Command::Gate { key, source, is_open, number });
                     }
                 }
                 Order::End { group, participant, why } => {

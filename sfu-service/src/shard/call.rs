@@ -136,25 +136,41 @@ impl ShardThread {
     fn read_wants(&mut self, slot: usize, now: Instant) -> bool {
         let Some(participant) = self.io.participants.get_mut(slot) else { return false };
         let Role::Member(member) = &mut participant.role else { return false };
-        let Some(len) = member.waiting.as_ref().map(Vec::len) else { return false };
+        let said = member.waiting.as_ref().map(Vec::len);
+        let Some(len) = said.or(member.patched.as_ref().map(size_of_wants)) else { return false };
         if !participant.channels.spend(len, VIEWER_RATE, now) {
             return true;
         }
-        let Some(bytes) = member.waiting.take() else { return false };
-        match serde_json::from_slice::<Wants>(&bytes) {
-            Ok(wants) if wants.sources.len() <= MAX_WANTS => take_wants(&mut self.core, member, wants, now),
-            _ => ShardCounters::add(&self.io.counters.data_dropped, 1),
+        let said = member.waiting.take().map(|bytes| serde_json::from_slice::<Wants>(&bytes));
+        match said {
+            None => {}
+            Some(Ok(wants)) if wants.sources.len() <= MAX_WANTS => {
+                take_wants(&mut self.core, member, wants, now);
+            }
+            Some(_) => ShardCounters::add(&self.io.counters.data_dropped, 1),
+        }
+        if let Some(wants) = member.patched.take() {
+            take_wants(&mut self.core, member, wants, now);
         }
         false
     }
 
-    /// Takes wants that came another way, if there are any, and says what the slots show; nothing if there is no such
-    /// member.
+    /// Takes wants that came by HTTP, if there are any, at the pace of those that come on the channel, and says what the
+    /// slots show; nothing if there is no such member.
     pub(super) fn choose_slots(&mut self, slot: usize, wants: Option<Wants>, now: Instant) -> Option<Bound> {
         self.fault_point("wants");
-        let Role::Member(member) = &mut self.io.participants.get_mut(slot)?.role else { return None };
+        let participant = self.io.participants.get_mut(slot)?;
+        let Role::Member(member) = &mut participant.role else { return None };
         if let Some(wants) = wants {
-            take_wants(&mut self.core, member, wants, now);
+            if participant.channels.spend(size_of_wants(&wants), VIEWER_RATE, now) {
+                take_wants(&mut self.core, member, wants, now);
+            } else {
+                let waits = member.patched.as_ref().map(|waiting| waiting.generation);
+                if waits.is_none_or(|waits| waits <= wants.generation) {
+                    member.patched = Some(wants);
+                }
+                self.mark_later(slot, now);
+            }
         }
         self.bound(slot)
     }
@@ -280,6 +296,12 @@ impl ShardThread {
         self.reconcile((room, source), now);
         self.io.rooms.drop_if_idle(room);
     }
+}
+
+/// About the bytes of wants as a message.
+fn size_of_wants(wants: &Wants) -> usize {
+    const BYTES_OF_ONE: usize = 72;
+    wants.sources.len().saturating_mul(BYTES_OF_ONE)
 }
 
 /// Takes what a page wants. Of messages that have overtaken each other the one that was said last counts.

@@ -320,6 +320,26 @@ fn a_page_that_floods_its_channel_has_its_last_word_heard() {
     let later = now + Duration::from_secs(2);
     thread.run_calls(later);
     assert_eq!(generation(thread), 10_000, "the latest counts, and is not lost");
+    // By HTTP it is the same account: whatever waits, the last word of both counts.
+    let mut read = 0;
+    let camera = |person| Want {
+        source: number(person, Source::Camera),
+        slot: SlotKind::Tile,
+        height: 0,
+        priority: 0,
+        pinned: false,
+    };
+    for number in 10_001..=12_000 {
+        let wants = Wants { generation: number, sources: vec![camera(number % 3)] };
+        let bound = thread.choose_slots(slot, Some(wants), later).unwrap();
+        read += usize::from(bound.wants == number);
+    }
+    assert!(read <= 100, "{read} were read at once");
+    thread.choose_slots(slot, Some(Wants { generation: 11_000, sources: Vec::new() }), later).unwrap();
+    thread.call_message(slot, channel, wants(11_999, 0));
+    let later = later + Duration::from_secs(2);
+    thread.run_calls(later);
+    assert_eq!(generation(thread), 12_000, "the latest counts, and is not lost");
     // What is no message of the protocol changes nothing; nor does one that was overtaken.
     let mut later = later + Duration::from_secs(60);
     let many = format!(
@@ -334,10 +354,10 @@ fn a_page_that_floods_its_channel_has_its_last_word_heard() {
     }
     thread.call_message(slot, channel, wants(9_999, 0));
     thread.run_calls(later);
-    assert_eq!(generation(thread), 10_000);
+    assert_eq!(generation(thread), 12_000);
     assert_eq!(calls.node.counter(|counters| &counters.data_dropped), 6);
     assert_eq!(calls.node.counter(|counters| &counters.panics), 0);
-    calls.members.get_mut(&9).unwrap().1 = [10_000 % 3].into();
+    calls.members.get_mut(&9).unwrap().1 = [12_000 % 3].into();
     calls.everybody_sees();
 }
 
@@ -439,10 +459,15 @@ proptest! {
 
 #[test]
 fn what_is_closed_reaches_nobody_on_any_shard_nor_from_the_next_session() {
-    let gate = |calls: &mut Calls, source, is_open| {
+    let mut numbers = 1..;
+    let numbered = |calls: &mut Calls, source, is_open, number| {
         let session = &calls.node.publishers[&(ROOM, SourceId(0))].session;
         let (shard, key, now) = (session.shard, session.key, calls.node.now);
-        calls.node.shards[shard].command(Command::Gate { key, source, is_open }, now);
+        calls.node.shards[shard].command(Command::Gate { key, source, is_open, number }, now);
+    };
+    let mut gate = |calls: &mut Calls, source, is_open| {
+        let number = numbers.next().unwrap();
+        numbered(calls, source, is_open, number);
     };
     // Packets of the tile and of the voice, while everybody sends.
     let flows = |calls: &mut Calls| {
@@ -471,5 +496,10 @@ fn what_is_closed_reaches_nobody_on_any_shard_nor_from_the_next_session() {
         gate(&mut calls, Source::Camera, false);
         gate(&mut calls, Source::Camera, true);
         assert_eq!(flows(&mut calls), [true, true]);
+        // A mute, taken back and given again, whose parts overtake each other on their way.
+        for (is_open, number) in [(false, 103), (true, 102), (false, 101)] {
+            numbered(&mut calls, Source::Camera, is_open, number);
+        }
+        assert_eq!(flows(&mut calls), [false, true]);
     }
 }

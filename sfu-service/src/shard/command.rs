@@ -106,7 +106,7 @@ pub(crate) enum Command {
         key: SessionKey,
         /// What its page wants to see.
         wants: Option<Wants>,
-        /// The answer.
+        /// The answer: what holds now. Wants that come too fast are read a moment later, the latest.
         reply: oneshot::Sender<Option<Bound>>,
     },
     /// Which of the encodings that a participant of a call publishes are watched.
@@ -124,6 +124,8 @@ pub(crate) enum Command {
         source: Source,
         /// To others, or to nobody.
         is_open: bool,
+        /// Of two such commands the one with the greater number counts.
+        number: u64,
     },
     /// A publisher of a call has left for good; its name is not used again.
     Gone {

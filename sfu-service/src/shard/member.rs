@@ -48,6 +48,8 @@ pub(crate) struct Member {
     pub(super) channel: Option<ChannelId>,
     /// What its page wants since, which came too fast to be read at once: the latest.
     pub(super) waiting: Option<Vec<u8>>,
+    /// The same by PATCH, the one that was said last.
+    pub(super) patched: Option<Wants>,
     /// Which of its encodings are watched, if that is still to be said.
     pub(super) encodings: Option<EncodingsWanted>,
     /// Its bindings are still to be said.
@@ -76,6 +78,7 @@ impl Member {
             subscriber: None,
             channel: None,
             waiting: None,
+            patched: None,
             encodings: None,
             say: true,
             say_speakers: false,

@@ -19,6 +19,7 @@ mod convert;
 mod data;
 mod events;
 mod exchange;
+mod gates;
 mod hearing;
 mod inbox;
 mod io;

@@ -10,10 +10,11 @@ use transport::srtp::Sender;
 use transport::{AddressPair, Transport};
 
 use super::channels::Channels;
+use super::gates::Gates;
 use super::hearing::Hearing;
 use super::member::Member;
 use super::section::MediaSection;
-use crate::published::{Published, RoomKey, SOURCES, SessionKey};
+use crate::published::{Published, RoomKey, SessionKey};
 
 /// A connection with its transport.
 pub(super) struct Participant {
@@ -84,8 +85,8 @@ pub(super) enum Role {
         published: Arc<Published>,
         /// It is the connection that viewers see, and no later one has taken its place.
         current: bool,
-        /// By slot of a source: whatever it sends of it, nobody gets it.
-        closed: [bool; SOURCES.len()],
+        /// What moderators closed.
+        gates: Gates,
     },
     /// It receives.
     Viewer {

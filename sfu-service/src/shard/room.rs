@@ -51,7 +51,7 @@ impl ShardThread {
     ) -> bool {
         let (room, source) = key;
         let entry = self.io.rooms.rooms.entry(room).or_default();
-        if entry.gone.contains(&source) {
+        if entry.gone.contains(source) {
             return false;
         }
         let entry = entry.enter(source, SessionKey::default(), published.clone());
@@ -83,12 +83,11 @@ impl ShardThread {
     }
 
     /// What a publisher sends of a source goes on to others, or to nobody, whether it is connected yet or not.
-    pub(super) fn gate(&mut self, slot: usize, source: Source, is_open: bool) {
+    pub(super) fn gate(&mut self, slot: usize, source: Source, is_open: bool, number: u64) {
         if let Some(participant) = self.io.participants.get_mut(slot)
-            && let Role::Publisher { closed, .. } = &mut participant.role
-            && let Some(closed) = closed.get_mut(usize::from(track_index(source).0))
+            && let Role::Publisher { gates, .. } = &mut participant.role
         {
-            *closed = !is_open;
+            gates.set(usize::from(track_index(source).0), is_open, number);
         }
         self.close_gates(slot);
     }
@@ -96,10 +95,10 @@ impl ShardThread {
     /// Has the core let through what a publisher may send and nothing else.
     fn close_gates(&mut self, slot: usize) {
         let Some(participant) = self.io.participants.get(slot) else { return };
-        let Role::Publisher { source, closed, current: true, .. } = participant.role else { return };
+        let Role::Publisher { source, gates, current: true, .. } = participant.role else { return };
         let entry = self.io.rooms.publisher((participant.room, source));
         if let Some((id, _)) = entry.and_then(|entry| entry.core) {
-            for (closed, track) in closed.iter().copied().zip(0..) {
+            for (closed, track) in gates.closed().into_iter().zip(0..) {
                 self.core.set_closed(id, TrackIndex(track), closed);
             }
         }
@@ -144,7 +143,7 @@ impl ShardThread {
     pub(super) fn reconcile(&mut self, key: SourceKey, now: Instant) {
         let room = self.io.rooms.room(key.0);
         let is_watched = room.is_some_and(|room| room.viewers > 0);
-        let may_return = room.is_some_and(|room| !room.gone.contains(&key.1));
+        let may_return = room.is_some_and(|room| !room.gone.contains(key.1));
         let Some(entry) = self.io.rooms.publisher_mut(key) else { return };
         let (place, connection) = (entry.place, entry.connection);
         if !entry.pulled {

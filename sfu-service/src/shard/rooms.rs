@@ -1,6 +1,6 @@
 //! What a shard knows of rooms: their publishers, wherever they are, and how many watch here.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use sfu_core::{Cursor, PublisherId, SourceId, ToEdge};
@@ -26,9 +26,39 @@ pub(super) struct Room {
     /// Those of them that are members of a call.
     pub(super) members: Vec<usize>,
     /// The publishers of a call that have left for good: what is still on its way from them counts no more.
-    pub(super) gone: HashSet<SourceId>,
+    pub(super) gone: GoneSources,
     /// In the order of their names.
     pub(super) publishers: Vec<RoomPublisher>,
+}
+
+/// Names that are remembered of publishers that have left for good. What is on its way from one comes within moments of
+/// its end, so of more the oldest is forgotten.
+pub(super) const MAX_GONE: usize = 4_096;
+
+/// Publishers that have left for good, the latest of them.
+#[derive(Debug, Default)]
+pub(super) struct GoneSources {
+    known: HashSet<SourceId>,
+    /// Oldest first.
+    order: VecDeque<SourceId>,
+}
+
+impl GoneSources {
+    pub(super) fn insert(&mut self, source: SourceId) {
+        if !self.known.insert(source) {
+            return;
+        }
+        self.order.push_back(source);
+        if self.order.len() > MAX_GONE
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+
+    pub(super) fn contains(&self, source: SourceId) -> bool {
+        self.known.contains(&source)
+    }
 }
 
 /// A publisher of a room, wherever it is.
@@ -192,5 +222,23 @@ impl Room {
             self.publishers.insert(at, new);
         }
         self.publishers.get_mut(at).expect("it was there or has been inserted")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_those_who_left_the_latest_are_remembered() {
+        let mut gone = GoneSources::default();
+        let most = u32::try_from(MAX_GONE).unwrap();
+        for source in (0..most + 10).chain(most..most + 10) {
+            gone.insert(SourceId(source));
+        }
+        assert_eq!((gone.known.len(), gone.order.len()), (MAX_GONE, MAX_GONE));
+        assert!(
+            !gone.contains(SourceId(9)) && gone.contains(SourceId(10)) && gone.contains(SourceId(most + 9))
+        );
     }
 }

@@ -229,9 +229,9 @@ impl ShardThread {
                     self.encodings_watched(slot, wanted);
                 }
             }
-            Command::Gate { key, source, is_open } => {
+            Command::Gate { key, source, is_open, number } => {
                 if let Some(&slot) = self.by_key.get(&key) {
-                    self.gate(slot, source, is_open);
+                    self.gate(slot, source, is_open, number);
                 }
             }
             Command::Gone { room, source } => self.publisher_is_gone(room, source, now),

@@ -9,12 +9,12 @@ use transport::{AddressPair, CloseReason, DatagramKind, Protocol, Received, Serv
 
 use super::channels::Channels;
 use super::command::{Join, JoinRole, ShardEvent};
+use super::gates::Gates;
 use super::hearing::Hearing;
 use super::participant::{MediaPath, Participant, Role};
 use super::thread::ShardThread;
 use crate::end::EndReason;
 use crate::metrics::ShardCounters;
-use crate::published::SOURCES;
 
 impl ShardThread {
     /// Finds whom a datagram belongs to: a check by the user name that it carries, anything else by an address that ICE
@@ -218,7 +218,7 @@ impl ShardThread {
         }
         let (role, watches) = match role {
             JoinRole::Publisher { source, published } => {
-                (Role::Publisher { source, published, current: false, closed: [false; SOURCES.len()] }, None)
+                (Role::Publisher { source, published, current: false, gates: Gates::default() }, None)
             }
             JoinRole::Viewer { published, extensions, reduced_size, sections } => {
                 let role = Role::Viewer { extensions, reduced_size, sections, subscriber: None };

@@ -21,6 +21,7 @@ use super::outbox::Outbox;
 use super::owners::AddressOwners;
 use super::participant::MediaPaths;
 use super::portions::Portions;
+use super::pulse::Pulse;
 use super::rooms::{Rooms, SourceKey};
 use super::tcp::{LISTENER, Tcp};
 use crate::metrics::ShardCounters;
@@ -114,8 +115,8 @@ pub(super) struct ShardThread {
     pub(super) fault: Option<&'static str>,
     /// When publishers' media is reported next.
     pub(super) next_report: Instant,
-    /// When somebody looks next who was sent nothing.
-    pub(super) next_pulse: Instant,
+    /// Who is looked at next that was sent nothing.
+    pub(super) pulse: Pulse,
     pub(super) stopping: bool,
 }
 
@@ -167,7 +168,7 @@ impl ShardThread {
             #[cfg(test)]
             fault: None,
             next_report: epoch,
-            next_pulse: epoch,
+            pulse: Pulse::new(epoch),
             stopping: false,
         }
     }

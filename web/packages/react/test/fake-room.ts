@@ -1,6 +1,7 @@
 import type {
   Person,
   Room,
+  RoomEvents,
   RoomState,
   SourceState,
   Speaking,
@@ -82,6 +83,25 @@ export class FakeRoom {
     };
     this.views.push(view);
     return view;
+  }
+
+  private readonly listeners = new Map<string, Set<(value: never) => void>>();
+
+  on(name: string, listener: (value: never) => void): () => void {
+    const set = this.listeners.get(name) ?? new Set();
+    this.listeners.set(name, set);
+    set.add(listener);
+    return () => set.delete(listener);
+  }
+
+  tell<Name extends keyof RoomEvents>(name: Name, value: RoomEvents[Name]): void {
+    for (const listener of this.listeners.get(name) ?? [])
+      (listener as (value: RoomEvents[Name]) => void)(value);
+  }
+
+  /** How many listeners to events there are. */
+  listening(): number {
+    return [...this.listeners.values()].reduce((sum, { size }) => sum + size, 0);
   }
 
   /** Comes, or changes. */
