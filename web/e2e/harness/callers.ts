@@ -18,7 +18,7 @@ const HEARD_DB = -70;
 
 /** Elements of the page of a call. */
 const TILE = `${id('call-tile')}, ${id('call-self')}`;
-const TILE_NAME = `.call-name, ${id('tile-name')}`;
+const TILE_NAME = `.call-name, ${id('call-tile-name')}, [data-part="name"]`;
 
 /** What Firefox's page says, being of another library, in the words of the other one. */
 interface AnyPage {
@@ -236,7 +236,7 @@ export class Caller {
 
   /** The participant whose tile bears a name. */
   async participant(name: Name): Promise<string> {
-    const of = `[...document.querySelectorAll('${id('call-tile')}')].find((tile) => tile.querySelector('${TILE_NAME}')?.textContent.trim() === '${name}')?.dataset.participant`;
+    const of = `[...document.querySelectorAll('${id('call-tile')}')].find((tile) => tile.querySelector('${TILE_NAME}')?.textContent.includes('${name}'))?.dataset.participant`;
     return eventually(
       `the tile of ${name}`,
       async () => (await this.page.evaluate(of)) as string | undefined,

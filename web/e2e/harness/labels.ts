@@ -54,7 +54,8 @@ function labelPage(options: { names: string[]; tile: string; name: string; patch
   const numberOf = (tile: Element): number => {
     const element = tile.querySelector(options.name);
     const text = element?.textContent.trim() ?? '';
-    const index = options.names.indexOf(text);
+    // With words around it: "Anna (you)".
+    const index = options.names.findIndex((name) => text.includes(name));
     const isSeen = element?.checkVisibility({ opacityProperty: true, visibilityProperty: true }) ?? false;
     return index < 0 || !isSeen ? 31 : index;
   };
