@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { dice } from './dice.test.util.js';
 import {
   connected,
   drop,
@@ -66,17 +67,6 @@ describe('messages on their way', () => {
     expect(write(drop(full, '3'), { id: 'x', text: 'x', name: '' }).pending).toHaveLength(MAX_PENDING);
   });
 });
-
-/** Numbers from a seed (mulberry32), from 0 and below `n`. */
-function dice(seed: number): (n: number) => number {
-  let state = seed;
-  return (n) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % n;
-  };
-}
 
 /** A page, a server that knows repetitions, and a line between them that breaks at any time. */
 class World {

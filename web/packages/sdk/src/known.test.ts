@@ -1,19 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { dice } from './dice.test.util.js';
 import { type Fact, type Known, learn, listing, NOTHING_KNOWN, sending, viewing } from './known.js';
 import type { Layers } from './layers.js';
 import type { LinkFailure, LinkState } from './peer-link.js';
 import type { BroadcastState, Status, TrackInfo } from './types.js';
-
-/** Numbers from a seed (mulberry32), from 0 and below `n`. */
-function dice(seed: number): (n: number) => number {
-  let state = seed;
-  return (n) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % n;
-  };
-}
 
 const STARTED = '2026-01-01T00:00:00Z';
 const ENDED = '2026-01-01T00:01:00Z';

@@ -18,7 +18,7 @@ export interface Frame {
   atMs: number;
   /** RTP timestamp; null where the browser does not say. */
   rtp: number | null;
-  /** What packets name as their source, by RTP timestamp, the latest first. */
+  /** What packets name as their source: of each source the last one that was painted, the latest first. */
   sources: readonly { source: number; rtp: number }[];
 }
 
@@ -32,10 +32,14 @@ const SURE_MS = 60_000;
 export function judge({ source, from, sinceMs }: Shows, { atMs, rtp, sources }: Frame): Verdict {
   const own = rtp === null ? undefined : sources.find((entry) => entry.rtp === rtp);
   if (own !== undefined) return own.source === source ? 'right' : 'wrong';
+  const [last] = sources;
+  const isSure = atMs - sinceMs >= SURE_MS;
+  // The frame before was of another source that came after this one: the slot has moved on, and nobody has said so yet.
+  if (last !== undefined && last.source !== source && (from === null || isSure || isFrom(last.rtp, from)))
+    return 'wrong';
   if (from === null) return 'unknown';
-  if (atMs - sinceMs >= SURE_MS) return 'right';
-  if (rtp !== null) return isFrom(rtp, from) ? 'right' : 'wrong';
-  return sources[0]?.source === source ? 'right' : 'unknown';
+  if (rtp === null) return last?.source === source ? 'right' : 'unknown';
+  return isSure || isFrom(rtp, from) ? 'right' : 'wrong';
 }
 
 /** Whether `rtp` is `from` or after it, on a clock of 32 bits that wraps. */

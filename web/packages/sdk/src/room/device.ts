@@ -67,7 +67,8 @@ export class LocalDevice implements Device {
   });
   private readonly wish: Wish = { on: false, open: false, deviceId: null, effect: null };
   private readonly have: Have = { raw: null, openedAs: null, applied: null, sent: null };
-  private running: Promise<void> | null = null;
+  private running: Promise<void> = Promise.resolve();
+  private busy = false;
   private failure: CaptureFailure | null = null;
   private effectError: unknown = null;
   private allowed = true;
@@ -139,20 +140,20 @@ export class LocalDevice implements Device {
 
   private settle(): Promise<void> {
     this.tell();
-    this.running ??= this.run().finally(() => {
-      this.running = null;
-      this.tell();
-    });
+    if (!this.busy) this.running = this.run();
     return this.running;
   }
 
   private async run(): Promise<void> {
+    this.busy = true;
     for (;;) {
       const step = nextStep(this.wish, this.have);
-      if (step === null) return;
+      if (step === null) break;
       await this.make(step);
       this.tell();
     }
+    // At once: whoever wishes something else from now on begins anew.
+    this.busy = false;
   }
 
   private async make(step: Step): Promise<void> {

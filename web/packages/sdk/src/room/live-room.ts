@@ -12,7 +12,7 @@ import { KnownRoom } from './known-room.js';
 import { Level } from './level.js';
 import { moderation } from './moderation.js';
 import type { Happened } from './people.js';
-import { sourceOf } from './people.js';
+import { sourceOf, speakerOf } from './people.js';
 import { LocalScreen } from './screen.js';
 import type { Services } from './services.js';
 import { SlotSound } from './sound.js';
@@ -87,6 +87,7 @@ export class LiveRoom implements Room {
   private readonly level: Level;
   private slots: readonly CallSlot[] = [];
   private speakers: Speakers = { speaking: [] };
+  private speaker: string | null = null;
   private over = false;
 
   constructor(
@@ -258,10 +259,14 @@ export class LiveRoom implements Room {
     const now = new Set(this.speakers.speaking.map(of).filter((id) => id !== null));
     const before = this.speaking.get();
     const mainly = of(this.speakers.stage);
+    const speaker = speakerOf(this.people.get(), this.state.get().participant, mainly, this.speaker);
+    if (speaker !== this.speaker) {
+      this.speaker = speaker;
+      this.views.take({ speaker });
+    }
     const isSame = now.size === before.now.size && [...now].every((id) => before.now.has(id));
     if (isSame && mainly === before.mainly) return;
     this.speaking.set({ now: isSame ? before.now : now, mainly });
-    if (mainly !== before.mainly) this.views.take({ speaker: mainly });
   }
 
   private showOwn(): void {

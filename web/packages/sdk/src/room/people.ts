@@ -27,6 +27,24 @@ export function sourceOf(person: Person | undefined, source: Source): Person['so
   return person?.sources.find((own) => own.source === source) ?? null;
 }
 
+/**
+ * Whom a view of the speaker shows: whoever speaks mainly, but never oneself; then the last one, then the first who is
+ * seen.
+ */
+export function speakerOf(
+  people: People,
+  me: string | null,
+  mainly: string | null,
+  before: string | null,
+): string | null {
+  const isOther = (id: string | null): id is string => id !== null && id !== me && people.has(id);
+  if (isOther(mainly)) return mainly;
+  if (isOther(before)) return before;
+  const others = [...people.values()].filter(({ participant }) => participant !== me);
+  const seen = others.find((person) => sourceOf(person, 'camera')?.state === 'on');
+  return (seen ?? others[0])?.participant ?? null;
+}
+
 /** Something that happened, as {@link RoomEvents} has it. */
 export type Happened = {
   [Name in keyof RoomEvents]: { name: Name; value: RoomEvents[Name] };

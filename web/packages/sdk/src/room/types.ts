@@ -21,7 +21,10 @@ export interface Store<T> {
   subscribe(listener: () => void): () => void;
 }
 
-/** A picture somebody publishes, or `speaker`: the camera of whoever speaks mainly. */
+/**
+ * A picture somebody publishes, or `speaker`: the camera of whoever speaks mainly, but never one's own; before anybody
+ * has spoken, of the first who is seen.
+ */
 export type PictureOf = { participant: string; source: 'camera' | 'screen' } | 'speaker';
 
 /** How a room stands for this page. */
