@@ -115,7 +115,7 @@ test('a participant that forges, floods and pries is alone with it', async () =>
     },
   };
   const alien = { receive: { sdp: 'v=0', slots: [{ mid: '7', kind: 'tile' }] } };
-  const deaf = await tokenOf(madang.url, group, ['chat']);
+  const deaf = await tokenOf(madang.url, group, { grants: ['chat'] });
   const refusals: [what: string, join: RawJoin, status: number][] = [
     ["another room's token", { group, token: foreign }, 403],
     ['no right', { group, token: deaf }, 403],

@@ -4,12 +4,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
 import { closePages, launchChromium, openPage } from './harness/browser';
 import { type Name, NAMES, createGroup, initOf, tokenOf } from './harness/callers';
+import type { BoardOptions } from './fixtures/switchboard';
 import { Film, type Shot, keep, shoot } from './harness/film';
 import { launchFirefox, openFirefoxPage, ownAddress } from './harness/firefox';
 import { Madang } from './harness/madang';
 import { Ages } from './harness/ages';
 import { eventually } from './harness/process';
-import { serveSwitchboard } from './harness/switchboard';
+import { script } from './harness/sdk';
 
 // Who is in the picture is right: tiles are switched many times, and every captured picture is judged.
 
@@ -17,13 +18,16 @@ import { serveSwitchboard } from './harness/switchboard';
 const SWITCHES = Number(process.env.E2E_SWITCHES ?? 30);
 const PUBLISHERS: readonly Name[] = ['Anna', 'Bert', 'Cleo', 'Dora'];
 const TILES = 2;
+interface Evaluates {
+  evaluate(script: string): Promise<unknown>;
+}
+
 /** What a switch may take until it is seen. */
 const PATIENCE_MS = 20_000;
 
 let madang: Madang;
 let chromium: Browser;
 let firefox: Firefox;
-let board: Awaited<ReturnType<typeof serveSwitchboard>>;
 let group: string;
 
 beforeAll(async () => {
@@ -32,28 +36,32 @@ beforeAll(async () => {
     launchChromium(),
     launchFirefox(),
   ]);
-  board = await serveSwitchboard(madang.url);
   group = (await createGroup(madang.url)).id;
 });
 afterAll(async () => {
   await Promise.all([chromium.close(), firefox.close()]);
-  await board.close();
   expect(await madang.stop()).toBe(0);
 });
 afterEach(closePages(() => chromium));
 
-async function pageUrl(name: string, more: string): Promise<string> {
-  return `${board.url}/?token=${await tokenOf(madang.url, group)}&name=${name}&${more}`;
+/** A page of the server's origin without a program of its own. */
+function blank(): string {
+  return `${madang.url}/config.json`;
+}
+
+/** Puts the board on a page, and joins as `name`. */
+async function open(page: Evaluates, name: Name, options: Omit<BoardOptions, 'token'>): Promise<void> {
+  const token = await tokenOf(madang.url, group, { name });
+  await page.evaluate(await script('e2e/fixtures/switchboard.ts', 'switchboard'));
+  await page.evaluate(`switchboard.open(${JSON.stringify({ token, ...options })})`);
 }
 
 /** Everybody who is to be seen, each on a page that shows nothing. */
 async function publish(): Promise<void> {
   for (const name of PUBLISHERS) {
-    const page = await openPage(chromium, await pageUrl(name, 'sends&tiles=0'), {
-      init: initOf(name, { height: 180 }),
-      viewport: { width: 200, height: 150 },
-    });
-    await page.waitForFunction(`document.title === 'ready'`);
+    const init = initOf(name, { height: 180 });
+    const page = await openPage(chromium, blank(), { init, viewport: { width: 200, height: 150 } });
+    await open(page, name, { sends: true, tiles: 0 });
   }
 }
 
@@ -111,21 +119,17 @@ function* orders(): Generator<{ names: Name[]; hasty: boolean }> {
   }
 }
 
-interface Evaluates {
-  evaluate(script: string): Promise<unknown>;
-}
-
 /** Switches, and waits for what is wanted to be seen: sometimes not, as who pages through a room in haste. */
 async function switches(page: Evaluates, look: () => Promise<Shot | null>, count: number): Promise<void> {
   await eventually('everybody is known', async () => {
-    const shown = (await page.evaluate('window.__board?.shown() ?? []')) as string[];
+    const shown = (await page.evaluate('board.shown()')) as string[];
     return PUBLISHERS.every((one) => shown.includes(one));
   });
   const sequence = orders();
   for (let done = 0; done < count; done += 1) {
     const { value } = sequence.next() as { value: { names: Name[]; hasty: boolean } };
     const started = Date.now();
-    await page.evaluate(`window.__board.show(${JSON.stringify(value.names)})`);
+    await page.evaluate(`board.show(${JSON.stringify(value.names)})`);
     if (value.hasty && done + 1 < count) continue;
     const seen = (shot: Shot | null): boolean =>
       shot !== null && shot.at > started && value.names.every((one) => isSeen(shot, NAMES.indexOf(one)));
@@ -145,11 +149,8 @@ describe('switches that the page asks for never show anybody under a wrong name'
   test('in Chromium', async () => {
     await publish();
     const init = initOf('Hugo');
-    const page = await openPage(chromium, await pageUrl('Hugo', `tiles=${TILES}`), {
-      init,
-      viewport: { width: 512, height: 300 },
-    });
-    await page.waitForFunction(`document.title === 'ready'`);
+    const page = await openPage(chromium, blank(), { init, viewport: { width: 512, height: 300 } });
+    await open(page, 'Hugo', { sends: false, tiles: TILES });
     const record = new Record('Chromium');
     const film = await Film.start(page, (shot) => record.take(shot));
     await switches(page, () => Promise.resolve(record.last), SWITCHES);
@@ -161,9 +162,9 @@ describe('switches that the page asks for never show anybody under a wrong name'
 
   test('in Firefox', async () => {
     await publish();
-    const page = await openFirefoxPage(firefox, await pageUrl('Hugo', `tiles=${TILES}`), initOf('Hugo'));
+    const page = await openFirefoxPage(firefox, blank(), initOf('Hugo'));
     await page.setViewport({ width: 512, height: 300 });
-    await page.waitForFunction(`document.title === 'ready'`);
+    await open(page, 'Hugo', { sends: false, tiles: TILES });
     const record = new Record('Firefox');
     const look = async (): Promise<Shot> => {
       const shot = await shoot(page);

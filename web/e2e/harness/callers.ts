@@ -59,7 +59,7 @@ export async function createGroup(
 export async function tokenOf(
   url: string,
   group: string,
-  grants?: readonly string[],
+  body: { grants?: readonly string[]; name?: string } = {},
   bearer?: string,
 ): Promise<string> {
   const response = await fetch(`${url}/groups/${group}/token`, {
@@ -68,7 +68,7 @@ export async function tokenOf(
       'content-type': 'application/json',
       ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
     },
-    body: JSON.stringify(grants === undefined ? {} : { grants }),
+    body: JSON.stringify(body),
   });
   if (!response.ok)
     throw new Error(`POST /groups/${group}/token: ${response.status} ${await response.text()}`);

@@ -6,17 +6,23 @@ import { rolldown } from 'rolldown';
 import { calmCamera, openPage } from './browser';
 import { root } from './process';
 
-let bundle: Promise<string> | null = null;
+const bundles = new Map<string, Promise<string>>();
 
-/** The SDK as a script that leaves it in `window.sdk`. */
-function sdkScript(): Promise<string> {
-  bundle ??= (async () => {
-    const input = join(root, 'web/packages/sdk/src/index.ts');
-    const built = await rolldown({ input, platform: 'browser' });
-    const { output } = await built.generate({ format: 'iife', name: 'sdk' });
+/** A module of `web` as a script that leaves what it exports in `window[name]`. */
+export function script(path: string, name: string): Promise<string> {
+  const make = async (): Promise<string> => {
+    const built = await rolldown({
+      input: join(root, 'web', path),
+      platform: 'browser',
+      // The workspaces' sources, not what was built of them last.
+      resolve: { conditionNames: ['@madang/source', 'browser', 'import', 'default'] },
+    });
+    const { output } = await built.generate({ format: 'iife', name });
     await built.close();
-    return `${output[0].code}; window.sdk = sdk;`;
-  })();
+    return `${output[0].code}; window.${name} = ${name};`;
+  };
+  const bundle = bundles.get(path) ?? make();
+  bundles.set(path, bundle);
   return bundle;
 }
 
@@ -29,6 +35,6 @@ export interface RoomWindow {
 /** A page of the server's origin with the SDK in it (`window.sdk`), and nothing else. */
 export async function openSdkPage(browser: Browser, url: string, init = calmCamera): Promise<Page> {
   const page = await openPage(browser, `${url}/config.json`, { init });
-  await page.evaluate(await sdkScript());
+  await page.evaluate(await script('packages/sdk/src/index.ts', 'sdk'));
   return page;
 }
