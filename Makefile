@@ -10,7 +10,7 @@ SHELL := /bin/bash
 ARGS ?=
 # Flags for `make bench`, e.g. `make bench BENCH_ARGS="--only forwarding --rounds 9"`.
 BENCH_ARGS ?=
-WEB_SOURCES := $(shell find web/app web/packages web/package-lock.json web/tsconfig.base.json \
+WEB_SOURCES := $(shell find web/app web/packages web/examples web/package-lock.json web/tsconfig.base.json \
 	\( -name node_modules -o -name dist \) -prune -o -type f -print 2>/dev/null)
 
 help: ## What can be made

@@ -65,8 +65,8 @@ beforeAll(() => {
   writeFileSync(join(project, 'package.json'), '{ "type": "module" }');
   writeFileSync(
     join(project, 'page.tsx'),
-    `import { TrackSound, useTracks } from '@madang/react';
-import { type Broadcast, MetaApi, type PlayerOptions, WhepPlayer } from '@madang/sdk';
+    `import { RoomProvider, Tile, type TileWords, TrackSound, usePeople, useTiles, useTracks } from '@madang/react';
+import { type Broadcast, joinRoom, MetaApi, type PlayerOptions, type Room, WhepPlayer } from '@madang/sdk';
 
 export const api: MetaApi = new MetaApi('');
 export const name = async (id: number): Promise<string> => ((await api.get(id)) satisfies Broadcast).name;
@@ -79,6 +79,18 @@ export function Picture({ track }: { track: MediaStreamTrack }) {
       <TrackSound track={null} muted volume={1} allowed={0} onBlocked={() => undefined} />
     </>
   );
+}
+export const join = (token: string): Promise<Room> => joinRoom('', token, { mic: true });
+export function Call({ room, words }: { room: Room; words: TileWords }) {
+  return (
+    <RoomProvider value={room}>
+      <Grid words={words} />
+    </RoomProvider>
+  );
+}
+function Grid({ words }: { words: TileWords }) {
+  const { tiles } = useTiles({ page: 0, size: usePeople((people) => people.size) });
+  return tiles.map(({ key, ...tile }) => <Tile key={key} {...tile} words={words} />);
 }
 // @ts-expect-error: an id is a number, so the declarations are there and are no 'any'.
 void api.get('7');
