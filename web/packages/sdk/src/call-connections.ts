@@ -1,14 +1,17 @@
 import { sleep } from './backoff.js';
 import { CALL_CODECS, CallSources } from './call-sources.js';
 import { PathMonitor, type PathState } from './path-monitor.js';
-import { mediaSections, withStartBitrate } from './sdp.js';
+import { answerAfterRestart, iceCredentials, mediaSections, withStartBitrate } from './sdp.js';
 import {
   type Binding,
   type Bound,
   CALL_CHANNEL,
   type CallEvent,
+  type IceRestart,
   type JoinCall,
   type JoinedCall,
+  type PatchCall,
+  type PatchedCall,
   type PublishOffer,
   type SlotKind,
   type Source,
@@ -46,6 +49,8 @@ export class Connections {
   private readonly slots: { kind: SlotKind; transceiver: RTCRtpTransceiver }[] = [];
   private bound: Bound = { generation: -1, wants: 0, slots: [] };
   private unsaid: Wants | null = null;
+  /** Of the connections that are used, once there are answers. */
+  private paths: readonly PathMonitor[] = [];
 
   constructor(
     iceServers: RTCIceServer[],
@@ -106,7 +111,8 @@ export class Connections {
 
   /** Resolves when both are connected. */
   async connected(signal: AbortSignal): Promise<void> {
-    await this.when((states) => states.every((state) => state === 'fine'), signal, CONNECT_TIMEOUT_MS);
+    this.paths = this.used().map((pc) => new PathMonitor(pc));
+    await this.when(() => this.isFine, signal, CONNECT_TIMEOUT_MS);
     void this.sources.adjust();
   }
 
@@ -115,17 +121,30 @@ export class Connections {
     await this.when((states) => states.some((state) => state === 'silent' || state === 'closed'), signal);
   }
 
+  /** Resolves when both are fine again, or one is beyond repair. */
+  async settled(signal: AbortSignal): Promise<void> {
+    await this.when(() => this.isFine || this.isClosed, signal);
+  }
+
+  get isFine(): boolean {
+    return this.paths.every(({ state }) => state === 'fine');
+  }
+
+  /** Whether the server has closed one of them: no path to it would help. */
+  get isClosed(): boolean {
+    return this.paths.some(({ state }) => state === 'closed');
+  }
+
   private async when(
     wanted: (states: readonly PathState[]) => boolean,
     signal: AbortSignal,
     withinMs?: number,
   ): Promise<void> {
-    const paths = this.used().map((pc) => new PathMonitor(pc));
     const over = new AbortController();
     const either = AbortSignal.any([signal, over.signal]);
-    const holds = (): boolean => wanted(paths.map(({ state }) => state));
+    const holds = (): boolean => wanted(this.paths.map(({ state }) => state));
     try {
-      const waits = paths.map((path) => path.until(holds, either));
+      const waits = this.paths.map((path) => path.until(holds, either));
       for (const wait of waits) wait.catch(() => undefined);
       const late =
         withinMs === undefined ? [] : [sleep(withinMs, either).then(() => Promise.reject(new Error('late')))];
@@ -133,7 +152,25 @@ export class Connections {
       await Promise.race([...waits, ...late]);
     } finally {
       over.abort();
-      for (const path of paths) path.close();
+    }
+  }
+
+  /** Restarts ICE where the path is lost: `exchange` takes our credentials to the server and brings its own. */
+  async restart(exchange: (body: PatchCall) => Promise<PatchedCall>): Promise<void> {
+    const lost = this.used().filter((_, index) => this.paths[index]?.state !== 'fine');
+    const nameOf = (pc: RTCPeerConnection): 'publish' | 'receive' =>
+      pc === this.publish ? 'publish' : 'receive';
+    try {
+      const offered = await Promise.all(
+        lost.map(async (pc) => [nameOf(pc), await newCredentials(pc)] as const),
+      );
+      const patched = await exchange(Object.fromEntries(offered));
+      await Promise.all(lost.map((pc) => accept(pc, patched[nameOf(pc)])));
+      this.show(patched.bound);
+    } catch (error) {
+      // A path that has come back by itself meanwhile goes on under its old name.
+      for (const pc of lost) await pc.setLocalDescription({ type: 'rollback' }).catch(() => undefined);
+      throw error;
     }
   }
 
@@ -194,6 +231,7 @@ export class Connections {
   }
 
   close(): void {
+    for (const path of this.paths) path.close();
     this.publish.close();
     this.receive.close();
   }
@@ -205,6 +243,22 @@ async function described(pc: RTCPeerConnection): Promise<string> {
   const sdp = pc.localDescription?.sdp ?? '';
   if (mediaSections(sdp).length === 0) throw new Error('the browser made no offer');
   return sdp;
+}
+
+/** Our credentials after a restart. */
+async function newCredentials(pc: RTCPeerConnection): Promise<IceRestart> {
+  await pc.setLocalDescription(await pc.createOffer({ iceRestart: true }));
+  const credentials = iceCredentials(pc.localDescription?.sdp ?? '');
+  if (credentials === null) throw new Error('the browser made no ICE credentials');
+  return credentials;
+}
+
+/** Goes on with the server's credentials; all else is as it was answered first. */
+async function accept(pc: RTCPeerConnection, ice: IceRestart | undefined): Promise<void> {
+  const fragment = ice === undefined ? '' : `a=ice-ufrag:${ice.ufrag}\r\na=ice-pwd:${ice.pwd}\r\n`;
+  const sdp = answerAfterRestart(pc.currentRemoteDescription?.sdp ?? '', fragment);
+  if (sdp === null) throw new Error('the server did not restart ICE');
+  await pc.setRemoteDescription({ type: 'answer', sdp });
 }
 
 /** Offers few codecs on a slot: twenty slots with all of them are a long text. */

@@ -12,16 +12,41 @@ class FakeConnection {
     FakeConnection.all.push(this);
   }
 
+  currentRemoteDescription: { sdp: string } | null = null;
+  /** Whether anything arrives, once there is an answer. */
+  static alive = false;
+  private packets = 0;
+  private restarts = 0;
+
   readonly addEventListener = (): void => undefined;
   readonly removeEventListener = (): void => undefined;
-  readonly createDataChannel = (): object => ({ addEventListener: () => undefined });
-  readonly addTransceiver = (): object => ({ mid: '0', sender: {}, receiver: { track: null } });
+  readonly createDataChannel = (): object => ({
+    addEventListener: () => undefined,
+    readyState: 'connecting',
+  });
+  readonly addTransceiver = (): object => ({
+    mid: '0',
+    sender: { getParameters: () => ({ encodings: [] }), setParameters: () => Promise.resolve() },
+    receiver: { track: null },
+  });
   readonly getSenders = (): never[] => [];
   readonly getReceivers = (): never[] => [];
-  readonly getStats = (): Promise<never> => new Promise(() => undefined);
-  readonly setRemoteDescription = (): Promise<void> => Promise.resolve();
+  readonly getStats = (): Promise<Map<string, object>> => {
+    if (FakeConnection.alive) this.packets += 1;
+    return Promise.resolve(new Map([['t', { type: 'transport', packetsReceived: this.packets }]]));
+  };
+  readonly setRemoteDescription = ({ sdp }: { sdp: string }): Promise<void> => {
+    this.currentRemoteDescription = { sdp };
+    if (FakeConnection.alive) this.connectionState = 'connected';
+    return Promise.resolve();
+  };
+  readonly createOffer = (): Promise<object> => {
+    this.restarts += 1;
+    return Promise.resolve({});
+  };
   readonly setLocalDescription = (): Promise<void> => {
-    this.localDescription = { sdp: 'v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n' };
+    const ice = `a=ice-ufrag:u${this.restarts}\r\na=ice-pwd:p${this.restarts}\r\n`;
+    this.localDescription = { sdp: `v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n${ice}` };
     return Promise.resolve();
   };
   readonly close = (): void => {
@@ -29,7 +54,10 @@ class FakeConnection {
   };
 }
 
+const ANSWER = 'v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=ice-ufrag:s\r\na=ice-pwd:s\r\n';
 const JOINED: JoinedCall = {
+  publish_sdp: ANSWER,
+  receive_sdp: ANSWER,
   bound: { generation: 0, wants: 0, slots: [] },
   ice_servers: [],
   participant: 'par_a',
@@ -46,6 +74,7 @@ const server = vi.fn<(url: string, init: RequestInit) => Promise<Response>>();
 beforeEach(() => {
   vi.useFakeTimers();
   FakeConnection.all.splice(0);
+  FakeConnection.alive = false;
   server.mockReset();
   vi.stubGlobal('fetch', server);
   vi.stubGlobal('RTCPeerConnection', FakeConnection);
@@ -117,5 +146,81 @@ it('connects, and does not reconnect, until it was connected once', async () => 
   expect(new Set(states)).toEqual(new Set(['connecting']));
   // What a try has opened is closed with it.
   expect(open().length).toBeLessThanOrEqual(2);
+  await call.leave();
+});
+
+/** A server whose answers to PATCH are given; a session begins and is resumed at once. */
+function serve(patched: (ifMatch: string) => Response | Promise<Response>): void {
+  server.mockImplementation((_, { method, headers }) => {
+    if (method === 'POST')
+      return Promise.resolve(Response.json(JOINED, { status: 201, headers: { etag: '"1"' } }));
+    if (method === 'PATCH')
+      return Promise.resolve(patched((headers as Record<string, string>)['If-Match'] ?? ''));
+    return Promise.resolve(new Response(null, { status: 200 }));
+  });
+}
+
+/** A call that is connected, and whose paths then fall silent. */
+async function silent(): Promise<ReturnType<typeof callOf>> {
+  FakeConnection.alive = true;
+  const joined = callOf();
+  joined.call.start();
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(joined.states).toEqual(['connecting', 'connected']);
+  FakeConnection.alive = false;
+  await vi.advanceTimersByTimeAsync(1_400);
+  expect(joined.states).toHaveLength(2);
+  return joined;
+}
+
+it('restarts ICE of a path that falls silent, and is the same session', async () => {
+  const tags: string[] = [];
+  serve((ifMatch) => {
+    tags.push(ifMatch);
+    // The answer to the first one is lost, and the server goes by another tag.
+    if (tags.length === 1) throw new TypeError('network');
+    if (ifMatch !== '*') return new Response(null, { status: 412 });
+    FakeConnection.alive = true;
+    const ice = { ufrag: 'n', pwd: 'n' };
+    return Response.json({ bound: JOINED.bound, publish: ice, receive: ice }, { headers: { etag: '"3"' } });
+  });
+  const { call, states } = await silent();
+  await vi.advanceTimersByTimeAsync(8_000);
+  expect(tags).toEqual(['"1"', '"1"', '*']);
+  expect(states.slice(2)).toEqual(['reconnecting', 'connected']);
+  expect(open().map(({ currentRemoteDescription: answer }) => answer?.sdp)).toEqual(
+    Array.from({ length: 2 }, () => ANSWER.replace('ufrag:s', 'ufrag:n').replace('pwd:s', 'pwd:n')),
+  );
+  expect(requests().filter((request) => request.startsWith('POST'))).toHaveLength(1);
+  await call.leave();
+});
+
+it('resumes a session whose connections the server has given up', async () => {
+  serve(() => {
+    FakeConnection.alive = true;
+    return new Response(null, { status: 404 });
+  });
+  const { call, states } = await silent();
+  await vi.advanceTimersByTimeAsync(8_000);
+  expect(states.slice(2)).toEqual(['reconnecting', 'reconnecting', 'connected']);
+  const [, second] = server.mock.calls.filter(([, { method }]) => method === 'POST');
+  expect(JSON.parse(second?.[1].body as string)).toMatchObject({ resume: 'ses_a' });
+  expect(open()).toHaveLength(2);
+  await call.leave();
+});
+
+it('is there again at once where a path comes back by itself', async () => {
+  let answer: (response: Response) => void = () => undefined;
+  serve(() => new Promise((resolve) => (answer = resolve)));
+  const { call, states } = await silent();
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(states.slice(2)).toEqual(['reconnecting']);
+  FakeConnection.alive = true;
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(states.slice(2)).toEqual(['reconnecting', 'connected']);
+  const ice = { ufrag: 'n', pwd: 'n' };
+  answer(Response.json({ bound: JOINED.bound, publish: ice, receive: ice }));
+  await vi.advanceTimersByTimeAsync(3_000);
+  expect(states.slice(2)).toEqual(['reconnecting', 'connected']);
   await call.leave();
 });

@@ -1,8 +1,9 @@
 import { Backoff, sleep } from './backoff.js';
 import { type CallSlot, Connections } from './call-connections.js';
+import { CallSession } from './call-session.js';
 import { Emitter } from './emitter.js';
 import type { IceServerSource } from './ice-servers.js';
-import { ApiError, NetworkError, request } from './problem.js';
+import { ApiError, NetworkError } from './problem.js';
 import type { Bound, JoinCall, JoinedCall, SlotKind, Source, Speakers, Want, Wants } from './types.js';
 
 export type { CallSlot } from './call-connections.js';
@@ -54,11 +55,10 @@ const SOURCES: readonly Source[] = ['microphone', 'camera', 'screen', 'screen_au
 /** How long a lost call is fetched back. */
 const RECONNECT_BUDGET_MS = 60_000;
 
-/** What resumes a session and ends it. */
-interface Session {
-  id: string;
-  url: string;
-}
+/** How long a lost path is sought before the session is resumed with new connections: it lives 30 s without one. */
+const REPAIR_MS = 20_000;
+/** A restart has to help within this time. */
+const RESTART_MS = 4_000;
 
 /**
  * A participant of a call (docs/calls.md): one connection that publishes, one that receives through slots. Nothing is
@@ -67,7 +67,7 @@ interface Session {
 export class Call extends Emitter<CallEvents> {
   private readonly tracks = new Map<Source, MediaStreamTrack>();
   private readonly control = new AbortController();
-  private session: Session | null = null;
+  private session: CallSession | null = null;
   private live: Connections | null = null;
   private wants: Wants = { generation: 0, sources: [] };
   private started = false;
@@ -110,7 +110,7 @@ export class Call extends Emitter<CallEvents> {
     this.discard();
     const { session } = this;
     this.session = null;
-    if (session !== null) await end(session);
+    await session?.end();
   }
 
   private async run(signal: AbortSignal): Promise<void> {
@@ -126,8 +126,8 @@ export class Call extends Emitter<CallEvents> {
         trying = 'reconnecting';
         this.emit('state', { state: 'connected', failure: null });
         backoff.reset();
-        await live.lost(signal);
-        since = performance.now();
+        do since = await this.untilLost(live, signal);
+        while (await this.repaired(live, signal));
         this.discard();
       } catch (error) {
         this.discard();
@@ -140,10 +140,55 @@ export class Call extends Emitter<CallEvents> {
           this.emit('state', { state: 'failed', failure });
           return;
         }
-        if (!verdict.forgets) await sleep(verdict.waitMs ?? backoff.next(), signal);
+        if (!verdict.forgets) await soon(verdict.waitMs ?? backoff.next(), signal);
       }
       this.emit('state', { state: trying, failure });
     }
+  }
+
+  /** Resolves with the time at which a path was lost. */
+  private async untilLost(live: Connections, signal: AbortSignal): Promise<number> {
+    await live.lost(signal);
+    return performance.now();
+  }
+
+  /**
+   * Tries to bring back the paths of connections that are there: by themselves, as after a short cut, or by ICE restarts.
+   * `false` where the session has to be resumed.
+   */
+  private async repaired(live: Connections, signal: AbortSignal): Promise<boolean> {
+    const { session } = this;
+    if (session === null || live.isClosed) return false;
+    this.emit('state', { state: 'reconnecting', failure: 'network' });
+    const over = new AbortController();
+    const either = AbortSignal.any([signal, over.signal, AbortSignal.timeout(REPAIR_MS)]);
+    let told = false;
+    const tell = (): void => {
+      if (!told && live.isFine && !signal.aborted) this.emit('state', { state: 'connected', failure: null });
+      told ||= live.isFine;
+    };
+    // Whoever has come back by itself is there, although a restart is still under way.
+    const settled = live.settled(either).then(tell, () => undefined);
+    const isLost = (): boolean => !either.aborted && !live.isFine && !live.isClosed;
+    const backoff = new Backoff(300, 2_000);
+    try {
+      while (isLost()) {
+        let waitMs = RESTART_MS;
+        try {
+          await live.restart((body) => session.restart({ ...body, wants: this.wants }, either));
+        } catch (error) {
+          // The server knows the session no more, or takes no restart of it.
+          if (error instanceof ApiError && error.status < 429) return false;
+          waitMs = backoff.next();
+        }
+        await Promise.race([settled, soon(waitMs, either).catch(() => undefined)]);
+      }
+    } finally {
+      over.abort();
+    }
+    signal.throwIfAborted();
+    tell();
+    return live.isFine;
   }
 
   private discard(): void {
@@ -171,18 +216,11 @@ export class Call extends Emitter<CallEvents> {
       ...(name === '' ? {} : { name }),
       ...(resume === null ? {} : { resume: resume.id }),
     };
-    const headers: Record<string, string> = { 'Content-Type': 'application/json' };
-    if (resume === null) headers.Authorization = `Bearer ${await this.options.token()}`;
+    const bearer = resume === null ? await this.options.token() : null;
     signal.throwIfAborted();
     // Not aborted by who leaves: only the answer says which session is to be ended.
-    const response = await request(`${url}/rooms/${group}/sessions`, {
-      method: 'POST',
-      headers,
-      body: JSON.stringify(body),
-    });
-    const joined = (await response.json()) as JoinedCall;
-    const session = { id: joined.session, url: `${url}/rooms/${group}/sessions/${joined.session}` };
-    if (signal.aborted) await end(session);
+    const { session, joined } = await CallSession.open(url, group, body, bearer);
+    if (signal.aborted) await session.end();
     signal.throwIfAborted();
     this.session = session;
     this.emit('joined', joined);
@@ -194,9 +232,17 @@ export class Call extends Emitter<CallEvents> {
   }
 }
 
-/** Ends a session. A server that cannot be told notices by itself. */
-async function end({ url }: Session): Promise<void> {
-  await request(url, { method: 'DELETE', keepalive: true }).catch(() => undefined);
+/** Waits for so long, or until the browser says that there is a network again. */
+async function soon(ms: number, signal: AbortSignal): Promise<void> {
+  const over = new AbortController();
+  addEventListener('online', () => over.abort(), { once: true, signal: over.signal });
+  try {
+    await sleep(ms, AbortSignal.any([signal, over.signal]));
+  } catch (error) {
+    if (signal.aborted) throw error;
+  } finally {
+    over.abort();
+  }
 }
 
 interface Verdict {
