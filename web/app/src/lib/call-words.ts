@@ -1,5 +1,6 @@
-import type { CallFailure, Outcome, Person, Quality } from '@madang/sdk';
+import type { CallFailure, CaptureFailure, Outcome, Person, Quality } from '@madang/sdk';
 import { t } from '../texts';
+import { captureWords } from './words';
 
 /** Why a command was not done. */
 type CommandReason = Extract<Outcome, { sent: false }>['reason'];
@@ -32,6 +33,28 @@ const FAILURES: Readonly<Record<CallFailure, string>> = {
 /** Why somebody is not in a call. */
 export function callFailureWords(failure: CallFailure): string {
   return FAILURES[failure];
+}
+
+const ADVICE: Readonly<Record<CallFailure, readonly string[]>> = {
+  unauthorized: [t.adviceAskLink],
+  'not-found': [t.adviceAskLink],
+  full: [t.adviceFull],
+  locked: [t.adviceLocked],
+  removed: [],
+  network: [t.adviceNetwork],
+  media: [t.adviceOtherNetwork, t.adviceVpn, t.adviceFirewall],
+  server: [t.adviceLater],
+};
+
+/** Why somebody was not let in, and what can be done about it. */
+export function refusedAdvice(failure: CallFailure): { title: string; hints: readonly string[] } {
+  return { title: callFailureWords(failure), hints: ADVICE[failure] };
+}
+
+/** Why a device gives nothing and what to do, for who wants to talk and may do without it. */
+export function deviceWords(kind: 'camera' | 'microphone', failure: CaptureFailure): string {
+  if (failure !== 'missing') return captureWords(kind, failure);
+  return kind === 'camera' ? t.callMissingCamera : t.callMissingMicrophone;
 }
 
 const QUALITIES: Readonly<Record<Quality, string>> = {

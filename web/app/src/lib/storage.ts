@@ -9,7 +9,7 @@ const GUEST = 'madang.guest.';
 const CALL = 'madang.call.';
 const OWNER = 'madang.call-owner.';
 const CREATOR = 'madang.creator';
-const CALL_SETUP = 'madang.call-setup';
+const BLUR = 'madang.blur';
 const VIDEO = 'madang.video';
 /** No picture is higher. */
 const MAX_HEIGHT = 8_640;
@@ -44,25 +44,6 @@ export interface KeptCallToken extends KeptToken {
   /** The name that it carries, may be empty. */
   name: string;
 }
-
-/** What was chosen before the last call; ids of devices are empty for the default one. */
-export interface CallSetup {
-  microphoneOn: boolean;
-  cameraOn: boolean;
-  microphone: string;
-  camera: string;
-  speaker: string;
-  blur: boolean;
-}
-
-const CALL_DEFAULTS: CallSetup = {
-  microphoneOn: true,
-  cameraOn: true,
-  microphone: '',
-  camera: '',
-  speaker: '',
-  blur: false,
-};
 
 /** The tab's own broadcast. */
 export const keptBroadcast = {
@@ -110,10 +91,10 @@ export const keptCreatorToken = {
   clear: (): void => write(sessionStorage, CREATOR, null),
 };
 
-/** How this person comes into calls. */
-export const keptCallSetup = {
-  read: (): CallSetup => ({ ...CALL_DEFAULTS, ...read(localStorage, CALL_SETUP, isCallSetup) }),
-  write: (setup: CallSetup): void => write(localStorage, CALL_SETUP, setup),
+/** Whether this person blurs what is behind it. */
+export const keptBlur = {
+  read: (): boolean => read(localStorage, BLUR, (value) => typeof value === 'boolean') ?? false,
+  write: (on: boolean): void => write(localStorage, BLUR, on),
 };
 
 /** The name that this person chats under. */
@@ -130,14 +111,6 @@ export const keptVideo = {
 
 function isText(value: unknown): value is string {
   return typeof value === 'string';
-}
-
-/** What is kept of a setup is as it should be; what a later version adds is not there. */
-function isCallSetup(value: unknown): value is Partial<CallSetup> {
-  if (typeof value !== 'object' || value === null) return false;
-  const kept = value as Record<string, unknown>;
-  const known = Object.entries(CALL_DEFAULTS);
-  return known.every(([key, fallback]) => !(key in kept) || typeof kept[key] === typeof fallback);
 }
 
 function isVideoChoice(value: unknown): value is VideoChoice {

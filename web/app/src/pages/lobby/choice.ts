@@ -1,35 +1,27 @@
-/* eslint-disable @typescript-eslint/no-unused-vars -- the signature, before what it does */
-import type { Room } from '@madang/sdk';
+import { joinOptions, type LobbyChoice as Choice, settleIn } from '@madang/react';
+import type { JoinOptions, Room } from '@madang/sdk';
+import { blurCamera } from '../../lib/blur/switch';
 
 /** With what somebody comes into a call. Whoever takes it owns the tracks. */
-export interface LobbyChoice {
-  name: string;
-  /** Open and to be on; null where it is to be off or cannot be had. */
-  microphone: MediaStreamTrack | null;
-  camera: MediaStreamTrack | null;
-  /** The devices that were chosen, for those that are off; null is the default one. */
-  microphoneId: string | null;
-  cameraId: string | null;
-  /** The loudspeaker; null is the default one. */
-  speakerId: string | null;
+export interface LobbyChoice extends Choice {
   blur: boolean;
 }
 
 /** What of a choice goes into `joinRoom`: a camera that is to be blurred is never sent as it is. */
-export function joinTracks(choice: LobbyChoice): {
-  mic?: MediaStreamTrack;
-  camera?: MediaStreamTrack;
-  name: string;
-} {
-  const { microphone, camera, blur, name } = choice;
-  return {
-    ...(microphone === null ? {} : { mic: microphone }),
-    ...(camera === null || blur ? {} : { camera }),
-    name,
-  };
+export function joinTracks(choice: LobbyChoice): JoinOptions {
+  return joinOptions(choice.blur ? { ...choice, camera: null } : choice);
 }
 
-/** What of a choice is to be done in the room once it is there. */
-export async function settle(_room: Room, _choice: LobbyChoice): Promise<void> {
-  // Devices, loudspeaker and blur come here.
+/** What of a choice is done in the room once it is there: devices that are off, loudspeaker, blur. */
+export async function settle(room: Room, choice: LobbyChoice): Promise<void> {
+  const { blur, camera } = choice;
+  if (!blur) {
+    await settleIn(room, choice);
+    return;
+  }
+  // Phones have one camera at a time.
+  camera?.stop();
+  const [blurred] = await Promise.all([blurCamera(room, true), settleIn(room, { ...choice, camera: null })]);
+  // Who wants no one to see the room behind it is not shown with it.
+  if (blurred && camera !== null) await room.me.camera.on();
 }
