@@ -4,7 +4,7 @@ use contract::destination::Source;
 use contract::id::{BroadcastId, ParticipantId};
 use contract::layer::{EncodingWanted, EncodingsWanted, MediaEncodings};
 use rtp::Extensions;
-use sfu_core::{SourceId, TrackConfig, TrackIndex, TrackName};
+use sfu_core::{Gate, SourceId, TrackConfig, TrackIndex, TrackName};
 use transport::sdp::CodecFormat;
 
 /// Names a session inside this process, for good: keys are not used twice, and later ones are greater.
@@ -50,6 +50,9 @@ pub(crate) fn by_csrc(csrc: u32) -> Option<TrackName> {
 
 /// The codec of each slot that is published.
 pub(crate) type Formats = [Option<CodecFormat>; SOURCES.len()];
+
+/// Whether others get a source, by slot.
+pub(crate) type SourceGates = [Gate; SOURCES.len()];
 
 /// What a publisher sends.
 #[derive(Debug, PartialEq, Eq)]

@@ -36,15 +36,15 @@ pub enum Effect {
         /// The answer.
         answer: Answer,
     },
-    /// What a source sends goes on to others, or to nobody, from now on. A source that is new is open until it is said
-    /// otherwise; it is said for each one that is published.
+    /// What a source does from now on: one that is muted goes to nobody. A source that is new is taken for one that is on
+    /// until it is said otherwise; it is said for each one that is published, and with each change.
     Gate {
         /// Whose.
         participant: ParticipantId,
         /// Which.
         source: Source,
-        /// To others, or to nobody.
-        is_open: bool,
+        /// What it does.
+        state: SourceState,
     },
     /// The session of somebody who was removed ends.
     End(ParticipantId),
@@ -364,13 +364,6 @@ impl Room {
         self.state.people.values()
     }
 
-    /// Whether what `who` sends as `source` goes on to others.
-    #[must_use]
-    pub fn is_open(&self, who: &ParticipantId, source: Source) -> bool {
-        let sources = self.state.people.get(who).map(|person| person.sources.as_slice()).unwrap_or_default();
-        sources.iter().any(|known| known.source == source && known.state != SourceState::Muted)
-    }
-
     /// How many people are there.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -448,7 +441,7 @@ impl Room {
             (false, _) => SourceState::Off,
         };
         let was = std::mem::replace(&mut known.state, state);
-        if was == SourceState::Muted && state != was {
+        if state != was {
             self.gate(who, source, state);
         }
         self.touch(who, now);
@@ -565,8 +558,7 @@ impl Room {
     }
 
     fn gate(&mut self, who: &ParticipantId, source: Source, state: SourceState) {
-        let is_open = state != SourceState::Muted;
-        self.effect(Effect::Gate { participant: who.clone(), source, is_open });
+        self.effect(Effect::Gate { participant: who.clone(), source, state });
     }
 
     fn effect(&mut self, effect: Effect) {

@@ -106,12 +106,20 @@ fn a_muted_source_reaches_nobody_until_its_owner_switches_it_on() {
     assert_eq!(house.ask(1, "own", mute(0, Source::Microphone)), Err(Refused::NotAllowed));
     assert_eq!(house.ask(0, "none", mute(1, Source::Camera)), Err(Refused::NoSuchSource));
     assert_eq!(house.ask(0, "mute", mute(1, Source::Microphone)), Ok(()));
-    assert_eq!((states(&house, 1), house.open[&(par(1), 1)]), (vec![SourceState::Muted], false));
+    assert_eq!(
+        (states(&house, 1), house.gates[&(par(1), 1)]),
+        (vec![SourceState::Muted], SourceState::Muted)
+    );
     let switch = |on| RoomCommand::Switch { source: Source::Microphone, on };
     house.ask(1, "off", switch(false)).unwrap();
-    assert_eq!((states(&house, 1), house.open[&(par(1), 1)]), (vec![SourceState::Muted], false));
+    assert_eq!(
+        (states(&house, 1), house.gates[&(par(1), 1)]),
+        (vec![SourceState::Muted], SourceState::Muted)
+    );
     house.ask(1, "on", switch(true)).unwrap();
-    assert_eq!((states(&house, 1), house.open[&(par(1), 1)]), (vec![SourceState::On], true));
+    assert_eq!((states(&house, 1), house.gates[&(par(1), 1)]), (vec![SourceState::On], SourceState::On));
+    house.ask(1, "off again", switch(false)).unwrap();
+    assert_eq!(house.gates[&(par(1), 1)], SourceState::Off);
 }
 
 #[test]
@@ -119,7 +127,7 @@ fn a_mute_of_what_says_that_it_is_off_holds_too() {
     let mut house = house(2);
     house.publish(1, 1, false);
     house.ask(0, "mute", mute(1, Source::Microphone)).unwrap();
-    assert!(!house.open[&(par(1), 1)]);
+    assert_eq!(house.gates[&(par(1), 1)], SourceState::Muted);
 }
 
 #[test]
@@ -137,18 +145,21 @@ fn a_right_taken_closes_and_a_right_given_lets_its_owner_open() {
     house.publish(1, 1, true);
     let right = Right::Microphone;
     house.ask(0, "take", RoomCommand::Revoke { participant: par(1), right }).unwrap();
-    assert!(!house.open[&(par(1), 1)]);
+    assert_eq!(house.gates[&(par(1), 1)], SourceState::Muted);
     let on = RoomCommand::Switch { source: Source::Microphone, on: true };
     assert_eq!(house.ask(1, "on", on.clone()), Err(Refused::NotAllowed));
     // Neither to leave nor a new session gives it back.
     house.leave(1);
     house.join(1, all_but_moderate()).unwrap();
     house.publish(1, 1, true);
-    assert_eq!((states(&house, 1), house.open[&(par(1), 1)]), (vec![SourceState::Muted], false));
+    assert_eq!(
+        (states(&house, 1), house.gates[&(par(1), 1)]),
+        (vec![SourceState::Muted], SourceState::Muted)
+    );
     house.ask(0, "give", RoomCommand::Grant { participant: par(1), right }).unwrap();
     assert_eq!(states(&house, 1), [SourceState::Muted]);
     assert_eq!(house.ask(1, "on again", on), Ok(()));
-    assert!(house.open[&(par(1), 1)]);
+    assert_eq!(house.gates[&(par(1), 1)], SourceState::On);
 }
 
 #[test]

@@ -75,6 +75,19 @@ pub enum Origin {
     Remote,
 }
 
+/// Whether others get a source of somebody, as its room has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Gate {
+    /// Whatever comes of it.
+    #[default]
+    Open,
+    /// Its owner says that it is off: it is not waited for, and nobody is kept waiting by it. Whoever is not told that it
+    /// is on again hears and sees so: what comes of it flows.
+    Off,
+    /// It may not be sent: whatever comes of it, nobody gets it.
+    Closed,
+}
+
 /// A publisher with its tracks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublisherConfig {

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use crate::config::SlotKind;
+use crate::config::{Gate, SlotKind};
 use crate::ids::{PublisherId, RoomId, SubscriberId, SubscriptionId, TrackIndex, TrackName};
 use crate::shard::Shard;
 use crate::sink::{Event, Sink};
@@ -21,11 +21,11 @@ impl Shard {
         let Some(publisher) = self.publishers.get_mut(id.key()) else { return };
         let (room, source) = (publisher.room, publisher.source_id);
         let Some(track) = publisher.tracks.get_mut(usize::from(index.0)) else { return };
-        let (was, muted) = (std::mem::replace(&mut track.is_microphone, is_microphone), track.muted);
+        let (was, gate) = (std::mem::replace(&mut track.is_microphone, is_microphone), track.gate);
         let name = TrackName { source, track: index };
         match (was, is_microphone) {
             (true, false) => self.stop_hearing(room, [name], now),
-            (false, true) if !muted => self.start_hearing(room, [name], now),
+            (false, true) if gate == Gate::Open => self.start_hearing(room, [name], now),
             _ => {}
         }
     }
@@ -60,6 +60,9 @@ impl Shard {
         let mut all = std::mem::take(&mut self.heard);
         for packet in &all {
             let Some(room) = self.rooms.get_mut(&packet.room) else { continue };
+            if packet.is_off && !packet.heard.is_loud() && !room.voices.knows(packet.name) {
+                continue;
+            }
             room.voices.hear(packet.name, packet.heard, now);
             self.after_voices(packet.room, now, sink);
         }

@@ -29,6 +29,8 @@ pub(crate) struct KeyframeRequests {
     /// A request was sent while nothing flowed: one may wake the publisher up (a screen that does not change), more
     /// would only be ignored (a camera that is off).
     asked_in_silence: bool,
+    /// Nobody gets what would come.
+    is_closed: bool,
     /// Requests since the last keyframe.
     asked: u8,
     /// Set by a request that was not answered in time, taken down by each that was: a keyframe that comes by itself
@@ -87,6 +89,18 @@ impl KeyframeRequests {
         (self.wanted, self.slide_wanted, self.asked) = (None, None, 0);
     }
 
+    /// The source is off: nobody waits for it, and nothing is asked of it until something comes. One that is `closed` is
+    /// asked for nothing at all until it is not.
+    pub(crate) fn rest(&mut self, closed: bool) {
+        self.satisfied();
+        (self.asked_in_silence, self.is_closed) = (true, closed);
+    }
+
+    /// The source is on again.
+    pub(crate) fn rise(&mut self) {
+        (self.asked_in_silence, self.is_closed) = (false, false);
+    }
+
     /// Whether the publisher sends keyframes when it likes, not when it is asked.
     pub(crate) fn is_deaf(&self) -> bool {
         self.deaf > 0
@@ -99,7 +113,7 @@ impl KeyframeRequests {
 
     /// When [`KeyframeRequests::poll`] has something to do. `flows` is whether media comes.
     pub(crate) fn due(&self, flows: bool, now: Instant) -> Option<Instant> {
-        if !flows && self.asked_in_silence {
+        if self.is_closed || (!flows && self.asked_in_silence) {
             return None;
         }
         let after = |last: Option<Instant>, interval| last.map_or(now, |last| last + interval);
@@ -146,6 +160,25 @@ impl KeyframeRequests {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_off_is_not_asked_and_what_is_closed_never() {
+        let now = Instant::now();
+        for closed in [false, true] {
+            let mut requests = KeyframeRequests::default();
+            requests.want(now);
+            requests.rest(closed);
+            assert_eq!(requests.due(true, now), None, "nobody waits for it");
+            requests.want(now);
+            assert_eq!((requests.due(false, now), requests.poll(false, now)), (None, None));
+            assert_eq!(requests.due(true, now).is_some(), !closed, "it comes nevertheless");
+            requests.media_came();
+            assert_eq!(requests.poll(false, now).is_some(), !closed);
+            requests.rise();
+            requests.want(now);
+            assert!(requests.due(false, now).is_some(), "on again");
+        }
+    }
 
     #[test]
     fn who_answers_no_request_in_time_is_deaf_until_it_answers_some() {

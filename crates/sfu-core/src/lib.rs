@@ -136,7 +136,7 @@ mod wants;
 
 pub use bindings::{HOLD, MAX_WANTS, MissingSource, Want, WhyMissing};
 pub use config::{
-    EncodingConfig, Format, MAX_ENCODINGS, MAX_TRACKS, Origin, PublisherConfig, ShardConfig, SlotKind,
+    EncodingConfig, Format, Gate, MAX_ENCODINGS, MAX_TRACKS, Origin, PublisherConfig, ShardConfig, SlotKind,
     SubscriberConfig, SubscriptionConfig, TrackConfig, Wanted, WantedEncoding,
 };
 pub use cursor::{Cursor, Read, ReadFrom, TAP_PATIENCE};

@@ -9,7 +9,7 @@ use rtp::twcc::Recorder;
 use rtp::{AudioLevel, Extension, Extensions, MediaKind, Mid, Rid, RtpPacket, ntp, unwrap_rtx};
 
 use crate::clock::{ClockMapping, ClockOffset, WallClock};
-use crate::config::{MAX_ENCODINGS, MAX_TRACKS, Origin, PublisherConfig};
+use crate::config::{Gate, MAX_ENCODINGS, MAX_TRACKS, Origin, PublisherConfig};
 use crate::early::EarlyReports;
 use crate::encoding::{Repair, Way};
 use crate::ids::{EncodingIndex, PublisherId, RoomId, SourceId, StreamId, TrackIndex, TrackName};
@@ -51,6 +51,8 @@ pub(crate) struct HeardPacket {
     pub(crate) room: RoomId,
     pub(crate) name: TrackName,
     pub(crate) heard: Heard,
+    /// Its owner says that it is off.
+    pub(crate) is_off: bool,
 }
 
 /// What a publisher needs of its shard.
@@ -157,11 +159,16 @@ impl Publisher {
         }
     }
 
-    /// The names of its microphones that may be heard.
+    /// The names of its microphones that are on.
     pub(crate) fn microphones(&self) -> impl Iterator<Item = TrackName> {
-        let is_open = |track: &Track| track.is_microphone && !track.muted && !track.closed;
+        let is_open = |track: &Track| track.is_microphone && track.gate == Gate::Open;
         let tracks = self.tracks.iter().zip(0u8..).filter(move |(track, _)| is_open(track));
         tracks.map(|(_, index)| TrackName { source: self.source_id, track: TrackIndex(index) })
+    }
+
+    /// Whether nobody gets what comes of a track.
+    pub(crate) fn is_closed(&self, track: u8) -> bool {
+        self.tracks.get(usize::from(track)).is_some_and(|track| track.gate == Gate::Closed)
     }
 
     pub(crate) fn is_local(&self) -> bool {
@@ -179,7 +186,7 @@ impl Publisher {
             self.feedback_due.get_or_insert(cx.now + FEEDBACK_INTERVAL);
         }
         let (binding, is_new) = self.bind(&packet, cx.now)?;
-        if self.tracks.get(usize::from(binding.track)).is_some_and(|track| track.closed) {
+        if self.is_closed(binding.track) {
             return None;
         }
         if !binding.retransmission {
@@ -215,7 +222,7 @@ impl Publisher {
     ) {
         let (id, local, now) = (self.id, self.is_local(), cx.now);
         let Some(track) = self.tracks.get_mut(usize::from(track_index)) else { return };
-        let is_heard = track.is_microphone && !track.muted;
+        let (is_heard, is_off) = (track.is_microphone, track.gate == Gate::Off);
         let format = track.media_format(packet);
         let Some(encoding) = track.encodings.get_mut(usize::from(encoding_index)) else { return };
         let was_active = encoding.active(now);
@@ -272,7 +279,7 @@ impl Publisher {
             let level = packet.extension(&self.ids, Extension::AudioLevel).and_then(AudioLevel::read);
             let heard = level.map_or(Heard::Size(packet.payload().len()), Heard::Level);
             let name = TrackName { source: self.source_id, track: TrackIndex(track_index) };
-            cx.heard.push(HeardPacket { room: self.room, name, heard });
+            cx.heard.push(HeardPacket { room: self.room, name, heard, is_off });
         }
     }
 

@@ -213,7 +213,7 @@ impl Shard {
             ToEdge::Packet { track, encoding, run, began, number, packet } => {
                 // The connection may have come to this shard meanwhile.
                 let Ok(view) = RtpPacket::parse(packet) else { return };
-                if publisher.is_local() {
+                if publisher.is_local() || publisher.is_closed(track.0) {
                     return;
                 }
                 let mut cx = context!(self, now, sink);

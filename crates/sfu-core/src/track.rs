@@ -5,7 +5,7 @@ use std::time::Instant;
 use rtp::{Codec, MediaKind, RtpPacket};
 use slab::Slab;
 
-use crate::config::{Format, MAX_ENCODINGS, TrackConfig};
+use crate::config::{Format, Gate, MAX_ENCODINGS, TrackConfig};
 use crate::encoding::Encoding;
 use crate::feed::Feed;
 use crate::ids::SubscriptionId;
@@ -45,12 +45,10 @@ pub(crate) struct Track {
     pub(crate) active: bool,
     /// It shows a screen: it comes before cameras when bandwidth is short.
     pub(crate) screen: bool,
-    /// It is switched off.
-    pub(crate) muted: bool,
     /// It is a microphone: it is heard in voice slots.
     pub(crate) is_microphone: bool,
-    /// Nobody gets what its publisher sends.
-    pub(crate) closed: bool,
+    /// Whether others get what comes of it.
+    pub(crate) gate: Gate,
 }
 
 /// The feeds of a track that something changed for.
@@ -94,9 +92,8 @@ impl Track {
             chosen_from: None,
             active: false,
             screen: false,
-            muted: false,
             is_microphone: false,
-            closed: false,
+            gate: Gate::Open,
         }
     }
 
@@ -217,12 +214,21 @@ impl Track {
         self.mark_all();
     }
 
-    /// Nothing that comes is taken in any more, or it is again. What came meanwhile is not asked for: it begins anew.
-    pub(crate) fn set_closed(&mut self, closed: bool) {
-        if std::mem::replace(&mut self.closed, closed) != closed {
-            self.encodings.iter_mut().for_each(Encoding::restart);
-            self.mark_all();
+    /// Others get what comes of it, or do not. What came of a `local` one while it was closed is not asked for: it begins
+    /// anew, and so does what crosses from it.
+    pub(crate) fn set_gate(&mut self, gate: Gate, local: bool) {
+        let was_closed = std::mem::replace(&mut self.gate, gate) == Gate::Closed;
+        let is_closed = gate == Gate::Closed;
+        for encoding in &mut self.encodings {
+            if local && was_closed != is_closed {
+                encoding.restart();
+            }
+            match gate {
+                Gate::Open => encoding.keyframes.rise(),
+                Gate::Off | Gate::Closed => encoding.keyframes.rest(is_closed),
+            }
         }
+        self.mark_all();
     }
 
     /// The format under a payload type of the publisher.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use rtp::MediaKind;
 
 use crate::bindings::{Fit, MAX_WANTS, MissingSource, Slot, Want, WhyMissing, assign};
-use crate::config::{SlotKind, Wanted, WantedEncoding};
+use crate::config::{Gate, SlotKind, Wanted, WantedEncoding};
 use crate::ids::{PublisherId, RoomId, SubscriberId, SubscriptionId, TrackIndex, TrackName};
 use crate::publisher::Publisher;
 use crate::shard::Shard;
@@ -75,33 +75,26 @@ impl Shard {
         wants.map_or(&[], |wants| &wants.missing)
     }
 
-    /// A source is switched off, or on again: while it is off it keeps a slot only where nobody else needs it. A
-    /// microphone is not heard in voice slots meanwhile, whatever it sends.
-    pub fn set_muted(&mut self, id: PublisherId, index: TrackIndex, muted: bool, now: Instant) {
+    /// Others get a source, or do not, on this shard; the shard that has its publisher has to be told as well, and first.
+    /// While it is off, or closed, a picture keeps a slot only where nobody else needs it, no keyframe is asked for, and a
+    /// microphone has no place among the voices. One that is off and speaks nevertheless has: whoever switched it on may
+    /// not be able to say so. What came while it was closed never goes out.
+    pub fn set_gate(&mut self, id: PublisherId, index: TrackIndex, gate: Gate, now: Instant) {
         let Some(publisher) = self.publishers.get_mut(id.key()) else { return };
-        let (room, source) = (publisher.room, publisher.source_id);
+        let (room, source, local) = (publisher.room, publisher.source_id, publisher.is_local());
+        let is_there = publisher.origin.is_some();
         let Some(track) = publisher.tracks.get_mut(usize::from(index.0)) else { return };
-        let (name, is_microphone) = (TrackName { source, track: index }, track.is_microphone);
-        if std::mem::replace(&mut track.muted, muted) != muted {
-            self.sources_changed(room, now);
-            match (is_microphone, muted) {
-                (true, true) => self.stop_hearing(room, [name], now),
-                (true, false) => self.start_hearing(room, [name], now),
-                (false, _) => {}
-            }
+        if track.gate == gate {
+            return;
         }
-    }
-
-    /// Nobody gets what a local publisher sends as this track from now on, or everybody again: for who may not send it,
-    /// whatever its page does. Nothing of what came meanwhile goes out afterwards.
-    pub fn set_closed(&mut self, id: PublisherId, index: TrackIndex, closed: bool) {
-        let Some(publisher) = self.publishers.get_mut(id.key()) else { return };
-        let (room, source) = (publisher.room, publisher.source_id);
-        let Some(track) = publisher.tracks.get_mut(usize::from(index.0)) else { return };
-        track.set_closed(closed);
-        if closed && let Some(room) = self.rooms.get_mut(&room) {
-            // Who is heard instead is bound with the next packet of any microphone of the room.
-            room.voices.remove(TrackName { source, track: index });
+        track.set_gate(gate, local);
+        let (name, is_microphone) = (TrackName { source, track: index }, track.is_microphone);
+        self.wake_publisher(id, now);
+        self.sources_changed(room, now);
+        match gate {
+            Gate::Off | Gate::Closed if is_microphone => self.stop_hearing(room, [name], now),
+            Gate::Open if is_microphone && is_there => self.start_hearing(room, [name], now),
+            _ => {}
         }
     }
 
@@ -229,7 +222,8 @@ impl Shard {
         if !subscriber.subscription(slot.id).is_some_and(takes) {
             return Fit::Not(WhyMissing::Codec);
         }
-        let is_dark = track.muted || publisher.is_none_or(|publisher| publisher.origin.is_none());
+        let is_dark =
+            track.gate != Gate::Open || publisher.is_none_or(|publisher| publisher.origin.is_none());
         if is_dark { Fit::Dark } else { Fit::Shows }
     }
 }

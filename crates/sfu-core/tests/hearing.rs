@@ -103,7 +103,7 @@ impl Call {
         let Some(caller) = self.callers.get_mut(&who) else { return };
         caller.muted = muted;
         for (World { shard, now, .. }, id) in self.shards.iter_mut().zip(&caller.microphones) {
-            shard.set_muted(*id, TrackIndex(0), muted, *now);
+            shard.set_gate(*id, TrackIndex(0), if muted { Gate::Closed } else { Gate::Open }, *now);
         }
     }
 
@@ -326,11 +326,62 @@ fn it_is_said_who_speaks_and_who_is_on_the_stage() {
     }
     assert_eq!(said(&mut call), [speaking(true)]);
     let two = &call.callers[&2];
-    call.shards[two.home].shard.set_closed(two.microphones[two.home], TrackIndex(0), true);
+    let World { shard, now, .. } = &mut call.shards[two.home];
+    shard.set_gate(two.microphones[two.home], TrackIndex(0), Gate::Closed, *now);
     for _ in 0..50 {
         call.packet(&script);
     }
     assert_eq!(said(&mut call), [speaking(false), Event::OnStage { room, track: None }]);
+}
+
+#[test]
+fn who_says_that_he_is_off_has_no_place_and_is_heard_from_the_first_word_if_he_speaks_nevertheless() {
+    for (shards, off) in [(1, Gate::Off), (2, Gate::Off), (2, Gate::Closed)] {
+        let mut call = Call::new(shards);
+        (0..3).for_each(|who| call.join(who, Client::Tells, 1));
+        let gate = |call: &mut Call, gate| {
+            for (World { shard, now, .. }, id) in call.shards.iter_mut().zip(&call.callers[&2].microphones) {
+                shard.set_gate(*id, TrackIndex(0), gate, *now);
+            }
+        };
+        let mut script = Script::default();
+        script.say(2, 0, 1_000);
+        script.say(2, 3_000, 4_000);
+        while call.time < 1_000 {
+            call.packet(&script);
+        }
+        gate(&mut call, off);
+        call.events.clear();
+        let before = call.callers[&0].heard[&2].len();
+        while call.time < 3_000 {
+            call.packet(&script);
+        }
+        let marks = |call: &Call| call.events.iter().filter(|e| matches!(e, Event::Speaking { .. })).count();
+        assert_eq!(
+            (marks(&call), call.callers[&0].heard[&2].len()),
+            (shards, before),
+            "off at once, on each shard"
+        );
+        let bound = |call: &Call| {
+            let caller = &call.callers[&0];
+            let mut bindings = call.shards[caller.home].shard.bindings(caller.subscriber);
+            bindings.find_map(|binding| binding.shows).map(|name| name.source.0)
+        };
+        assert_eq!(bound(&call), Some(1), "others have its place");
+        let number = call.callers[&2].number;
+        while call.time < 4_000 {
+            call.packet(&script);
+        }
+        let heard = call.callers[&0].heard[&2].iter().filter(|heard| **heard > number).count();
+        let expected = if off == Gate::Off { 50 } else { 0 };
+        assert!(heard.abs_diff(expected) <= 2, "{heard} packets of a second");
+        // It is on: nothing is to be seen of it.
+        let rebound = |call: &Call| call.events.iter().filter(|e| matches!(e, Event::Rebound { .. })).count();
+        let before = rebound(&call);
+        gate(&mut call, Gate::Open);
+        call.packet(&script);
+        assert_eq!(rebound(&call), before);
+    }
 }
 
 #[test]

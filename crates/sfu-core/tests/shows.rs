@@ -226,7 +226,7 @@ fn what_is_closed_reaches_nobody_and_nothing_of_it_comes_afterwards() {
         let mut scene = Scene::new();
         scene.show(Some(track(SourceId(1), 0)));
         assert!(scene.frames(10).contains(&11));
-        scene.world.shard.set_closed(scene.publishers[0], TrackIndex(0), true);
+        scene.world.shard.set_gate(scene.publishers[0], TrackIndex(0), Gate::Closed, scene.world.now);
         let before = scene.sources[0].1.sequence;
         assert_eq!(scene.frames(frames), [], "closed");
         assert_ne!(scene.sources[0].1.sequence, before, "the publisher sends all the same");
@@ -235,7 +235,7 @@ fn what_is_closed_reaches_nobody_and_nothing_of_it_comes_afterwards() {
         assert!(scene.frames(10).contains(&12));
         scene.show(Some(track(SourceId(1), 0)));
         assert!(!scene.frames(5).contains(&11));
-        scene.world.shard.set_closed(scene.publishers[0], TrackIndex(0), false);
+        scene.world.shard.set_gate(scene.publishers[0], TrackIndex(0), Gate::Open, scene.world.now);
         assert!(scene.frames(20).contains(&11), "open again");
         assert_eq!(scene.asked, 0, "what was sent meanwhile is not asked for");
     }

@@ -258,10 +258,10 @@ fn slots_follow_who_comes_and_goes() {
     call.rebound();
     // A camera that is off gives its tile to one that sends, and gets it back.
     let two = call.cameras[&2].0;
-    call.world.shard.set_muted(two, TrackIndex(0), true, call.world.now);
+    call.world.shard.set_gate(two, TrackIndex(0), Gate::Off, call.world.now);
     call.world.settle();
     assert_eq!((call.shown(), call.rebound()), (vec![Some(1), Some(3)], 1));
-    call.world.shard.set_muted(two, TrackIndex(0), false, call.world.now);
+    call.world.shard.set_gate(two, TrackIndex(0), Gate::Open, call.world.now);
     call.world.settle();
     assert_eq!((call.shown(), call.rebound()), (vec![Some(2), Some(3)], 1));
     call.want(&[]);

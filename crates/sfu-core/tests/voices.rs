@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use rtp::AudioLevel;
 use sfu_core::voices::choose::assign;
 use sfu_core::voices::level::Heard;
-use sfu_core::voices::{MAX_PINNED, STAGE_HOLDS, Said, Voices};
+use sfu_core::voices::{STAGE_HOLDS, Said, Voices};
 use speech::*;
 
 /// Streams of most listeners.
@@ -241,7 +241,6 @@ enum Step {
     Hear(u8, u8, bool),
     Open(u8),
     Remove(u8),
-    Pin(u8, bool),
     Pass(u16),
     Listen(u8),
 }
@@ -251,7 +250,6 @@ fn step() -> impl Strategy<Value = Step> {
         12 => (0..9u8, 0..=127u8, any::<bool>()).prop_map(|(who, level, voice)| Step::Hear(who, level, voice)),
         1 => (0..9u8).prop_map(Step::Open),
         1 => (0..9u8).prop_map(Step::Remove),
-        1 => (0..9u8, any::<bool>()).prop_map(|(who, pinned)| Step::Pin(who, pinned)),
         4 => (0..700u16).prop_map(Step::Pass),
         1 => (1..6u8).prop_map(Step::Listen),
     ]
@@ -264,7 +262,7 @@ proptest! {
     fn anything_in_any_order(steps in proptest::collection::vec(step(), 1..300)) {
         let (mut now, mut voices) = (Instant::now(), Voices::default());
         let mut there = BTreeSet::new();
-        let (mut marked, mut stage, mut pinned) = (BTreeSet::new(), None, BTreeSet::new());
+        let (mut marked, mut stage) = (BTreeSet::new(), None);
         let mut streams: BTreeMap<u8, Vec<Option<u8>>> = BTreeMap::new();
         for step in steps {
             match step {
@@ -278,15 +276,7 @@ proptest! {
                 }
                 Step::Remove(who) => {
                     there.remove(&who);
-                    pinned.remove(&who);
                     voices.remove(who);
-                }
-                Step::Pin(who, on) => {
-                    pinned.remove(&who);
-                    prop_assert_eq!(voices.pin(who, on), !on || pinned.len() < MAX_PINNED);
-                    if on && pinned.len() < MAX_PINNED {
-                        pinned.insert(who);
-                    }
                 }
                 Step::Pass(time) => {
                     now += ms(time.into());

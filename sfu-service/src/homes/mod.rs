@@ -17,7 +17,7 @@ use contract::group::{GroupOrder, GroupReport, OpenedGroup, PutRules};
 use contract::id::{GroupId, ParticipantId};
 use contract::room::Room as RoomName;
 use contract::room_state::{
-    NodeReply, NodeRoom, Person, Quality, RoomCommand, RoomSnapshot, RoomUpdate, WhyGone,
+    NodeReply, NodeRoom, Person, Quality, RoomCommand, RoomSnapshot, RoomUpdate, SourceState, WhyGone,
 };
 use room::{Answer, Effect, JoinRefused, Joining, Refused, Room, WriteId};
 use stomp_proto::Headers;
@@ -29,9 +29,9 @@ const MAX_SAID: usize = 1_024;
 /// What the node has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// What a source sends goes on to others, or to nobody. Of two orders the one with the greater number counts, however
+    /// What a source does; one that is muted goes to nobody. Of two orders the one with the greater number counts, however
     /// they come to the shard.
-    Gate { group: GroupId, participant: ParticipantId, source: Source, is_open: bool, number: u64 },
+    Gate { group: GroupId, participant: ParticipantId, source: Source, state: SourceState, number: u64 },
     /// The session of somebody ends.
     End { group: GroupId, participant: ParticipantId, why: WhyEnded },
     /// Meta has to store the rules; then [`Homes::stored`].
@@ -338,9 +338,9 @@ impl Homes {
             let group = group.clone();
             match effect {
                 Effect::Answer { connection, request, answer } => answers.push((connection, request, answer)),
-                Effect::Gate { participant, source, is_open } => {
+                Effect::Gate { participant, source, state } => {
                     *gates = gates.saturating_add(1);
-                    orders.push(Order::Gate { group, participant, source, is_open, number: *gates });
+                    orders.push(Order::Gate { group, participant, source, state, number: *gates });
                 }
                 Effect::End(participant) => {
                     orders.push(Order::End { group, participant, why: WhyEnded::Removed });

@@ -147,19 +147,26 @@ fn what_is_published_is_gated_and_what_is_not_is_gone() {
     let source = |source, csrc| CallSource { source, csrc };
     let sources = [source(Source::Microphone, 5), source(Source::Camera, 4)];
     let orders = homes.publish(&group(), &par("par_guest"), &sources, now);
-    let gate = |source, is_open, number| {
+    let gate = |source, state, number| {
         let participant = par("par_guest");
-        Order::Gate { group: group(), participant, source, is_open, number }
+        Order::Gate { group: group(), participant, source, state, number }
     };
     // It has no right to a camera.
-    assert_eq!(orders, [gate(Source::Microphone, true, 1), gate(Source::Camera, false, 2)]);
+    assert_eq!(
+        orders,
+        [gate(Source::Microphone, SourceState::Off, 1), gate(Source::Camera, SourceState::Muted, 2)]
+    );
     let on = RoomCommand::Switch { source: Source::Microphone, on: true };
-    assert!(command(&mut homes, "par_guest", "on", &on, now).is_empty());
+    let switched = command(&mut homes, "par_guest", "on", &on, now);
+    assert_eq!(switched, [gate(Source::Microphone, SourceState::On, 3)]);
     let mute = RoomCommand::Mute { participant: par("par_guest"), source: Source::Microphone };
-    assert_eq!(command(&mut homes, "par_host", "mute", &mute, now), [gate(Source::Microphone, false, 3)]);
+    assert_eq!(
+        command(&mut homes, "par_host", "mute", &mute, now),
+        [gate(Source::Microphone, SourceState::Muted, 4)]
+    );
     // A session that comes back without the camera stays muted.
     let orders = homes.publish(&group(), &par("par_guest"), &sources[..1], now);
-    assert_eq!(orders, [gate(Source::Microphone, false, 4)]);
+    assert_eq!(orders, [gate(Source::Microphone, SourceState::Muted, 5)]);
     said(&mut homes, now);
     let state = homes.snapshot(&group(), now).unwrap();
     let guest = state.people.iter().find(|person| person.participant == par("par_guest")).unwrap();

@@ -213,10 +213,10 @@ impl Node {
     fn carry_out(&self, orders: Vec<Order>, now: Instant) {
         for order in orders {
             match order {
-                Order::Gate { group, participant, source, is_open, number } => {
+                Order::Gate { group, participant, source, state, number } => {
                     let publishing = self.registry().publishing(&group, &participant);
                     if let Some((shard, key)) = publishing {
-                        self.tell(shard, Command::Gate { key, source, is_open, number });
+                        self.tell(shard, Command::Gate { key, source, state, number });
                     }
                 }
                 Order::End { group, participant, why } => {

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use contract::call::{Bound, CALL_CHANNEL, SlotKind, Want, Wants, WhyMissing};
-use sfu_core::TrackName;
+use contract::room_state::SourceState;
+use sfu_core::{Gate, TrackName};
 use transport::ChannelId;
 
 use super::super::super::member::{CallSlot, Member};
 use super::*;
-use crate::published::csrc;
+use crate::published::{SOURCES, SourceGates, csrc};
 
 const TILES: usize = 2;
 const MICROPHONE_PT: u8 = 111;
@@ -66,17 +67,47 @@ struct Calls {
     node: Node,
     /// Participants who receive, with what they want: cameras in tiles.
     members: BTreeMap<u32, (Session, BTreeSet<u32>)>,
+    /// What was said of the sources of a publisher's session, if that is not that they are on.
+    states: BTreeMap<(SessionKey, usize), SourceState>,
+    /// Numbers what is said of them.
+    gates: u64,
     generation: u32,
 }
 
 impl Calls {
     fn new() -> Self {
-        Self { node: Node::new(3), members: BTreeMap::new(), generation: 0 }
+        Self {
+            node: Node::new(3),
+            members: BTreeMap::new(),
+            states: BTreeMap::new(),
+            gates: 0,
+            generation: 0,
+        }
     }
 
     fn publish(&mut self, person: u32, shard: usize, with_screen: bool) {
         let published = sends(person, with_screen);
         self.node.publish_as(ROOM, SourceId(person), shard, published, with_screen);
+    }
+
+    /// What a source does from now on, by the room's word.
+    fn gate(&mut self, person: u32, source: Source, state: SourceState) {
+        self.gates += 1;
+        self.numbered_gate(person, source, state, self.gates);
+    }
+
+    fn numbered_gate(&mut self, person: u32, source: Source, state: SourceState, number: u64) {
+        let Some(publisher) = self.node.publishers.get(&(ROOM, SourceId(person))) else { return };
+        let (shard, key, now) = (publisher.session.shard, publisher.session.key, self.node.now);
+        self.states.insert((key, usize::from(track_index(source).0)), state);
+        self.node.shards[shard].command(Command::Gate { key, source, state, number }, now);
+    }
+
+    /// What a source of somebody does, who may be lost.
+    fn state(&self, name: SourceId, source: Source) -> Option<SourceState> {
+        let session = &self.node.publishers.get(&(ROOM, name))?.session;
+        let state = self.states.get(&(session.key, usize::from(track_index(source).0)));
+        Some(state.copied().unwrap_or(SourceState::On))
     }
 
     /// Opens, or opens anew, the connection that receives.
@@ -129,6 +160,20 @@ impl Calls {
                 .map(|first| Want { slot: SlotKind::Screen, ..tile(number(*first, Source::Screen)) }),
         );
         self.choose(person, Some(Wants { generation: self.generation, sources }));
+    }
+
+    /// Every shard knows of everybody's gates what was said last.
+    fn gates_agree(&self) {
+        for name in self.node.publishers.keys() {
+            let gates = self.node.shards.iter().map(|thread| thread.io.rooms.publisher(*name).unwrap().gates);
+            let gates: Vec<SourceGates> = gates.collect();
+            let said = |source| match self.state(name.1, source).unwrap() {
+                SourceState::On => Gate::Open,
+                SourceState::Off => Gate::Off,
+                SourceState::Muted => Gate::Closed,
+            };
+            assert_eq!(gates, [SOURCES.map(said); 3], "{name:?}");
+        }
     }
 
     /// Films and speaks for a while, everything being delivered.
@@ -198,8 +243,8 @@ impl Calls {
             let knows = |camera: u32| room.publisher(SourceId(camera)).is_some();
             assert!(self.node.publishers.keys().all(|(_, source)| knows(source.0)));
             let known = |camera: &&u32| knows(**camera);
-            // Who is lost has a slot only where nobody else needs it.
-            let sends = |camera: u32| self.node.publishers.contains_key(&(ROOM, SourceId(camera)));
+            // Who is lost, or off, has a slot only where nobody else needs it.
+            let sends = |camera: u32| self.state(SourceId(camera), Source::Camera) == Some(SourceState::On);
             let (sending, lost): (Vec<u32>, Vec<u32>) =
                 wanted.iter().filter(known).partition(|camera| sends(**camera));
             let expected = sending.into_iter().chain(lost).take(TILES);
@@ -210,7 +255,9 @@ impl Calls {
             for binding in &bound.slots {
                 let name: TrackName = crate::published::by_csrc(binding.source).unwrap();
                 assert_eq!(binding.participant.as_str(), format!("par_{}", name.source.0));
-                let flows = self.node.publishers.contains_key(&(ROOM, name.source));
+                let source = [Source::Microphone, Source::Camera, Source::Screen][usize::from(name.track.0)];
+                // What says that it is off and comes nevertheless is got nevertheless.
+                let flows = self.state(name.source, source).is_some_and(|state| state != SourceState::Muted);
                 let news = after[&binding.mid] > before[&binding.mid];
                 assert_eq!(news, flows, "{person}: {binding:?}, {before:?} and then {after:?}");
                 // Of a source that has flowed through the slot it is known from when on.
@@ -220,7 +267,9 @@ impl Calls {
             let silent =
                 (0..4).map(|mid| mid.to_string()).filter(|mid| bound.slots.iter().all(|b| b.mid != *mid));
             silent.for_each(|mid| assert_eq!(after[&mid], before[&mid], "{person}: nothing on {mid}"));
-            let others = self.node.publishers.keys().any(|(_, source)| *source != SourceId(person));
+            let is_open = |name| self.state(name, Source::Microphone) != Some(SourceState::Muted);
+            let mut names = self.node.publishers.keys().map(|(_, name)| *name);
+            let others = names.any(|name| name != SourceId(person) && is_open(name));
             assert_eq!(bound.slots.iter().any(|binding| binding.mid == "3"), others, "{person} hears");
         }
         assert_eq!(self.node.counter(|counters| &counters.panics), 0);
@@ -280,7 +329,13 @@ fn who_has_left_for_good_makes_room_and_is_forgotten_on_every_shard() {
     let late = sends(0, false);
     let (thread, now) = (&mut calls.node.shards[1], calls.node.now);
     let key = (ROOM, SourceId(0));
-    assert!(!thread.publisher_is(key, SessionKey(1_000), Place::On { shard: 0 }, late, now));
+    assert!(!thread.publisher_is(
+        key,
+        SessionKey(1_000),
+        (Place::On { shard: 0 }, SourceGates::default()),
+        late,
+        now
+    ));
     calls.everybody_sees();
 }
 
@@ -390,6 +445,7 @@ enum Act {
     Leave { person: u32 },
     Want { person: u32, cameras: BTreeSet<u32> },
     Film,
+    Gate { person: u32, source: usize, state: usize },
     Deliver { shard: usize },
     RunCalls,
 }
@@ -405,6 +461,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (0u32..5).prop_map(|person| Act::Leave { person }),
         3 => (0u32..5, cameras).prop_map(|(person, cameras)| Act::Want { person, cameras }),
         3 => Just(Act::Film),
+        3 => (0u32..5, 0usize..2, 0usize..3)
+            .prop_map(|(person, source, state)| Act::Gate { person, source, state }),
         3 => (0usize..3).prop_map(|shard| Act::Deliver { shard }),
         2 => Just(Act::RunCalls),
     ]
@@ -444,6 +502,10 @@ proptest! {
                     calls.node.film(2);
                     calls.node.advance(Duration::from_millis(33));
                 }
+                Act::Gate { person, source, state } => {
+                    let states = [SourceState::On, SourceState::Off, SourceState::Muted];
+                    calls.gate(person, SOURCES[source], states[state]);
+                }
                 Act::Deliver { shard } => {
                     calls.node.deliver(shard);
                 }
@@ -451,6 +513,7 @@ proptest! {
             }
         }
         calls.everybody_sees();
+        calls.gates_agree();
         let people: Vec<u32> = calls.members.keys().copied().collect();
         people.into_iter().for_each(|person| calls.leave(person));
         nothing_stays(&mut calls.node);
@@ -459,16 +522,7 @@ proptest! {
 
 #[test]
 fn what_is_closed_reaches_nobody_on_any_shard_nor_from_the_next_session() {
-    let mut numbers = 1..;
-    let numbered = |calls: &mut Calls, source, is_open, number| {
-        let session = &calls.node.publishers[&(ROOM, SourceId(0))].session;
-        let (shard, key, now) = (session.shard, session.key, calls.node.now);
-        calls.node.shards[shard].command(Command::Gate { key, source, is_open, number }, now);
-    };
-    let mut gate = |calls: &mut Calls, source, is_open| {
-        let number = numbers.next().unwrap();
-        numbered(calls, source, is_open, number);
-    };
+    use SourceState::{Muted, On};
     // Packets of the tile and of the voice, while everybody sends.
     let flows = |calls: &mut Calls| {
         calls.go_on();
@@ -483,22 +537,22 @@ fn what_is_closed_reaches_nobody_on_any_shard_nor_from_the_next_session() {
         calls.receive(9, edge);
         calls.want(9, [0].into());
         assert_eq!(flows(&mut calls), [true, true]);
-        gate(&mut calls, Source::Camera, false);
+        calls.gate(0, Source::Camera, Muted);
         assert_eq!(flows(&mut calls), [false, true], "only the camera is closed");
-        gate(&mut calls, Source::Microphone, false);
+        calls.gate(0, Source::Microphone, Muted);
         assert_eq!(flows(&mut calls), [false, false]);
         calls.publish(0, 2, false);
-        gate(&mut calls, Source::Camera, false);
-        gate(&mut calls, Source::Microphone, true);
+        calls.gate(0, Source::Camera, Muted);
+        calls.gate(0, Source::Microphone, On);
         assert_eq!(flows(&mut calls), [false, true], "on another shard");
         calls.publish(0, home, false);
         assert_eq!(flows(&mut calls), [true, true], "what is said for one session counts for it alone");
-        gate(&mut calls, Source::Camera, false);
-        gate(&mut calls, Source::Camera, true);
+        calls.gate(0, Source::Camera, Muted);
+        calls.gate(0, Source::Camera, On);
         assert_eq!(flows(&mut calls), [true, true]);
         // A mute, taken back and given again, whose parts overtake each other on their way.
-        for (is_open, number) in [(false, 103), (true, 102), (false, 101)] {
-            numbered(&mut calls, Source::Camera, is_open, number);
+        for (state, number) in [(Muted, 103), (On, 102), (Muted, 101)] {
+            calls.numbered_gate(0, Source::Camera, state, number);
         }
         assert_eq!(flows(&mut calls), [false, true]);
     }

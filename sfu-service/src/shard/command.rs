@@ -7,6 +7,7 @@ use contract::call::{Bound, Wants};
 use contract::destination::Source;
 use contract::id::ParticipantId;
 use contract::layer::{EncodingsWanted, LayerList, LayerRequest};
+use contract::room_state::SourceState;
 use rtp::Extensions;
 use sfu_core::SourceId;
 use tokio::sync::oneshot;
@@ -116,14 +117,14 @@ pub(crate) enum Command {
         /// Its encodings.
         wanted: EncodingsWanted,
     },
-    /// What a publisher sends of a source goes on to others, or to nobody, from now on.
+    /// What a source of a publisher does from now on; one that is muted goes to nobody.
     Gate {
         /// Its publishing connection.
         key: SessionKey,
         /// The source.
         source: Source,
-        /// To others, or to nobody.
-        is_open: bool,
+        /// What it does.
+        state: SourceState,
         /// Of two such commands the one with the greater number counts.
         number: u64,
     },

@@ -9,10 +9,10 @@ use sfu_core::{Cursor, EncodingIndex, Missing, PublisherId, Read, ReadFrom, Sour
 
 use super::message::{MAX_PACKET, ShardMessage, ShardMessageKind};
 use super::portions::PORTION;
-use super::rooms::{Edge, Place, SourceKey};
+use super::rooms::{Edge, Place, RoomPublisher, SourceKey};
 use super::thread::ShardThread;
 use crate::metrics::ShardCounters;
-use crate::published::SessionKey;
+use crate::published::{SessionKey, SourceGates};
 
 /// Messages of other shards before timers and commands get their turn again.
 const MESSAGE_ROUNDS: usize = 512;
@@ -78,10 +78,21 @@ impl ShardThread {
             }
             ShardMessageKind::Published(published) => {
                 self.fault_point("published");
-                self.publisher_is(key, connection, Place::On { shard: from }, published.clone(), now);
+                let of = (Place::On { shard: from }, SourceGates::default());
+                self.publisher_is(key, connection, of, published.clone(), now);
             }
             ShardMessageKind::Withdrawn => {
                 self.publisher_is_away(key, connection, now);
+            }
+            ShardMessageKind::Gates(gates) => {
+                let entry = self.io.rooms.publisher_mut(key);
+                let is_it = |entry: &&mut RoomPublisher| {
+                    (entry.connection, entry.place) == (connection, Place::On { shard: from })
+                };
+                if let Some(entry) = entry.filter(is_it) {
+                    entry.gates = *gates;
+                    self.set_gates(key, now);
+                }
             }
             ShardMessageKind::Pull => {
                 self.fault_point("pull");

@@ -1,32 +1,37 @@
-//! What moderators closed of a publisher's sources. The state of a room is changed by many requests at once, each of which
+//! What a publisher's sources do, as its room has it. The state of a room is changed by many requests at once, each of which
 //! tells the shard by itself, so what is said may come in another order than it was decided in. Pure.
 
-use crate::published::SOURCES;
+use contract::room_state::SourceState;
+use sfu_core::Gate;
 
-/// The gates of a publisher, by slot of a source: open until it is said otherwise.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Gates([Gate; SOURCES.len()]);
+use crate::published::{SOURCES, SourceGates};
 
+/// The gates of a publisher, by slot of a source, each with the number of what was said of it last: open until it is said
+/// otherwise.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Gate {
-    is_closed: bool,
-    /// Of what was said of it last.
-    number: u64,
-}
+pub(super) struct Gates([(Gate, u64); SOURCES.len()]);
 
 impl Gates {
-    /// Takes what is said of a gate, unless something later was.
-    pub(super) fn set(&mut self, slot: usize, is_open: bool, number: u64) {
+    /// Takes what is said of a source, unless something later was.
+    pub(super) fn set(&mut self, slot: usize, state: SourceState, number: u64) {
         if let Some(gate) = self.0.get_mut(slot)
-            && gate.number < number
+            && gate.1 < number
         {
-            *gate = Gate { is_closed: !is_open, number };
+            *gate = (gate_of(state), number);
         }
     }
 
-    /// By slot: whatever it sends of it, nobody gets it.
-    pub(super) fn closed(&self) -> [bool; SOURCES.len()] {
-        self.0.map(|gate| gate.is_closed)
+    /// The gates without the numbers.
+    pub(super) fn by_slot(&self) -> SourceGates {
+        self.0.map(|(gate, _)| gate)
+    }
+}
+
+fn gate_of(state: SourceState) -> Gate {
+    match state {
+        SourceState::On => Gate::Open,
+        SourceState::Off => Gate::Off,
+        SourceState::Muted => Gate::Closed,
     }
 }
 
@@ -36,9 +41,10 @@ mod tests {
 
     use super::*;
 
-    /// What is said, in the order in which it was decided: of which source, and whether it is open.
-    fn said() -> impl Strategy<Value = Vec<(usize, bool)>> {
-        proptest::collection::vec((0..SOURCES.len(), any::<bool>()), 0..24)
+    /// What is said, in the order in which it was decided: of which source, and what it does.
+    fn said() -> impl Strategy<Value = Vec<(usize, SourceState)>> {
+        let state = prop_oneof![Just(SourceState::On), Just(SourceState::Off), Just(SourceState::Muted)];
+        proptest::collection::vec((0..SOURCES.len(), state), 0..24)
     }
 
     proptest! {
@@ -49,16 +55,16 @@ mod tests {
                 (Just(said), Just(all).prop_shuffle())
             })
         ) {
-            let mut last = [false; SOURCES.len()];
-            for (slot, is_open) in &said {
-                last[*slot] = !is_open;
+            let mut last = SourceGates::default();
+            for (slot, state) in &said {
+                last[*slot] = gate_of(*state);
             }
             let mut gates = Gates::default();
             for at in order {
-                let (slot, is_open) = said[at];
-                gates.set(slot, is_open, at as u64 + 1);
+                let (slot, state) = said[at];
+                gates.set(slot, state, at as u64 + 1);
             }
-            prop_assert_eq!(gates.closed(), last);
+            prop_assert_eq!(gates.by_slot(), last);
         }
     }
 }

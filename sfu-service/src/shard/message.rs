@@ -9,7 +9,7 @@ use std::sync::Arc;
 use contract::id::ParticipantId;
 use sfu_core::{ClockReport, EncodingIndex, KeyframePurpose, Missing, SourceId, TrackIndex};
 
-use crate::published::{Published, RoomKey, SessionKey};
+use crate::published::{Published, RoomKey, SessionKey, SourceGates};
 
 /// Longest packet that passes from shard to shard: what fits an Ethernet frame.
 pub(crate) const MAX_PACKET: usize = 1_500;
@@ -37,6 +37,8 @@ pub(crate) enum ShardMessageKind {
     Published(Arc<Published>),
     /// To everybody: its connection is gone.
     Withdrawn,
+    /// To everybody: whether others get its sources. They do until this comes.
+    Gates(SourceGates),
     /// To the home: I have viewers.
     Pull,
     /// To the home: I have none any more.
@@ -85,14 +87,17 @@ impl ShardMessage {
         match (&self.kind, &earlier.kind) {
             // What was said of the connection before, to its edges as well.
             (Kind::Published(_) | Kind::Withdrawn, Kind::Published(_) | Kind::Withdrawn) => true,
-            (Kind::Published(_) | Kind::Withdrawn, Kind::Clock(_) | Kind::PortionEnd { .. }) => true,
+            (
+                Kind::Published(_) | Kind::Withdrawn,
+                Kind::Gates(_) | Kind::Clock(_) | Kind::PortionEnd { .. },
+            ) => true,
             // What was asked of a home that is pulled from anew, or no longer.
             (Kind::Pull | Kind::Release, Kind::Pull | Kind::Release | Kind::More | Kind::Wanted { .. }) => {
                 true
             }
-            (Kind::More, Kind::More) | (Kind::PortionEnd { .. }, Kind::PortionEnd { .. }) => {
-                self.connection == earlier.connection
-            }
+            (Kind::More, Kind::More)
+            | (Kind::Gates(_), Kind::Gates(_))
+            | (Kind::PortionEnd { .. }, Kind::PortionEnd { .. }) => self.connection == earlier.connection,
             (Kind::Wanted { track, encoding, .. }, Kind::Wanted { track: of, encoding: and, .. }) => {
                 (self.connection, track, encoding) == (earlier.connection, of, and)
             }

@@ -85,7 +85,7 @@ pub(super) enum Role {
         published: Arc<Published>,
         /// It is the connection that viewers see, and no later one has taken its place.
         current: bool,
-        /// What moderators closed.
+        /// Of its sources.
         gates: Gates,
     },
     /// It receives.

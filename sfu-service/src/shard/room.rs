@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use contract::destination::Source;
+use contract::room_state::SourceState;
 use sfu_core::{
     Origin, Peer, PublisherConfig, RoomId, SubscriberConfig, SubscriberId, SubscriptionConfig, TrackIndex,
 };
@@ -27,25 +28,28 @@ use super::message::{ShardMessage, ShardMessageKind};
 use super::participant::Role;
 use super::rooms::{Place, SourceKey};
 use super::thread::ShardThread;
-use crate::published::{Published, RoomKey, SOURCES, SessionKey, TrackState};
+use crate::published::{Published, RoomKey, SOURCES, SessionKey, SourceGates, TrackState};
 
 impl ShardThread {
     /// A publisher is connected: viewers see it, unless a later connection of it is known already.
     pub(super) fn attach_publisher(&mut self, slot: usize, now: Instant) {
         let Some(participant) = self.io.participants.get(slot) else { return };
-        let Role::Publisher { source, published, .. } = &participant.role else { return };
+        let Role::Publisher { source, published, gates, .. } = &participant.role else { return };
         let (key, connection, published) = ((participant.room, *source), participant.key, published.clone());
-        if self.publisher_is(key, connection, Place::Here { slot }, published.clone(), now) {
+        let gates = gates.by_slot();
+        let of = (Place::Here { slot }, gates);
+        if self.publisher_is(key, connection, of, published.clone(), now) {
             self.tell_all(key, connection, || ShardMessageKind::Published(published.clone()));
+            self.tell_gates(key, connection, gates);
         }
     }
 
-    /// A publisher is at `place` with this connection, unless a later one is known.
+    /// A publisher is at `place` with this connection and these gates, unless a later one is known.
     pub(super) fn publisher_is(
         &mut self,
         key: SourceKey,
         connection: SessionKey,
-        place: Place,
+        (place, gates): (Place, SourceGates),
         published: Arc<Published>,
         now: Instant,
     ) -> bool {
@@ -60,7 +64,7 @@ impl ShardThread {
         }
         let before = std::mem::replace(&mut entry.place, place);
         let replaced = std::mem::replace(&mut entry.connection, connection);
-        (entry.published, entry.pulled) = (published, false);
+        (entry.published, entry.gates, entry.pulled) = (published, gates, false);
         entry.edges.clear();
         let was_here = matches!(before, Place::Here { .. });
         if was_here && !matches!(place, Place::Here { .. }) {
@@ -76,31 +80,43 @@ impl ShardThread {
             }
         }
         self.reconcile(key, now);
-        if let Place::Here { slot } = place {
-            self.close_gates(slot);
-        }
         true
     }
 
-    /// What a publisher sends of a source goes on to others, or to nobody, whether it is connected yet or not.
-    pub(super) fn gate(&mut self, slot: usize, source: Source, is_open: bool, number: u64) {
-        if let Some(participant) = self.io.participants.get_mut(slot)
-            && let Role::Publisher { gates, .. } = &mut participant.role
-        {
-            gates.set(usize::from(track_index(source).0), is_open, number);
+    /// What a source of a publisher does from now on, whether that is connected yet or not.
+    pub(super) fn gate(
+        &mut self,
+        slot: usize,
+        source: Source,
+        (state, number): (SourceState, u64),
+        now: Instant,
+    ) {
+        let Some(participant) = self.io.participants.get_mut(slot) else { return };
+        let (room, key) = (participant.room, participant.key);
+        let Role::Publisher { source: name, gates, current, .. } = &mut participant.role else { return };
+        gates.set(usize::from(track_index(source).0), state, number);
+        if !*current {
+            return;
         }
-        self.close_gates(slot);
+        let (name, gates) = ((room, *name), gates.by_slot());
+        let Some(entry) = self.io.rooms.publisher_mut(name) else { return };
+        if std::mem::replace(&mut entry.gates, gates) != gates {
+            self.set_gates(name, now);
+            self.tell_gates(name, key, gates);
+        }
     }
 
-    /// Has the core let through what a publisher may send and nothing else.
-    fn close_gates(&mut self, slot: usize) {
-        let Some(participant) = self.io.participants.get(slot) else { return };
-        let Role::Publisher { source, gates, current: true, .. } = participant.role else { return };
-        let entry = self.io.rooms.publisher((participant.room, source));
-        if let Some((id, _)) = entry.and_then(|entry| entry.core) {
-            for (closed, track) in gates.closed().into_iter().zip(0..) {
-                self.core.set_closed(id, TrackIndex(track), closed);
-            }
+    /// Tells all other shards the gates of a publisher that is here.
+    fn tell_gates(&mut self, key: SourceKey, connection: SessionKey, gates: SourceGates) {
+        self.tell_all(key, connection, || ShardMessageKind::Gates(gates));
+    }
+
+    /// Has the core let through of a publisher what its gates say.
+    pub(super) fn set_gates(&mut self, key: SourceKey, now: Instant) {
+        let Some(entry) = self.io.rooms.publisher(key) else { return };
+        let Some((id, _)) = entry.core.filter(|(_, of)| *of == entry.connection) else { return };
+        for (gate, track) in entry.gates.into_iter().zip(0..) {
+            self.core.set_gate(id, TrackIndex(track), gate, now);
         }
     }
 
@@ -201,6 +217,7 @@ impl ShardThread {
             Ok(id) => {
                 entry.core = Some((id, connection));
                 self.io.rooms.of.insert(id, key);
+                self.set_gates(key, now);
                 self.core.set_screen(id, track_index(Source::Screen), true);
                 self.core.set_microphone(id, microphone, is_heard, now);
                 self.core.set_pulled(id, false);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sfu_core::{Cursor, PublisherId, SourceId, ToEdge};
 
-use crate::published::{Published, RoomKey, SessionKey};
+use crate::published::{Published, RoomKey, SessionKey, SourceGates};
 
 /// Names a publisher on a node.
 pub(super) type SourceKey = (RoomKey, SourceId);
@@ -72,6 +72,8 @@ pub(super) struct RoomPublisher {
     pub(super) place: Place,
     /// What it sends, or sent before it was lost.
     pub(super) published: Arc<Published>,
+    /// Whether others get it.
+    pub(super) gates: SourceGates,
     /// It in this shard's core, and the connection that it stands for there.
     pub(super) core: Option<(PublisherId, SessionKey)>,
     /// Whether this shard pulls that connection.
@@ -215,6 +217,7 @@ impl Room {
                 connection,
                 place: Place::Away,
                 published,
+                gates: SourceGates::default(),
                 core: None,
                 pulled: false,
                 edges: Vec::new(),

@@ -229,9 +229,9 @@ impl ShardThread {
                     self.encodings_watched(slot, wanted);
                 }
             }
-            Command::Gate { key, source, is_open, number } => {
+            Command::Gate { key, source, state, number } => {
                 if let Some(&slot) = self.by_key.get(&key) {
-                    self.gate(slot, source, is_open, number);
+                    self.gate(slot, source, (state, number), now);
                 }
             }
             Command::Gone { room, source } => self.publisher_is_gone(room, source, now),

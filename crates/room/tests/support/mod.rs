@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use contract::destination::Source;
 use contract::id::ParticipantId;
-use contract::room_state::{Right, Rights, RoomCommand, RoomDelta, WhyGone};
+use contract::room_state::{Right, Rights, RoomCommand, RoomDelta, SourceState, WhyGone};
 use room::{Answer, Change, Effect, JoinRefused, Joining, Room, Rules, WriteId};
 
 pub(crate) const SOURCES: [Source; 4] =
@@ -35,8 +35,8 @@ pub(crate) fn everything() -> Rights {
 pub(crate) struct House {
     pub(crate) room: Room,
     pub(crate) now: Instant,
-    /// What is open at the SFU, of each session.
-    pub(crate) open: BTreeMap<(ParticipantId, usize), bool>,
+    /// What the SFU knows of the sources of each session.
+    pub(crate) gates: BTreeMap<(ParticipantId, usize), SourceState>,
     pub(crate) answers: Vec<(String, String, Answer)>,
     pub(crate) ended: Vec<ParticipantId>,
     /// What the room waits for.
@@ -50,7 +50,7 @@ impl House {
         Self {
             room: Room::new(1, most_people, Rules::default()),
             now: Instant::now(),
-            open: BTreeMap::new(),
+            gates: BTreeMap::new(),
             answers: Vec::new(),
             ended: Vec::new(),
             waiting: None,
@@ -62,7 +62,7 @@ impl House {
         let joining =
             Joining { participant: par(who), name: format!("name {who}"), name_is_fixed: false, granted };
         // A new session.
-        self.open.retain(|(id, _), _| *id != par(who));
+        self.gates.retain(|(id, _), _| *id != par(who));
         let joined = self.room.join(joining, self.now);
         self.drain();
         joined
@@ -123,9 +123,9 @@ impl House {
                 Effect::Answer { connection, request, answer } => {
                     self.answers.push((connection, request, answer));
                 }
-                Effect::Gate { participant, source, is_open } => {
+                Effect::Gate { participant, source, state } => {
                     let source = SOURCES.iter().position(|known| *known == source).unwrap();
-                    self.open.insert((participant, source), is_open);
+                    self.gates.insert((participant, source), state);
                 }
                 Effect::End(who) => self.ended.push(who),
                 Effect::Store { write, change, rules } => {

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | is empty, or its holder is closed | any packet: while there are places for all nobody is chosen |
 //! | has a holder who has not spoken for two seconds | the first packet of speech; a softer sound if the holder has not talked for ten seconds and has not just come |
-//! | has another holder, neither pinned nor the one who speaks mainly | the second packet of who speaks 6 dB louder; 20 dB if the holder has just come |
+//! | has another holder, and not the one who speaks mainly | the second packet of who speaks 6 dB louder; 20 dB if the holder has just come |
 //!
 //! Who loses a place goes to the spare one if he was the louder one of late. So who speaks in turns keeps his place,
 //! and who begins to speak finds one that nobody needs.
@@ -36,8 +36,6 @@ const PACKETS_TO_STEAL: u32 = 2;
 pub struct People<'a, K> {
     /// Every microphone that was heard, by its name.
     pub microphones: &'a BTreeMap<K, Microphone>,
-    /// Keep their places while they are open, silent or not: who is pinned.
-    pub pinned: &'a [K],
     /// The one who speaks mainly.
     pub dominant: Option<K>,
 }
@@ -127,23 +125,19 @@ impl<K: Copy + Ord> Choice<K> {
         now: Instant,
     ) -> Option<usize> {
         let microphone = people.microphones.get(&who)?;
-        let is_pinned = people.pinned.contains(&who);
-        let drives = is_pinned || (sound.speech && microphone.utterance() >= PACKETS_TO_STEAL);
+        let drives = sound.speech && microphone.utterance() >= PACKETS_TO_STEAL;
         let in_range = self.places.iter().enumerate().skip(places.start).take(places.len());
         let takeable = in_range.filter_map(|(place, holder)| {
             let Some((holder, since)) = *holder else { return Some((Grade::Empty, place)) };
             let other = people.microphones.get(&holder).filter(|other| !other.is_closed(now));
             let Some(other) = other else { return Some((Grade::Empty, place)) };
-            if people.pinned.contains(&holder) {
-                return None;
-            }
             let is_new = now.saturating_duration_since(since) < IMMUNE;
             let takes_part = is_new || other.has_talked(now);
-            if other.is_silent(now) && (is_pinned || sound.speech || (sound.audible && !takes_part)) {
+            if other.is_silent(now) && (sound.speech || (sound.audible && !takes_part)) {
                 return Some((Grade::Silent(other.last_talk()), place));
             }
             let louder = other.peak(now).plus(if is_new { MUCH_LOUDER } else { LOUDER });
-            let is_driven = people.dominant != Some(holder) && (is_pinned || sound.loudness >= louder);
+            let is_driven = people.dominant != Some(holder) && sound.loudness >= louder;
             (drives && is_driven).then(|| (Grade::Speaks(other.peak(now).decibels()), place))
         });
         takeable.min().map(|(_, place)| place)
@@ -210,7 +204,6 @@ mod tests {
     struct Room {
         now: Instant,
         microphones: BTreeMap<u32, Microphone>,
-        pinned: Vec<u32>,
         dominant: Option<u32>,
         choice: Choice<u32>,
     }
@@ -220,7 +213,7 @@ mod tests {
         fn new(count: usize, people: u32) -> Self {
             let (now, microphones) = (Instant::now(), BTreeMap::new());
             let choice = Choice::new(count);
-            let mut room = Self { now, microphones, pinned: Vec::new(), dominant: None, choice };
+            let mut room = Self { now, microphones, dominant: None, choice };
             room.pass(600, &[], people);
             room
         }
@@ -228,8 +221,8 @@ mod tests {
         fn packet(&mut self, who: u32, level: u8) -> bool {
             let mic = self.microphones.entry(who).or_insert_with(|| Microphone::new(self.now));
             let sound = mic.hear(Heard::Level(AudioLevel { voice: level < 70, level }), self.now);
-            let (microphones, pinned, dominant) = (&self.microphones, &self.pinned, self.dominant);
-            let people = People { microphones, pinned, dominant };
+            let (microphones, dominant) = (&self.microphones, self.dominant);
+            let people = People { microphones, dominant };
             self.choice.hear(who, sound, &people, self.now)
         }
 
@@ -285,17 +278,16 @@ mod tests {
     }
 
     #[test]
-    fn who_speaks_mainly_and_who_is_pinned_stay() {
+    fn who_speaks_mainly_stays() {
         let mut room = Room::new(2, 4);
         room.pass(500, &[(0, 50), (1, 50)], 4);
-        (room.dominant, room.pinned) = (Some(0), vec![1]);
+        room.dominant = Some(0);
         room.pass(200, &[(0, 50), (1, 50), (2, 10)], 4);
-        assert_eq!((room.chosen(), room.choice.spare()), (vec![0, 1], Some(2)));
-        room.pinned = vec![3];
-        assert!(room.packet(3, 90), "who is pinned comes in without a word");
-        assert_eq!(room.chosen(), [0, 3]);
-        room.pass(3_000, &[(0, 30), (2, 30)], 4);
-        assert_eq!(room.chosen(), [0, 3]);
+        assert_eq!(
+            (room.chosen(), room.choice.spare()),
+            (vec![0, 2], Some(1)),
+            "however much louder another is"
+        );
     }
 
     #[test]

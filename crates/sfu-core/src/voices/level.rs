@@ -84,6 +84,17 @@ pub enum Heard {
     Size(usize),
 }
 
+impl Heard {
+    /// Whether it may be the beginning of speech.
+    #[must_use]
+    pub fn is_loud(self) -> bool {
+        match self {
+            Self::Level(AudioLevel { level, .. }) => Loudness::of_level(level) >= LOUD,
+            Self::Size(size) => size >= QUIET_BYTES,
+        }
+    }
+}
+
 /// What becomes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sound {

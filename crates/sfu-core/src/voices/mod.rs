@@ -23,8 +23,6 @@ use speaker::{DECISION_INTERVAL, Dominant, Levels};
 
 /// Most microphones of one room; the packets of others are not looked at, so that they are not heard.
 pub const MAX_MICROPHONES: usize = 1_024;
-/// Most microphones that are pinned: at least one place is left to who speaks.
-pub const MAX_PINNED: usize = 2;
 /// Who is on the stage stays there for this long, unless he goes.
 pub const STAGE_HOLDS: Duration = Duration::from_secs(2);
 /// Somebody who has spoken for this long without a pause is marked.
@@ -89,7 +87,6 @@ pub struct Voices<K> {
     microphones: BTreeMap<K, Microphone>,
     levels: BTreeMap<K, Levels>,
     marks: BTreeMap<K, Mark>,
-    pinned: Vec<K>,
     /// By how many voices are chosen: listeners have different numbers of streams.
     choices: Vec<Choice<K>>,
     dominant: Dominant<K>,
@@ -106,7 +103,6 @@ impl<K> Default for Voices<K> {
             microphones: BTreeMap::new(),
             levels: BTreeMap::new(),
             marks: BTreeMap::new(),
-            pinned: Vec::new(),
             choices: Vec::new(),
             dominant: Dominant::default(),
             stage: None,
@@ -159,8 +155,8 @@ impl<K: Copy + Ord> Voices<K> {
 
     /// Has all choices look at somebody.
     fn offer(&mut self, who: K, sound: Sound, now: Instant) {
-        let Self { microphones, pinned, choices, dominant, .. } = self;
-        let people = People { microphones, pinned, dominant: dominant.speaker() };
+        let Self { microphones, choices, dominant, .. } = self;
+        let people = People { microphones, dominant: dominant.speaker() };
         for choice in choices {
             self.changed |= choice.hear(who, sound, &people, now);
         }
@@ -177,7 +173,6 @@ impl<K: Copy + Ord> Voices<K> {
     pub fn remove(&mut self, who: K) {
         self.microphones.remove(&who);
         self.levels.remove(&who);
-        self.pinned.retain(|pinned| *pinned != who);
         if self.marks.remove(&who).is_some_and(|mark| mark.is_on) {
             self.said.push(Said::Speaking { who, speaking: false });
         }
@@ -190,15 +185,10 @@ impl<K: Copy + Ord> Voices<K> {
         }
     }
 
-    /// A microphone is heard whether somebody speaks or not, as long as it is open, or no longer. Returns false if
-    /// [`MAX_PINNED`] are so already.
-    pub fn pin(&mut self, who: K, pinned: bool) -> bool {
-        self.pinned.retain(|other| *other != who);
-        let fits = !pinned || self.pinned.len() < MAX_PINNED;
-        if pinned && fits {
-            self.pinned.push(who);
-        }
-        fits
+    /// Whether a microphone is open, or was heard.
+    #[must_use]
+    pub fn knows(&self, who: K) -> bool {
+        self.microphones.contains_key(&who)
     }
 
     /// Whether no microphone was heard.

@@ -103,7 +103,7 @@ impl Cluster {
         // Browsers begin again with a keyframe.
         camera.source.keyframe_wanted |= !muted;
         for (world, id) in self.shards.iter_mut().zip(&camera.ids) {
-            world.shard.set_muted(*id, TrackIndex(0), muted, world.now);
+            world.shard.set_gate(*id, TrackIndex(0), if muted { Gate::Off } else { Gate::Open }, world.now);
         }
     }
 
