@@ -73,7 +73,7 @@ export const PAGES: readonly Page[] = [
       const group = first === 'call' && rest.length === 0 ? groupId(text) : null;
       return group === null ? null : { group };
     },
-    code: async () => (await import('./call')).CallPage,
+    code: async () => (await import('./call/page')).CallPage,
   }),
 ];
 

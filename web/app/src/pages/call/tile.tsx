@@ -9,8 +9,10 @@ import { keyOf, type Placed } from './scene';
 import { useUi, useUiState } from './ui';
 import { QUALITY, TILE_WHY } from './words';
 
-/** A picture with a shape this far from its place would lose too much if it filled it. */
+/** How far a picture may be from the shape of its place and still fill it: wide ones lose their sides, no faces. */
 const MOST_CROPPED = { main: 1.4, tile: 2.5, corner: 2.5 };
+/** Pictures that stand upright would lose heads. */
+const MOST_BEHEADED = 1.35;
 
 /** Somebody's picture in its place. Draws again when its own person, picture or place changes, and for nothing else. */
 export const CallTile = memo(function CallTile(props: Omit<Placed, 'key'>): ReactNode {
@@ -201,8 +203,8 @@ function fitOf(
 ): 'cover' | 'contain' {
   if (source === 'screen') return 'contain';
   if (view.width === 0 || view.height === 0 || rect.height === 0) return 'cover';
-  const off = view.width / view.height / (rect.width / rect.height);
-  return Math.max(off, 1 / off) > MOST_CROPPED[role] ? 'contain' : 'cover';
+  const wider = view.width / view.height / (rect.width / rect.height);
+  return wider <= MOST_CROPPED[role] && 1 / wider <= MOST_BEHEADED ? 'cover' : 'contain';
 }
 
 function sizeOf({ width }: Rect): 'small' | 'medium' | 'large' {
