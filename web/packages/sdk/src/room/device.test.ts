@@ -67,6 +67,15 @@ describe('a device', () => {
     expect([device.state.get().state, world.sent, world.sends, live()]).toEqual(['off', null, false, []]);
   });
 
+  it('gives back a track that it got and may not use', async () => {
+    for (const staysOpen of [false, true]) {
+      const { device, world } = deviceOf(staysOpen);
+      device.rule(false, false);
+      await device.take(asTrack(new Track('given')));
+      expect([device.state.get().state, world.sent, live()]).toEqual(['off', null, []]);
+    }
+  });
+
   it('goes on with the default one when it is unplugged, and says why where there is none', async () => {
     let isThere = true;
     const { device, world } = deviceOf(false, (id) =>

@@ -111,6 +111,8 @@ export class LocalDevice implements Device {
     this.own(track, deviceId === '' ? null : deviceId);
     this.wish.deviceId = this.have.openedAs;
     await this.on();
+    // Where it may not be used it is given back.
+    await this.settle();
   }
 
   /** What the room says: whether it may be used, and whether it was muted there. */

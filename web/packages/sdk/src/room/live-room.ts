@@ -12,7 +12,7 @@ import { KnownRoom } from './known-room.js';
 import { Level } from './level.js';
 import { moderation } from './moderation.js';
 import type { Happened } from './people.js';
-import { sourceOf, speakerOf } from './people.js';
+import { sourceOf, speakerOf, speakingOf } from './people.js';
 import { LocalScreen } from './screen.js';
 import type { Services } from './services.js';
 import { SlotSound } from './sound.js';
@@ -212,6 +212,7 @@ export class LiveRoom implements Room {
     });
     call.on('state', ({ state, failure }) => {
       this.state.change({ call: state, failure });
+      if (state === 'reconnecting') this.deafen();
       if (state === 'failed') this.end();
     });
     signaling.on('state', (state) => {
@@ -253,12 +254,8 @@ export class LiveRoom implements Room {
   }
 
   private hear(): void {
-    const people = [...this.people.get().values()];
-    const of = (csrc: number | undefined): string | null =>
-      people.find((person) => sourceOf(person, 'microphone')?.csrc === csrc)?.participant ?? null;
-    const now = new Set(this.speakers.speaking.map(of).filter((id) => id !== null));
+    const { now, mainly } = speakingOf(this.people.get(), this.speakers);
     const before = this.speaking.get();
-    const mainly = of(this.speakers.stage);
     const speaker = speakerOf(this.people.get(), this.state.get().participant, mainly, this.speaker);
     if (speaker !== this.speaker) {
       this.speaker = speaker;
@@ -267,6 +264,12 @@ export class LiveRoom implements Room {
     const isSame = now.size === before.now.size && [...now].every((id) => before.now.has(id));
     if (isSame && mainly === before.mainly) return;
     this.speaking.set({ now: isSame ? before.now : now, mainly });
+  }
+
+  /** Nobody is heard while the connection is lost; who spoke mainly stays in the picture. */
+  private deafen(): void {
+    this.speakers = { ...this.speakers, speaking: [] };
+    this.hear();
   }
 
   private showOwn(): void {

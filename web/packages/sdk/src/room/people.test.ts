@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { dice } from '../dice.test.util.js';
 import type { Person } from '../types.js';
-import { differences, NOBODY, peopleOf, speakerOf } from './people.js';
+import { differences, NOBODY, peopleOf, speakerOf, speakingOf } from './people.js';
 
 function person(id: string, order: number, more: Partial<Person> = {}): Person {
   return { participant: id, order, name: id, rights: ['chat'], sources: [], quality: 'good', ...more };
@@ -43,6 +43,20 @@ describe('who is in a room', () => {
       ['joined', person('c', 9)],
       ['joined', person('d', 10)],
     ]);
+  });
+
+  it('speaks by the numbers of its microphones, and who has none never does', () => {
+    const microphone = (csrc: number): Partial<Person> => ({
+      sources: [{ source: 'microphone', csrc, state: 'on' }],
+    });
+    const all = [person('listener', 1), person('a', 2, microphone(4)), person('b', 3, microphone(8))];
+    const people = peopleOf({ people: all }, NOBODY);
+    expect(speakingOf(people, { speaking: [] })).toEqual({ now: new Set(), mainly: null });
+    expect(speakingOf(people, { speaking: [8, 99], stage: 4 })).toEqual({
+      now: new Set(['b']),
+      mainly: 'a',
+    });
+    expect(speakingOf(people, { speaking: [], stage: 99 }).mainly).toBeNull();
   });
 
   it('has one whom a view of the speaker shows, who is never oneself', () => {

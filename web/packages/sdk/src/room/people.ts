@@ -1,7 +1,7 @@
 /** Who is in a room, by what was known before and what is known now. Pure. */
 
-import type { Person, Right, RoomSnapshot, Source, SourceState, WhyGone } from '../types.js';
-import type { RoomEvents } from './types.js';
+import type { Person, Right, RoomSnapshot, Source, SourceState, Speakers, WhyGone } from '../types.js';
+import type { RoomEvents, Speaking } from './types.js';
 
 /** People by id, in the order in which they came. */
 export type People = ReadonlyMap<string, Person>;
@@ -25,6 +25,17 @@ export function peopleOf({ people }: Pick<RoomSnapshot, 'people'>, before: Peopl
 /** What a person's source does; null if it does not publish it. */
 export function sourceOf(person: Person | undefined, source: Source): Person['sources'][number] | null {
   return person?.sources.find((own) => own.source === source) ?? null;
+}
+
+/** Who speaks, where the server says it by the numbers of microphones. */
+export function speakingOf(people: People, { speaking, stage }: Speakers): Speaking {
+  const whose = new Map<number, string>();
+  for (const person of people.values()) {
+    const microphone = sourceOf(person, 'microphone');
+    if (microphone !== null) whose.set(microphone.csrc, person.participant);
+  }
+  const now = speaking.flatMap((csrc) => whose.get(csrc) ?? []);
+  return { now: new Set(now), mainly: stage === undefined ? null : (whose.get(stage) ?? null) };
 }
 
 /**
