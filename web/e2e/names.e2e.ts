@@ -3,14 +3,13 @@ import type { Browser as Firefox } from 'puppeteer-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 
 import { closePages, launchChromium, openPage } from './harness/browser';
-import { type Name, NAMES, createGroup, initOf, tokenOf } from './harness/callers';
-import type { BoardOptions } from './fixtures/switchboard';
+import { type Name, NAMES, createGroup, initOf } from './harness/callers';
+import { type Evaluates, blank, openBoard } from './harness/board';
 import { Film, type Shot, keep, shoot } from './harness/film';
 import { launchFirefox, openFirefoxPage, ownAddress } from './harness/firefox';
 import { Madang } from './harness/madang';
 import { Ages } from './harness/ages';
 import { eventually } from './harness/process';
-import { script } from './harness/sdk';
 
 // Who is in the picture is right: tiles are switched many times, and every captured picture is judged.
 
@@ -18,10 +17,6 @@ import { script } from './harness/sdk';
 const SWITCHES = Number(process.env.E2E_SWITCHES ?? 30);
 const PUBLISHERS: readonly Name[] = ['Anna', 'Bert', 'Cleo', 'Dora'];
 const TILES = 2;
-interface Evaluates {
-  evaluate(script: string): Promise<unknown>;
-}
-
 /** What a switch may take until it is seen. */
 const PATIENCE_MS = 20_000;
 
@@ -44,24 +39,12 @@ afterAll(async () => {
 });
 afterEach(closePages(() => chromium));
 
-/** A page of the server's origin without a program of its own. */
-function blank(): string {
-  return `${madang.url}/config.json`;
-}
-
-/** Puts the board on a page, and joins as `name`. */
-async function open(page: Evaluates, name: Name, options: Omit<BoardOptions, 'token'>): Promise<void> {
-  const token = await tokenOf(madang.url, group, { name });
-  await page.evaluate(await script('e2e/fixtures/switchboard.ts', 'switchboard'));
-  await page.evaluate(`switchboard.open(${JSON.stringify({ token, ...options })})`);
-}
-
 /** Everybody who is to be seen, each on a page that shows nothing. */
 async function publish(): Promise<void> {
   for (const name of PUBLISHERS) {
     const init = initOf(name, { height: 180 });
-    const page = await openPage(chromium, blank(), { init, viewport: { width: 200, height: 150 } });
-    await open(page, name, { sends: true, tiles: 0 });
+    const page = await openPage(chromium, blank(madang.url), { init, viewport: { width: 200, height: 150 } });
+    await openBoard(page, { url: madang.url, group }, name, { sends: true, tiles: 0 });
   }
 }
 
@@ -149,8 +132,8 @@ describe('switches that the page asks for never show anybody under a wrong name'
   test('in Chromium', async () => {
     await publish();
     const init = initOf('Hugo');
-    const page = await openPage(chromium, blank(), { init, viewport: { width: 512, height: 300 } });
-    await open(page, 'Hugo', { sends: false, tiles: TILES });
+    const page = await openPage(chromium, blank(madang.url), { init, viewport: { width: 512, height: 300 } });
+    await openBoard(page, { url: madang.url, group }, 'Hugo', { sends: false, tiles: TILES });
     const record = new Record('Chromium');
     const film = await Film.start(page, (shot) => record.take(shot));
     await switches(page, () => Promise.resolve(record.last), SWITCHES);
@@ -162,9 +145,9 @@ describe('switches that the page asks for never show anybody under a wrong name'
 
   test('in Firefox', async () => {
     await publish();
-    const page = await openFirefoxPage(firefox, blank(), initOf('Hugo'));
+    const page = await openFirefoxPage(firefox, blank(madang.url), initOf('Hugo'));
     await page.setViewport({ width: 512, height: 300 });
-    await open(page, 'Hugo', { sends: false, tiles: TILES });
+    await openBoard(page, { url: madang.url, group }, 'Hugo', { sends: false, tiles: TILES });
     const record = new Record('Firefox');
     const look = async (): Promise<Shot> => {
       const shot = await shoot(page);

@@ -75,7 +75,17 @@ export async function tokenOf(
   return ((await response.json()) as { token: string }).token;
 }
 
-type Window = Omit<PersonaOptions, 'person'> & { viewport: { width: number; height: number } };
+/** As an init script: makes the page moderate a group, as the one that has made it does. */
+export function ownerOf(group: string, key: string): string {
+  return `sessionStorage.setItem('madang.call-owner.${group}', JSON.stringify('${key}'));`;
+}
+
+/** How somebody's page is opened. */
+interface Window extends Omit<PersonaOptions, 'person'> {
+  viewport: { width: number; height: number };
+  /** More for the page to begin with. */
+  init?: string;
+}
 
 /** Somebody in a call, with a page of either browser. */
 export class Caller {
@@ -92,7 +102,7 @@ export class Caller {
     browser: Chromium | Firefox,
     url: string,
     name: Name,
-    options: Omit<PersonaOptions, 'person'> & { viewport?: { width: number; height: number } } = {},
+    options: Partial<Window> = {},
   ): Promise<Caller> {
     const { viewport = { width: 960, height: 640 }, ...rest } = options;
     const caller =
@@ -107,9 +117,9 @@ export class Caller {
     browser: Chromium,
     url: string,
     name: Name,
-    { viewport, ...options }: Window,
+    { viewport, init = '', ...options }: Window,
   ): Promise<Caller> {
-    const page = await openPage(browser, url, { init: initOf(name, options), viewport });
+    const page = await openPage(browser, url, { init: init + initOf(name, options), viewport });
     return new Caller(name, page, page, () => page.context().close());
   }
 
@@ -117,9 +127,9 @@ export class Caller {
     browser: Firefox,
     url: string,
     name: Name,
-    { viewport, ...options }: Window,
+    { viewport, init = '', ...options }: Window,
   ): Promise<Caller> {
-    const page = await openFirefoxPage(browser, url, initOf(name, { ...options, voice: 'device' }));
+    const page = await openFirefoxPage(browser, url, init + initOf(name, { ...options, voice: 'device' }));
     await page.setViewport(viewport);
     return new Caller(name, page, null, () => page.close());
   }
@@ -241,6 +251,40 @@ export class Caller {
       `the tile of ${name}`,
       async () => (await this.page.evaluate(of)) as string | undefined,
     );
+  }
+
+  /** Writes into the chat, whose panel is opened for it. */
+  async says(text: string): Promise<void> {
+    await this.opens('chat');
+    await this.page.type(id('chat-input'), text);
+    await this.page.click(id('chat-send'));
+  }
+
+  /** Opens the panel with the chat or the list of people, if it is not open. */
+  async opens(panel: 'chat' | 'people'): Promise<void> {
+    const isOpen = `document.querySelector('${id(panel)}') !== null`;
+    if ((await this.page.evaluate(isOpen)) !== true) await this.click(`call-${panel}`);
+    await this.page.waitForSelector(id(panel));
+  }
+
+  /** All that stands in the chat and is with the server. */
+  async chat(): Promise<string[]> {
+    await this.opens('chat');
+    const lines = `[...document.querySelectorAll('${id('chat-message')}')].map((line) => line.innerText)`;
+    return (await this.page.evaluate(lines)) as string[];
+  }
+
+  /** Whether this page says that somebody's microphone is off. */
+  async isMuted(name: Name): Promise<boolean> {
+    const tile = `[...document.querySelectorAll('${TILE}')].find((tile) => tile.querySelector('${TILE_NAME}')?.textContent.includes('${name}'))`;
+    const isMuted = `${tile}?.querySelector('${id('call-muted-mark')}') != null`;
+    return (await this.page.evaluate(isMuted)) === true;
+  }
+
+  /** The participants who have a tile here, oneself too. */
+  async present(): Promise<string[]> {
+    const all = `[...new Set([...document.querySelectorAll('${TILE}')].map((tile) => tile.dataset.participant))].sort()`;
+    return (await this.page.evaluate(all)) as string[];
   }
 
   async close(): Promise<void> {
