@@ -14,8 +14,10 @@ const MOST_CROPPED = { main: 1.4, tile: 2.5, corner: 2.5 };
 /** Pictures that stand upright would lose heads. */
 const MOST_BEHEADED = 1.35;
 
+type TileProps = Omit<Placed, 'key'>;
+
 /** Somebody's picture in its place. Draws again when its own person, picture or place changes, and for nothing else. */
-export const CallTile = memo(function CallTile(props: Omit<Placed, 'key'>): ReactNode {
+export const CallTile = memo(function CallTile(props: TileProps): ReactNode {
   const { picture, role, rect } = props;
   const key = keyOf(picture);
   const floats = useUiState(({ floating }) => floating === key);
@@ -69,7 +71,20 @@ export const CallTile = memo(function CallTile(props: Omit<Placed, 'key'>): Reac
       )}
     </li>
   );
-});
+}, isSame);
+
+/** Places are reckoned anew whenever anybody comes or goes, and mostly are the same. */
+function isSame(a: TileProps, b: TileProps): boolean {
+  const [one, other] = [a.rect, b.rect];
+  return (
+    keyOf(a.picture) === keyOf(b.picture) &&
+    a.role === b.role &&
+    one.x === other.x &&
+    one.y === other.y &&
+    one.width === other.width &&
+    one.height === other.height
+  );
+}
 
 function Labels(props: {
   participant: string;
