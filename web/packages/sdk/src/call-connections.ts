@@ -179,6 +179,10 @@ export class Connections {
     return this.sources.isEmpty ? [this.receive] : [this.publish, this.receive];
   }
 
+  captured(source: Source): Promise<number | null> {
+    return this.sources.captured(source);
+  }
+
   setTrack(source: Source, track: MediaStreamTrack | null): Promise<void> {
     return this.sources.setTrack(source, track);
   }
@@ -223,11 +227,6 @@ export class Connections {
       this.receive.getStats(),
     ]);
     return { publish, receive };
-  }
-
-  /** Which m-line of the publishing connection is which source. */
-  get sent(): ReadonlyMap<string, Source> {
-    return new Map(this.sources.offered().map(({ mid, source }) => [mid, source]));
   }
 
   close(): void {

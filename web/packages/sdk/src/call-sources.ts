@@ -20,6 +20,7 @@ export class CallSources {
   private readonly senders = new Map<Source, RTCRtpTransceiver>();
   private readonly machine = thisMachine();
   private adjusting: Promise<void> = Promise.resolve();
+  private screenStaysSharp = false;
   /** The encodings that are watched, by mid and rid; all of them while nobody has said. */
   private watched = new Map<string, ReadonlyMap<string, boolean>>();
 
@@ -59,6 +60,17 @@ export class CallSources {
     if (source === 'camera' || source === 'screen') await this.adjust();
   }
 
+  /** Frames a second that a source captures; null where nobody counts them. */
+  async captured(source: Source): Promise<number | null> {
+    const report = await this.senders.get(source)?.sender.getStats();
+    let fps: number | null = null;
+    report?.forEach((entry: Record<string, unknown>) => {
+      if (entry.type === 'media-source' && typeof entry.framesPerSecond === 'number')
+        fps = entry.framesPerSecond;
+    });
+    return fps;
+  }
+
   /** Which encodings anybody watches. */
   watch(media: readonly MediaEncodings[]): void {
     this.watched = new Map(
@@ -89,9 +101,13 @@ export class CallSources {
       this.machine.firefox && !this.tracks.has(source)
         ? silenced(present)
         : adjusted(present, this.planned(source), watched);
-    if (sameEncodings(encodings, present)) return;
+    // What is read has to stay sharp: a screen loses frames first. Said once: each change may cost a keyframe.
+    const prefers = source === 'screen' && !this.screenStaysSharp;
+    if (sameEncodings(encodings, present) && !prefers) return;
+    if (prefers) this.screenStaysSharp = true;
+    const preference = source === 'screen' ? { degradationPreference: 'maintain-resolution' as const } : {};
     // A connection that closes meanwhile refuses; the next one starts anew.
-    await sender.setParameters({ ...parameters, encodings }).catch(() => undefined);
+    await sender.setParameters({ ...parameters, ...preference, encodings }).catch(() => undefined);
   }
 
   private planned(source: Source): Encoding[] {

@@ -97,7 +97,7 @@ export class Call extends Emitter<CallEvents> {
   }
 
   /** The connections of the moment; null while there are none. */
-  get connections(): Pick<Connections, 'reports' | 'sent'> | null {
+  get connections(): Pick<Connections, 'captured' | 'reports'> | null {
     return this.live;
   }
 

@@ -66,21 +66,39 @@ async function openDevice(
   }
 }
 
-/** What the person shares: a screen, window or tab, with its sound (`audio`) where the browser has it. */
-export async function openScreen(
-  audio = true,
-): Promise<{ video: MediaStreamTrack; audio: MediaStreamTrack | null }> {
+/** What the person shares. */
+export interface SharedScreen {
+  video: MediaStreamTrack;
+  /** Its sound, where it was asked for and the browser has it. */
+  audio: MediaStreamTrack | null;
+}
+
+/** Not yet in the DOM typings. */
+interface OwnAudio {
+  restrictOwnAudio?: boolean;
+}
+
+/**
+ * What the person shares: a screen, window or tab. `sound`: with whatever is heard there; or with what is heard but not
+ * from this page, so that nobody in a call hears itself: where the browser cannot keep that out, without sound.
+ */
+export async function openScreen(sound: 'all' | 'others' | 'none' = 'all'): Promise<SharedScreen> {
   requireCapture('getDisplayMedia');
+  const restricted: MediaTrackConstraints & OwnAudio = { restrictOwnAudio: true };
   try {
     const stream = await navigator.mediaDevices.getDisplayMedia({
       video: { frameRate: { ideal: 30, max: 30 }, width: { max: 1920 }, height: { max: 1080 } },
-      audio,
+      audio: sound === 'others' ? restricted : sound === 'all',
     });
     const [video] = stream.getVideoTracks();
     if (video === undefined) throw new CaptureError('missing');
     // Text must stay sharp; frames may be dropped for it.
     video.contentHint = 'detail';
-    return { video, audio: stream.getAudioTracks()[0] ?? null };
+    const [audio = null] = stream.getAudioTracks();
+    const isRestricted = (audio?.getSettings() as OwnAudio | undefined)?.restrictOwnAudio === true;
+    if (sound === 'all' || (sound === 'others' && isRestricted)) return { video, audio };
+    audio?.stop();
+    return { video, audio: null };
   } catch (error) {
     const failure = captureFailure(error);
     // Closing the picker is a decision, not a fault; browsers report both alike.

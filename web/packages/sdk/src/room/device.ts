@@ -2,6 +2,9 @@ import { type CaptureFailure, captureFailure } from '../capture.js';
 import { Value } from './store.js';
 import type { Device, DeviceState, Effect } from './types.js';
 
+/** A device that comes back by itself after a phone call does so within this time. */
+const WAKE_MS = 1_000;
+
 /** What a {@link LocalDevice} needs. */
 export interface DeviceOptions {
   open(deviceId: string | null): Promise<MediaStreamTrack>;
@@ -122,11 +125,22 @@ export class LocalDevice implements Device {
     this.tell();
   }
 
-  /** Opens it anew if it gives nothing any more, as after a phone call. */
-  async refresh(): Promise<void> {
-    if (!this.wish.open || this.have.raw === null) return;
-    this.closeRaw();
-    await this.settle();
+  /** The devices that there are: one that was chosen and is gone gives way to the default one. */
+  offer(ids: ReadonlySet<string>): void {
+    const { deviceId } = this.wish;
+    if (deviceId !== null && this.have.raw !== null && ids.size > 0 && !ids.has(deviceId))
+      void this.device(null);
+  }
+
+  /** The page is looked at again: a device that gives nothing any more a moment later is opened anew. */
+  wake(): void {
+    const { raw } = this.have;
+    if (raw === null || !(raw.muted || raw.readyState === 'ended')) return;
+    setTimeout(() => {
+      if (this.have.raw !== raw || !(raw.muted || raw.readyState === 'ended')) return;
+      this.closeRaw();
+      void this.settle();
+    }, WAKE_MS);
   }
 
   /** The track of the device itself, for the meter. */

@@ -4,15 +4,16 @@ import { Emitter } from '../emitter.js';
 import { RenewedIceServers } from '../ice-servers.js';
 import { MetaApi } from '../meta-api.js';
 import { Signaling } from '../signaling.js';
-import type { JoinedCall, Person, Right, SlotKind, Source, Speakers } from '../types.js';
+import type { JoinedCall, Person, Right, Source, Speakers } from '../types.js';
 import { GroupChat } from './chat.js';
 import { Commands } from './commands.js';
 import { LocalDevice } from './device.js';
 import { KnownRoom } from './known-room.js';
+import { layoutOf } from './layout.js';
 import { Level } from './level.js';
 import { moderation } from './moderation.js';
-import type { Happened } from './people.js';
-import { sourceOf, speakerOf, speakingOf } from './people.js';
+import { PageLife } from './page-life.js';
+import { type Happened, sourceOf, speakerOf, speakingOf } from './people.js';
 import { LocalScreen } from './screen.js';
 import type { Services } from './services.js';
 import { SlotSound } from './sound.js';
@@ -43,14 +44,6 @@ export interface Entrance {
   token: () => Promise<string>;
 }
 
-/** What a computer's page shows at a time. */
-const SLOTS: Readonly<Record<SlotKind, number>> = {
-  tile: 12,
-  stage: 1,
-  screen: 2,
-  voice: 4,
-  screen_audio: 1,
-};
 const NOBODY_SPEAKS: Speaking = { now: new Set(), mainly: null };
 
 /** Tells what happened in a room. */
@@ -85,6 +78,12 @@ export class LiveRoom implements Room {
   private readonly camera: LocalDevice;
   private readonly screen: LocalScreen;
   private readonly level: Level;
+  private readonly life = new PageLife({
+    // A closed tab leaves at once, and is no frozen picture until it times out.
+    hidden: () => void this.leave(),
+    seen: () => this.wake(),
+    devices: (ids) => [this.mic, this.camera].forEach((device) => device.offer(ids)),
+  });
   private slots: readonly CallSlot[] = [];
   private speakers: Speakers = { speaking: [] };
   private speaker: string | null = null;
@@ -103,14 +102,8 @@ export class LiveRoom implements Room {
       locked: false,
       participant: null,
     });
-    const { receive = {}, name = '' } = options;
-    const slots: Record<SlotKind, number> = {
-      ...SLOTS,
-      tile: receive.tiles ?? SLOTS.tile,
-      stage: receive.stages ?? SLOTS.stage,
-      screen: receive.screens ?? SLOTS.screen,
-      voice: receive.voices ?? SLOTS.voice,
-    };
+    const { name = '' } = options;
+    const slots = layoutOf(options.receive);
     const api = new MetaApi(url);
     this.call = new Call({
       url: services.sfu,
@@ -136,6 +129,7 @@ export class LiveRoom implements Room {
     this.screen = new LocalScreen({
       send: (source, track) => this.call.setTrack(source, track),
       sends: (source, on) => this.switches.set(source, on),
+      fps: async () => (await this.call.connections?.captured('screen').catch(() => null)) ?? null,
     });
     this.level = new Level(() => this.mic.raw);
     this.me = this.myself();
@@ -234,7 +228,6 @@ export class LiveRoom implements Room {
     void this.sound.start();
     this.signaling.start();
     this.call.start();
-    addEventListener('pagehide', this.onHide);
   }
 
   private joined({ participant, room }: JoinedCall): void {
@@ -295,6 +288,14 @@ export class LiveRoom implements Room {
     else void this.screen.stop();
   }
 
+  /** Phones take devices and stop what plays while they are locked or a call comes in. */
+  private wake(): void {
+    this.mic.wake();
+    this.camera.wake();
+    this.sound.wake();
+    this.views.wake();
+  }
+
   private own(): Person | undefined {
     return this.people.get().get(this.state.get().participant ?? '');
   }
@@ -307,7 +308,7 @@ export class LiveRoom implements Room {
   private end(): void {
     if (this.over) return;
     this.over = true;
-    removeEventListener('pagehide', this.onHide);
+    this.life.close();
     this.level.close();
     for (const part of [this.mic, this.camera, this.screen, this.switches]) part.close();
     this.sound.close();
@@ -318,7 +319,4 @@ export class LiveRoom implements Room {
     void this.signaling.close().catch(() => undefined);
     this.state.change({ signaling: 'closed' });
   }
-
-  /** A closed tab leaves at once, and is no frozen picture until it times out. */
-  private readonly onHide = (): void => void this.leave();
 }

@@ -1,4 +1,5 @@
 import { captureFailure, type CaptureFailure, openScreen } from '../capture.js';
+import { Motion } from './motion.js';
 import { Value } from './store.js';
 import type { Screen, ScreenState } from './types.js';
 
@@ -7,7 +8,12 @@ export interface ScreenOptions {
   /** Sends this track from now on; null sends nothing. */
   send(source: 'screen' | 'screen_audio', track: MediaStreamTrack | null): Promise<void>;
   sends(source: 'screen' | 'screen_audio', on: boolean): void;
+  /** Frames a second that are captured of it; null where nobody counts them. */
+  fps(): Promise<number | null>;
 }
+
+/** A look at what moves on the screen is taken this often, in milliseconds. */
+const LOOK_MS = 1_000;
 
 /** The screen of this page, with its sound: of its own, whatever camera and microphone do. */
 export class LocalScreen implements Screen {
@@ -23,6 +29,7 @@ export class LocalScreen implements Screen {
   /** Each share has a number: what a picker gives to an earlier one is given back. */
   private shares = 0;
   private muted = false;
+  private timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(private readonly options: ScreenOptions) {}
 
@@ -33,7 +40,7 @@ export class LocalScreen implements Screen {
     const share = this.shares;
     if (this.video === null) this.state.change({ state: 'starting', failure: null });
     try {
-      const opened = await openScreen(audio);
+      const opened = await openScreen(audio ? 'others' : 'none');
       if (share !== this.shares) {
         opened.video.stop();
         opened.audio?.stop();
@@ -68,6 +75,7 @@ export class LocalScreen implements Screen {
     this.release();
     this.video = video;
     this.audio = audio;
+    this.watch(video);
     // The browser's own bar ends it, or the window that was shared has closed.
     video.addEventListener('ended', () => {
       if (this.video === video) void this.stop();
@@ -101,6 +109,18 @@ export class LocalScreen implements Screen {
     await this.options.send('screen_audio', null).catch(() => undefined);
   }
 
+  /** A film is encoded as one; text stays sharp. Either keeps its size and loses frames where the line is short. */
+  private watch(video: MediaStreamTrack): void {
+    const motion = new Motion();
+    this.timer = setInterval(() => {
+      void this.options.fps().then((fps) => {
+        if (this.video !== video || fps === null) return;
+        const content = motion.look(fps);
+        if (video.contentHint !== content) video.contentHint = content;
+      });
+    }, LOOK_MS);
+  }
+
   /** Whoever closes the picker has changed its mind; what is shared goes on. */
   private fail(failure: CaptureFailure): void {
     this.state.change({ failure });
@@ -108,6 +128,7 @@ export class LocalScreen implements Screen {
   }
 
   private release(): void {
+    clearInterval(this.timer);
     const { video, audio } = this;
     this.video = null;
     this.audio = null;

@@ -55,6 +55,11 @@ export class SlotSound implements RoomSound {
     await Promise.all(this.elements.map((element) => this.send(element)));
   }
 
+  /** What the browser has stopped while the page was away plays on. */
+  wake(): void {
+    if (this.wanted) void this.start();
+  }
+
   close(): void {
     this.stop();
     for (const element of this.elements) element.srcObject = null;

@@ -73,6 +73,11 @@ export class Views {
     this.plan();
   }
 
+  /** What the browser has stopped while the page was away plays on. */
+  wake(): void {
+    for (const view of this.views) view.play();
+  }
+
   close(): void {
     clearTimeout(this.timer);
     for (const view of [...this.views]) view.close();
@@ -249,8 +254,12 @@ class PictureView implements View {
       return;
     }
     this.frames.follow(receiver);
-    // Refused where the page is not seen; it plays when it is.
-    void el.play().catch(() => undefined);
+    this.play();
+  }
+
+  play(): void {
+    // Refused where the page is not seen: then it plays when it is.
+    if (this.track !== null) void this.options.el.play().catch(() => undefined);
   }
 
   private become(base: Pick<ViewState, 'state' | 'participant' | 'why'>): void {
