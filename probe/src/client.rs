@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use transport::{CloseReason, DatagramKind, Event, Identity, Received, SRTP_OVERHEAD, Transport, classify};
 
+use crate::call::{Media, Order};
 use crate::epoch::Epoch;
 use crate::impair::{Fate, Impairment};
 use crate::offer::Agreed;
@@ -47,6 +48,8 @@ enum Role {
     Watching(Option<ViewerConfig>),
     Publisher(Box<Publisher>),
     Viewer(Box<Viewer>),
+    /// What a caller receives, from the start on.
+    Caller(Box<Media>),
 }
 
 /// A client. After each call that takes `now`, its next deadline is [`Client::poll_timeout`].
@@ -59,8 +62,8 @@ pub struct Client {
     local: SocketAddr,
     asked: Instant,
     impairment: Option<Impairment>,
-    /// The publisher's and the viewer's counts that were added to the totals.
-    counted: (u64, u64),
+    /// The publisher's counts that were added to the totals.
+    counted: [u64; 4],
     closed: Option<CloseReason>,
     was_connected: bool,
     scratch: Vec<u8>,
@@ -80,21 +83,30 @@ impl Client {
     ) -> Self {
         let params = agreed.publisher();
         let publishes = params.is_some();
-        let role = match params {
-            Some(params) => Role::Publishing(Some(params)),
-            None => Role::Watching(agreed.viewer()),
+        let role = match (params, agreed.seat.clone(), agreed.viewer()) {
+            (Some(params), ..) => Role::Publishing(Some(params)),
+            (None, Some(seat), Some(config)) => {
+                let viewer = Viewer::new(config, &shared.view, number, shared.epoch, asked, now);
+                let rids = shared.publish.simulcast.clone();
+                Role::Caller(Box::new(Media::new(seat, viewer, agreed.slots(), rids)))
+            }
+            (None, _, config) => Role::Watching(config),
         };
         let config = agreed.transport(&shared.identity, local);
         let impairment = Impairment::new(&shared.loss, &shared.delay, publishes, number);
+        let mut transport = Transport::client(config, agreed.proposal.seed, now);
+        if let Some(data) = agreed.negotiated.data {
+            transport.enable_data_channels(data, now);
+        }
         Self {
-            transport: Transport::client(config, agreed.proposal.seed, now),
+            transport,
             role,
             shared,
             number,
             local,
             asked,
             impairment,
-            counted: (0, 0),
+            counted: [0; 4],
             closed: None,
             was_connected: false,
             scratch: Vec::new(),
@@ -126,21 +138,34 @@ impl Client {
         sink: &mut dyn Sink,
     ) {
         let kind = classify(datagram);
-        if let (DatagramKind::Rtp, Role::Viewer(viewer)) = (kind, &mut self.role)
-            && self.transport.remote_address().is_some_and(|pair| pair.remote == from)
-            && datagram.get(1).is_some_and(|byte| viewer.skips(byte & 0x7F))
-        {
+        let is_media =
+            kind == DatagramKind::Rtp && self.transport.remote_address().is_some_and(|p| p.remote == from);
+        let skips = is_media
+            && match &mut self.role {
+                Role::Viewer(viewer) => datagram.get(1).is_some_and(|byte| viewer.skips(byte & 0x7F)),
+                Role::Caller(media) => media.skips(datagram),
+                _ => false,
+            };
+        if skips {
             // The length of the padding is encrypted: without the bit the header parses alone.
             if let Some(first) = datagram.first_mut() {
                 *first &= !0x20;
             }
-            viewer.handle_rtp(datagram, false, now, totals);
+            match &mut self.role {
+                Role::Viewer(viewer) => drop(viewer.handle_rtp(datagram, false, now, totals)),
+                Role::Caller(media) => media.handle_rtp(datagram, false, now, totals),
+                _ => {}
+            }
             return;
         }
         match (self.transport.handle_datagram(from, self.local, datagram, now), &mut self.role) {
-            (Received::Rtp(packet), Role::Viewer(viewer)) => viewer.handle_rtp(packet, true, now, totals),
+            (Received::Rtp(packet), Role::Viewer(viewer)) => {
+                viewer.handle_rtp(packet, true, now, totals);
+            }
+            (Received::Rtp(packet), Role::Caller(media)) => media.handle_rtp(packet, true, now, totals),
+            (Received::Rtcp(compound), Role::Caller(media)) => media.viewer.handle_rtcp(compound, now),
             (Received::Rtcp(compound), Role::Viewer(viewer)) => viewer.handle_rtcp(compound, now),
-            (Received::Rtcp(compound), Role::Publisher(publisher)) => publisher.handle_rtcp(compound),
+            (Received::Rtcp(compound), Role::Publisher(publisher)) => publisher.handle_rtcp(compound, now),
             (Received::Refused(_), _) => totals.refused += u64::from(self.was_connected),
             _ => {}
         }
@@ -169,11 +194,34 @@ impl Client {
         let media = match &self.role {
             Role::Publisher(publisher) => Some(publisher.poll_timeout()),
             Role::Viewer(viewer) => Some(viewer.poll_timeout()),
+            Role::Caller(media) if self.was_connected => {
+                media.poll_timeout().into_iter().chain([media.viewer.poll_timeout()]).min()
+            }
+            Role::Caller(_) => None,
             Role::Publishing(_) | Role::Watching(_) => None,
         };
         let transport = self.transport.poll_timeout()?;
         let line = self.impairment.as_ref().and_then(Impairment::poll_timeout);
         [Some(transport), media, line].into_iter().flatten().min()
+    }
+
+    /// Does what the run says to a caller.
+    pub(crate) fn order(&mut self, order: Order, now: Instant, totals: &mut Totals, sink: &mut dyn Sink) {
+        if let Role::Caller(media) = &mut self.role {
+            media.order(order, &mut self.transport, now, totals);
+        }
+        self.drain(now, totals, sink);
+    }
+
+    /// Whether it is a caller's and has everything that it waits for; `None` for others.
+    pub(crate) fn is_settled(&self) -> Option<bool> {
+        if let Role::Caller(media) = &self.role { Some(!media.is_waiting()) } else { None }
+    }
+
+    /// Jitter of everything that a caller gets.
+    pub(crate) fn jitters(&self) -> impl Iterator<Item = Duration> + '_ {
+        let media = if let Role::Caller(media) = &self.role { Some(media) } else { None };
+        media.into_iter().flat_map(|media| media.viewer.jitters())
     }
 
     /// Says goodbye, at once: nobody waits for what is on its way.
@@ -206,7 +254,11 @@ impl Client {
             match event {
                 Event::Connected(_) => self.connected(now, totals),
                 Event::Closed(reason) => self.closed = Some(reason),
-                _ => {}
+                other => {
+                    if let Role::Caller(media) = &mut self.role {
+                        media.happened(&other, &mut self.transport, now, totals);
+                    }
+                }
             }
         }
         while let Some(transmit) = self.transport.poll_transmit() {
@@ -235,6 +287,12 @@ impl Client {
                 let viewer = Viewer::new(config, &shared.view, self.number, shared.epoch, self.asked, now);
                 self.role = Role::Viewer(Box::new(viewer));
             }
+            Role::Caller(media) => {
+                totals.connected += 1;
+                let asked = now.saturating_duration_since(self.asked);
+                totals.connect_time.record(asked.as_micros() as u64);
+                media.connected(&mut self.transport, now);
+            }
             Role::Publisher(_) | Role::Viewer(_) => {}
         }
     }
@@ -261,11 +319,33 @@ impl Client {
                         totals.sent_bytes += sent as u64;
                     }
                 }
-                totals.skipped_frames += publisher.skipped - self.counted.0;
-                totals.resent += publisher.resent - self.counted.1;
-                self.counted = (publisher.skipped, publisher.resent);
+                let counts = [publisher.skipped, publisher.resent, publisher.keys, publisher.utterances];
+                let [skipped, resent, keys, utterances] = std::mem::replace(&mut self.counted, counts);
+                totals.skipped_frames += publisher.skipped - skipped;
+                totals.resent += publisher.resent - resent;
+                totals.keys_sent += publisher.keys - keys;
+                totals.utterances += publisher.utterances - utterances;
             }
-            Role::Viewer(viewer) => {
+            Role::Caller(_) | Role::Viewer(_) => {
+                let viewer = match &mut self.role {
+                    Role::Caller(media) => {
+                        if let Some(mut forged) = media.flood(&mut self.transport, now) {
+                            protect_and_send(
+                                &mut self.transport,
+                                &mut self.impairment,
+                                Due::Rtp,
+                                &mut forged,
+                                pair.remote,
+                                now,
+                                totals,
+                                sink,
+                            );
+                        }
+                        &mut media.viewer
+                    }
+                    Role::Viewer(viewer) => viewer,
+                    _ => return,
+                };
                 if viewer.poll_timeout() <= now {
                     scratch.clear();
                     viewer.handle_timeout(now, &mut scratch, totals);

@@ -35,6 +35,11 @@ impl Epoch {
         Self::new(Instant::now(), unix)
     }
 
+    /// Time since it.
+    pub(crate) fn since(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.start)
+    }
+
     /// The time of day.
     pub(crate) fn ntp(&self, now: Instant) -> Ntp {
         ntp::from_unix(self.unix + now.saturating_duration_since(self.start))

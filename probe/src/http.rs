@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, LOCATION};
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use url::Url;
 
 /// Time for one request.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// Times that a request is made which the server asks to make later.
+const PATIENT_TRIES: usize = 5;
 /// Longest answer that is read.
 const MAX_ANSWER: usize = transport::sdp::MAX_SDP_LEN;
+/// The same of JSON: two answers and the state of a room of some hundred people.
+const MAX_JSON: usize = 4 << 20;
 
 /// Why a request did not give what it should.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +116,40 @@ impl Http {
         })
     }
 
+    /// Sends `body` as JSON; the answer, and how many bytes both bodies have.
+    ///
+    /// # Errors
+    /// [`HttpError`]. Waits as long as the server says where it is asked too often, a few times.
+    pub(crate) async fn json<T: serde::de::DeserializeOwned>(
+        &self,
+        what: &'static str,
+        method: Method,
+        url: &str,
+        bearer: Option<&str>,
+        body: &impl serde::Serialize,
+    ) -> Result<(T, usize), HttpError> {
+        let sent = serde_json::to_string(body).map_err(|_| HttpError::Answer("the body is no JSON"))?;
+        let bytes = sent.len();
+        for wait in (0..PATIENT_TRIES).rev() {
+            let request = with_bearer(self.0.request(method.clone(), url), bearer);
+            let request = request.header(CONTENT_TYPE, "application/json").body(sent.clone());
+            let answer = request.send().await?;
+            let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+            if let Some(seconds) =
+                after.filter(|_| answer.status() == StatusCode::TOO_MANY_REQUESTS && wait > 0)
+            {
+                tokio::time::sleep(Duration::from_secs(seconds).min(TIMEOUT)).await;
+                continue;
+            }
+            let answer = expect(what, answer, &[StatusCode::OK, StatusCode::CREATED]).await?;
+            let text = read_up_to(answer, MAX_JSON).await?;
+            let value = serde_json::from_str(&text)
+                .map_err(|_| HttpError::Answer("the answer is not as described"))?;
+            return Ok((value, bytes + text.len()));
+        }
+        Err(HttpError::Answer("the server asks to wait again and again"))
+    }
+
     /// Opens a WHIP or WHEP session.
     ///
     /// # Errors
@@ -152,11 +190,15 @@ async fn expect(what: &'static str, answer: Response, good: &[StatusCode]) -> Re
     Err(HttpError::Status { what, status, detail: detail.unwrap_or_default() })
 }
 
-async fn read(mut answer: Response) -> Result<String, HttpError> {
+async fn read(answer: Response) -> Result<String, HttpError> {
+    read_up_to(answer, MAX_ANSWER).await
+}
+
+async fn read_up_to(mut answer: Response, most: usize) -> Result<String, HttpError> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await? {
         body.extend_from_slice(&chunk);
-        if body.len() > MAX_ANSWER {
+        if body.len() > most {
             return Err(HttpError::Answer("the answer is too long"));
         }
     }

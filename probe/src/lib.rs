@@ -1,11 +1,12 @@
-//! The Media Probe: load for WHIP and WHEP servers, and what it measures.
+//! The Media Probe: load for WHIP and WHEP servers and for calls, and what it measures.
 //!
-//! Publishers and viewers are light clients ([`client::Client`]): a pure state machine around `transport`'s client
+//! Publishers, viewers and callers are light clients ([`client::Client`]): a pure state machine around `transport`'s client
 //! role, thousands in a process. [`worker`] drives them on a few threads; [`run`] plays a [`scenario::Scenario`] and
 //! gives back a report.
 
 #![forbid(unsafe_code)]
 
+pub mod call;
 pub mod client;
 mod epoch;
 pub mod http;

@@ -129,13 +129,31 @@ async fn play(run: &Run, scenario: &Scenario) -> anyhow::Result<ExitCode> {
             eprintln!("{line}");
         }
     };
+    if scenario.call.is_some() {
+        let phase = |phase: &str| {
+            if !run.quiet {
+                eprintln!("{phase}");
+            }
+        };
+        let report = probe::call::run(scenario, phase, stopped).await?;
+        return tell(run, &report, report.missed.is_empty());
+    }
     let report = probe::run::run(scenario, progress, stopped).await?;
     if in_place && !run.quiet {
         eprintln!();
     }
+    tell(run, &report, report.missed.is_empty())
+}
+
+/// Prints a report, and writes it where that is wanted.
+fn tell(
+    run: &Run,
+    report: &(impl serde::Serialize + std::fmt::Display),
+    is_good: bool,
+) -> anyhow::Result<ExitCode> {
     let to_stdout = run.json.as_deref() == Some(Path::new("-"));
     if let Some(path) = &run.json {
-        let json = serde_json::to_string_pretty(&report)?;
+        let json = serde_json::to_string_pretty(report)?;
         if to_stdout {
             println!("{json}");
         } else {
@@ -145,5 +163,5 @@ async fn play(run: &Run, scenario: &Scenario) -> anyhow::Result<ExitCode> {
     if !to_stdout {
         print!("{report}");
     }
-    Ok(if report.missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

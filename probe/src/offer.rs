@@ -1,7 +1,9 @@
 //! Offers of publishers and viewers, and what their answers made of them.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
+use contract::call::SlotKind;
 use rand::Rng as _;
 use rtp::{Extension, Extensions, MediaKind, Rid};
 use transport::sdp::{
@@ -10,6 +12,7 @@ use transport::sdp::{
 };
 use transport::{ClientConfig, Identity};
 
+use crate::call::seat::Seat;
 use crate::publisher::{ExtensionIds, PublisherParams, StreamParams};
 use crate::scenario::{Publish, Video};
 use crate::viewer::{StreamConfig, ViewerConfig};
@@ -38,6 +41,8 @@ pub struct Proposal {
     pub(crate) seed: [u8; 32],
     publishes: bool,
     ssrc: u32,
+    /// In a call: what the m-lines are for.
+    slots: Vec<SlotKind>,
 }
 
 /// What an answer agreed to.
@@ -46,6 +51,8 @@ pub struct Agreed {
     pub(crate) proposal: Proposal,
     pub(crate) negotiated: Negotiated,
     pub(crate) candidates: Vec<SocketAddr>,
+    /// In a call: whose it is.
+    pub(crate) seat: Option<Arc<Seat>>,
 }
 
 impl Proposal {
@@ -59,6 +66,7 @@ impl Proposal {
             Extension::RepairedRid,
             Extension::TransportCc,
             Extension::AbsCaptureTime,
+            Extension::AudioLevel,
         ]);
         let base = proposal.ssrc;
         let pair = |offset: u32, rtx: bool| SsrcPair {
@@ -73,16 +81,17 @@ impl Proposal {
         if publish.audio {
             let audio = media("0", MediaKind::Audio, Source::Microphone, vec![opus()]);
             // Sound is repeated as it was, so nothing that changes may be in it.
-            let fixed = [Extension::Mid, Extension::AbsCaptureTime];
+            let fixed = [Extension::Mid, Extension::AbsCaptureTime, Extension::AudioLevel];
             let extensions = extensions.only(|extension, _| fixed.contains(&extension));
             proposal.offer.media.push(ClientMedia { ssrc: Some(pair(0, false)), extensions, ..audio });
         }
         if publish.video != Video::None {
             let codec = video_codecs().into_iter().find(|codec| codec.format == format);
             let video = media("1", MediaKind::Video, Source::Camera, codec.into_iter().collect());
+            let extensions = extensions.only(|extension, _| extension != Extension::AudioLevel);
             let rids: Vec<Rid> = publish.simulcast.iter().filter_map(|rid| rid.parse().ok()).collect();
             let ssrc = rids.is_empty().then(|| pair(2, true));
-            proposal.offer.media.push(ClientMedia { ssrc, rids, ..video });
+            proposal.offer.media.push(ClientMedia { ssrc, rids, extensions, ..video });
         }
         proposal
     }
@@ -103,6 +112,33 @@ impl Proposal {
         proposal
     }
 
+    /// An offer to receive through slots, and to say what they show, as pages should make it: in few codecs.
+    #[must_use]
+    pub fn slots(identity: &Identity, transport_cc: bool, slots: &[SlotKind]) -> Self {
+        let mut proposal = Self::new(identity, false);
+        let mut wanted = vec![Extension::Mid, Extension::AbsCaptureTime];
+        wanted.extend(transport_cc.then_some(Extension::TransportCc));
+        let extensions = Extensions::numbered(&wanted);
+        let mut video = video_codecs();
+        video.retain(|codec| matches!(codec.format, CodecFormat::Vp8 | CodecFormat::H264(_)));
+        for (index, slot) in slots.iter().enumerate() {
+            let kind = if slot.is_audio() { MediaKind::Audio } else { MediaKind::Video };
+            let codecs = if slot.is_audio() { vec![opus()] } else { video.clone() };
+            let codecs = codecs.into_iter().map(|codec| with_transport_cc(codec, transport_cc)).collect();
+            proposal.offer.media.push(line(
+                &index.to_string(),
+                kind,
+                Direction::RecvOnly,
+                codecs,
+                extensions,
+            ));
+        }
+        let mid = slots.len().to_string().parse().expect("digits are a mid");
+        proposal.offer.media.push(ClientMedia::data_channels(mid));
+        proposal.slots = slots.to_vec();
+        proposal
+    }
+
     fn new(identity: &Identity, publishes: bool) -> Self {
         let mut rng = rand::rng();
         let mut seed = [0; 32];
@@ -110,7 +146,7 @@ impl Proposal {
         let offer = ClientOffer::new(identity, Vec::new(), &mut rng);
         // Room for the streams above it without a wrap to 0, which some receivers take for "none".
         let ssrc = (rng.next_u32() | 1) & 0x7FFF_FFFF;
-        Self { offer, seed, publishes, ssrc }
+        Self { offer, seed, publishes, ssrc, slots: Vec::new() }
     }
 
     /// The offer as text.
@@ -136,7 +172,7 @@ impl Proposal {
         if candidates.is_empty() {
             return Err(AnswerError::NoCandidate);
         }
-        Ok(Agreed { proposal: self, negotiated, candidates })
+        Ok(Agreed { proposal: self, negotiated, candidates, seat: None })
     }
 }
 
@@ -145,6 +181,18 @@ fn is_loopback(address: SocketAddr) -> bool {
 }
 
 impl Agreed {
+    /// The same of a caller.
+    pub(crate) fn of(self, seat: &Arc<Seat>) -> Self {
+        Self { seat: Some(Arc::clone(seat)), ..self }
+    }
+
+    /// The slots that were agreed to, by mid, in the order of [`ViewerConfig::streams`].
+    pub(crate) fn slots(&self) -> Vec<(String, SlotKind)> {
+        let media = self.proposal.slots.iter().zip(&self.negotiated.media);
+        let agreed = media.filter(|(_, media)| media.direction == Direction::RecvOnly);
+        agreed.map(|(kind, media)| (media.mid.to_string(), *kind)).collect()
+    }
+
     /// What its transport is made of, on a socket with the address `local`.
     pub(crate) fn transport(&self, identity: &Identity, local: SocketAddr) -> ClientConfig {
         self.proposal.offer.transport(identity, &self.negotiated, local, self.candidates.clone())
@@ -171,6 +219,7 @@ impl Agreed {
             video: Vec::new(),
             audio: None,
             cname: self.proposal.offer.local.ice.ufrag.clone(),
+            seat: self.seat.clone(),
         };
         // The server may want fewer encodings than were offered; a WHIP server that ignores simulcast gets all of
         // them without rids refused, so it gets the largest only.
@@ -240,6 +289,7 @@ fn stream(
             repaired_rid: id(Extension::RepairedRid),
             transport_cc: id(Extension::TransportCc),
             capture_time: id(Extension::AbsCaptureTime),
+            level: id(Extension::AudioLevel),
         },
         // Below 2^15, so that an early loss cannot be taken for a wrap (RFC 3711, 3.3.1).
         first_sequence: (rng.next_u32() & 0x7FFF) as u16,

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rtp::rtcp::{self, Compound, RtcpPacket, SenderInfo};
-use rtp::{Header, HeaderWriter};
+use rtp::{AudioLevel, Header, HeaderWriter};
 
+use crate::call::MERGED;
+use crate::call::seat::{Seat, Tag};
 use crate::epoch::{Epoch, STAMP_LEN};
 use crate::scenario::{Publish, Spacing, duration};
 use crate::source::{Clip, Frame, Source, sound};
@@ -32,6 +34,7 @@ pub(crate) struct ExtensionIds {
     pub(crate) repaired_rid: Option<u8>,
     pub(crate) transport_cc: Option<u8>,
     pub(crate) capture_time: Option<u8>,
+    pub(crate) level: Option<u8>,
 }
 
 /// One stream to send.
@@ -55,6 +58,8 @@ pub(crate) struct PublisherParams {
     pub(crate) video: Vec<StreamParams>,
     pub(crate) audio: Option<StreamParams>,
     pub(crate) cname: String,
+    /// In a call: whose it is.
+    pub(crate) seat: Option<Arc<Seat>>,
 }
 
 /// A packet that is due.
@@ -118,6 +123,10 @@ struct Encoding {
     picture_id: u16,
     key_wanted: bool,
     last_key: Option<Instant>,
+    /// When the server last asked for a keyframe.
+    last_asked: Option<Instant>,
+    /// Nobody watches it.
+    is_off: bool,
 }
 
 /// A publisher's media. Drain [`Publisher::poll`] whenever [`Publisher::poll_timeout`] has come.
@@ -133,6 +142,9 @@ pub(crate) struct Publisher {
     /// The last packets of the sound, by sequence number.
     audio_history: Vec<Option<(u16, Vec<u8>)>>,
     cname: String,
+    seat: Option<Arc<Seat>>,
+    /// The utterance that is being said, and its next packet.
+    utterance: (Option<u16>, u16),
     transport_sequence: u16,
     next_report: Instant,
     /// Encoding (none is the sound) and sequence number.
@@ -142,6 +154,10 @@ pub(crate) struct Publisher {
     pub(crate) skipped: u64,
     /// Packets that were sent again.
     pub(crate) resent: u64,
+    /// Keyframes of the picture that were sent.
+    pub(crate) keys: u64,
+    /// Utterances that began.
+    pub(crate) utterances: u64,
 }
 
 impl Publisher {
@@ -162,6 +178,8 @@ impl Publisher {
             next: 0,
             key_wanted: true,
             last_key: None,
+            last_asked: None,
+            is_off: false,
         };
         Self {
             start: now,
@@ -173,12 +191,16 @@ impl Publisher {
             publish,
             clip,
             cname: params.cname,
+            seat: params.seat,
+            utterance: (None, 0),
             transport_sequence: 0,
             next_report: now,
             resends: VecDeque::new(),
             writer: Box::default(),
             skipped: 0,
             resent: 0,
+            keys: 0,
+            utterances: 0,
         }
     }
 
@@ -222,11 +244,11 @@ impl Publisher {
     }
 
     /// Takes what the server asks for.
-    pub(crate) fn handle_rtcp(&mut self, compound: &[u8]) {
+    pub(crate) fn handle_rtcp(&mut self, compound: &[u8], now: Instant) {
         for packet in Compound::new(compound) {
             match packet {
-                RtcpPacket::Pli { media_ssrc } => self.want_key(media_ssrc),
-                RtcpPacket::Fir(list) => list.iter().for_each(|ssrc| self.want_key(ssrc)),
+                RtcpPacket::Pli { media_ssrc } => self.want_key(media_ssrc, now),
+                RtcpPacket::Fir(list) => list.iter().for_each(|ssrc| self.want_key(ssrc, now)),
                 RtcpPacket::Nack { media_ssrc, missing } => {
                     let is_sound = self.audio.as_ref().is_some_and(|(a, _)| a.params.ssrc == media_ssrc);
                     let encoding = self.encodings.iter().position(|e| e.stream.params.ssrc == media_ssrc);
@@ -241,9 +263,14 @@ impl Publisher {
         }
     }
 
-    fn want_key(&mut self, ssrc: u32) {
+    fn want_key(&mut self, ssrc: u32, now: Instant) {
         for encoding in self.encodings.iter_mut().filter(|e| e.stream.params.ssrc == ssrc) {
             encoding.key_wanted = true;
+            let before = encoding.last_asked.replace(now);
+            let is_soon = before.is_some_and(|before| now.saturating_duration_since(before) < MERGED);
+            if let Some(seat) = &self.seat {
+                seat.asked_for_key(is_soon);
+            }
         }
     }
 
@@ -266,8 +293,17 @@ impl Publisher {
         let elapsed = now.saturating_duration_since(self.start);
         let frame_time = self.frame_time;
         let interval = duration(self.publish.keyframe_interval_s);
+        let is_wanted = self.seat.as_ref().is_none_or(|seat| seat.is_wanted(index));
         let Some(encoding) = self.encodings.get_mut(index) else { return false };
         if encoding.next == 0 {
+            if !is_wanted {
+                let current = (elapsed.as_nanos() / frame_time.as_nanos().max(1)) as u64;
+                encoding.index = current + 1;
+                encoding.is_off = true;
+                return false;
+            }
+            // Encoders begin anew with a keyframe.
+            encoding.key_wanted |= std::mem::take(&mut encoding.is_off);
             let current = (elapsed.as_nanos() / frame_time.as_nanos().max(1)) as u64;
             if frame_time * (current.saturating_sub(encoding.index) as u32) > MAX_LATE {
                 self.skipped += current - encoding.index;
@@ -281,10 +317,11 @@ impl Publisher {
             if encoding.frame.is_key {
                 encoding.key_wanted = false;
                 encoding.last_key = Some(now);
+                self.keys += 1;
             }
         }
         let count = encoding.frame.payloads.len();
-        let Some(payload) = encoding.frame.payloads.get_mut(encoding.next).map(std::mem::take) else {
+        let Some(mut payload) = encoding.frame.payloads.get_mut(encoding.next).map(std::mem::take) else {
             // A clip may have an empty frame.
             encoding.index += 1;
             encoding.next = 0;
@@ -299,9 +336,13 @@ impl Publisher {
             encoding.next = 0;
         }
         let timestamp = encoding.stream.timestamp(at);
+        if let Some(seat) = self.seat.as_ref().filter(|_| stamped) {
+            Tag { caller: seat.number, utterance: 0, packet: 0 }.write(&mut payload, STAMP_LEN);
+        }
         let stream = &mut encoding.stream;
         let number = &mut self.transport_sequence;
-        write(stream, &mut self.writer, number, self.epoch, now, (timestamp, marker, stamped), payload, out);
+        let about = About { timestamp, marker, stamped, level: None };
+        write(stream, &mut self.writer, number, self.epoch, now, about, payload, out);
         true
     }
 
@@ -313,12 +354,26 @@ impl Publisher {
             *index = current;
         }
         let timestamp = stream.timestamp(AUDIO_FRAME * u32::try_from(*index).unwrap_or(u32::MAX));
-        let payload = sound(&self.publish, &self.clip, *index);
+        let mut payload = sound(&self.publish, &self.clip, *index);
         let sequence = stream.sequence;
         let stamped = self.publish.video != crate::scenario::Video::Clip;
         *index += 1;
+        let level = self.seat.as_ref().map(|seat| {
+            let saying = seat.conversation.says(seat.voice, self.epoch.since(now));
+            if saying.utterance != self.utterance.0 {
+                self.utterance = (saying.utterance, 0);
+                self.utterances += u64::from(saying.utterance.is_some());
+            }
+            if saying.utterance.is_some() {
+                self.utterance.1 = self.utterance.1.saturating_add(1);
+            }
+            let (utterance, packet) = (saying.utterance.unwrap_or_default(), self.utterance.1);
+            Tag { caller: seat.number, utterance, packet }.write(&mut payload, STAMP_LEN);
+            saying.level
+        });
         let number = &mut self.transport_sequence;
-        write(stream, &mut self.writer, number, self.epoch, now, (timestamp, false, stamped), payload, out);
+        let about = About { timestamp, marker: false, stamped, level };
+        write(stream, &mut self.writer, number, self.epoch, now, about, payload, out);
         if let Some(slot) = self.audio_history.get_mut(usize::from(sequence) % AUDIO_HISTORY) {
             *slot = Some((sequence, out.clone()));
         }
@@ -358,6 +413,7 @@ impl Publisher {
             &mut self.transport_sequence,
             self.epoch,
             now,
+            None,
         );
         out.extend_from_slice(self.writer.bytes());
         out.extend_from_slice(&sequence.to_be_bytes());
@@ -381,6 +437,16 @@ impl Publisher {
     }
 }
 
+/// What is written of a packet beside its payload.
+#[derive(Debug, Clone, Copy)]
+struct About {
+    timestamp: u32,
+    marker: bool,
+    /// The payload ends with room for a stamp.
+    stamped: bool,
+    level: Option<AudioLevel>,
+}
+
 /// Writes a packet with `payload`, and remembers it if it may be asked for again.
 #[allow(clippy::too_many_arguments, reason = "parts of a publisher that are borrowed apart")]
 fn write(
@@ -389,7 +455,7 @@ fn write(
     transport_sequence: &mut u16,
     epoch: Epoch,
     now: Instant,
-    (timestamp, marker, stamped): (u32, bool, bool),
+    About { timestamp, marker, stamped, level }: About,
     mut payload: Vec<u8>,
     out: &mut Vec<u8>,
 ) {
@@ -403,7 +469,7 @@ fn write(
     let params = &stream.params;
     let (payload_type, ssrc) = (params.payload_type, params.ssrc);
     writer.start(&Header { marker, payload_type, sequence, timestamp, ssrc, padded: false }, false);
-    elements(writer, params, params.extensions.rid, transport_sequence, epoch, now);
+    elements(writer, params, params.extensions.rid, transport_sequence, epoch, now, level);
     out.extend_from_slice(writer.bytes());
     out.extend_from_slice(&payload);
     let count = stream.history.len().max(1);
@@ -420,6 +486,7 @@ fn elements(
     transport_sequence: &mut u16,
     epoch: Epoch,
     now: Instant,
+    level: Option<AudioLevel>,
 ) {
     let ids = params.extensions;
     if let Some(id) = ids.mid {
@@ -434,6 +501,9 @@ fn elements(
     }
     if let Some(id) = ids.capture_time {
         writer.element(id, &epoch.ntp(now).to_be_bytes());
+    }
+    if let Some((id, level)) = ids.level.zip(level) {
+        writer.element(id, &[level.to_byte()]);
     }
     writer.finish();
 }

@@ -1,6 +1,8 @@
 use rtp::RtpPacket;
 
 use super::*;
+use crate::call::talk::Conversation;
+use crate::scenario::{Call, Talk};
 
 const SSRC: u32 = 7;
 
@@ -17,6 +19,7 @@ fn stream(ssrc: u32, rid: Option<&str>) -> StreamParams {
             repaired_rid: Some(3),
             transport_cc: Some(4),
             capture_time: Some(5),
+            level: None,
         },
         first_sequence: 100,
         first_timestamp: 1_000,
@@ -24,9 +27,16 @@ fn stream(ssrc: u32, rid: Option<&str>) -> StreamParams {
 }
 
 fn publisher(publish: Publish, rids: &[Option<&str>], now: Instant) -> Publisher {
+    publisher_of(publish, rids, None, now)
+}
+
+fn publisher_of(publish: Publish, rids: &[Option<&str>], seat: Option<Arc<Seat>>, now: Instant) -> Publisher {
     let video = rids.iter().zip(SSRC..).map(|(rid, ssrc)| stream(ssrc, *rid)).collect();
-    let audio = publish.audio.then(|| StreamParams { ssrc: 1, rtx: None, ..stream(1, None) });
-    let params = PublisherParams { video, audio, cname: "c".into() };
+    let mut audio = publish.audio.then(|| StreamParams { ssrc: 1, rtx: None, ..stream(1, None) });
+    if let (Some(audio), Some(_)) = (&mut audio, &seat) {
+        audio.extensions.level = Some(6);
+    }
+    let params = PublisherParams { video, audio, cname: "c".into(), seat };
     let epoch = Epoch::new(now, Duration::from_secs(1));
     Publisher::new(params, Arc::new(publish), Arc::new(Clip::load(None).unwrap()), epoch, now)
 }
@@ -103,7 +113,7 @@ fn every_encoding_names_itself_and_repeats_under_the_repaired_rid() {
 
     let mut nack = Vec::new();
     rtcp::write::nack(&mut nack, 9, SSRC, &[100]);
-    publisher.handle_rtcp(&nack);
+    publisher.handle_rtcp(&nack, start);
     let mut out = Vec::new();
     assert_eq!(publisher.poll(start, &mut out), Some(Due::Rtp));
     let again = RtpPacket::parse(&out).unwrap();
@@ -115,7 +125,7 @@ fn every_encoding_names_itself_and_repeats_under_the_repaired_rid() {
     // What was never sent cannot be repeated.
     nack.clear();
     rtcp::write::nack(&mut nack, 9, SSRC, &[99]);
-    publisher.handle_rtcp(&nack);
+    publisher.handle_rtcp(&nack, start);
     assert_eq!(publisher.poll(start, &mut out), None);
 }
 
@@ -127,7 +137,7 @@ fn sound_is_repeated_as_it_was() {
     let (_, first) = sent.iter().find(|(_, bytes)| RtpPacket::parse(bytes).unwrap().ssrc == 1).unwrap();
     let mut nack = Vec::new();
     rtcp::write::nack(&mut nack, 9, 1, &[100]);
-    publisher.handle_rtcp(&nack);
+    publisher.handle_rtcp(&nack, start);
     let mut out = Vec::new();
     assert_eq!(publisher.poll(start, &mut out), Some(Due::Repeatable));
     assert_eq!(out, *first);
@@ -146,12 +156,73 @@ fn a_keyframe_comes_at_first_in_turn_and_when_asked_for() {
     assert_eq!(keys(&mut publisher, 1_000), [0]);
     let mut pli = Vec::new();
     rtcp::write::pli(&mut pli, 9, SSRC);
-    publisher.handle_rtcp(&pli);
+    publisher.handle_rtcp(&pli, start);
     assert_eq!(keys(&mut publisher, 1_500), [1_000]);
     // Asked for twice within 300 ms, it comes once.
-    publisher.handle_rtcp(&pli);
-    publisher.handle_rtcp(&pli);
+    publisher.handle_rtcp(&pli, start);
+    publisher.handle_rtcp(&pli, start);
     assert_eq!(keys(&mut publisher, 4_000), [1_500, 3_500]);
+}
+
+fn seat(talk: Talk) -> Arc<Seat> {
+    let call = Call { talk_joining: talk, ..Call::default() };
+    Arc::new(Seat::new(3, 0, &Arc::new(Conversation::new(&call)), &Arc::default(), false))
+}
+
+#[test]
+fn what_nobody_watches_is_off_and_begins_anew_with_a_keyframe() {
+    let (start, seat) = (Instant::now(), seat(Talk::None));
+    let publish = silent(Publish { keyframe_interval_s: 100.0, kbps: 50, fps: 10, ..Publish::default() });
+    let rids = [Some("q"), Some("f")];
+    let mut publisher = publisher_of(publish, &rids, Some(Arc::clone(&seat)), start);
+    let mut next = |end| {
+        let sent = run(&mut publisher, start, Duration::from_millis(end));
+        let of = |(_, bytes): &(Duration, Vec<u8>)| {
+            let packet = RtpPacket::parse(bytes).unwrap();
+            let tag = Tag::read(packet.payload(), STAMP_LEN).unwrap();
+            assert_eq!(tag, Tag { caller: 3, utterance: 0, packet: 0 });
+            (packet.ssrc - SSRC, media::vp8::starts_keyframe(packet.payload()))
+        };
+        sent.iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(next(150), [(0, true), (1, true), (0, false), (1, false)]);
+    seat.want(0b01);
+    assert_eq!(next(550), [(0, false), (0, false), (0, false), (0, false)]);
+    seat.want(0b10);
+    assert_eq!(next(750), [(1, true), (1, false)]);
+}
+
+#[test]
+fn a_caller_says_how_loud_it_is_and_which_word_it_is_at() {
+    let start = Instant::now();
+    let publish = Publish { video: crate::scenario::Video::None, ..Publish::default() };
+    let mut publisher = publisher_of(publish, &[], Some(seat(Talk::All)), start);
+    let sent = run(&mut publisher, start, Duration::from_millis(50));
+    for (index, (_, bytes)) in sent.iter().enumerate() {
+        let packet = RtpPacket::parse(bytes).unwrap();
+        let tag = Tag::read(packet.payload(), STAMP_LEN).unwrap();
+        assert_eq!((tag.caller, tag.utterance, usize::from(tag.packet)), (3, 0, index + 1));
+        let level = packet.elements().find(|(id, _)| *id == 6).and_then(|(_, value)| AudioLevel::read(value));
+        assert!(level.is_some_and(|level| level.voice && level.level < 45), "{level:?}");
+    }
+    assert_eq!((sent.len(), publisher.utterances), (3, 1));
+}
+
+#[test]
+fn keyframes_that_are_asked_for_too_often_are_counted() {
+    let (start, seat) = (Instant::now(), seat(Talk::None));
+    let mut publisher =
+        publisher_of(silent(Publish::default()), &[Some("q"), Some("f")], Some(Arc::clone(&seat)), start);
+    let mut ask = |ssrc, ms| {
+        let mut pli = Vec::new();
+        rtcp::write::pli(&mut pli, 9, ssrc);
+        publisher.handle_rtcp(&pli, start + Duration::from_millis(ms));
+    };
+    ask(SSRC, 0);
+    ask(SSRC + 1, 100);
+    ask(SSRC, 499);
+    ask(SSRC, 999);
+    assert_eq!(seat.keys_asked(), (4, 1));
 }
 
 #[test]

@@ -64,6 +64,8 @@ pub(crate) struct Reception {
     keys: Bits,
     /// The next packet to show; none before the first keyframe.
     head: Option<u64>,
+    /// The last packet of the last frame that was shown; 0 before.
+    shown: u64,
 }
 
 impl Reception {
@@ -118,6 +120,11 @@ impl Reception {
         self.highest
     }
 
+    /// The last packet of the last frame that could be shown, extended; 0 before the first.
+    pub(crate) fn shown(&self) -> u64 {
+        self.shown
+    }
+
     /// Extends a number near the highest one.
     pub(crate) fn extend(&self, sequence: u16) -> u64 {
         let step = i64::from(sequence.wrapping_sub(self.highest as u16) as i16);
@@ -131,7 +138,10 @@ impl Reception {
         head = head.max((self.highest + 1).saturating_sub(WINDOW));
         let mut frames = 0;
         while head <= self.highest && self.received.get(head) {
-            frames += u32::from(self.ends.get(head));
+            if self.ends.get(head) {
+                frames += 1;
+                self.shown = head;
+            }
             head += 1;
         }
         self.head = Some(head);

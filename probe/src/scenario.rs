@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::{Table, Value};
 
+pub use crate::call::settings::{Call, Talk};
+
 /// Longest run: every run ends.
 pub const MAX_DURATION_S: f64 = 86_400.0;
 /// Most viewers of one run: as many as addresses are handed out for.
@@ -17,11 +19,12 @@ pub const MAX_BROADCASTS: usize = 1_000;
 pub const MAX_ENCODINGS: usize = 3;
 
 /// The scenarios that are part of the binary, by name.
-pub const BUILT_IN: [(&str, &str); 5] = [
+pub const BUILT_IN: [(&str, &str); 6] = [
     ("broadcast", include_str!("../scenarios/broadcast.toml")),
     ("ramp", include_str!("../scenarios/ramp.toml")),
     ("churn", include_str!("../scenarios/churn.toml")),
     ("lossy", include_str!("../scenarios/lossy.toml")),
+    ("mesh", include_str!("../scenarios/mesh.toml")),
     ("call", include_str!("../scenarios/call.toml")),
 ];
 
@@ -91,7 +94,9 @@ pub struct Scenario {
     pub churn: Option<Churn>,
     /// Viewers are added until something breaks.
     pub ramp: Option<Ramp>,
-    /// Everybody publishes and watches everybody else.
+    /// Everybody publishes, and watches everybody else in sessions of their own.
+    pub mesh: Option<Mesh>,
+    /// A call of Madang: everybody publishes, and receives through slots.
     pub call: Option<Call>,
     /// Bounds that decide the exit code.
     pub expect: Expect,
@@ -123,6 +128,10 @@ impl Default for Run {
 pub struct Server {
     /// Creates each broadcast by `POST {meta_url}/broadcasts` first, which gives both URLs and the stream key.
     pub meta_url: Option<String>,
+    /// Where `/rooms/...` is, for calls; without it at `meta_url`.
+    pub rooms_url: Option<String>,
+    /// WebSocket of signaling, for calls; without it `{meta_url}/streaming`.
+    pub signaling_url: Option<String>,
     /// Bearer for `meta_url`, where creating is not open.
     pub meta_bearer: Option<String>,
     /// WHIP endpoint.
@@ -178,7 +187,7 @@ pub enum Spacing {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Publish {
-    /// How many broadcasts, with one publisher each. A call has one for each caller.
+    /// How many broadcasts, with one publisher each. A mesh has one for each caller.
     pub broadcasts: usize,
     /// Where pictures come from.
     pub video: Video,
@@ -279,7 +288,7 @@ pub enum Sockets {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct View {
-    /// How many viewers, spread evenly over the broadcasts. In a call everybody watches everybody.
+    /// How many viewers, spread evenly over the broadcasts. In a mesh everybody watches everybody.
     pub viewers: usize,
     /// Joins a second.
     pub join_rate: f64,
@@ -390,10 +399,10 @@ impl Default for Ramp {
     }
 }
 
-/// Everybody publishes and watches everybody else.
+/// Everybody publishes, and watches everybody else in sessions of their own.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Call {
+pub struct Mesh {
     /// How many take part.
     pub callers: usize,
 }
@@ -408,6 +417,8 @@ pub struct Expect {
     pub max_delay_p99_ms: Option<f64>,
     /// p95 from the POST to the first complete keyframe, ms.
     pub max_first_frame_p95_ms: Option<f64>,
+    /// p95 from the POST to a whole page, of callers that join one by one, ms.
+    pub max_join_p95_ms: Option<f64>,
     /// Freezes of all viewers together.
     pub max_freezes: Option<u64>,
     /// p95 over the viewers of their jitter, ms.
@@ -444,16 +455,19 @@ impl Scenario {
     /// How many broadcasts there are.
     #[must_use]
     pub fn broadcasts(&self) -> usize {
-        self.call.as_ref().map_or(self.publish.broadcasts, |call| call.callers)
+        self.mesh.as_ref().map_or(self.publish.broadcasts, |mesh| mesh.callers)
     }
 
     /// The broadcasts that the viewers watch, by index, in the order in which they join.
     #[must_use]
     pub fn seats(&self) -> Vec<usize> {
         let broadcasts = self.broadcasts();
-        match (&self.call, &self.ramp) {
-            (Some(call), _) => (0..call.callers)
-                .flat_map(|caller| (0..call.callers).filter(move |other| *other != caller))
+        if self.call.is_some() {
+            return Vec::new();
+        }
+        match (&self.mesh, &self.ramp) {
+            (Some(mesh), _) => (0..mesh.callers)
+                .flat_map(|caller| (0..mesh.callers).filter(move |other| *other != caller))
                 .collect(),
             (None, Some(ramp)) => (0..ramp.max).map(|n| n % broadcasts.max(1)).collect(),
             (None, None) => (0..self.view.viewers).map(|n| n % broadcasts.max(1)).collect(),
@@ -530,9 +544,9 @@ impl Scenario {
     }
 
     fn validate_kind(&self) -> Result<(), ScenarioError> {
-        if u8::from(self.churn.is_some()) + u8::from(self.ramp.is_some()) + u8::from(self.call.is_some()) > 1
-        {
-            return Err(value("scenario", "of [churn], [ramp] and [call] only one"));
+        let kinds = [self.churn.is_some(), self.ramp.is_some(), self.mesh.is_some(), self.call.is_some()];
+        if kinds.into_iter().filter(|kind| *kind).count() > 1 {
+            return Err(value("scenario", "of [churn], [ramp], [mesh] and [call] only one"));
         }
         if let Some(churn) = &self.churn
             && !(0.01..=1_000.0).contains(&churn.per_second)
@@ -545,8 +559,20 @@ impl Scenario {
             range("ramp.max", ramp.max, ramp.start, MAX_CLIENTS)?;
             seconds("ramp.hold_s", ramp.hold_s, 0.5)?;
         }
+        if let Some(mesh) = &self.mesh {
+            range("mesh.callers", mesh.callers, 2, 200)?;
+        }
         if let Some(call) = &self.call {
-            range("call.callers", call.callers, 2, 200)?;
+            call.validate().map_err(|(key, message)| value(key, message))?;
+            if self.engine == Engine::Webrtc {
+                return Err(value("engine", "\"webrtc\" knows no [call]"));
+            }
+            if self.publish.video != Video::Synthetic || !self.publish.audio {
+                return Err(value("publish.video", "callers send synthetic video and sound"));
+            }
+            if self.server.meta_url.is_none() {
+                return Err(value("server.meta_url", "a call needs it: its group is created there"));
+            }
         }
         if self.engine == Engine::Webrtc {
             if self.churn.is_some() || self.ramp.is_some() {
@@ -561,11 +587,16 @@ impl Scenario {
 
     fn validate_server(&self) -> Result<(), ScenarioError> {
         let server = &self.server;
-        let urls = [&server.meta_url, &server.whip_url, &server.whep_url, &server.admin_url];
+        let urls =
+            [&server.meta_url, &server.rooms_url, &server.whip_url, &server.whep_url, &server.admin_url];
         for url in urls.into_iter().flatten() {
             if !url.starts_with("http://") && !url.starts_with("https://") {
                 return Err(value("server", format!("`{url}` is not an http or https URL")));
             }
+        }
+        let is_websocket = |url: &String| url.starts_with("ws://") || url.starts_with("wss://");
+        if let Some(url) = server.signaling_url.as_ref().filter(|url| !is_websocket(url)) {
+            return Err(value("server.signaling_url", format!("`{url}` is not a ws or wss URL")));
         }
         if server.meta_url.is_some() == (server.whip_url.is_some() || server.whep_url.is_some()) {
             return Err(value("server", "either meta_url, or whip_url and whep_url"));

@@ -18,7 +18,7 @@ fn the_scenarios_of_the_binary_are_valid() {
         let scenario = Scenario::parse(text, &[META.to_owned()]).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!(scenario.name, name);
         assert!(!scenario.description.is_empty());
-        assert!(!scenario.seats().is_empty());
+        assert_eq!(scenario.seats().is_empty(), scenario.call.is_some());
     }
 }
 
@@ -70,14 +70,22 @@ fn values_out_of_range_are_named() {
         ("loss.up=nan", "loss.up"),
         ("churn.per_second=0", "churn.per_second"),
         ("ramp.start=0", "ramp.start"),
+        ("mesh.callers=1", "mesh.callers"),
         ("call.callers=1", "call.callers"),
+        ("call.tiles=24", "call.tiles"),
+        ("call.voices=13", "call.voices"),
+        ("call.turn_s=0.1", "call.turn_s"),
+        ("call.hostile=10", "call.hostile"),
     ] {
         let message = refused(&[META, assignment]);
         assert!(message.starts_with(key), "{assignment}: {message}");
     }
     assert!(refused(&[META, "view.decrypt=0"]).contains("\"all\""));
     assert!(refused(&[META, "view.decrypt=some"]).contains("\"all\""));
-    assert!(refused(&[META, "ramp.start=5", "call.callers=5"]).contains("only one"));
+    assert!(refused(&[META, "ramp.start=5", "mesh.callers=5"]).contains("only one"));
+    assert!(refused(&[META, "mesh.callers=5", "call.callers=5"]).contains("only one"));
+    assert!(refused(&[META, "call.callers=5", "publish.audio=false"]).starts_with("publish.video"));
+    assert!(refused(&[META, "engine=webrtc", "call.callers=5"]).starts_with("engine"));
     assert!(refused(&[META, "engine=webrtc", "view.viewers=51"]).starts_with("view.viewers"));
 }
 
@@ -87,6 +95,8 @@ fn the_server_is_named_in_one_way() {
     assert!(refused(&[META, "server.whip_url=http://x/a"]).starts_with("server"));
     assert!(refused(&["server.whip_url=http://x/a"]).starts_with("server"));
     assert!(refused(&["server.meta_url=x"]).starts_with("server"));
+    assert!(refused(&[META, "server.rooms_url=x"]).starts_with("server"));
+    assert!(refused(&[META, "server.signaling_url=http://x"]).starts_with("server.signaling_url"));
     let urls = ["server.whip_url=http://x/a", "server.whep_url=http://x/b"];
     with(&urls).unwrap();
     assert!(refused(&[urls[0], urls[1], "publish.broadcasts=2"]).contains("{n}"));
@@ -97,7 +107,7 @@ fn the_server_is_named_in_one_way() {
 fn seats_are_spread_over_broadcasts_and_everybody_watches_everybody_else() {
     let spread = with(&[META, "view.viewers=5", "publish.broadcasts=2"]).unwrap();
     assert_eq!(spread.seats(), [0, 1, 0, 1, 0]);
-    let call = with(&[META, "call.callers=3"]).unwrap();
+    let call = with(&[META, "mesh.callers=3"]).unwrap();
     assert_eq!(call.broadcasts(), 3);
     assert_eq!(call.seats(), [1, 2, 0, 2, 0, 1]);
     let ramp = with(&[META, "ramp.start=1", "ramp.max=4"]).unwrap();

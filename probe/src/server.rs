@@ -1,6 +1,6 @@
 //! CPU and memory of the server's process, and datagrams that the kernel dropped at our sockets: from `/proc`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 
 use url::Url;
@@ -26,6 +26,23 @@ pub fn usage(pid: u32) -> Option<Usage> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
     Some(Usage { cpu_ns, rss: rss?.parse::<u64>().ok()? * 1024 })
+}
+
+/// CPU time of each thread of a process whose name begins with `prefix`, ns, by name.
+#[must_use]
+pub fn threads(pid: u32, prefix: &str) -> BTreeMap<String, u64> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let of = |task: fs::DirEntry| {
+        let name = fs::read_to_string(task.path().join("comm")).ok()?;
+        let used = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        let used = used.split_ascii_whitespace().next()?.parse::<u64>().ok()?;
+        name.starts_with(prefix).then(|| (name.trim().to_owned(), used))
+    };
+    let mut all = BTreeMap::new();
+    for (name, used) in tasks.filter_map(of) {
+        *all.entry(name).or_default() += used;
+    }
+    all
 }
 
 /// The process that listens on the port of `url`.

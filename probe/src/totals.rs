@@ -87,6 +87,34 @@ totals! {
     first_packet_time: Histogram,
     /// From the POST to the first complete keyframe, us.
     first_frame_time: Histogram,
+    /// Calls: from the POST to whole keyframes of all pictures of the page and every voice, us.
+    join_time: Histogram,
+    /// Calls: from wanting another page to whole keyframes of all its pictures, us.
+    page_time: Histogram,
+    /// Calls: joins and pages that were not complete before something else was wanted.
+    goals_missed: u64,
+    /// Calls: frames (sound: packets) whose source was compared with what was said.
+    judged_frames: u64,
+    /// Calls: of those, frames of a source that no message had named for that slot yet.
+    early_frames: u64,
+    /// Calls: sources that a slot showed and no message ever named.
+    unnamed_sources: u64,
+    /// Calls: packets whose payload is of somebody else than their CSRC says.
+    foreign_packets: u64,
+    /// Calls: packets without a CSRC.
+    nameless: u64,
+    /// Calls: packets of one's own voice.
+    heard_itself: u64,
+    /// Calls: utterances that speakers began.
+    utterances: u64,
+    /// Calls: utterances of others that somebody heard something of.
+    utterances_heard: u64,
+    /// Calls: what was missing of their beginning, us.
+    onset_lost: Histogram,
+    /// Calls: how late the first packet of them was, us.
+    onset_delay: Histogram,
+    /// Calls: keyframes that publishers sent.
+    keys_sent: u64,
 }
 
 impl Totals {

@@ -8,7 +8,9 @@ use rtp::rtcp::{self, Compound, ReportBlock, RtcpPacket};
 use rtp::{RtpPacket, ntp, twcc, unwrap_rtx};
 use transport::sdp::CodecFormat;
 
-use crate::epoch::Epoch;
+use crate::call::seat::Tag;
+use crate::call::slots::Taken;
+use crate::epoch::{Epoch, STAMP_LEN};
 use crate::reception::{Packet, Reception};
 use crate::scenario::{Decrypt, Pli, View};
 use crate::stats::{FreezeMeter, Jitter};
@@ -28,6 +30,8 @@ const PLI_AFTER: Duration = Duration::from_millis(200);
 const PLI_RETRY: Duration = Duration::from_millis(500);
 /// Longest packet that is unwrapped from a retransmission.
 const MAX_PACKET: usize = 1_500;
+/// Most blocks of a receiver report (RFC 3550, section 6.4.1).
+const MAX_BLOCKS: usize = 31;
 
 /// One m-line to receive.
 #[derive(Debug, Clone, Default)]
@@ -187,11 +191,39 @@ impl Viewer {
         !self.skipped.is_multiple_of(every)
     }
 
-    /// Takes a packet: decrypted, or its header only.
-    pub(crate) fn handle_rtp(&mut self, bytes: &[u8], is_plain: bool, now: Instant, totals: &mut Totals) {
+    /// The stream that is sent under `ssrc`, and whether those are its retransmissions.
+    pub(crate) fn stream_of(&self, ssrc: u32) -> Option<(usize, bool)> {
+        self.streams.iter().enumerate().find_map(|(index, stream)| {
+            let is_rtx = stream.rtx_ssrc == Some(ssrc);
+            (is_rtx || stream.ssrc == Some(ssrc)).then_some((index, is_rtx))
+        })
+    }
+
+    /// Whether the header of the next packet of a stream is enough: nothing stands still, and one in so many is looked at.
+    pub(crate) fn skips_stream(&mut self, index: usize) -> bool {
+        let every = match self.decrypt {
+            Decrypt::All => return false,
+            Decrypt::First => u32::MAX,
+            Decrypt::OneIn(n) => n,
+        };
+        if self.streams.get(index).is_none_or(|stream| !stream.has_frame || stream.reception.is_blocked()) {
+            return false;
+        }
+        self.skipped = self.skipped.wrapping_add(1);
+        !self.skipped.is_multiple_of(every)
+    }
+
+    /// Takes a packet: decrypted, or its header only. Gives what a caller needs of one that came for the first time.
+    pub(crate) fn handle_rtp(
+        &mut self,
+        bytes: &[u8],
+        is_plain: bool,
+        now: Instant,
+        totals: &mut Totals,
+    ) -> Option<Taken> {
         let Ok(packet) = RtpPacket::parse(bytes) else {
             totals.refused += 1;
-            return;
+            return None;
         };
         totals.packets += 1;
         if self.first_packet.is_none() {
@@ -211,31 +243,35 @@ impl Viewer {
                 capture = value.first_chunk().copied().map(u64::from_be_bytes);
             }
         }
-        let Some((index, is_rtx)) = self.find(&packet) else { return };
-        let Some(stream) = self.streams.get_mut(index) else { return };
+        let (index, is_rtx) = self.find(&packet)?;
+        let stream = self.streams.get_mut(index)?;
         if is_rtx {
             totals.bytes += bytes.len() as u64;
             let payload_type = stream.config.codecs.first().map_or(0, |(payload_type, _)| *payload_type);
             let mut buffer = [0; MAX_PACKET];
             let length = unwrap_rtx(bytes, stream.ssrc.unwrap_or_default(), payload_type, &mut buffer);
             let original = length.and_then(|length| RtpPacket::parse(buffer.get(..length)?).ok());
-            if let Some(original) = original {
-                stream.take(&original, true, true, now, self.asked, totals);
-            }
-            return;
+            let original = original?;
+            let taken = stream.take(&original, true, true, now, self.asked, totals);
+            return taken.map(|starts_key| stream.taken(index, &original, starts_key, true, None));
         }
         totals.bytes += bytes.len() as u64;
-        let is_first = stream.take(&packet, is_plain, false, now, self.asked, totals);
-        if is_first {
+        let repeated = totals.recovered;
+        let taken = stream.take(&packet, is_plain, false, now, self.asked, totals);
+        let mut delay = None;
+        if taken.is_some() && totals.recovered == repeated {
             let stamped = || is_plain.then(|| self.epoch.since_stamp(packet.payload(), now)).flatten();
             let captured = |capture| self.epoch.since_ntp(capture, now);
-            if let Some(delay) = capture.and_then(captured).or_else(stamped) {
+            delay = capture.and_then(captured).or_else(stamped);
+            if let Some(delay) = delay {
                 totals.delay.record(delay.as_micros() as u64);
             }
         }
+        let taken = taken.map(|starts_key| stream.taken(index, &packet, starts_key, is_plain, delay));
         if self.nacks || self.pli != Pli::Never {
             self.look_for_trouble(index, now);
         }
+        taken
     }
 
     /// Takes what the server reports.
@@ -260,7 +296,7 @@ impl Viewer {
     pub(crate) fn handle_timeout(&mut self, now: Instant, out: &mut Vec<u8>, totals: &mut Totals) {
         if self.next_report <= now {
             self.next_report = now + REPORT_INTERVAL;
-            let mut blocks = [ReportBlock::default(); 4];
+            let mut blocks = [ReportBlock::default(); MAX_BLOCKS];
             let mut count = 0;
             for (block, stream) in
                 blocks.iter_mut().zip(self.streams.iter_mut().filter(|s| s.reception.highest() != 0))
@@ -282,8 +318,10 @@ impl Viewer {
             stream.ask_again(self.ssrc, now, out, totals);
         }
         if self.next_pli.is_some_and(|at| at <= now) {
+            // What never came is missed only where the first picture is asked for at once.
+            let pli = self.pli;
             let stuck =
-                |stream: &&Stream| stream.is_video && (!stream.has_frame || stream.reception.is_blocked());
+                |stream: &&Stream| stream.is_stuck() && (pli == Pli::Join || stream.reception.highest() != 0);
             let media = self.streams.iter().find(stuck).map(|stream| stream.ssrc);
             self.next_pli = media.map(|_| now + PLI_RETRY);
             if let Some(media) = media.flatten() {
@@ -304,6 +342,12 @@ impl Viewer {
             served: true,
             frozen: shown.freezes.is_frozen(now),
         }
+    }
+
+    /// Jitter of each stream of which something came.
+    pub(crate) fn jitters(&self) -> impl Iterator<Item = Duration> + '_ {
+        let streams = self.streams.iter().filter(|stream| stream.reception.highest() != 0);
+        streams.map(|stream| stream.jitter.duration())
     }
 
     /// The stream of a packet, and whether it is a retransmission; learns SSRCs that were not declared.
@@ -332,11 +376,13 @@ impl Viewer {
     /// Asks for a keyframe a while after the picture stopped, or did not begin.
     fn look_for_trouble(&mut self, index: usize, now: Instant) {
         let Some(stream) = self.streams.get(index) else { return };
-        let stuck = stream.is_video && (!stream.has_frame || stream.reception.is_blocked());
-        if stuck && self.pli != Pli::Never {
+        if stream.is_stuck() && self.pli != Pli::Never {
             self.next_pli.get_or_insert(now + PLI_AFTER);
-        } else if !stuck && stream.is_video && stream.has_frame {
-            self.next_pli = None;
+        } else if stream.is_video && self.next_pli.is_some() {
+            let mut others = self.streams.iter().filter(|stream| stream.reception.highest() != 0);
+            if !others.any(Stream::is_stuck) {
+                self.next_pli = None;
+            }
         }
         if !self.nacks
             && let Some(stream) = self.streams.get_mut(index)
@@ -347,7 +393,34 @@ impl Viewer {
 }
 
 impl Stream {
-    /// Takes a media packet; returns whether it came for the first time and as it was sent first.
+    /// Whether its picture stands still, or did not begin.
+    fn is_stuck(&self) -> bool {
+        self.is_video && (!self.has_frame || self.reception.is_blocked())
+    }
+
+    /// What a caller needs of a packet that was taken.
+    fn taken(
+        &self,
+        slot: usize,
+        packet: &RtpPacket<'_>,
+        starts_key: bool,
+        is_plain: bool,
+        delay: Option<Duration>,
+    ) -> Taken {
+        Taken {
+            slot,
+            csrc: packet.contributing().next(),
+            timestamp: packet.timestamp,
+            sequence: self.reception.extend(packet.sequence),
+            starts_key,
+            ends_frame: packet.marker || !self.is_video,
+            shown: self.reception.shown(),
+            tag: is_plain.then(|| Tag::read(packet.payload(), STAMP_LEN)).flatten(),
+            delay,
+        }
+    }
+
+    /// Takes a media packet. One that came for the first time tells whether a keyframe begins with it.
     fn take(
         &mut self,
         packet: &RtpPacket<'_>,
@@ -356,7 +429,7 @@ impl Stream {
         now: Instant,
         asked: Instant,
         totals: &mut Totals,
-    ) -> bool {
+    ) -> Option<bool> {
         if self.is_video && self.codec.is_none() {
             let mut codecs = self.config.codecs.iter();
             let found = codecs.find(|(payload_type, _)| *payload_type == packet.payload_type);
@@ -376,7 +449,7 @@ impl Stream {
         }
         if !arrival.is_new {
             totals.duplicates += 1;
-            return false;
+            return None;
         }
         let seq = self.reception.extend(packet.sequence);
         let was_missing = match self.missing.iter().position(|missing| missing.seq == seq) {
@@ -404,7 +477,7 @@ impl Stream {
             }
         }
         self.has_frame |= arrival.frames > 0;
-        !is_repaired && !was_missing
+        Some(starts_key)
     }
 
     /// The packets from `from` up to before `to` did not come.

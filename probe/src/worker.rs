@@ -17,6 +17,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use tokio::sync::oneshot;
 use udp::{Options, RecvBatch, SendBatch, Socket};
 
+use crate::call::Order;
 use crate::client::{Client, Shared, Sink};
 use crate::offer::Agreed;
 use crate::scenario::Sockets;
@@ -38,6 +39,7 @@ const WAKE: Token = Token(usize::MAX);
 enum Command {
     Join { number: u32, agreed: Box<Agreed>, asked: Instant },
     Leave(u32, oneshot::Sender<()>),
+    Order(u32, Order),
     Snapshot(oneshot::Sender<Snapshot>),
     Stop,
 }
@@ -57,6 +59,12 @@ pub struct Snapshot {
     pub connecting: usize,
     /// Every viewer that is connected.
     pub viewers: Vec<ViewerSummary>,
+    /// Callers' connections that receive.
+    pub callers: usize,
+    /// Of those, the ones that wait for something that is not there yet.
+    pub waiting: usize,
+    /// Jitter of everything that callers get.
+    pub jitters: Vec<Duration>,
     /// Ports of the sockets.
     pub ports: Vec<u16>,
 }
@@ -70,6 +78,9 @@ impl Snapshot {
         self.connected += other.connected;
         self.connecting += other.connecting;
         self.viewers.append(&mut other.viewers);
+        self.callers += other.callers;
+        self.waiting += other.waiting;
+        self.jitters.append(&mut other.jitters);
         self.ports.append(&mut other.ports);
     }
 }
@@ -87,6 +98,13 @@ impl Handle {
             // It polls with a timeout: a lost wake-up is late, not lost.
             let _ = self.waker.wake();
         }
+    }
+
+    async fn leave(&self, number: u32) {
+        let (reply, left) = oneshot::channel();
+        self.send(Command::Leave(number, reply));
+        // An error is a thread that has died: it has nobody left.
+        let _ = left.await;
     }
 }
 
@@ -128,14 +146,25 @@ impl Fleet {
         }
     }
 
+    /// Tells a caller's connection that receives what to do, after all that was told before.
+    pub(crate) fn order(&self, number: u32, order: Order) {
+        if let Some(thread) = self.viewer_thread(number) {
+            thread.send(Command::Order(number, order));
+        }
+    }
+
+    /// Ends the session of publisher `number`, as [`Fleet::leave`] that of a viewer.
+    pub async fn unpublish(&self, number: u32) {
+        if let Some(thread) = self.threads.first() {
+            thread.leave(number).await;
+        }
+    }
+
     /// Ends the session of viewer `number`, and returns when it has: what the server says to it from then on is no
     /// session that ended by itself.
     pub async fn leave(&self, number: u32) {
         if let Some(thread) = self.viewer_thread(number) {
-            let (reply, left) = oneshot::channel();
-            thread.send(Command::Leave(number, reply));
-            // An error is a thread that has died: it has nobody left.
-            let _ = left.await;
+            thread.leave(number).await;
         }
     }
 
@@ -316,6 +345,13 @@ impl Worker {
                 // Nobody waits any more: nothing to do.
                 let _ = reply.send(());
             }
+            Command::Order(number, order) => {
+                if let Some(index) = self.by_number.get(&number).copied() {
+                    self.with_client(index, |client, now, totals, sink| {
+                        client.order(order, now, totals, sink);
+                    });
+                }
+            }
             Command::Snapshot(reply) => {
                 // Nobody waits any more: nothing to do.
                 let _ = reply.send(self.snapshot());
@@ -333,6 +369,11 @@ impl Worker {
         let now = Instant::now();
         let mut snapshot = self.state.clone();
         for entry in self.clients.iter().flatten() {
+            if let Some(settled) = entry.client.is_settled() {
+                snapshot.callers += 1;
+                snapshot.waiting += usize::from(!settled);
+                snapshot.jitters.extend(entry.client.jitters());
+            }
             if entry.client.was_connected() {
                 snapshot.connected += 1;
                 snapshot.viewers.extend(entry.client.summary(now));

@@ -121,13 +121,13 @@ async fn twenty_viewers_get_every_frame() {
 async fn callers_see_each_other_and_lost_packets_are_repaired() {
     let set = [
         "run.duration_s=3",
-        "call.callers=3",
+        "mesh.callers=3",
         "view.freeze_ms=60000",
         "publish.kbps=300",
         "view.sockets=own",
         "loss.down=0.02",
     ];
-    let report = play(sfu().await, "call", &set).await;
+    let report = play(sfu().await, "mesh", &set).await;
     assert_eq!((report.publishers, report.viewers, report.served), (3, 6, 6), "{report}");
     assert!(report.dropped_on_purpose > 0 && report.recovered > 0, "{report}");
     assert!(report.loss < report.raw_loss, "{report}");
