@@ -54,6 +54,7 @@ test: deps lint test-rust test-web test-api test-kubernetes image test-e2e ## Ev
 	echo "all suites passed"
 
 bench: ## What a packet, a viewer and a session cost here; see docs/benchmarks.md
+	cargo build --release --locked --package madang --package probe
 	cargo run --release --locked --package bench --bin madang-bench -- $(BENCH_ARGS)
 
 lint: web/dist/index.html ## Formatting, lints, docs, licences

@@ -3,10 +3,12 @@
 //! `make bench` runs it and leaves the medians in `target/bench/results.json`. Method and results are in
 //! `docs/benchmarks.md`.
 
+mod call;
 mod camera;
 mod cpu;
 mod janus;
 mod limit;
+mod pages;
 mod paired;
 mod publisher;
 mod results;
@@ -45,7 +47,7 @@ struct Flags {
     /// is measured then
     #[arg(long)]
     baseline: Option<PathBuf>,
-    /// Only these scenarios: forwarding, memory, capacity, scale, turn, stomp
+    /// Only these scenarios: forwarding, memory, capacity, scale, turn, stomp, call
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Where the medians go
@@ -131,6 +133,17 @@ async fn bench(flags: Flags) -> anyhow::Result<()> {
     }
     if wanted("stomp") {
         report("stomp", stomp::figures(effort.rounds, effort.window, &mut results).await);
+        results.merge_into(&flags.out)?;
+    }
+    if wanted("call") {
+        // It has a runtime of its own: a hundred callers are more than one thread's work.
+        let call = tokio::task::spawn_blocking(move || {
+            let done = call::figures(&mut results);
+            (results, done)
+        });
+        let (measured, done) = call.await?;
+        results = measured;
+        report("call", done);
         results.merge_into(&flags.out)?;
     }
     results.print();

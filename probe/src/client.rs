@@ -88,7 +88,7 @@ impl Client {
             (None, Some(seat), Some(config)) => {
                 let viewer = Viewer::new(config, &shared.view, number, shared.epoch, asked, now);
                 let rids = shared.publish.simulcast.clone();
-                Role::Caller(Box::new(Media::new(seat, viewer, agreed.slots(), rids)))
+                Role::Caller(Box::new(Media::new(seat, asked, viewer, agreed.slots(), rids)))
             }
             (None, _, config) => Role::Watching(config),
         };

@@ -368,7 +368,9 @@ impl Publisher {
                 self.utterance.1 = self.utterance.1.saturating_add(1);
             }
             let (utterance, packet) = (saying.utterance.unwrap_or_default(), self.utterance.1);
-            Tag { caller: seat.number, utterance, packet }.write(&mut payload, STAMP_LEN);
+            if stamped {
+                Tag { caller: seat.number, utterance, packet }.write(&mut payload, STAMP_LEN);
+            }
             saying.level
         });
         let number = &mut self.transport_sequence;

@@ -567,8 +567,8 @@ impl Scenario {
             if self.engine == Engine::Webrtc {
                 return Err(value("engine", "\"webrtc\" knows no [call]"));
             }
-            if self.publish.video != Video::Synthetic || !self.publish.audio {
-                return Err(value("publish.video", "callers send synthetic video and sound"));
+            if self.publish.video == Video::None || !self.publish.audio {
+                return Err(value("publish.video", "callers send pictures and sound"));
             }
             if self.server.meta_url.is_none() {
                 return Err(value("server.meta_url", "a call needs it: its group is created there"));

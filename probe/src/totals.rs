@@ -97,6 +97,10 @@ totals! {
     judged_frames: u64,
     /// Calls: of those, frames of a source that no message had named for that slot yet.
     early_frames: u64,
+    /// Calls: the same of packets of sound.
+    early_sounds: u64,
+    /// Calls: from the POST to the open data channel, us.
+    channel_time: Histogram,
     /// Calls: sources that a slot showed and no message ever named.
     unnamed_sources: u64,
     /// Calls: packets whose payload is of somebody else than their CSRC says.

@@ -32,6 +32,8 @@ pub(crate) enum Order {
 #[derive(Debug)]
 pub(crate) struct Media {
     seat: Arc<Seat>,
+    /// When the POST was made.
+    asked: Instant,
     pub(crate) viewer: Viewer,
     slots: Slots,
     /// The encodings of its own picture, the smallest first.
@@ -46,6 +48,7 @@ pub(crate) struct Media {
 impl Media {
     pub(crate) fn new(
         seat: Arc<Seat>,
+        asked: Instant,
         viewer: Viewer,
         slots: Vec<(String, SlotKind)>,
         rids: Vec<String>,
@@ -53,6 +56,7 @@ impl Media {
         Self {
             slots: Slots::new(Arc::clone(&seat), slots),
             seat,
+            asked,
             viewer,
             rids,
             channel: None,
@@ -81,6 +85,8 @@ impl Media {
         match event {
             Event::DataChannelOpened { channel, .. } if self.channel == Some(*channel) => {
                 self.is_open = true;
+                let took = now.saturating_duration_since(self.asked);
+                totals.channel_time.record(took.as_micros() as u64);
                 self.flush(transport, now);
             }
             Event::Data { channel, bytes, .. } if self.channel == Some(*channel) => {

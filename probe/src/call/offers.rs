@@ -5,17 +5,17 @@ use std::sync::Arc;
 use contract::call::{
     JoinCall, JoinedCall, OfferedSlot, OfferedSource, PublishOffer, ReceiveOffer, SlotKind, Wants,
 };
-use contract::destination::Source;
-use transport::Identity;
-use transport::sdp::CodecFormat;
+use contract::destination;
 
 use super::seat::Seat;
 use super::settings::Call;
+use crate::client::Shared;
 use crate::offer::{Agreed, AnswerError, Proposal};
-use crate::scenario::Publish;
+use crate::source::Source;
 
 /// What the m-lines of [`Proposal::publish`] carry.
-const SOURCES: [(&str, Source); 2] = [("0", Source::Microphone), ("1", Source::Camera)];
+const SOURCES: [(&str, destination::Source); 2] =
+    [("0", destination::Source::Microphone), ("1", destination::Source::Camera)];
 
 /// Offers that wait for their answers.
 #[derive(Debug)]
@@ -26,19 +26,23 @@ pub(crate) struct Offers {
 }
 
 impl Offers {
-    pub(crate) fn new(identity: &Identity, publish: &Publish, call: &Call, transport_cc: bool) -> Self {
+    pub(crate) fn new(shared: &Shared, call: &Call) -> Self {
+        let (identity, publish) = (&shared.identity, &shared.publish);
         let tiles = std::iter::repeat_n(SlotKind::Tile, call.tiles);
         let slots: Vec<SlotKind> = tiles.chain(std::iter::repeat_n(SlotKind::Voice, call.voices)).collect();
         Self {
-            publish: Proposal::publish(identity, publish, CodecFormat::Vp8),
-            receive: Proposal::slots(identity, transport_cc, &slots),
+            publish: Proposal::publish(identity, publish, Source::format(publish, &shared.clip)),
+            receive: Proposal::slots(identity, shared.view.transport_cc, &slots),
             slots,
         }
     }
 
     /// The body that joins with them.
     pub(crate) fn body(&self, name: String) -> JoinCall {
-        let source = |(mid, source): &(&str, Source)| OfferedSource { mid: (*mid).into(), source: *source };
+        let source = |(mid, source): &(&str, destination::Source)| OfferedSource {
+            mid: (*mid).into(),
+            source: *source,
+        };
         let slot = |(mid, kind): (usize, &SlotKind)| OfferedSlot { mid: mid.to_string(), kind: *kind };
         JoinCall {
             publish: Some(PublishOffer {

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::settings::Talk;
 use crate::report::Quantiles;
 use crate::scenario::{Expect, Scenario};
+use crate::stats::Histogram;
 use crate::totals::{Reasons, Totals};
 use crate::worker::Snapshot;
 
@@ -40,6 +41,12 @@ pub struct CallReport {
 
     /// One joins the others: from the POST to whole keyframes of all pictures of the page and every voice.
     pub join_ms: Quantiles,
+    /// Of those: from the POST to its answer.
+    pub answer_ms: Quantiles,
+    /// To the end of the DTLS handshake of the connection that receives.
+    pub connect_ms: Quantiles,
+    /// To the open data channel.
+    pub channel_ms: Quantiles,
     /// Joins of that kind.
     pub joins: usize,
     /// Messages of the room's state, to everybody together, that one leaving and one coming cost.
@@ -109,6 +116,8 @@ pub struct CallReport {
     pub judged_frames: u64,
     /// Of those, frames that came before the message that names their source.
     pub early_frames: u64,
+    /// The same of packets of sound.
+    pub early_sounds: u64,
     /// Sources that a slot showed and no message ever named.
     pub unnamed_sources: u64,
     /// Packets whose payload is of somebody else than their CSRC says.
@@ -165,11 +174,15 @@ impl CallReport {
     pub(crate) fn joined_alone(
         &mut self,
         window: &Totals,
+        answers: &Histogram,
         joins: usize,
         http_bytes: usize,
         (messages, bytes): (u64, u64),
     ) {
         self.join_ms = Quantiles::of(&window.join_time);
+        self.answer_ms = Quantiles::of(answers);
+        self.connect_ms = Quantiles::of(&window.connect_time);
+        self.channel_ms = Quantiles::of(&window.channel_time);
         self.joins = joins;
         let each = |all: f64| (joins > 0).then(|| all / joins as f64);
         self.messages_per_join = each(messages as f64);
@@ -226,6 +239,7 @@ impl CallReport {
         self.goals_missed = totals.goals_missed + snapshot.waiting as u64;
         self.judged_frames = totals.judged_frames;
         self.early_frames = totals.early_frames;
+        self.early_sounds = totals.early_sounds;
         self.unnamed_sources = totals.unnamed_sources;
         self.foreign_packets = totals.foreign_packets;
         self.nameless = totals.nameless;
@@ -305,6 +319,9 @@ impl fmt::Display for CallReport {
             ),
         )?;
         row("join, one by one", format!("{}, {} joins", ms(&self.join_ms), self.joins))?;
+        row("  answer", ms(&self.answer_ms))?;
+        row("  connected", ms(&self.connect_ms))?;
+        row("  channel open", ms(&self.channel_ms))?;
         row(
             "signaling",
             format!(
@@ -350,13 +367,14 @@ impl fmt::Display for CallReport {
         row(
             "names",
             format!(
-                "{} frames judged: {} packets wrong, {} without, {} of one's own voice, {} frames ahead of their message, \
-                 {} sources never named, {} joins or pages incomplete",
+                "{} frames judged: {} packets wrong, {} without, {} of one's own voice, {} frames and {} packets of sound \
+                 ahead of their message, {} sources never named, {} joins or pages incomplete",
                 self.judged_frames,
                 self.foreign_packets,
                 self.nameless,
                 self.heard_itself,
                 self.early_frames,
+                self.early_sounds,
                 self.unnamed_sources,
                 self.goals_missed
             ),

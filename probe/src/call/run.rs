@@ -23,6 +23,7 @@ use crate::run::RunError;
 use crate::scenario::{Scenario, duration};
 use crate::server::{Usage, listener, receive_drops, threads, usage};
 use crate::source::Clip;
+use crate::stats::Histogram;
 use crate::totals::{Reasons, Totals};
 use crate::worker::{Fleet, Snapshot};
 
@@ -50,11 +51,11 @@ pub async fn run(
         view: scenario.view.clone(),
         loss: scenario.loss.clone(),
         delay: scenario.delay.clone(),
-        clip: Arc::new(Clip::load(None)?),
+        clip: Arc::new(Clip::load(scenario.publish.clip.as_deref())?),
     });
     let fleet = Arc::new(Fleet::start(&shared, scenario.run.threads)?);
     let http = Http::new()?;
-    let group = Group::create(&http, scenario, call.callers + 1).await?;
+    let group = Group::open(&http, scenario, call.callers + 1).await?;
     let conversation = Arc::new(Conversation::new(&call));
     let pid = scenario.server.pid.or_else(|| listener(scenario.server.admin_url.as_deref()?));
     let (turn, turns) = watch::channel(0);
@@ -76,6 +77,7 @@ pub async fn run(
         refused: Reasons::default(),
         deaf: Reasons::default(),
         gaps: 0,
+        answers: Histogram::default(),
         stop,
         progress,
     };
@@ -124,6 +126,8 @@ struct Runner<'a, P> {
     refused: Reasons,
     deaf: Reasons,
     gaps: u64,
+    /// From the POST to its answer, us.
+    answers: Histogram,
     stop: watch::Receiver<bool>,
     progress: P,
 }
@@ -141,6 +145,8 @@ impl<P: FnMut(&str) + Send> Runner<'_, P> {
         let joined = self.mark().await;
         let joins = self.people.len();
         report.joined_together(&joined.totals.since(&before.totals), joins, bytes);
+        // Those who come one by one are counted by themselves.
+        self.answers = Histogram::default();
         report.heard_while_joining(self.people.iter().map(|somebody| somebody.heard.counts()));
         let used = joined.server.zip(before.server).map(|(now, then)| now.cpu_ns.saturating_sub(then.cpu_ns));
         report.server_ms_per_join = used.map(|ns| ns as f64 / 1e6 / joins.max(1) as f64);
@@ -223,7 +229,7 @@ impl<P: FnMut(&str) + Send> Runner<'_, P> {
             count += 1;
         }
         let after = self.mark().await;
-        report.joined_alone(&after.totals.since(&before.totals), count, bytes, others);
+        report.joined_alone(&after.totals.since(&before.totals), &self.answers, count, bytes, others);
     }
 
     async fn token(&mut self) -> Option<contract::rest::JoinToken> {
@@ -300,6 +306,7 @@ impl<P: FnMut(&str) + Send> Runner<'_, P> {
                 return 0;
             }
         };
+        self.answers.record(joined.answered.as_micros() as u64);
         let (session, bytes, heard) = (joined.session.clone(), joined.bytes, Arc::<Heard>::default());
         let life = self.call.signaling.then(|| {
             let life = Life {

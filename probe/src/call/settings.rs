@@ -29,6 +29,8 @@ pub enum Talk {
 pub struct Call {
     /// How many take part.
     pub callers: usize,
+    /// The id of a group that is there, and whose link is enough to join; without one a group is created.
+    pub group: Option<String>,
     /// Pictures that each sees at a time, in as many slots.
     pub tiles: usize,
     /// Slots for voices.
@@ -59,6 +61,7 @@ impl Default for Call {
     fn default() -> Self {
         Self {
             callers: 10,
+            group: None,
             tiles: 12,
             voices: 4,
             height: 180,
@@ -82,7 +85,7 @@ impl Call {
             let message = || format!("{number} is not in {least} to {most}");
             (least..=most).contains(&number).then_some(()).ok_or_else(|| (key, message()))
         };
-        within("call.callers", self.callers, 2, MAX_CALLERS)?;
+        within("call.callers", self.callers, 1, MAX_CALLERS)?;
         within("call.tiles", self.tiles, 1, MAX_SLOTS - 1)?;
         within("call.voices", self.voices, 0, MAX_SLOTS - self.tiles)?;
         within("call.speakers", self.speakers, 1, MAX_CALLERS)?;
@@ -90,6 +93,9 @@ impl Call {
         within("call.page_turns", self.page_turns, 0, MAX_TURNS)?;
         within("call.page_ms", self.page_ms as usize, 1, 60_000)?;
         within("call.hostile", self.hostile, 0, self.callers - 1)?;
+        if self.group.as_ref().is_some_and(|id| id.parse::<contract::id::GroupId>().is_err()) {
+            return Err(("call.group", "no id of a group".into()));
+        }
         if !(0.4..=60.0).contains(&self.turn_s) {
             return Err(("call.turn_s", format!("{} s is not in 0.4 s to 60 s", self.turn_s)));
         }

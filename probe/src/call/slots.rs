@@ -171,7 +171,12 @@ impl Slots {
         slot.is_shown |= slot.key.is_some_and(|key| taken.shown >= key);
         if taken.ends_frame {
             totals.judged_frames += 1;
-            totals.early_frames += u64::from(slot.is_early(csrc, taken.timestamp));
+            let is_early = u64::from(slot.is_early(csrc, taken.timestamp));
+            if slot.kind.is_audio() {
+                totals.early_sounds += is_early;
+            } else {
+                totals.early_frames += is_early;
+            }
         }
         if let Some(tag) = taken.tag {
             let is_right = self.seat.owners.of(csrc).is_none_or(|owner| owner == tag.caller);
@@ -204,10 +209,8 @@ impl Slots {
         };
         let is_there =
             |source: &u32| self.slots.iter().any(|slot| !slot.kind.is_audio() && shows(slot, *source));
-        let is_voice = |slot: &&Slot| {
-            let heard = slot.showing.is_some_and(|source| shows(slot, source));
-            slot.kind == SlotKind::Voice && heard
-        };
+        // A voice has no place that could be somebody else's: its CSRC names it.
+        let is_voice = |slot: &&Slot| slot.kind == SlotKind::Voice && slot.is_shown;
         if goal.pictures.iter().all(is_there) && self.slots.iter().filter(is_voice).count() >= goal.voices {
             let took = now.saturating_duration_since(goal.asked).as_micros() as u64;
             match goal.kind {
