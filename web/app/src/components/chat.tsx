@@ -5,7 +5,7 @@ import { keptName } from '../lib/storage';
 import { refusalWords } from '../lib/words';
 import { useRoom, useRoomInstance } from '../store/room';
 import { t } from '../texts';
-import { SendIcon } from './icons';
+import { CloseIcon, SendIcon } from './icons';
 
 /** How near its end a scrolled list counts as being at its end, in pixels. */
 const END_PX = 60;
@@ -14,7 +14,16 @@ const END_PX = 60;
 const NAMELESS = 'guest';
 
 /** The chat of a room. */
-export function Chat({ own, closed }: { own: string | null; closed: boolean }): ReactNode {
+export function Chat(props: {
+  own: string | null;
+  closed: boolean;
+  /** This person may read only. */
+  silenced?: boolean;
+  /** The name is known: it is not asked for. */
+  named?: boolean;
+  onClose?: () => void;
+}): ReactNode {
+  const { own, closed, silenced = false, named = false, onClose } = props;
   const connection = useRoom((state) => state.connection);
   const chatting = useRoom((state) => state.chatting);
   const status = connection === 'connecting' ? t.chatConnecting : t.chatOffline;
@@ -28,6 +37,17 @@ export function Chat({ own, closed }: { own: string | null; closed: boolean }): 
       <header className="panel-header">
         <h2 id="chat-title">{t.chat}</h2>
         {chatting === null || closed ? null : <span className="quiet small">{t.chatting(chatting)}</span>}
+        {onClose === undefined ? null : (
+          <button
+            type="button"
+            className="icon-button"
+            onClick={onClose}
+            aria-label={t.close}
+            data-testid="chat-close"
+          >
+            <CloseIcon />
+          </button>
+        )}
       </header>
       <Lines own={own} />
       {closed ? (
@@ -40,7 +60,13 @@ export function Chat({ own, closed }: { own: string | null; closed: boolean }): 
               {status}
             </p>
           )}
-          <Composer />
+          {silenced ? (
+            <p className="chat-status chat-silenced" role="status" data-testid="chat-silenced">
+              {t.chatSilenced}
+            </p>
+          ) : (
+            <Composer named={named} />
+          )}
         </>
       )}
     </section>
@@ -141,12 +167,14 @@ function PendingLine({ message }: { message: Pending }): ReactNode {
   );
 }
 
-function Composer(): ReactNode {
+function Composer({ named }: { named: boolean }): ReactNode {
   const [text, setText] = useState('');
   const [name, setName] = useState(keptName.read);
   const room = useRoomInstance();
   const full = useRoom((state) => state.pending.length >= MAX_PENDING);
-  useEffect(() => keptName.write(name), [name]);
+  useEffect(() => {
+    if (!named) keptName.write(name);
+  }, [named, name]);
   const length = Array.from(text).length;
   const submit = (event: SubmitEvent): void => {
     event.preventDefault();
@@ -162,17 +190,19 @@ function Composer(): ReactNode {
           {t.chatFull}
         </p>
       ) : null}
-      <label className="composer-name">
-        <span>{t.chatName}</span>
-        <input
-          value={name}
-          maxLength={MAX_NAME_CHARS}
-          placeholder={t.chatNamePlaceholder}
-          autoComplete="nickname"
-          onChange={(event) => setName(event.target.value)}
-          data-testid="chat-name"
-        />
-      </label>
+      {named ? null : (
+        <label className="composer-name">
+          <span>{t.chatName}</span>
+          <input
+            value={name}
+            maxLength={MAX_NAME_CHARS}
+            placeholder={t.chatNamePlaceholder}
+            autoComplete="nickname"
+            onChange={(event) => setName(event.target.value)}
+            data-testid="chat-name"
+          />
+        </label>
+      )}
       <div className="composer-row">
         <input
           className="input"

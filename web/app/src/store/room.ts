@@ -32,8 +32,16 @@ const EMPTY: RoomState = {
   broadcast: null,
 };
 
+/** A room with a chat, of a broadcast or of a call. */
+export interface ChatRoom extends Instance<RoomState> {
+  /** Writes into the chat; `false` if it takes no more, and the text should stay where it is. */
+  write(text: string, name: string): boolean;
+  /** Forgets a message that was refused. */
+  drop(id: string): void;
+}
+
 /** The room of a broadcast, as this page sees it while it is in it. */
-export class Room implements Instance<RoomState> {
+export class Room implements ChatRoom {
   readonly store = createStore<RoomState>(() => EMPTY);
   private sender: ChatSender | null = null;
 
@@ -85,12 +93,10 @@ export class Room implements Instance<RoomState> {
     };
   }
 
-  /** Writes into the chat; `false` if it takes no more, and the text should stay where it is. */
   write(text: string, name: string): boolean {
     return this.sender?.write(text, name) ?? false;
   }
 
-  /** Forgets a message that was refused. */
   drop(id: string): void {
     this.sender?.drop(id);
   }
@@ -101,4 +107,4 @@ export const {
   Provider: RoomProvider,
   useInstance: useRoomInstance,
   useSelected: useRoom,
-} = createInstanceContext<RoomState, Room>('room');
+} = createInstanceContext<RoomState, ChatRoom>('room');

@@ -73,8 +73,9 @@ export function fakeRoom(me = 'par_me') {
   const chat = {
     messages: new Held<readonly ChatMessage[]>([]),
     pending: new Held<readonly Pending[]>([]),
-    send: vi.fn<(text: string) => void>(),
+    send: vi.fn<(text: string) => boolean>(() => true),
     retry: vi.fn<(id: string) => void>(),
+    drop: vi.fn<(id: string) => void>(),
   };
   const moderate = {
     mute: command(),
