@@ -92,4 +92,18 @@ export const aroundEn = {
   adviceVpn: 'Switch off a VPN or proxy for a moment.',
   adviceFirewall: 'In a company: ask the network’s administrators to allow UDP to this server, or TURN.',
   adviceLater: 'Try again in a moment.',
+
+  // Chat and devices in the call
+  chatSilenced: 'A moderator has taken your right to write here. You can read on.',
+  deviceMore: 'All devices, background',
+  deviceMicrophones: 'Choose a microphone',
+  deviceCameras: 'Choose a camera',
+  deviceCame: (name: string) => `${name} was connected.`,
+  deviceUseMicrophone: 'Use this microphone',
+  deviceUseCamera: 'Use this camera',
+  deviceUseSpeaker: 'Use this loudspeaker',
+  deviceLostMicrophone: (name: string) => `${name} was unplugged. The default microphone is used.`,
+  deviceLostCamera: (name: string) => `${name} was unplugged. The default camera is used.`,
+  deviceLostSpeaker: (name: string) => `${name} was unplugged. Sound comes from the default loudspeaker.`,
+  blurLost: 'The background cannot be blurred any more.',
 };

@@ -91,4 +91,17 @@ export const aroundKo: typeof aroundEn = {
   adviceVpn: 'VPN이나 프록시를 잠시 꺼 보세요.',
   adviceFirewall: '회사라면 네트워크 관리자에게 이 서버로 가는 UDP나 TURN을 허용해 달라고 요청하세요.',
   adviceLater: '잠시 뒤 다시 시도하세요.',
+
+  chatSilenced: '진행자가 채팅 권한을 거두었습니다. 읽을 수는 있습니다.',
+  deviceMore: '모든 장치와 배경',
+  deviceMicrophones: '마이크 선택',
+  deviceCameras: '카메라 선택',
+  deviceCame: (name) => `${name}이(가) 연결되었습니다.`,
+  deviceUseMicrophone: '이 마이크 사용',
+  deviceUseCamera: '이 카메라 사용',
+  deviceUseSpeaker: '이 스피커 사용',
+  deviceLostMicrophone: (name) => `${name} 연결이 끊겨 기본 마이크를 사용합니다.`,
+  deviceLostCamera: (name) => `${name} 연결이 끊겨 기본 카메라를 사용합니다.`,
+  deviceLostSpeaker: (name) => `${name} 연결이 끊겨 기본 스피커로 들립니다.`,
+  blurLost: '더 이상 배경을 흐리게 할 수 없습니다.',
 };

@@ -2,7 +2,7 @@ import { type ReactNode, useEffect, useRef, useState } from 'react';
 import { RoomProvider, useFullscreen, useMedia, useRoomState } from '@madang/react';
 import type { Room } from '@madang/sdk';
 import { CallChat } from '../../components/call-chat';
-import { DeviceNotices } from '../../components/device-settings';
+import { DeviceNotices } from '../../components/device-notices';
 import { PeoplePanel } from '../../components/people-panel';
 import { t } from '../../texts';
 import { Actions } from './actions';

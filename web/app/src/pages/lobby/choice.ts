@@ -1,6 +1,7 @@
 import { joinOptions, type LobbyChoice as Choice, settleIn } from '@madang/react';
 import type { JoinOptions, Room } from '@madang/sdk';
-import { blurCamera } from '../../lib/blur/switch';
+import { blurCamera, useBlur } from '../../lib/blur/switch';
+import { useSpeaker } from '../../lib/devices';
 
 /** With what somebody comes into a call. Whoever takes it owns the tracks. */
 export interface LobbyChoice extends Choice {
@@ -14,7 +15,9 @@ export function joinTracks(choice: LobbyChoice): JoinOptions {
 
 /** What of a choice is done in the room once it is there: devices that are off, loudspeaker, blur. */
 export async function settle(room: Room, choice: LobbyChoice): Promise<void> {
-  const { blur, camera } = choice;
+  const { blur, camera, speakerId } = choice;
+  useSpeaker.setState({ id: speakerId });
+  useBlur.setState({ on: false, busy: false, failed: false });
   if (!blur) {
     await settleIn(room, choice);
     return;

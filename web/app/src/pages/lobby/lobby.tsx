@@ -1,11 +1,12 @@
 import { type ReactNode, useEffect, useRef, useState } from 'react';
-import { type LobbyDeviceState, Meter, playTestSound, useLobby, useTracks } from '@madang/react';
+import { type LobbyDeviceState, Meter, useLobby, useTracks } from '@madang/react';
 import { type CallFailure, MAX_NAME_CHARS } from '@madang/sdk';
 import { DeviceSelect } from '../../components/device-select';
 import { CameraIcon, CameraOffIcon, MicIcon, MicOffIcon, SoundIcon } from '../../components/icons';
 import { Invite } from '../../components/invite';
 import { Link } from '../../components/link';
 import { Message, Notice } from '../../components/message';
+import { TestSound } from '../../components/test-sound';
 import { canCall } from '../../lib/able';
 import { canBlur } from '../../lib/blur/effect';
 import { useBlurred } from '../../lib/blur/use-blurred';
@@ -297,34 +298,5 @@ function Device(props: {
         )}
       </div>
     </div>
-  );
-}
-
-function TestSound({ speakerId }: { speakerId: string | null }): ReactNode {
-  const [state, setState] = useState<'idle' | 'plays' | 'failed'>('idle');
-  const play = (): void => {
-    setState('plays');
-    playTestSound(speakerId).then(
-      () => setState('idle'),
-      () => setState('failed'),
-    );
-  };
-  return (
-    <>
-      <button
-        type="button"
-        className="button"
-        disabled={state === 'plays'}
-        onClick={play}
-        data-testid="test-sound"
-      >
-        {state === 'plays' ? t.testSoundPlays : t.testSound}
-      </button>
-      {state === 'failed' ? (
-        <p className="small" role="alert">
-          {t.testSoundFailed}
-        </p>
-      ) : null}
-    </>
   );
 }

@@ -1,0 +1,35 @@
+import { useEffect, useState } from 'react';
+import { create } from 'zustand';
+import { listDevices, onDevicesChanged, type Room } from '@madang/sdk';
+
+/** The loudspeaker of the call; null is the default one. */
+export const useSpeaker = create<{ id: string | null }>(() => ({ id: null }));
+
+/** Plays on another loudspeaker; one that is gone leaves what it was. */
+export async function chooseSpeaker(room: Room, id: string | null): Promise<void> {
+  await room.sound.output(id ?? '');
+  useSpeaker.setState({ id });
+}
+
+/** Calls back with all devices, now and when that changes, until the returned function is called. */
+export function followDevices(listener: (devices: readonly MediaDeviceInfo[]) => void): () => void {
+  let over = false;
+  const list = (): void => {
+    void listDevices('all').then((devices) => {
+      if (!over) listener(devices);
+    });
+  };
+  list();
+  const stop = onDevicesChanged(list);
+  return () => {
+    over = true;
+    stop();
+  };
+}
+
+/** The devices of a kind. */
+export function useDevices(kind: MediaDeviceKind): readonly MediaDeviceInfo[] {
+  const [devices, setDevices] = useState<readonly MediaDeviceInfo[]>([]);
+  useEffect(() => followDevices(setDevices), []);
+  return devices.filter((device) => device.kind === kind);
+}
