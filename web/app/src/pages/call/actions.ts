@@ -1,11 +1,11 @@
 import type { Device, Outcome, ReactionKind, Room } from '@madang/sdk';
 import { CaptureError } from '@madang/sdk';
+import { commandWords } from '../../lib/call-words';
 import { captureWords } from '../../lib/words';
 import { t } from '../../texts';
 import { sharedScreens } from './scene';
 import { PushToTalk, type Talk } from './shortcuts';
 import type { Ui } from './ui';
-import { outcomeWords } from './words';
 
 /** What the person does in a call, by the bar or by the keyboard; what was not possible is said. */
 export class Actions {
@@ -86,8 +86,8 @@ export class Actions {
   }
 
   private async tell(outcome: Promise<Outcome>): Promise<void> {
-    const words = await outcome.then(outcomeWords, () => t.roomRefused);
-    this.ui.say(words);
+    const done = await outcome;
+    if (!done.sent) this.ui.say(commandWords(done.reason));
   }
 }
 

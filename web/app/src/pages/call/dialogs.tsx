@@ -4,10 +4,10 @@ import type { RoomStats } from '@madang/sdk';
 import { DeviceSettings } from '../../components/device-settings';
 import { Figures } from '../../components/statistics';
 import { bitrate, milliseconds, percent } from '../../lib/format';
+import { displayName } from '../../lib/call-words';
 import { t } from '../../texts';
 import { KEYS, type Shortcut } from './shortcuts';
 import { useUi, useUiState } from './ui';
-import { nameOf } from './words';
 
 /** What lies over the page, if anything does. */
 export function Dialogs(): ReactNode {
@@ -117,7 +117,7 @@ function Statistics({ onClose }: { onClose: () => void }): ReactNode {
       clearInterval(timer);
     };
   }, [room]);
-  const names = usePeople((people) => new Map([...people].map(([id, person]) => [id, nameOf(person)])));
+  const names = usePeople((people) => new Map([...people].map(([id, person]) => [id, displayName(person)])));
   const rate = (kbps: number | undefined): string => (kbps === undefined ? t.notAvailable : bitrate(kbps));
   return (
     <Dialog title={t.roomStatistics} onClose={onClose} testId="call-statistics-panel">

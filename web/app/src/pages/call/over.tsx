@@ -1,12 +1,13 @@
 import { type CSSProperties, type ReactNode, useEffect, useRef, useState } from 'react';
 import { Sound, useRoom, useRoomEvent, useRoomState, useStoreValue } from '@madang/react';
 import { MicIcon, MicOffIcon, ScreenIcon, SoundIcon } from '../../components/icons';
+import { displayName } from '../../lib/call-words';
 import { t } from '../../texts';
 import type { Actions } from './actions';
 import { type Notable, sentences } from './announce';
 import { useMutedTalk, useStanding } from './hooks';
 import { useUi, useUiState } from './ui';
-import { nameOf, REACTIONS } from './words';
+import { REACTIONS } from './words';
 
 /** What happens in this time is said as one. */
 const GATHER_MS = 700;
@@ -121,10 +122,10 @@ export function Announcer(): ReactNode {
     },
     [],
   );
-  useRoomEvent('joined', (person) => note('joined', person.participant, nameOf(person)));
-  useRoomEvent('left', ({ person }) => note('left', person.participant, nameOf(person)));
+  useRoomEvent('joined', (person) => note('joined', person.participant, displayName(person)));
+  useRoomEvent('left', ({ person }) => note('left', person.participant, displayName(person)));
   useRoomEvent('hand', ({ person, up }) => {
-    if (up) note('hand', person.participant, nameOf(person));
+    if (up) note('hand', person.participant, displayName(person));
   });
   return (
     <>
@@ -157,7 +158,7 @@ export function FloatingReactions(): ReactNode {
     const known = REACTIONS.find(({ kind }) => kind === reaction);
     if (known === undefined) return;
     const id = ++last.current;
-    const one: Floating = { id, emoji: known.emoji, name: nameOf(person), at: (id * 37) % 100 };
+    const one: Floating = { id, emoji: known.emoji, name: displayName(person), at: (id * 37) % 100 };
     setFloating((before) => [...before, one].slice(-MAX_FLOATING));
     const timer = setTimeout(() => {
       timers.current.delete(timer);

@@ -1,119 +1,94 @@
 import { type ReactNode, useEffect, useState } from 'react';
 import { useStoreValue } from '@madang/react';
-import type { CallFailure, Room } from '@madang/sdk';
+import type { CallFailure } from '@madang/sdk';
 import { Link } from '../../components/link';
 import { Message } from '../../components/message';
-import { useTitle } from '../../lib/hooks';
+import { refusedAdvice } from '../../lib/call-words';
+import { useRevivals, useTitle } from '../../lib/hooks';
 import { t } from '../../texts';
 import { type LobbyChoice, settle } from '../lobby/choice';
-import { Door } from './door';
+import { Lobby } from '../lobby/lobby';
 import { CallRoom } from './room';
-import { enter, type Entered, failureOf } from './session';
+import { enter, type Entered, Refused } from './session';
 
 type At =
   | { at: 'lobby'; failure: CallFailure | null }
-  | { at: 'asking'; choice: LobbyChoice }
-  | { at: 'room'; entered: Entered; choice: LobbyChoice }
+  | { at: 'entering'; choice: LobbyChoice }
+  | { at: 'room'; entered: Entered }
   | { at: 'left'; failure: CallFailure | null };
 
 /** The call of a group: the lobby, the room, and what is said to who has left it. */
 export function CallPage({ group }: { group: string }): ReactNode {
-  return <CallOf key={group} group={group} />;
+  // A page that the browser brings back as it was has left its call: it begins again.
+  return <CallOf key={`${group} ${useRevivals()}`} group={group} />;
 }
 
 function CallOf({ group }: { group: string }): ReactNode {
   const [now, setNow] = useState<At>({ at: 'lobby', failure: null });
   useTitle(t.callTitle);
-  const choice = now.at === 'asking' ? now.choice : null;
+  const choice = now.at === 'entering' ? now.choice : null;
   useEffect(() => {
     if (choice === null) return;
-    let over = false;
-    enter(group, choice).then(
+    const stopped = new AbortController();
+    enter(group, choice, stopped.signal).then(
       (entered) => {
-        if (over) entered.close();
-        else setNow({ at: 'room', entered, choice });
+        if (stopped.signal.aborted) {
+          entered.close();
+          return;
+        }
+        setNow({ at: 'room', entered });
+        // A device that cannot be had any more is said by the room.
+        void settle(entered.room, choice).catch(() => undefined);
       },
       (error: unknown) => {
-        stop(choice);
-        if (!over) setNow({ at: 'lobby', failure: failureOf(error) });
+        const failure = error instanceof Refused ? error.failure : 'server';
+        if (!stopped.signal.aborted) setNow({ at: 'lobby', failure });
       },
     );
-    return () => {
-      over = true;
-    };
+    return () => stopped.abort();
   }, [group, choice]);
   const entered = now.at === 'room' ? now.entered : null;
   useEffect(() => () => entered?.close(), [entered]);
   switch (now.at) {
     case 'lobby':
-    case 'asking':
+    case 'entering':
       return (
-        <Door
+        <Lobby
           group={group}
-          joining={now.at === 'asking'}
-          onJoin={(chosen) => setNow({ at: 'asking', choice: chosen })}
+          failure={now.at === 'lobby' ? now.failure : null}
+          joining={now.at === 'entering'}
+          onJoin={(chosen) => setNow({ at: 'entering', choice: chosen })}
         />
       );
     case 'room':
-      return (
-        <InRoom
-          key="room"
-          group={group}
-          room={now.entered.room}
-          choice={now.choice}
-          onLeave={() => setNow({ at: 'left', failure: null })}
-          onRefused={(failure) => setNow({ at: 'lobby', failure })}
-          onLost={(failure) => setNow({ at: 'left', failure })}
-        />
-      );
+      return <InRoom entered={now.entered} onLeft={(failure) => setNow({ at: 'left', failure })} />;
     case 'left':
       return <Left failure={now.failure} onRejoin={() => setNow({ at: 'lobby', failure: null })} />;
   }
 }
 
-/** The lobby stays until the room is there: who is refused has never left it. */
-function InRoom(props: {
-  group: string;
-  room: Room;
-  choice: LobbyChoice;
-  onLeave: () => void;
-  onRefused: (failure: CallFailure) => void;
-  onLost: (failure: CallFailure | null) => void;
-}): ReactNode {
-  const { group, room, choice, onLeave, onRefused, onLost } = props;
-  const { call, failure, participant } = useStoreValue(room.state);
-  const wasThere = participant !== null;
+/** The room, until it is over: by the person, by a moderator, or because nothing brings it back. */
+function InRoom(props: { entered: Entered; onLeft: (failure: CallFailure | null) => void }): ReactNode {
+  const { entered, onLeft } = props;
+  const { room } = entered;
+  const { call, failure } = useStoreValue(room.state);
+  const isOver = call === 'failed' || call === 'closed';
   useEffect(() => {
-    if (wasThere) void settle(room, choice).catch(() => undefined);
-  }, [room, choice, wasThere]);
-  useEffect(() => {
-    if (call === 'closed') onLost(failure);
-    else if (call === 'failed') (wasThere ? onLost : onRefused)(failure ?? 'server');
-    // What to do then changes with each drawing, and means the same.
+    if (isOver) onLeft(call === 'failed' ? (failure ?? 'server') : null);
+    // What is done then changes with each drawing, and means the same.
     // eslint-disable-next-line react-hooks/exhaustive-deps
-  }, [call, failure, wasThere]);
-  if (!wasThere) return <Door group={group} joining onJoin={() => undefined} />;
-  return <CallRoom room={room} onLeave={onLeave} />;
+  }, [isOver, call, failure]);
+  return isOver ? null : <CallRoom room={room} onLeave={() => onLeft(null)} />;
 }
 
-const FAILURES: Readonly<Record<CallFailure, string>> = {
-  unauthorized: t.callUnauthorized,
-  'not-found': t.callNotFound,
-  full: t.callFull,
-  locked: t.callLocked,
-  removed: t.callRemoved,
-  network: t.callNetwork,
-  media: t.callMedia,
-  server: t.callServer,
-};
-
 function Left({ failure, onRejoin }: { failure: CallFailure | null; onRejoin: () => void }): ReactNode {
+  const { title, hints } = refusedAdvice(failure ?? 'server');
   return (
     <Message
       heading={1}
       art={failure === null ? 'courtyard' : 'alert'}
       title={failure === null ? t.roomLeftTitle : t.callFailed}
-      hint={failure === null ? t.roomLeftHint : FAILURES[failure]}
+      hint={failure === null ? t.roomLeftHint : [title, ...hints].join(' ')}
       testId={failure === null ? 'call-left' : 'call-failed'}
     >
       {failure === 'removed' || failure === 'not-found' ? null : (
@@ -126,10 +101,4 @@ function Left({ failure, onRejoin }: { failure: CallFailure | null; onRejoin: ()
       </Link>
     </Message>
   );
-}
-
-/** Nobody else owns them any more. */
-function stop({ microphone, camera }: LobbyChoice): void {
-  microphone?.stop();
-  camera?.stop();
 }

@@ -2,7 +2,7 @@ import { type ReactNode, type RefCallback, useCallback, useMemo, useState } from
 import { usePeople, usePerson, useRoom, useRoomState, useSpeaker, useSpeaks, useTiles } from '@madang/react';
 import { BackIcon, ForwardIcon } from '../../components/call-icons';
 import { MicIcon } from '../../components/icons';
-import { useCopy } from '../../lib/hooks';
+import { Invite } from '../../components/invite';
 import { t } from '../../texts';
 import type { Size } from './layout';
 import { type Means, type Placed, type Seat, sceneOf } from './scene';
@@ -143,16 +143,11 @@ function UnseenSpeaker({ participant }: { participant: string }): ReactNode {
 /** What to do while nobody else is there. */
 function Alone(): ReactNode {
   const { group } = useRoom();
-  const url = `${location.origin}/call/${group}`;
-  const { label, copy } = useCopy(url);
   return (
-    <div className="call-alone" role="status" data-testid="call-alone">
-      <strong>{t.roomAloneTitle}</strong>
+    <div className="call-alone" data-testid="call-alone">
+      <strong role="status">{t.roomAloneTitle}</strong>
       <span>{t.roomAloneHint}</span>
-      <span className="call-link">{url.replace(/^https?:\/\//, '')}</span>
-      <button type="button" className="button primary" onClick={copy} data-testid="call-copy">
-        {label}
-      </button>
+      <Invite url={`${location.origin}/call/${group}`} title={t.callTitle} />
     </div>
   );
 }

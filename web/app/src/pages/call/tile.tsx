@@ -3,11 +3,12 @@ import { stateOf, usePeople, usePerson, useRoomState, useSpeaks, useView } from 
 import type { Person, ViewState } from '@madang/sdk';
 import { HandIcon, PinIcon } from '../../components/call-icons';
 import { MicIcon, MicOffIcon, ScreenIcon } from '../../components/icons';
+import { qualityWords } from '../../lib/call-words';
 import { t } from '../../texts';
 import type { Rect } from './layout';
 import { keyOf, type Placed } from './scene';
 import { useUi, useUiState } from './ui';
-import { QUALITY, TILE_WHY } from './words';
+import { TILE_WHY } from './words';
 
 /** How far a picture may be from the shape of its place and still fill it: wide ones lose their sides, no faces. */
 const MOST_CROPPED = { main: 1.4, tile: 2.5, corner: 2.5 };
@@ -178,8 +179,8 @@ function Bars({ quality }: { quality: Person['quality'] }): ReactNode {
       className="call-bars"
       data-quality={quality}
       role="img"
-      aria-label={QUALITY[quality]}
-      title={QUALITY[quality]}
+      aria-label={qualityWords(quality)}
+      title={qualityWords(quality)}
       data-testid="call-quality"
     >
       <i />
