@@ -16,7 +16,7 @@ export function Page({ server, group }: { server: string; group: string }): Reac
     setRoom(joined);
     await madang.settleIn(joined, choice);
   };
-  if (room === null) return <madang.PreJoin words={words.preJoin} onJoin={(choice) => void join(choice)} />;
+  if (room === null) return <madang.PreJoin words={words.preJoin} onJoin={join} />;
   return (
     <madang.RoomProvider value={room}>
       <Call onLeave={() => setRoom(null)} />

@@ -11,6 +11,7 @@ export const preJoin: PreJoinWords = {
   test: 'Play a sound',
   cameraOff: 'No picture',
   failure: (kind, failure) => `The ${kind} cannot be used (${failure}).`,
+  refused: (error) => `That did not work: ${error instanceof Error ? error.message : 'try again'}`,
 };
 
 export const tile: TileWords = {

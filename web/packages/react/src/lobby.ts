@@ -108,7 +108,7 @@ export class Lobby {
     this.change({ speakerId });
   }
 
-  /** Hands over what was chosen. The lobby has no tracks after it. */
+  /** Hands over what was chosen. The lobby has no tracks after it until it begins again. */
   choose(): LobbyChoice {
     const { name, microphone, camera, speakerId } = this.store.getState();
     return {
@@ -119,6 +119,13 @@ export class Lobby {
       microphone: this.devices.microphone.take(),
       camera: this.devices.camera.take(),
     };
+  }
+
+  /** Whoever was not let in with a choice is in the lobby again, if that is still there. */
+  takeBack({ microphone, camera }: LobbyChoice): void {
+    microphone?.stop();
+    camera?.stop();
+    if (this.stopListening !== null) this.begin();
   }
 
   private take(kind: Kind, state: LobbyDeviceState): void {

@@ -28,13 +28,15 @@ export interface PreJoinWords {
   /** Instead of the preview. */
   cameraOff: string;
   failure: (kind: 'microphone' | 'camera', failure: CaptureFailure) => string;
+  /** Why joining did not work, and what can be done. */
+  refused: (error: unknown) => string;
 }
 
 export interface PreJoinProps extends LobbyOptions {
   words: PreJoinWords;
   className?: string;
-  /** Gets the tracks with the choice, and stops them. */
-  onJoin: (choice: LobbyChoice) => void;
+  /** Gets the tracks with the choice and owns them, unless it rejects: then all is as before, and the words say why. */
+  onJoin: (choice: LobbyChoice) => Promise<void>;
   /** What else the form has, above its button. */
   children?: ReactNode;
 }
@@ -44,6 +46,21 @@ export function PreJoin({ words, className, onJoin, children, ...options }: PreJ
   const [lobby, state] = useLobby(options);
   const { name, microphone, camera, speakerId, devices } = state;
   const preview = useTracks<HTMLVideoElement>(camera.track);
+  const [joining, setJoining] = useState(false);
+  const [refused, setRefused] = useState<string | null>(null);
+  const join = async (): Promise<void> => {
+    if (joining) return;
+    const choice = lobby.choose();
+    setJoining(true);
+    setRefused(null);
+    try {
+      await onJoin(choice);
+    } catch (error) {
+      lobby.takeBack(choice);
+      setRefused(words.refused(error));
+    }
+    setJoining(false);
+  };
   const device = (kind: 'microphone' | 'camera', { on, deviceId, failure }: LobbyDeviceState): ReactNode => (
     <fieldset data-part={kind}>
       <label>
@@ -65,7 +82,7 @@ export function PreJoin({ words, className, onJoin, children, ...options }: PreJ
       className={className}
       onSubmit={(event) => {
         event.preventDefault();
-        onJoin(lobby.choose());
+        void join();
       }}
       data-testid="pre-join"
     >
@@ -109,7 +126,8 @@ export function PreJoin({ words, className, onJoin, children, ...options }: PreJ
         />
       </label>
       {children}
-      <button type="submit" data-testid="join">
+      {refused === null ? null : <p role="alert">{refused}</p>}
+      <button type="submit" disabled={joining} data-testid="join">
         {words.join}
       </button>
     </form>
