@@ -23,6 +23,8 @@ export interface Known {
 
 /** Wants are said at most so often, in milliseconds: the server reads ten a second. */
 const SAY_EVERY_MS = 120;
+/** What was opened just now is looked at first: most of a long list is out of sight. */
+const LOOK_MS = 25;
 
 const NOTHING: Known = {
   people: NOBODY,
@@ -79,8 +81,9 @@ export class Views {
   }
 
   close(): void {
-    clearTimeout(this.timer);
     for (const view of [...this.views]) view.close();
+    // Each that closes plans anew.
+    clearTimeout(this.timer);
     this.eyes.close();
   }
 
@@ -109,7 +112,7 @@ export class Views {
   /** Says what is wanted, in a moment: pages open and close many views at a time. */
   private plan(): void {
     if (this.timer !== undefined) return;
-    const wait = Math.max(this.saidAt + SAY_EVERY_MS - performance.now(), 0);
+    const wait = Math.max(this.saidAt + SAY_EVERY_MS - performance.now(), LOOK_MS);
     this.timer = setTimeout(() => {
       this.timer = undefined;
       this.say();
@@ -183,6 +186,7 @@ class PictureView implements View {
   private isOwn = false;
   private base: Pick<ViewState, 'state' | 'participant' | 'why'> = this.state.get();
   private closed = false;
+  private isVeiled = false;
 
   constructor(
     readonly picture: PictureOf,
@@ -208,9 +212,10 @@ class PictureView implements View {
 
   close(): void {
     if (this.closed) return;
+    this.base = { ...this.base, state: 'off', why: null };
     this.closed = true;
     this.attach(null, null);
-    this.options.el.style.removeProperty('opacity');
+    this.tell({});
     this.owner.closed();
   }
 
@@ -267,12 +272,19 @@ class PictureView implements View {
     this.tell({});
   }
 
+  /** Not `display`: an element without a box paints no frames. */
+  private veil(on: boolean): void {
+    if (on === this.isVeiled) return;
+    this.isVeiled = on;
+    const { style } = this.options.el;
+    if (on) style.setProperty('opacity', '0');
+    else style.removeProperty('opacity');
+  }
+
   private tell(size: { width?: number; height?: number }): void {
     const { state, participant, why } = this.base;
     const isShown = state === 'covered' && this.cover.isShown;
-    // Not `display`: an element without a box paints no frames.
-    if (isShown || this.closed) this.options.el.style.removeProperty('opacity');
-    else this.options.el.style.setProperty('opacity', '0');
+    this.veil(!isShown && !this.closed);
     this.state.change({ ...size, state: isShown ? 'shown' : state, participant, why });
   }
 }
