@@ -11,16 +11,23 @@ import { serveFolder } from './harness/static';
 
 let madang: Madang;
 let browser: Browser;
-let site: { url: string; server: Server };
+interface Site {
+  url: string;
+  server: Server;
+}
+let sites: Record<'call' | 'plain', Site>;
 
 beforeAll(async () => {
   [madang, browser] = await Promise.all([Madang.start(), launchChromium()]);
-  site = await serveFolder(join(root, 'web/examples/call/dist'), (html) =>
-    html.replace(/data-madang="[^"]*"/, `data-madang="${madang.url}"`),
-  );
+  const serve = (name: string): Promise<Site> =>
+    serveFolder(join(root, 'web/examples', name, 'dist'), (html) =>
+      html.replace(/data-madang="[^"]*"/, `data-madang="${madang.url}"`),
+    );
+  const [call, plain] = await Promise.all([serve('call'), serve('plain')]);
+  sites = { call, plain };
 });
 afterAll(async () => {
-  site.server.close();
+  for (const { server } of Object.values(sites)) server.close();
   await browser.close();
   expect(await madang.stop()).toBe(0);
 });
@@ -57,7 +64,7 @@ async function sees(page: Page, name: string): Promise<void> {
 }
 
 test('the call page of fifty lines is a call: two people see and hear each other, switch, leave', async () => {
-  const anna = await joined(site.url, 'Anna');
+  const anna = await joined(sites.call.url, 'Anna');
   // The address is the invitation.
   await anna.waitForURL(/group=grp_/);
   const bert = await joined(anna.url(), 'Bert');
@@ -81,4 +88,21 @@ test('the call page of fifty lines is a call: two people see and hear each other
   expect(await bert.inputValue(id('name'))).toBe('Bert');
   await bert.click(id('join'));
   await Promise.all([sees(anna, 'Bert'), sees(bert, 'Anna')]);
+});
+
+test('the page without a framework is a call, too', async () => {
+  const enter = async (url: string, name: string): Promise<Page> => {
+    const page = await openPage(browser, url, { init: calmCamera });
+    await page.fill('input', name);
+    await page.click('button');
+    await page.locator('output', { hasText: 'connected' }).waitFor();
+    return page;
+  };
+  const moving = async (page: Page, name: string): Promise<void> =>
+    moves(name, page.locator('figure', { hasText: name }).locator('video'));
+  const anna = await enter(sites.plain.url, 'Anna');
+  const bert = await enter(anna.url(), 'Bert');
+  await Promise.all([moving(anna, 'Bert'), moving(bert, 'Anna'), moving(bert, 'Bert')]);
+  await bert.close();
+  await anna.locator('figure', { hasText: 'Bert' }).waitFor({ state: 'detached' });
 });
