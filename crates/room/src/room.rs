@@ -222,7 +222,9 @@ impl Room {
 
     /// How good somebody's connection is; [`Quality::Lost`] while it is waited for.
     pub fn set_quality(&mut self, who: &ParticipantId, quality: Quality, now: Instant) {
-        self.change(who, now, |person| person.quality = quality);
+        if self.state.people.get(who).is_some_and(|person| person.quality != quality) {
+            self.change(who, now, |person| person.quality = quality);
+        }
     }
 
     /// Somebody publishes a source, or does so again with another session. The state stays with a source that is

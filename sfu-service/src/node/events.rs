@@ -63,6 +63,7 @@ impl Node {
                     None => registry.wanted(key, wanted),
                 }
             }
+            ShardEvent::Quality { key, quality } => self.quality_is(key, quality, Instant::now()),
             ShardEvent::Media { key, states, last_media, silent } => {
                 let at = last_media.map(wall_clock);
                 if self.registry().media(key, states, at, silent) {

@@ -22,6 +22,7 @@ use super::problem::{RETRY_AFTER, room_problem};
 use crate::end::EndReason;
 use crate::homes::{Homes, Order, Said, WhyEnded};
 use crate::meta::MetaError;
+use crate::published::SessionKey;
 use crate::registry::Opening;
 use crate::shard::Command;
 use crate::signaling::Snapshots;
@@ -179,6 +180,17 @@ impl Node {
     pub(super) fn is_lost(&self, group: &GroupId, who: &ParticipantId, now: Instant) {
         self.homes().set_quality(group, who, Quality::Lost, now);
         self.said.notify_one();
+    }
+
+    /// How good a connection of a call is.
+    pub(super) fn quality_is(&self, key: SessionKey, quality: Quality, now: Instant) {
+        // Held: the same session may be about to be opened anew.
+        let mut registry = self.registry();
+        if let Some((group, who, quality)) = registry.call_quality(key, quality) {
+            self.homes().set_quality(&group, &who, quality, now);
+            drop(registry);
+            self.said.notify_one();
+        }
     }
 
     /// Somebody has left.

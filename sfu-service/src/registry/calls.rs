@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use contract::call::{CallPerson, CallSource, RESUME_SECS};
 use contract::id::{GroupId, ParticipantId, SessionId};
+use contract::room_state::Quality;
 use rand::Rng;
 use sfu_core::SourceId;
 
@@ -79,6 +80,8 @@ pub(crate) struct Connection {
     pub(crate) opened_at: Instant,
     address: IpAddr,
     connected: bool,
+    /// As its shard said last.
+    quality: Quality,
 }
 
 /// The publishing and the receiving connection of a session, whichever it has.
@@ -289,6 +292,7 @@ impl Registry {
             opened_at: now,
             address,
             connected: false,
+            quality: Quality::default(),
         };
         let mut call = Call {
             group: group.clone(),
@@ -373,6 +377,23 @@ impl Registry {
             self.seats.connected(connection.address);
         }
         Some(connection.opened_at)
+    }
+
+    /// How good a connection of a call is. Returns whose, and how good its connections are together: as the worst, and
+    /// lost where one that was opened is gone.
+    pub(crate) fn call_quality(
+        &mut self,
+        key: SessionKey,
+        quality: Quality,
+    ) -> Option<(GroupId, ParticipantId, Quality)> {
+        let call = self.calls.sessions.get_mut(self.calls.connections.get(&key)?)?;
+        let both = [&mut call.publish, &mut call.receive].into_iter().flatten();
+        both.into_iter().find(|connection| connection.key == key)?.quality = quality;
+        let both = [&call.publish, &call.receive].into_iter().flatten();
+        let worst = both.map(|connection| connection.quality).max()?;
+        let is_whole = call.keys() == call.opened_with;
+        let quality = if is_whole { worst } else { Quality::Lost };
+        Some((call.group.clone(), call.participant.clone(), quality))
     }
 
     /// A connection is gone from its shard by itself. Whether it was one of a call.

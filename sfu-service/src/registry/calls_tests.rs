@@ -168,3 +168,22 @@ fn rooms_and_the_node_have_limits() {
     }
     fixture.open("a", second()).unwrap();
 }
+
+#[test]
+fn somebody_is_as_good_as_the_worse_of_its_connections() {
+    let mut fixture = Fixture::new(Limits::default());
+    let call = fixture.join("a", "ann");
+    let [publish, receive] = connections(&call)[..] else { panic!("both") };
+    let mut quality =
+        |key, quality| fixture.registry.call_quality(key, quality).map(|(_, _, quality)| quality);
+    assert_eq!(quality(publish, Quality::Fair), Some(Quality::Fair));
+    assert_eq!(quality(receive, Quality::Poor), Some(Quality::Poor));
+    assert_eq!(quality(receive, Quality::Good), Some(Quality::Fair));
+    assert_eq!(quality(publish, Quality::Lost), Some(Quality::Lost));
+    assert_eq!(quality(publish, Quality::Good), Some(Quality::Good));
+    fixture.registry.call_closed(publish, fixture.now);
+    let mut quality =
+        |key, quality| fixture.registry.call_quality(key, quality).map(|(_, _, quality)| quality);
+    assert_eq!(quality(receive, Quality::Fair), Some(Quality::Lost), "half of it is gone");
+    assert_eq!(quality(publish, Quality::Fair), None, "that one is gone");
+}

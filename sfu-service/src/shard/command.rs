@@ -7,7 +7,7 @@ use contract::call::{Bound, Wants};
 use contract::destination::Source;
 use contract::id::ParticipantId;
 use contract::layer::{EncodingsWanted, LayerList, LayerRequest};
-use contract::room_state::SourceState;
+use contract::room_state::{Quality, SourceState};
 use rtp::Extensions;
 use sfu_core::SourceId;
 use tokio::sync::oneshot;
@@ -140,7 +140,7 @@ pub(crate) enum Command {
 }
 
 /// What a shard tells the control plane. Never lost: what the channel does not take waits in the shard, which has at
-/// most two a session and two a publisher.
+/// most three a session and two a publisher.
 #[derive(Debug)]
 pub(crate) enum ShardEvent {
     /// ICE and DTLS are done.
@@ -153,6 +153,13 @@ pub(crate) enum ShardEvent {
         key: SessionKey,
         /// Its encodings.
         wanted: EncodingsWanted,
+    },
+    /// How good a connection of a call is.
+    Quality {
+        /// Publishing or receiving.
+        key: SessionKey,
+        /// How good.
+        quality: Quality,
     },
     /// What a publisher's tracks do.
     Media {
@@ -173,6 +180,7 @@ impl ShardEvent {
         match (self, earlier) {
             (Self::Media { key, .. }, Self::Media { key: of, .. }) => key == of,
             (Self::Encodings { key, .. }, Self::Encodings { key: of, .. }) => key == of,
+            (Self::Quality { key, .. }, Self::Quality { key: of, .. }) => key == of,
             _ => false,
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use contract::id::ParticipantId;
+use contract::room_state::Quality;
 use rtp::Extensions;
 use sfu_core::{SourceId, SubscriberId};
 use transport::srtp::Sender;
@@ -13,6 +14,7 @@ use super::channels::Channels;
 use super::gates::Gates;
 use super::hearing::Hearing;
 use super::member::Member;
+use super::quality::{Counted, Rating};
 use super::section::MediaSection;
 use crate::published::{Published, RoomKey, SessionKey};
 
@@ -30,6 +32,11 @@ pub(super) struct Participant {
     pub(super) channels: Channels,
     /// Whether it is still heard, if it publishes.
     pub(super) hearing: Hearing,
+    /// How good its line is, if it is of a call; of what was counted until it was looked at last.
+    pub(super) rating: Rating,
+    pub(super) counted: Counted,
+    /// What was said of that.
+    pub(super) said_quality: Quality,
     pub(super) role: Role,
 }
 

@@ -58,14 +58,14 @@ impl ShardThread {
             return;
         }
         let Some(part) = self.pulse.turn(now) else { return };
-        let (mut idle, mut changed): (Vec<usize>, Vec<SourceKey>) = Default::default();
+        let (mut idle, mut changed): (Vec<usize>, Vec<(usize, SourceKey)>) = Default::default();
         let Io { participants, paths, .. } = &mut self.io;
         for slot in (part..participants.capacity()).step_by(PARTS) {
             let Some(participant) = participants.get_mut(slot) else { continue };
             if let Role::Publisher { source, current: true, .. } = participant.role
                 && participant.hearing.pulse()
             {
-                changed.push((participant.room, source));
+                changed.push((slot, (participant.room, source)));
             }
             if paths.get_mut(slot).is_some_and(|path| path.sender.is_some() && !path.take_sent()) {
                 idle.push(slot);
@@ -82,8 +82,9 @@ impl ShardThread {
                 });
             }
         }
-        for key in changed {
+        for (slot, key) in changed {
             self.report_media(key, now);
+            self.say_quality(slot);
         }
     }
 }

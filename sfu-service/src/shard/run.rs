@@ -170,6 +170,7 @@ impl ShardThread {
             self.io.tcp.sweep(now);
             let homed: Vec<SourceKey> = self.io.rooms.homed().collect();
             homed.into_iter().for_each(|key| self.report_media(key, now));
+            self.look_at_lines(now);
         }
     }
 

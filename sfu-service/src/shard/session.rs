@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
+use contract::room_state::Quality;
+
 use transport::{AddressPair, CloseReason, DatagramKind, Protocol, Received, ServerConfig, Transport};
 
 use super::channels::Channels;
@@ -12,6 +14,7 @@ use super::command::{Join, JoinRole, ShardEvent};
 use super::gates::Gates;
 use super::hearing::Hearing;
 use super::participant::{MediaPath, Participant, Role};
+use super::quality::{Counted, Rating};
 use super::thread::ShardThread;
 use crate::end::EndReason;
 use crate::metrics::ShardCounters;
@@ -237,6 +240,9 @@ impl ShardThread {
             ufrags: vec![ufrag.clone()],
             channels: Channels::default(),
             hearing: Hearing::default(),
+            rating: Rating::default(),
+            counted: Counted::default(),
+            said_quality: Quality::default(),
             role,
         });
         self.by_key.insert(key, slot);

@@ -115,6 +115,8 @@ pub(super) struct ShardThread {
     pub(super) fault: Option<&'static str>,
     /// When publishers' media is reported next.
     pub(super) next_report: Instant,
+    /// When the lines of calls are looked at next.
+    pub(super) next_look: Instant,
     /// Who is looked at next that was sent nothing.
     pub(super) pulse: Pulse,
     pub(super) stopping: bool,
@@ -168,6 +170,7 @@ impl ShardThread {
             #[cfg(test)]
             fault: None,
             next_report: epoch,
+            next_look: epoch,
             pulse: Pulse::new(epoch),
             stopping: false,
         }
