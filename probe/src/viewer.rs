@@ -527,7 +527,7 @@ impl Stream {
 
 fn video_codec(format: CodecFormat) -> Option<VideoCodec> {
     Some(match format {
-        CodecFormat::Opus => return None,
+        CodecFormat::Opus | CodecFormat::Red => return None,
         CodecFormat::Vp8 => VideoCodec::Vp8,
         CodecFormat::Vp9 => VideoCodec::Vp9,
         CodecFormat::H264(_) => VideoCodec::H264,

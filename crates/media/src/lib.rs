@@ -10,6 +10,7 @@ pub mod h264;
 pub mod ivf;
 pub mod ogg;
 mod picture;
+pub mod red;
 pub mod vp8;
 pub mod vp9;
 

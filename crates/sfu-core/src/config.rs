@@ -36,6 +36,18 @@ pub struct Format {
     pub codec: Codec,
     /// Timestamp units per second.
     pub clock_rate: u32,
+    /// It is redundant audio (RFC 2198), whose blocks are of this payload type: the codec is theirs.
+    pub redundant: Option<u8>,
+}
+
+impl Format {
+    /// What a payload (without padding) carries that is new; `None` for what is not of this format, or empty.
+    pub(crate) fn primary<'a>(&self, payload: &'a [u8]) -> Option<&'a [u8]> {
+        let Some(of) = self.redundant else { return Some(payload).filter(|payload| !payload.is_empty()) };
+        media::red::primary(payload)
+            .filter(|primary| primary.payload_type == of)
+            .map(|primary| primary.payload)
+    }
 }
 
 /// One encoding of a track: a simulcast stream, or the only one.

@@ -42,6 +42,8 @@ pub(crate) struct Media<'a> {
     pub(crate) capture: Option<[u8; 16]>,
     /// Whether a value needs the two-byte form of header extensions, for a subscriber that takes it.
     long: bool,
+    /// So many bytes of the payload were sent before: redundant audio.
+    redundancy: usize,
 }
 
 impl<'a> Media<'a> {
@@ -61,14 +63,33 @@ impl<'a> Media<'a> {
         let capture = capture.and_then(|value| move_capture_time(value, clock_offset?));
         let info = codec::inspect(format.codec, packet.payload(), descriptor, encoding.structure());
         let picture = info.picture.id.map(|(_, id)| encoding.numbers.picture(id));
-        Self { packet, seq, stream, format, info, picture, passed, capture, long }
+        let payload = packet.payload();
+        let redundancy = format.primary(payload).map_or(0, |primary| payload.len() - primary.len());
+        Self { packet, seq, stream, format, info, picture, passed, capture, long, redundancy }
     }
 
     /// A packet that carries nothing for viewers, but has a number of the stream, whose format this is.
     fn nothing(packet: RtpPacket<'a>, seq: Seq, format: Format, view: &StreamView<'_>) -> Self {
         let info = FrameInfo { mask: Mask::NONE, ..FrameInfo::default() };
         let (stream, passed) = (view.id, [None; PASSED.len()]);
-        Self { packet, seq, stream, format, info, picture: None, passed, capture: None, long: false }
+        Self {
+            packet,
+            seq,
+            stream,
+            format,
+            info,
+            picture: None,
+            passed,
+            capture: None,
+            long: false,
+            redundancy: 0,
+        }
+    }
+
+    /// The payload with its padding as it came, or without what was sent before.
+    pub(crate) fn payload(&self, strips: bool) -> &'a [u8] {
+        let whole = self.packet.padded_payload();
+        if strips { whole.get(self.redundancy..).unwrap_or_default() } else { whole }
     }
 
     /// How long the packet is in the one-byte form of header extensions when `own` bytes of elements are of this hop.
@@ -134,7 +155,7 @@ impl<'a> StreamView<'a> {
     pub(crate) fn read(&self, seq: Seq) -> Option<Media<'a>> {
         let packet = RtpPacket::parse(self.encoding.ring.get(seq)?).ok()?;
         let format = self.formats.iter().find(|format| format.payload_type == packet.payload_type);
-        match format.filter(|_| !packet.payload().is_empty()) {
+        match format.filter(|format| format.primary(packet.payload()).is_some()) {
             Some(&format) => Some(Media::new(packet, seq, format, self)),
             None => Some(Media::nothing(packet, seq, self.encoding.format?, self)),
         }

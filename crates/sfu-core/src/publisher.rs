@@ -277,7 +277,8 @@ impl Publisher {
         cx.fresh.push(fresh);
         if is_heard && !accepted.late {
             let level = packet.extension(&self.ids, Extension::AudioLevel).and_then(AudioLevel::read);
-            let heard = level.map_or(Heard::Size(packet.payload().len()), Heard::Level);
+            let size = format.primary(packet.payload()).map_or(0, <[u8]>::len);
+            let heard = level.map_or(Heard::Size(size), Heard::Level);
             let name = TrackName { source: self.source_id, track: TrackIndex(track_index) };
             cx.heard.push(HeardPacket { room: self.room, name, heard, is_off });
         }

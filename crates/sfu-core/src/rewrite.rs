@@ -27,6 +27,8 @@ pub(crate) struct Dress {
     pub(crate) repeatable: bool,
     /// A packet that is a little shorter than this is padded.
     pub(crate) length: usize,
+    /// What was sent before is left out: redundant audio for who does not take it.
+    pub(crate) strips: bool,
 }
 
 /// Writes the header of `media` as `dress` says, with the start of the payload as far as it changes. Returns
@@ -71,7 +73,7 @@ pub(crate) fn write<'a>(
     if let Some(original) = dress.original {
         writer.append(&original.to_be_bytes());
     }
-    let payload = media.packet.padded_payload();
+    let payload = media.payload(dress.strips);
     if mapped.picture_offset == 0 && mapped.tl0_offset == 0 {
         return payload;
     }

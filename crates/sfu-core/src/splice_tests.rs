@@ -12,8 +12,14 @@ use crate::track::Track;
 const A: StreamId =
     StreamId { publisher: PublisherId { index: 0, generation: 0 }, track: 0, encoding: 0, run: 1 };
 const B: StreamId = StreamId { encoding: 1, ..A };
-const FORMAT: Format =
-    Format { payload_type: 96, rtx: None, nack: true, codec: Codec::Vp8, clock_rate: 90_000 };
+const FORMAT: Format = Format {
+    payload_type: 96,
+    rtx: None,
+    nack: true,
+    codec: Codec::Vp8,
+    clock_rate: 90_000,
+    redundant: None,
+};
 
 /// A VP8 packet with a picture id and a TL0PICIDX.
 fn packet(timestamp: u32, id: u16) -> Vec<u8> {

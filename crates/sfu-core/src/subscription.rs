@@ -54,8 +54,18 @@ pub(crate) struct Outlet<'a, S> {
 struct Resolved {
     /// The publisher's format.
     input: Format,
-    /// The subscriber's payload type and that of its retransmissions; `None` if it takes no such format.
-    output: Option<(u8, Option<u8>)>,
+    /// How it goes out; `None` if the subscriber takes no such format.
+    output: Option<Output>,
+}
+
+/// How packets of a format go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Output {
+    payload_type: u8,
+    /// That of its retransmissions.
+    rtx: Option<u8>,
+    /// Without what was sent before.
+    strips: bool,
 }
 
 /// Where the feed of a subscription is.
@@ -241,11 +251,15 @@ impl Subscription {
         self.output(format).is_some()
     }
 
-    fn output(&self, format: &Format) -> Option<(u8, Option<u8>)> {
+    fn output(&self, format: &Format) -> Option<Output> {
         // Decoders take more profiles than they announce, and a picture that may come is better than none: which profile
         // it is does not matter here.
         let same_codec = |f: &&Format| f.codec == format.codec && f.clock_rate == format.clock_rate;
-        self.formats.iter().find(same_codec).map(|found| (found.payload_type, found.rtx))
+        // The blocks of redundant audio say their payload type, which is therefore the same on both sides.
+        let find = |redundant| self.formats.iter().filter(same_codec).find(|f| f.redundant == redundant);
+        let whole = find(format.redundant).map(|found| (found, false));
+        let found = whole.or_else(|| find(None).map(|found| (found, true)));
+        found.map(|(found, strips)| Output { payload_type: found.payload_type, rtx: found.rtx, strips })
     }
 
     /// Whether the subscriber takes packets of this format. A change to one that it does not take is said once.
@@ -253,7 +267,7 @@ impl Subscription {
         self.resolve(format, Some(sink)).is_some()
     }
 
-    fn resolve(&mut self, format: &Format, sink: Option<&mut impl Sink>) -> Option<(u8, Option<u8>)> {
+    fn resolve(&mut self, format: &Format, sink: Option<&mut impl Sink>) -> Option<Output> {
         if let Some(resolved) = self.resolved.filter(|resolved| resolved.input == *format) {
             return resolved.output;
         }
@@ -293,17 +307,20 @@ impl Subscription {
         downlink: &mut Downlink,
         out: &mut Outlet<'_, S>,
     ) {
-        let Some((payload_type, rtx)) = self.resolve(&media.format, Some(&mut *out.sink)) else { return };
+        let Some(output) = self.resolve(&media.format, Some(&mut *out.sink)) else { return };
         let Some(mapped) = self.map.map(media, numbers, out.now) else { return };
-        let repeatable = self.retransmits(rtx).is_none();
+        let repeatable = self.retransmits(output.rtx).is_none();
+        let Output { payload_type, strips, .. } = output;
         let dress = self.dress(payload_type, self.ssrc, mapped.seq as u16, repeatable, downlink, out.now);
-        let dress = Dress { length: if repeatable { 0 } else { length }, ..dress };
+        let dress = Dress { length: if repeatable { 0 } else { length }, strips, ..dress };
         let len = self.send(media, &mapped, &dress, false, downlink, out);
         self.budget.earn(len);
         if mapped.seq + 1 < self.map.next() {
             self.budget.sent_late(mapped.seq as u16, out.now);
         }
-        self.octets = self.octets.wrapping_add(media.packet.payload().len() as u32);
+        let padding = media.packet.padded_payload().len() - media.packet.payload().len();
+        let octets = media.payload(strips).len() - padding;
+        self.octets = self.octets.wrapping_add(octets as u32);
         if self.binds {
             self.bind(mapped.timestamp, out.sink);
         }
@@ -331,8 +348,9 @@ impl Subscription {
             self.stats.unanswered += 1;
             return;
         }
-        let len = media.packet.padded_payload().len() + 40;
-        let Some((payload_type, rtx)) = self.resolve(&media.format, None::<&mut S>) else { return };
+        let Some(output) = self.resolve(&media.format, None::<&mut S>) else { return };
+        let Output { payload_type, rtx, strips } = output;
+        let len = media.payload(strips).len() + 40;
         let repair = self.retransmits(rtx);
         match self.budget.spend(mapped.seq as u16, len, round_trip, out.now) {
             Spend::Allowed => {}
@@ -344,6 +362,7 @@ impl Subscription {
         }
         let Some((ssrc, payload_type)) = repair else {
             let dress = self.dress(payload_type, self.ssrc, mapped.seq as u16, true, downlink, out.now);
+            let dress = Dress { strips, ..dress };
             let len = self.send(media, mapped, &dress, true, downlink, out);
             self.stats.count_repeated(len);
             return;
@@ -353,7 +372,7 @@ impl Subscription {
         for _ in 0..copies {
             self.rtx_sequence = self.rtx_sequence.wrapping_add(1);
             let dress = self.dress(payload_type, ssrc, self.rtx_sequence, false, downlink, out.now);
-            let dress = Dress { original: Some(mapped.seq as u16), ..dress };
+            let dress = Dress { original: Some(mapped.seq as u16), strips, ..dress };
             let len = self.send(media, mapped, &dress, true, downlink, out);
             self.stats.count_repeated(len);
         }
@@ -392,6 +411,7 @@ impl Subscription {
             transport: numbered.then(|| downlink.number(now)),
             repeatable,
             length: 0,
+            strips: false,
         }
     }
 
@@ -427,7 +447,7 @@ impl Subscription {
     /// Sends one packet of padding in the stream of retransmissions, where a receiver does not miss what is never
     /// repeated. False if it has no such stream.
     pub(crate) fn pad<S: Sink>(&mut self, downlink: &mut Downlink, out: &mut Outlet<'_, S>) -> bool {
-        let rtx = self.resolved.and_then(|resolved| resolved.output).and_then(|(_, rtx)| rtx);
+        let rtx = self.resolved.and_then(|resolved| resolved.output).and_then(|output| output.rtx);
         // Not only while something flows: one that the line leaves nothing for gets more when padding has shown that
         // there is more.
         let Some((ssrc, payload_type)) = self.retransmits(rtx).filter(|_| !self.paused) else { return false };

@@ -237,9 +237,10 @@ impl Track {
     }
 
     /// The format of a packet that carries something for viewers. Others have a number of the stream and no more: of a
-    /// payload type that was not negotiated (forward error correction, comfort noise, tones), or nothing but padding.
+    /// payload type that was not negotiated (forward error correction, comfort noise, tones), nothing but padding, or
+    /// redundant audio that cannot be read.
     pub(crate) fn media_format(&self, packet: &RtpPacket<'_>) -> Option<Format> {
-        self.format(packet.payload_type).filter(|_| !packet.payload().is_empty())
+        self.format(packet.payload_type).filter(|format| format.primary(packet.payload()).is_some())
     }
 
     /// The format whose retransmissions have this payload type.

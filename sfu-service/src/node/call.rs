@@ -414,6 +414,7 @@ fn publishing(offer: &PublishOffer, local: Local) -> Result<Publishing, HttpProb
         // Every browser decodes it (RFC 7742, section 5), and nothing is negotiated again when another one comes.
         picture_codec: Some(CodecFormat::Vp8),
         data_channels: false,
+        redundancy: true,
         ..PublishOptions::default()
     };
     let answer = guarded(|| sdp::answer_publish(&parsed, &local, &options))?.map_err(sdp_problem)?;

@@ -27,6 +27,7 @@ fn sends(person: u32, with_screen: bool) -> Arc<Published> {
         nack: false,
         codec: Codec::Opus,
         clock_rate: 48_000,
+        redundant: None,
     };
     published.tracks[0] = TrackConfig {
         kind: MediaKind::Audio,
@@ -53,7 +54,14 @@ fn receives(own: u32) -> Box<Member> {
         rtx_ssrc: None,
         cname: "connection".into(),
         formats: vec![if kind.is_audio() {
-            Format { payload_type: 100, rtx: None, nack: false, codec: Codec::Opus, clock_rate: 48_000 }
+            Format {
+                payload_type: 100,
+                rtx: None,
+                nack: false,
+                codec: Codec::Opus,
+                clock_rate: 48_000,
+                redundant: None,
+            }
         } else {
             video("v", 101).formats[0]
         }],

@@ -35,7 +35,8 @@ fn track(media: &sdp::PublishMedia) -> TrackConfig {
     } else {
         media.rids.iter().map(|rid| EncodingConfig { rid: Some(*rid), ..EncodingConfig::default() }).collect()
     };
-    let (kind, formats) = (kind(media.source), vec![format(&media.codec)]);
+    let formats = std::iter::once(&media.codec).chain(&media.redundancy).map(format).collect();
+    let kind = kind(media.source);
     TrackConfig { kind, mid: media.mid, formats, encodings, csrc: None }
 }
 
@@ -50,7 +51,14 @@ fn absent(source: Source) -> TrackConfig {
         kind: kind(source),
         mid: Mid::new(name.as_bytes()).expect("two bytes fit a mid"),
         // No packet has this payload type: RTCP would be taken for it (RFC 5761, section 4).
-        formats: vec![Format { payload_type: 64, rtx: None, nack: false, codec, clock_rate }],
+        formats: vec![Format {
+            payload_type: 64,
+            rtx: None,
+            nack: false,
+            codec,
+            clock_rate,
+            redundant: None,
+        }],
         encodings: vec![EncodingConfig::default()],
         csrc: None,
     }
@@ -73,6 +81,7 @@ pub(crate) fn format(codec: &sdp::PayloadFormat) -> Format {
         nack: codec.feedback.nack,
         codec: codec.format.codec(),
         clock_rate: codec.format.clock_rate(),
+        redundant: codec.redundant(),
     }
 }
 

@@ -32,7 +32,14 @@ const SCREEN_PT: u8 = 98;
 const KEYFRAMES: u64 = 5;
 
 fn video(mid: &str, payload_type: u8) -> TrackConfig {
-    let format = Format { payload_type, rtx: None, nack: true, codec: Codec::Vp8, clock_rate: 90_000 };
+    let format = Format {
+        payload_type,
+        rtx: None,
+        nack: true,
+        codec: Codec::Vp8,
+        clock_rate: 90_000,
+        redundant: None,
+    };
     TrackConfig {
         kind: MediaKind::Video,
         mid: mid.parse().unwrap(),

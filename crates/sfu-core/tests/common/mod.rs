@@ -205,11 +205,18 @@ pub fn viewer_extensions() -> Extensions {
 }
 
 pub fn video_format(payload_type: u8, rtx: u8) -> Format {
-    Format { payload_type, rtx: Some(rtx), nack: true, codec: Codec::Vp8, clock_rate: 90_000 }
+    Format {
+        payload_type,
+        rtx: Some(rtx),
+        nack: true,
+        codec: Codec::Vp8,
+        clock_rate: 90_000,
+        redundant: None,
+    }
 }
 
 pub fn audio_format(payload_type: u8) -> Format {
-    Format { payload_type, rtx: None, nack: false, codec: Codec::Opus, clock_rate: 48_000 }
+    Format { payload_type, rtx: None, nack: false, codec: Codec::Opus, clock_rate: 48_000, redundant: None }
 }
 
 /// An encoding with this name.

@@ -15,6 +15,8 @@ pub enum CodecFormat {
     Vp8,
     /// AV1, main profile.
     Av1,
+    /// Redundant audio (RFC 2198) of Opus: never a codec of its own, see [`PayloadFormat::redundant`].
+    Red,
 }
 
 /// Profile of an H.264 stream, as far as `profile-level-id` tells them apart (RFC 6184, table 5). Levels are not
@@ -74,6 +76,7 @@ impl CodecFormat {
             Self::Vp9 => "VP9",
             Self::Vp8 => "VP8",
             Self::Av1 => "AV1",
+            Self::Red => "red",
         }
     }
 
@@ -81,7 +84,7 @@ impl CodecFormat {
     #[must_use]
     pub fn codec(self) -> Codec {
         match self {
-            Self::Opus => Codec::Opus,
+            Self::Opus | Self::Red => Codec::Opus,
             Self::H264(_) => Codec::H264,
             Self::Vp9 => Codec::Vp9,
             Self::Vp8 => Codec::Vp8,
@@ -92,7 +95,7 @@ impl CodecFormat {
     /// Ticks a second of its RTP timestamps.
     #[must_use]
     pub fn clock_rate(self) -> u32 {
-        if self == Self::Opus { 48_000 } else { 90_000 }
+        if self.codec() == Codec::Opus { 48_000 } else { 90_000 }
     }
 
     /// How well a decoder of `self` suits a stream of `stream`: `None` if it cannot decode it, else the lower the
@@ -112,7 +115,7 @@ impl CodecFormat {
     /// fMP4), then VP9, VP8, AV1.
     pub(super) fn preference(self) -> u8 {
         match self {
-            Self::Opus | Self::H264(_) => 0,
+            Self::Opus | Self::Red | Self::H264(_) => 0,
             Self::Vp9 => 1,
             Self::Vp8 => 2,
             Self::Av1 => 3,
@@ -246,4 +249,14 @@ pub struct PayloadFormat {
     pub feedback: Feedback,
     /// Payload type of its retransmissions (RFC 4588), if any.
     pub rtx: Option<u8>,
+}
+
+impl PayloadFormat {
+    /// The payload type of the blocks of redundant audio (`a=fmtp:63 111/111`), where this is it and all are of one.
+    #[must_use]
+    pub fn redundant(&self) -> Option<u8> {
+        let mut blocks = self.fmtp.split('/').map(|block| block.trim().parse::<u8>().ok());
+        let first = blocks.next()??;
+        (self.format == CodecFormat::Red && blocks.all(|block| block == Some(first))).then_some(first)
+    }
 }

@@ -28,6 +28,8 @@ pub struct PublishOptions {
     pub picture_codec: Option<CodecFormat>,
     /// Whether data channels are taken where they are offered.
     pub data_channels: bool,
+    /// Whether redundant audio is asked for where a microphone offers it.
+    pub redundancy: bool,
 }
 
 impl Default for PublishOptions {
@@ -38,6 +40,7 @@ impl Default for PublishOptions {
             sources: None,
             picture_codec: None,
             data_channels: true,
+            redundancy: false,
         }
     }
 }
@@ -73,6 +76,8 @@ pub struct PublishMedia {
     pub source: Source,
     /// The codec that the publisher will send.
     pub codec: PayloadFormat,
+    /// Redundant audio of it, which comes before it in the answer: that is what has browsers send it.
+    pub redundancy: Option<PayloadFormat>,
     /// Header extensions of this m-line.
     pub extensions: Extensions,
     /// Simulcast encodings by rid, in the publisher's order; empty for a single one.
@@ -128,7 +133,12 @@ pub fn answer_publish(
             }
         }
         reduced_size &= section.reduced_size;
+        let redundancy = section.redundancy.clone().filter(|redundancy| {
+            let is_of_it = redundancy.redundant() == Some(codec.payload_type);
+            options.redundancy && source == Source::Microphone && is_of_it
+        });
         media.push(PublishMedia {
+            redundancy,
             index,
             mid: section.mid,
             kind,
@@ -262,12 +272,12 @@ fn write_media(
     local: &Local,
     setup: Setup,
 ) {
-    let codecs = std::slice::from_ref(&agreed.codec);
-    out.media(line, codecs, local, setup);
+    let codecs: Vec<PayloadFormat> = agreed.redundancy.iter().chain([&agreed.codec]).cloned().collect();
+    out.media(line, &codecs, local, setup);
     out.line(format_args!("a={}", Direction::RecvOnly.as_str()));
     out.answer_extensions(&agreed.extensions, section);
     out.rtcp(section.reduced_size);
-    out.codecs(codecs);
+    out.codecs(&codecs);
     out.content(agreed.source);
     if !agreed.rids.is_empty() {
         for rid in &agreed.rids {

@@ -31,6 +31,8 @@ pub struct MediaSection {
     /// The payload types that we understand, in the writer's order of preference; their retransmission types are
     /// inside them.
     pub codecs: Vec<PayloadFormat>,
+    /// Redundant audio of one of them.
+    pub redundancy: Option<PayloadFormat>,
     /// Names of the codecs that the writer offers, for words to it: those that we understand and others, not
     /// retransmission and error correction.
     pub offered: Vec<String>,
@@ -108,6 +110,7 @@ impl MediaSection {
             rejected,
             direction: attributes.direction().or(session.direction()).unwrap_or_default(),
             codecs: Vec::new(),
+            redundancy: None,
             offered: Vec::new(),
             rids: Vec::new(),
             msid: None,
@@ -136,8 +139,8 @@ impl MediaSection {
             }
             section.reduced_size = transport.takes_reduced_size();
             section.remote = Some(transport.remote()?);
-            let (codecs, offered) = parse_codecs(attributes, &media.formats, kind);
-            (section.codecs, section.offered) = (codecs, offered);
+            (section.codecs, section.redundancy, section.offered) =
+                parse_codecs(attributes, &media.formats, kind);
             section.extensions = parse_extensions(attributes, session)?;
             if !section.has_short_mid() {
                 section.extensions.retain(|(extension, _, _)| *extension != Extension::Mid);
@@ -183,12 +186,12 @@ fn numbered<'a>(attributes: &'a Attributes, key: &'a str) -> Vec<(u8, &'a str)> 
     attributes.values(key).filter_map(entry).collect()
 }
 
-/// The codecs that we carry, and the names of all that are offered.
+/// The codecs that we carry, redundant audio of one, and the names of all that are offered.
 fn parse_codecs(
     attributes: &Attributes,
     formats: &[String],
     kind: MediaKind,
-) -> (Vec<PayloadFormat>, Vec<String>) {
+) -> (Vec<PayloadFormat>, Option<PayloadFormat>, Vec<String>) {
     let maps = numbered(attributes, "rtpmap");
     let fmtps = numbered(attributes, "fmtp");
     let mut any_feedback = Feedback::default();
@@ -212,6 +215,7 @@ fn parse_codecs(
     let mut codecs: Vec<PayloadFormat> = Vec::new();
     let mut offered: Vec<String> = Vec::new();
     let mut retransmissions: Vec<(u8, u8)> = Vec::new();
+    let mut redundancy: Vec<PayloadFormat> = Vec::new();
     for payload_type in payload_types {
         let map = find(&maps, payload_type);
         let mut parts = map.split('/');
@@ -224,6 +228,11 @@ fn parse_codecs(
             if let Some(Ok(original)) = parameter(&fmtp, "apt").map(str::parse) {
                 retransmissions.push((original, payload_type));
             }
+            continue;
+        }
+        if name.eq_ignore_ascii_case("red") && clock_rate == CodecFormat::Red.clock_rate() {
+            let (format, feedback) = (CodecFormat::Red, Feedback::default());
+            redundancy.push(PayloadFormat { payload_type, format, fmtp, feedback, rtx: None });
             continue;
         }
         let words = offered_name(name, &fmtp);
@@ -245,7 +254,12 @@ fn parse_codecs(
             codec.rtx.get_or_insert(payload_type);
         }
     }
-    (codecs, offered)
+    let is_known = |found: &PayloadFormat| {
+        let of = found.redundant();
+        codecs.iter().any(|codec| codec.format == CodecFormat::Opus && Some(codec.payload_type) == of)
+    };
+    let redundancy = redundancy.into_iter().find(is_known);
+    (codecs, redundancy, offered)
 }
 
 /// The payload types that mean something without `a=rtpmap` and are in use (RFC 3551, table 4).

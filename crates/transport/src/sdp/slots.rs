@@ -6,7 +6,7 @@ use crate::DataParameters;
 
 use super::play::{PlayMedia, agree, extensions_of, usable};
 use super::write::{Line, Writer};
-use super::{CodecFormat, Direction, Local, MediaSection, Offer, Remote, SdpError, Setup};
+use super::{CodecFormat, Direction, Local, MediaSection, Offer, PayloadFormat, Remote, SdpError, Setup};
 
 /// An m-line of the offer that becomes a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,8 @@ pub struct SlotsAnswer {
     pub data: Option<DataParameters>,
 }
 
-/// Answers an offer of slots. Each gets every codec that the client decodes on it, one payload type a codec, VP8 first:
+/// Answers an offer of slots. Each gets every codec that the client decodes on it, one payload type a codec, VP8 first,
+/// sound also redundant audio where it is offered:
 /// what it shows is sent in one of them. `cname` is that of all: they are of one clock. M-lines that are not named are
 /// rejected.
 ///
@@ -86,7 +87,13 @@ pub fn answer_slots(
             MediaKind::Video => CodecFormat::Vp8,
         };
         let ssrcs = (slot.stream.ssrc, slot.stream.rtx_ssrc);
-        agreed.push(agree(offer, (index, section), number, format, ssrcs));
+        let mut media = agree(offer, (index, section), number, format, ssrcs);
+        // What it carries may also go out with what was sent before.
+        let of = |redundancy: &&PayloadFormat| {
+            media.codecs.iter().any(|codec| Some(codec.payload_type) == redundancy.redundant())
+        };
+        media.codecs.extend(section.redundancy.iter().find(of).cloned());
+        agreed.push(media);
     }
     let extensions = extensions_of(&agreed)?;
     let data = offer.data_section();

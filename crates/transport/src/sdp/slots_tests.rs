@@ -205,3 +205,52 @@ fn sources_that_an_offer_does_not_send_are_refused() {
         answer.data.is_none() && !answer.text.contains("webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=ice")
     );
 }
+
+#[test]
+fn redundant_audio_is_agreed_on_where_both_have_it() {
+    let publish = |text: &str, redundancy| {
+        let options = PublishOptions { redundancy, ..PublishOptions::default() };
+        answer_publish(&Offer::parse(text).unwrap(), &local(), &options).unwrap()
+    };
+    let answer_of = |text: &str, redundancy| {
+        let answer = publish(text, redundancy);
+        let audio = answer.text.lines().find(|line| line.starts_with("m=audio 9")).unwrap().to_owned();
+        let agreed: Vec<Option<u8>> = answer
+            .media
+            .iter()
+            .map(|media| media.redundancy.as_ref().and_then(PayloadFormat::redundant))
+            .collect();
+        (audio.split(' ').skip(3).collect::<Vec<_>>().join(" "), agreed, answer.text)
+    };
+    let (formats, agreed, text) = answer_of(CHROMIUM_FOUR, true);
+    assert_eq!(
+        (formats.as_str(), agreed),
+        ("63 111", vec![Some(111), None, None, None]),
+        "of the microphone alone"
+    );
+    for line in ["a=rtpmap:63 red/48000/2", "a=fmtp:63 111/111", "a=rtpmap:111 opus/48000/2"] {
+        assert_eq!(text.matches(line).count(), if line.contains("opus") { 2 } else { 1 }, "{line}");
+    }
+    assert_eq!(answer_of(CHROMIUM_FOUR, false).0, "111", "not where nobody asks for it");
+    assert!(answer_of(FIREFOX_FOUR, true).1.iter().all(Option::is_none), "it has none");
+    for (of, found) in
+        [("111/111", true), ("111", true), ("111/111/111", true), ("0/5", false), ("112/112", false)]
+    {
+        let other = CHROMIUM_FOUR.replace("111/111", of);
+        assert_eq!(answer_of(&other, true).1[0].is_some(), found, "{of}");
+    }
+    // Slots: sound goes out as it came.
+    let chromium = receive_offer(CHROMIUM_PLAY, CHROMIUM_DATA, 2, 2);
+    let answered = answer(&chromium, &slots(2, 2)).unwrap();
+    for slot in &answered.slots[..2] {
+        let types: Vec<(u8, Option<u8>)> =
+            slot.codecs.iter().map(|codec| (codec.payload_type, codec.redundant())).collect();
+        assert_eq!(types, [(111, None), (63, Some(111))]);
+    }
+    assert!(
+        answered.slots[2..].iter().all(|slot| slot.codecs.iter().all(|codec| codec.redundant().is_none()))
+    );
+    assert_eq!(answered.text.matches("a=fmtp:63 111/111").count(), 2);
+    let firefox = receive_offer(FIREFOX_PLAY, FIREFOX_DATA, 1, 1);
+    assert!(!answer(&firefox, &slots(1, 1)).unwrap().text.contains("red/"));
+}
