@@ -107,7 +107,7 @@ describe('the published packages', () => {
       expect(paths, name).toContain('dist/index.js');
       expect(paths, name).toContain('dist/index.d.ts');
       const others = paths.filter((path) => !/^dist\/([\w-]+\/)*[\w-]+(\.d\.ts|\.js)$/.test(path));
-      expect(others, name).toEqual(['package.json']);
+      expect(others.sort(), name).toEqual(['README.md', 'package.json']);
     }
   });
 
