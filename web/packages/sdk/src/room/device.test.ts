@@ -67,6 +67,34 @@ describe('a device', () => {
     expect([device.state.get().state, world.sent, world.sends, live()]).toEqual(['off', null, false, []]);
   });
 
+  it('is never seen as it is by who wants an effect that fails', async () => {
+    const { device, world } = deviceOf(false);
+    let fails = true;
+    const sometimes: Effect = {
+      apply: (track) => (fails ? Promise.reject(new Error('no model')) : blur.apply(track)),
+    };
+    await device.effect(sometimes);
+    await device.on();
+    expect([device.state.get().state, device.state.get().failure, world.sent, live()]).toEqual([
+      'off',
+      'unknown',
+      null,
+      [],
+    ]);
+    fails = false;
+    await device.on();
+    expect([device.state.get().failure, world.sent?.of]).toEqual([null, 'blurred default']);
+    fails = true;
+    await device.device('b');
+    expect([device.state.get().state, world.sent, live()]).toEqual(['off', null, []]);
+
+    // Who is seen as it is and asks for an effect in vain goes on as it is, and knows.
+    await device.effect(null);
+    await device.on();
+    await expect(device.effect(sometimes)).rejects.toThrow('no model');
+    expect([device.state.get().state, world.sent?.of, live()]).toEqual(['on', 'b', ['b']]);
+  });
+
   it('gives back a track that it got and may not use', async () => {
     for (const staysOpen of [false, true]) {
       const { device, world } = deviceOf(staysOpen);

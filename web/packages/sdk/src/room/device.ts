@@ -74,6 +74,8 @@ export class LocalDevice implements Device {
   private busy = false;
   private failure: CaptureFailure | null = null;
   private effectError: unknown = null;
+  /** Calls of {@link effect} that wait for their end. */
+  private asking = 0;
   private allowed = true;
   private muted = false;
   private closed = false;
@@ -100,11 +102,19 @@ export class LocalDevice implements Device {
     await this.settle();
   }
 
-  /** Rejects with what the effect failed with; the device goes on without it. */
+  /**
+   * Rejects with what the effect failed with: a camera that is seen as it is goes on so. One that is not seen yet goes off
+   * instead, now and whenever it is switched on: who wants no one to see the room behind it is not shown with it.
+   */
   async effect(effect: Effect | null): Promise<void> {
     this.wish.effect = effect;
     this.effectError = null;
-    await this.settle();
+    this.asking += 1;
+    try {
+      await this.settle();
+    } finally {
+      this.asking -= 1;
+    }
     if (this.effectError !== null) throw asError(this.effectError);
   }
 
@@ -244,8 +254,13 @@ export class LocalDevice implements Device {
       this.have.applied = { effect, of: raw, track: made.track, stop: () => made.stop() };
     } catch (error) {
       if (this.wish.effect !== effect) return;
-      this.wish.effect = null;
       this.effectError = error;
+      // Whoever asked is told; else it is wished still when the camera is switched on again.
+      if (this.asking > 0) this.wish.effect = null;
+      if (this.have.sent === raw) return;
+      this.failure = 'unknown';
+      this.wish.on = false;
+      this.wish.open = false;
     }
   }
 
