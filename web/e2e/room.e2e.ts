@@ -1,4 +1,4 @@
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Page, WebSocketRoute } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 
 import { closePages, launchChromium } from './harness/browser';
@@ -40,14 +40,27 @@ async function group(): Promise<Group> {
 }
 
 /** A page that has joined, with a view of the camera of everybody else, named by `data-of`. */
-async function join({ id, owner_key }: Group, name: string, asOwner = false): Promise<Page> {
+async function join(
+  { id, owner_key }: Group,
+  name: string,
+  asOwner = false,
+  before?: (page: Page) => Promise<void>,
+): Promise<Page> {
   const { token } = await post<{ token: string }>(
     `/groups/${id}/token`,
     { name },
     asOwner ? owner_key : undefined,
   );
-  const page = await openSdkPage(browser, madang.url);
+  const page = await openSdkPage(browser, madang.url, before === undefined ? {} : { before });
   await page.evaluate(async (token) => {
+    // What is shared is a drawing: there is no screen here.
+    navigator.mediaDevices.getDisplayMedia = () => {
+      const canvas = document.createElement('canvas');
+      Object.assign(canvas, { width: 1280, height: 720 });
+      const pen = canvas.getContext('2d');
+      setInterval(() => pen?.fillRect(Math.random() * 1_280, Math.random() * 720, 40, 40), 100);
+      return Promise.resolve(canvas.captureStream(10));
+    };
     const own = window as unknown as RoomWindow;
     const room = await own.sdk.joinRoom('', token, { mic: true, camera: true });
     own.room = room;
@@ -56,12 +69,16 @@ async function join({ id, owner_key }: Group, name: string, asOwner = false): Pr
       for (const person of room.people.get().values()) {
         if (seen.has(person.participant)) continue;
         seen.add(person.participant);
-        const el = document.body.appendChild(document.createElement('video'));
-        el.dataset.of = person.name;
-        el.style.width = '320px';
-        el.style.height = '180px';
-        const view = room.view({ participant: person.participant, source: 'camera' }, { el });
-        view.state.subscribe(() => (el.dataset.state = view.state.get().state));
+        for (const source of ['camera', 'screen'] as const) {
+          const el = document.body.appendChild(document.createElement('video'));
+          el.dataset.of = `${person.name} ${source}`;
+          el.style.width = '320px';
+          el.style.height = '180px';
+          const view = room.view({ participant: person.participant, source }, { el });
+          const show = (): string => (el.dataset.state = view.state.get().state);
+          view.state.subscribe(show);
+          show();
+        }
       }
     };
     room.people.subscribe(look);
@@ -75,8 +92,9 @@ function inRoom<T>(page: Page, read: (room: RoomWindow['room']) => T | Promise<T
   return page.evaluate<T>(`(${read.toString()})(window.room)`);
 }
 
-async function shows(page: Page, name: string, state = 'shown'): Promise<void> {
-  await page.locator(`video[data-of="${name}"][data-state="${state}"]`).waitFor({ timeout: 15_000 });
+async function shows(page: Page, name: string, state = 'shown', source = 'camera'): Promise<void> {
+  const view = page.locator(`video[data-of="${name} ${source}"][data-state="${state}"]`);
+  await view.waitFor({ state: 'attached', timeout: 15_000 });
 }
 
 /** What `page` is told of the microphone of somebody. */
@@ -129,4 +147,70 @@ test('two pages see each other, and the room says what each of them sends', asyn
   );
   await inRoom(bert, (room) => room.leave());
   await eventually('Bert is gone', () => inRoom(anna, (room) => room.people.get().size === 1));
+});
+
+test('a screen is there beside the camera, and gone without it', async () => {
+  const place = await group();
+  const anna = await join(place, 'Anna');
+  const bert = await join(place, 'Bert');
+  await Promise.all([shows(anna, 'Bert'), shows(anna, 'Bert', 'off', 'screen')]);
+  await inRoom(bert, (room) => room.me.screen.share({ audio: true }));
+  await Promise.all([shows(anna, 'Bert', 'shown', 'screen'), shows(bert, 'Bert', 'shown', 'screen')]);
+  // Its size is kept, whatever it is encoded as.
+  await eventually('the whole screen', () =>
+    anna.evaluate(() => {
+      return document.querySelector<HTMLVideoElement>('video[data-of="Bert screen"]')?.videoHeight === 720;
+    }),
+  );
+  expect(await inRoom(bert, (room) => room.me.screen.state.get().audio)).toBe('without');
+  await inRoom(bert, (room) => room.me.screen.stop());
+  await Promise.all([shows(anna, 'Bert', 'off', 'screen'), shows(anna, 'Bert')]);
+  await says(anna, 'Bert', 'screen', 'off');
+  await says(anna, 'Bert', 'camera', 'on');
+});
+
+test('media goes on while signaling is away, and then everybody knows the same', async () => {
+  const place = await group();
+  const anna = await join(place, 'Anna', true);
+  let isAway = false;
+  const lines = new Set<WebSocketRoute>();
+  const bert = await join(place, 'Bert', false, async (page) => {
+    await page.routeWebSocket('**/streaming', (line) => {
+      if (isAway) {
+        void line.close();
+        return;
+      }
+      lines.add(line);
+      line.connectToServer();
+    });
+  });
+  await Promise.all([shows(anna, 'Bert'), shows(bert, 'Anna'), says(anna, 'Bert', 'microphone', 'on')]);
+  isAway = true;
+  await Promise.all([...lines].map((line) => line.close()));
+  await eventually('signaling is away', () => inRoom(bert, (room) => room.state.get().signaling === 'lost'));
+
+  await inRoom(bert, (room) => room.me.mic.off());
+  await inRoom(anna, (room) => room.me.hand(true));
+  await inRoom(bert, (room) => void room.chat.send('while away'));
+  const frames = (): Promise<number> =>
+    bert.evaluate(() => {
+      const el = document.querySelector<HTMLVideoElement>('video[data-of="Anna camera"]');
+      return el?.getVideoPlaybackQuality().totalVideoFrames ?? 0;
+    });
+  const before = await frames();
+  await eventually('the picture goes on', async () => (await frames()) > before + 20);
+  expect(await inRoom(bert, (room) => room.state.get().call)).toBe('connected');
+  expect(await inRoom(anna, (room) => room.chat.messages.get().length)).toBe(0);
+
+  isAway = false;
+  await says(anna, 'Bert', 'microphone', 'off');
+  const known = (page: Page): Promise<string> =>
+    inRoom(page, (room) => JSON.stringify([...room.people.get().values()]));
+  await eventually('both know the same', async () => {
+    const [one, other] = await Promise.all([known(anna), known(bert)]);
+    return one === other && /"hand":[1-9]/.test(one);
+  });
+  await eventually('the line is there once', () =>
+    inRoom(anna, (room) => room.chat.messages.get().filter(({ text }) => text === 'while away').length === 1),
+  );
 });

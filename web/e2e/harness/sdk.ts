@@ -32,9 +32,20 @@ export interface RoomWindow {
   room: import('@madang/sdk').Room;
 }
 
-/** A page of the server's origin with the SDK in it (`window.sdk`), and nothing else. */
-export async function openSdkPage(browser: Browser, url: string, init = calmCamera): Promise<Page> {
+/**
+ * A page of the server's origin with the SDK in it (`window.sdk`), and nothing else; `before`: what is to be done before
+ * its scripts run.
+ */
+export async function openSdkPage(
+  browser: Browser,
+  url: string,
+  { init = calmCamera, before }: { init?: string; before?: (page: Page) => Promise<void> } = {},
+): Promise<Page> {
   const page = await openPage(browser, `${url}/config.json`, { init });
+  if (before !== undefined) {
+    await before(page);
+    await page.reload();
+  }
   await page.evaluate(await script('packages/sdk/src/index.ts', 'sdk'));
   return page;
 }
