@@ -4,6 +4,7 @@ import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 
 import { calmCamera, closePages, launchChromium, openPage, received } from './harness/browser';
+import { countHeld, held } from './harness/held';
 import { Madang } from './harness/madang';
 import { id } from './harness/pages';
 import { eventually, root } from './harness/process';
@@ -105,4 +106,26 @@ test('the page without a framework is a call, too', async () => {
   await Promise.all([moving(anna, 'Bert'), moving(bert, 'Anna'), moving(bert, 'Bert')]);
   await bert.close();
   await anna.locator('figure', { hasText: 'Bert' }).waitFor({ state: 'detached' });
+});
+
+test('a page that leaves a call holds no more than before it came, however often', async () => {
+  const page = await openPage(browser, sites.call.url, { init: countHeld });
+  const lobby = page.locator(id('pre-join'));
+  const settled = (): Promise<unknown> =>
+    eventually('both devices are open', async () => (await held(page)).tracks === 2);
+  await lobby.waitFor();
+  await settled();
+  const before = await held(page);
+  for (let round = 0; round < 3; round++) {
+    await page.click(id('join'));
+    await page.locator('main[data-call="connected"]').waitFor();
+    await page.locator(`${id('tile')} video[data-state="shown"]`).waitFor();
+    await page.getByRole('button', { name: 'Leave' }).click();
+    await lobby.waitFor();
+    await settled();
+    await eventually('all is given back', async () => {
+      expect(await held(page)).toEqual(before);
+      return true;
+    });
+  }
 });
