@@ -21,7 +21,7 @@ export function Menu(props: {
   className?: string;
   items: readonly MenuItem[];
   /** Stands in rows above the items, each as a sign with its name. */
-  signs?: readonly { key: string; sign: string; label: string; onSelect: () => void; testId?: string }[];
+  signs?: readonly { key: string; sign: ReactNode; label: string; onSelect: () => void; testId?: string }[];
   testId?: string;
 }): ReactNode {
   const { label, button, className, items, signs = [], testId } = props;

@@ -32,6 +32,7 @@ import {
   SwapIcon,
 } from '../../components/icons';
 import { Menu, type MenuItem } from '../../components/menu';
+import { ReactionSign } from '../../components/reaction-sign';
 import { copyText } from '../../lib/hooks';
 import { t } from '../../texts';
 import type { Actions } from './actions';
@@ -244,9 +245,9 @@ function ReactControl({ actions }: { actions: Actions }): ReactNode {
 type Signs = NonNullable<ComponentProps<typeof Menu>['signs']>;
 
 function reactionSigns(actions: Actions): Signs {
-  return REACTIONS.map(({ kind, emoji, name }) => ({
+  return REACTIONS.map(({ kind, name }) => ({
     key: kind,
-    sign: emoji,
+    sign: <ReactionSign kind={kind} />,
     label: name,
     onSelect: () => actions.react(kind),
     testId: `call-react-${kind}`,

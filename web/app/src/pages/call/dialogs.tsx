@@ -56,10 +56,10 @@ function Dialog(props: {
 }
 
 const MEANING: Readonly<Record<Exclude<Shortcut, 'talk' | 'help'>, string>> = {
-  microphone: `${t.roomMicOff} / ${t.roomMicOn}`,
-  camera: `${t.roomCameraOff} / ${t.roomCameraOn}`,
-  screen: `${t.roomScreenOn} / ${t.roomScreenOff}`,
-  hand: `${t.roomHandUp} / ${t.roomHandDown}`,
+  microphone: t.microphone,
+  camera: t.camera,
+  screen: t.roomScreenOn,
+  hand: t.roomHandUp,
   chat: t.roomChat,
   people: t.roomPeople,
   view: t.roomKeyView,

@@ -1,6 +1,8 @@
 import { type CSSProperties, type ReactNode, useEffect, useRef, useState } from 'react';
 import { Sound, useRoom, useRoomEvent, useRoomState, useStoreValue } from '@madang/react';
 import { MicIcon, MicOffIcon, ScreenIcon, SoundIcon } from '../../components/icons';
+import type { ReactionKind } from '@madang/sdk';
+import { ReactionSign } from '../../components/reaction-sign';
 import { displayName } from '../../lib/call-words';
 import { t } from '../../texts';
 import type { Actions } from './actions';
@@ -16,6 +18,7 @@ const SEEN_COMINGS = 12;
 /** Of more at once the oldest goes. */
 const MAX_FLOATING = 12;
 const FLOAT_MS = 4_000;
+const LANES = 3;
 
 /** How the call stands, where that is not simply well. */
 export function Banner(): ReactNode {
@@ -143,9 +146,9 @@ export function Announcer(): ReactNode {
 
 interface Floating {
   id: number;
-  emoji: string;
+  kind: ReactionKind;
   name: string;
-  /** How far from the edge, in hundredths. */
+  /** Which of the lanes beside each other, as a part of their width. */
   at: number;
 }
 
@@ -155,10 +158,10 @@ export function FloatingReactions(): ReactNode {
   const last = useRef(0);
   const timers = useRef(new Set<ReturnType<typeof setTimeout>>());
   useRoomEvent('reaction', ({ person, reaction }) => {
-    const known = REACTIONS.find(({ kind }) => kind === reaction);
-    if (known === undefined) return;
+    // A server that is newer than the page may know more.
+    if (!REACTIONS.some(({ kind }) => kind === reaction)) return;
     const id = ++last.current;
-    const one: Floating = { id, emoji: known.emoji, name: displayName(person), at: (id * 37) % 100 };
+    const one: Floating = { id, kind: reaction, name: displayName(person), at: (id % LANES) / (LANES - 1) };
     setFloating((before) => [...before, one].slice(-MAX_FLOATING));
     const timer = setTimeout(() => {
       timers.current.delete(timer);
@@ -175,9 +178,9 @@ export function FloatingReactions(): ReactNode {
   }, []);
   return (
     <ul className="call-floating" aria-hidden="true" data-testid="call-reactions">
-      {floating.map(({ id, emoji, name, at }) => (
-        <li key={id} style={{ '--at': at / 100 } as CSSProperties}>
-          <span>{emoji}</span>
+      {floating.map(({ id, kind, name, at }) => (
+        <li key={id} style={{ '--at': at } as CSSProperties}>
+          <ReactionSign kind={kind} />
           <em>{name}</em>
         </li>
       ))}

@@ -164,7 +164,7 @@ describe('the page of a call', () => {
   it('shows a reaction, and not for long', () => {
     const fake = show(2);
     act(() => fake.emit('reaction', { person: fakePerson(1), reaction: 'party' }));
-    expect(one('call-reactions').textContent).toContain('🎉');
+    expect(one('call-reactions').textContent).toContain('Person 1');
     act(() => {
       for (let n = 0; n < 500; n += 1) fake.emit('reaction', { person: fakePerson(1), reaction: 'like' });
     });
@@ -192,5 +192,43 @@ describe('the page of a call', () => {
     expect(one('call-banner').dataset.standing).toBe('all-away');
     act(() => fake.state.set((state) => ({ ...state, call: 'connected', signaling: 'connected' })));
     expect(one('call-banner').textContent).toBe('');
+  });
+});
+
+describe('fingers', () => {
+  const swipe = (by: number, across = 0): void => {
+    const stage = one('call-tile');
+    const at = (type: string, x: number, y: number): void =>
+      act(
+        () =>
+          void stage.dispatchEvent(
+            new PointerEvent(type, {
+              pointerType: 'touch',
+              pointerId: 1,
+              isPrimary: true,
+              clientX: x,
+              clientY: y,
+              bubbles: true,
+            }),
+          ),
+      );
+    at('pointerdown', 200, 200);
+    at('pointerup', 200 + by, 200 + across);
+  };
+  const opened = (): number => all('call-tile').filter(({ dataset }) => dataset.open !== undefined).length;
+
+  it('turn pages by moving along the lines, and open a picture by touching it', () => {
+    show(30);
+    const page = (): string | null => one('call-page').textContent;
+    swipe(-120);
+    expect(page()).toContain('2 / 3');
+    swipe(120, 20);
+    swipe(120);
+    expect(page()).toContain('1 / 3');
+    swipe(-120, 100);
+    expect(page()).toContain('1 / 3');
+    expect(opened()).toBe(1);
+    swipe(2);
+    expect(opened()).toBe(0);
   });
 });

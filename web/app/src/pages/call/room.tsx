@@ -67,8 +67,9 @@ function Inside({ room, onLeave }: { room: Room; onLeave: () => void }): ReactNo
         ui.set({ dialog: 'shortcuts' });
         return true;
       case 'next':
+        return ui.turn(1);
       case 'previous':
-        return turn(frame.current, shortcut);
+        return ui.turn(-1);
       case 'close': {
         const { panel: open } = ui.store.getState();
         ui.set({ panel: null });
@@ -106,11 +107,4 @@ function Inside({ room, onLeave }: { room: Room; onLeave: () => void }): ReactNo
       {smallCall}
     </div>
   );
-}
-
-/** The keys do what the buttons do, where there are any. */
-function turn(frame: HTMLElement | null, to: 'next' | 'previous'): boolean {
-  const button = frame?.querySelector<HTMLButtonElement>(`[data-testid="call-${to}"]`) ?? null;
-  button?.click();
-  return button !== null;
 }

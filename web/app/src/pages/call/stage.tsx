@@ -1,4 +1,13 @@
-import { type ReactNode, type RefCallback, useCallback, useMemo, useState } from 'react';
+import {
+  type ComponentProps,
+  type ReactNode,
+  type RefCallback,
+  useCallback,
+  useEffect,
+  useMemo,
+  useRef,
+  useState,
+} from 'react';
 import { usePeople, usePerson, useRoom, useRoomState, useSpeaker, useSpeaks, useTiles } from '@madang/react';
 import { BackIcon, ForwardIcon } from '../../components/call-icons';
 import { MicIcon } from '../../components/icons';
@@ -12,8 +21,10 @@ import { useUi, useUiState } from './ui';
 /** Everybody's pictures, in their places. */
 export function CallStage({ means }: { means: Means }): ReactNode {
   const [size, measure] = useSize();
+  const swipe = useSwipe();
   return (
     <section
+      {...swipe}
       className="call-stage"
       ref={measure}
       aria-label={t.roomStage}
@@ -83,6 +94,8 @@ function useSeats(): Seat[] {
 
 function Pager({ page, pages }: { page: number; pages: number }): ReactNode {
   const ui = useUi();
+  // Keys and fingers turn pages, too.
+  useEffect(() => ui.paged(page, pages), [ui, page, pages]);
   if (pages === 1) return null;
   const turn = (by: number, label: string, Icon: () => ReactNode, testId: string): ReactNode => (
     <button
@@ -92,7 +105,7 @@ function Pager({ page, pages }: { page: number; pages: number }): ReactNode {
       aria-label={label}
       title={label}
       disabled={page + by < 0 || page + by >= pages}
-      onClick={() => ui.set({ page: page + by })}
+      onClick={() => ui.turn(by)}
       data-testid={testId}
     >
       <Icon />
@@ -150,6 +163,29 @@ function Alone(): ReactNode {
       <Invite url={`${location.origin}/call/${group}`} title={t.callTitle} />
     </div>
   );
+}
+
+/** A finger moves this far to turn a page, and more along the lines than across them. */
+const SWIPE_PX = 48;
+
+/** Fingers turn pages; what a finger means that only touches is up to the picture under it. */
+function useSwipe(): Pick<ComponentProps<'section'>, 'onPointerDown' | 'onPointerUpCapture'> {
+  const ui = useUi();
+  const from = useRef<{ id: number; x: number; y: number } | null>(null);
+  return {
+    onPointerDown: ({ pointerType, pointerId, clientX, clientY, isPrimary }) => {
+      from.current = pointerType === 'touch' && isPrimary ? { id: pointerId, x: clientX, y: clientY } : null;
+    },
+    onPointerUpCapture: (event) => {
+      const start = from.current;
+      from.current = null;
+      if (start?.id !== event.pointerId) return;
+      const [x, y] = [event.clientX - start.x, event.clientY - start.y];
+      if (Math.abs(x) < SWIPE_PX || Math.abs(x) < 2 * Math.abs(y)) return;
+      event.stopPropagation();
+      ui.turn(x < 0 ? 1 : -1);
+    },
+  };
 }
 
 /** The size of an element, in whole pixels; null before it is known. */

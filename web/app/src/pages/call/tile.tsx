@@ -105,7 +105,7 @@ function Labels(props: {
   const hand = usePeople((people) => handPlace(people, participant));
   const speaks = useSpeaks(participant) && source === 'camera';
   const name = isMe ? (given === '' ? t.roomYou : t.roomYouNamed(given)) : given === '' ? t.roomGuest : given;
-  const shown = source === 'screen' ? t.roomScreenOf(name) : name;
+  const shown = source === 'screen' ? t.roomScreenOf(name) : role === 'corner' ? t.roomYou : name;
   const why = publishes && view.state === 'missing' && view.why !== null ? TILE_WHY[view.why] : null;
   const pinLabel = pinned ? t.roomUnpin(shown) : t.roomPin(shown);
   return (

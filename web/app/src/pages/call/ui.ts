@@ -44,6 +44,7 @@ export class Ui implements Instance<UiState> {
     toasts: [],
     floating: null,
   }));
+  private pages = 1;
   private last = 0;
   private readonly timers = new Set<ReturnType<typeof setTimeout>>();
 
@@ -69,10 +70,17 @@ export class Ui implements Instance<UiState> {
     this.store.setState({ pin: key });
   }
 
-  /** Pages are numbered by who shows them: `pages` bounds them. */
-  turn(by: number, pages: number): void {
+  /** Which page is shown, of how many: fewer than were there when the person turned to it, perhaps. */
+  paged(page: number, pages: number): void {
+    this.pages = pages;
+    if (this.store.getState().page !== page) this.store.setState({ page });
+  }
+
+  /** Turns pages; false where there is but one. */
+  turn(by: number): boolean {
     const { page } = this.store.getState();
-    this.store.setState({ page: Math.min(Math.max(0, Math.min(page, pages - 1) + by), pages - 1) });
+    this.store.setState({ page: Math.min(Math.max(0, page + by), this.pages - 1) });
+    return this.pages > 1;
   }
 
   /** Says a word; null is none. */

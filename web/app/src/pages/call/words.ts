@@ -11,13 +11,13 @@ export const TILE_WHY: Readonly<Record<WhyMissing, string | null>> = {
 };
 
 /** Reactions in the order in which they are offered. */
-export const REACTIONS: readonly { kind: ReactionKind; emoji: string; name: string }[] = [
-  { kind: 'like', emoji: '👍', name: t.roomReactionLike },
-  { kind: 'applause', emoji: '👏', name: t.roomReactionApplause },
-  { kind: 'heart', emoji: '❤️', name: t.roomReactionHeart },
-  { kind: 'laugh', emoji: '😂', name: t.roomReactionLaugh },
-  { kind: 'party', emoji: '🎉', name: t.roomReactionParty },
-  { kind: 'surprise', emoji: '😮', name: t.roomReactionSurprise },
-  { kind: 'sad', emoji: '😢', name: t.roomReactionSad },
-  { kind: 'dislike', emoji: '👎', name: t.roomReactionDislike },
+export const REACTIONS: readonly { kind: ReactionKind; name: string }[] = [
+  { kind: 'like', name: t.roomReactionLike },
+  { kind: 'applause', name: t.roomReactionApplause },
+  { kind: 'heart', name: t.roomReactionHeart },
+  { kind: 'laugh', name: t.roomReactionLaugh },
+  { kind: 'party', name: t.roomReactionParty },
+  { kind: 'surprise', name: t.roomReactionSurprise },
+  { kind: 'sad', name: t.roomReactionSad },
+  { kind: 'dislike', name: t.roomReactionDislike },
 ];
