@@ -103,13 +103,14 @@ export class Caller {
     url: string,
     name: Name,
     options: Partial<Window> = {},
+    timeoutMs = 30_000,
   ): Promise<Caller> {
     const { viewport = { width: 960, height: 640 }, ...rest } = options;
     const caller =
       'newContext' in browser
         ? await Caller.inChromium(browser, url, name, { ...rest, viewport })
         : await Caller.inFirefox(browser, url, name, { ...rest, viewport });
-    await caller.enter();
+    await caller.enter(timeoutMs);
     return caller;
   }
 
@@ -135,10 +136,10 @@ export class Caller {
   }
 
   /** From the door into the call. */
-  async enter(): Promise<void> {
+  async enter(timeoutMs = 30_000): Promise<void> {
     await this.fill('call-name', this.name);
     await this.click('call-join');
-    await this.is('connected');
+    await this.is('connected', timeoutMs);
   }
 
   get number(): number {
@@ -161,6 +162,22 @@ export class Caller {
     await this.page.click(id(testId));
   }
 
+  /** Clicks what a selector names. */
+  async press(selector: string): Promise<void> {
+    await this.page.waitForSelector(selector);
+    await this.page.click(selector);
+  }
+
+  /** In the list of people, what a moderator may do about somebody. */
+  async moderates(name: Name, testId: string): Promise<void> {
+    const participant = await this.participant(name);
+    await this.opens('people');
+    const row = `${id('person')}[data-participant="${participant}"]`;
+    const isOpen = `document.querySelector('${row} ${id('person-more')}[aria-expanded="true"]') !== null`;
+    if ((await this.page.evaluate(isOpen)) !== true) await this.press(`${row} ${id('person-more')}`);
+    await this.press(`${row} ${id(testId)}`);
+  }
+
   async fill(testId: string, text: string): Promise<void> {
     await this.page.waitForSelector(id(testId));
     await this.page.type(id(testId), text);
@@ -179,6 +196,16 @@ export class Caller {
       const right = seen.every(({ says, shows }) => says === shows?.person);
       const people = seen.filter(({ shows }) => shows?.source === 'camera').map(({ shows }) => shows?.person);
       return right && people.sort().join() === wanted;
+    });
+  }
+
+  /** Waits until somebody's screen is in a captured picture, or in none any more; a camera beside it does not matter. */
+  async seesScreen(name: Name, isThere = true, timeoutMs = 30_000): Promise<Shot> {
+    const what = `${this.name} sees ${isThere ? 'the' : 'no'} screen of ${name}`;
+    return this.looks(what, timeoutMs, ({ tiles }) => {
+      const screens = tiles.filter(({ shows }) => shows?.source === 'screen');
+      const right = screens.every(({ says, shows }) => says === shows?.person && says === numberOf(name));
+      return right && screens.length > 0 === isThere;
     });
   }
 
