@@ -24,8 +24,10 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use crate::homes::Said;
 use crate::metrics::Metrics;
 
-/// Wait before the next try to connect (L8).
+/// Wait before the next try to connect (L8): it doubles from the first one on. A signaling process that started anew knows
+/// nothing of calls until their homes have told it.
 const RECONNECT_AFTER: Duration = Duration::from_secs(5);
+const FIRST_RECONNECT_AFTER: Duration = Duration::from_millis(500);
 /// A connection that is not up by then has failed.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Snapshots at least this far apart: five a second.
@@ -100,6 +102,7 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) {
     let mut announced = false;
+    let mut pause = FIRST_RECONNECT_AFTER;
     loop {
         let connection = connect(&settings);
         let lost = tokio::select! {
@@ -109,6 +112,7 @@ pub(crate) async fn run(
                     let ended = serve(&settings, &mut socket, &*source, &changed, &metrics, &stop).await;
                     metrics.signaling_connected.set(0);
                     announced = false;
+                    pause = FIRST_RECONNECT_AFTER;
                     ended
                 }
                 Err(lost) => Err(lost),
@@ -121,13 +125,13 @@ pub(crate) async fn run(
                 metrics.signaling_failures.inc();
                 // Once an outage, not once a try.
                 if !std::mem::replace(&mut announced, true) {
-                    tracing::warn!(reason = %lost, "signaling is away: media plays on, trying again every 5 s");
+                    tracing::warn!(reason = %lost, "signaling is away: media plays on, trying again, every 5 s at most");
                 }
             }
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(RECONNECT_AFTER) => {}
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(RECONNECT_AFTER),
         }
     }
 }

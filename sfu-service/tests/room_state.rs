@@ -5,6 +5,8 @@ mod common;
 #[path = "common/signaling.rs"]
 mod signaling;
 
+use std::time::{Duration, Instant};
+
 use common::{PATIENCE, Sfu, eventually, keys, offer};
 use contract::call::JoinedCall;
 use contract::destination::{Reason, Reply, Source};
@@ -75,6 +77,8 @@ struct Page {
     state: Replica,
     replies: Vec<Reply>,
     requests: u32,
+    /// What it was told of the room: messages and their bytes.
+    told: (usize, usize),
 }
 
 impl Page {
@@ -82,7 +86,14 @@ impl Page {
         let (socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
         let mut decoder = Decoder::new(Limits::SERVICE);
         decoder.set_version(Version::V1_2);
-        let mut page = Self { socket, decoder, state: Replica::default(), replies: Vec::new(), requests: 0 };
+        let mut page = Self {
+            socket,
+            decoder,
+            state: Replica::default(),
+            replies: Vec::new(),
+            requests: 0,
+            told: (0, 0),
+        };
         page.send(format!("CONNECT\naccept-version:1.2\nhost:x\ntoken:{token}\n\n\0")).await;
         page.send(format!("SUBSCRIBE\nid:s\ndestination:/topic/-/room/{ROOM}\n\n\0")).await;
         page.send("SUBSCRIBE\nid:r\ndestination:/user/queue/replies\n\n\0".into()).await;
@@ -137,6 +148,7 @@ impl Page {
                 self.replies.push(serde_json::from_slice(&body).unwrap());
                 continue;
             }
+            self.told = (self.told.0 + 1, self.told.1 + body.len());
             let update: RoomUpdate = serde_json::from_slice(&body).unwrap();
             assert_ne!(self.state.apply(&update), Applied::Gap);
         }
@@ -158,7 +170,7 @@ fn par(who: &str) -> contract::id::ParticipantId {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn moderation_is_done_here_and_kept_by_meta() {
-    let (_signaling, url, stop) = signaling::start(signaling::ANYWHERE).await;
+    let (service, url, stop) = signaling::start(signaling::ANYWHERE).await;
     let sfu = Sfu::with(|config| config.signaling_url = url.clone()).await;
     let host = join(&sfu, "par_host", &[Grant::Moderate]).await.unwrap();
     assert_eq!(host.room.epoch, 1);
@@ -208,7 +220,60 @@ async fn moderation_is_done_here_and_kept_by_meta() {
     let kept = &rules.people[0];
     assert_eq!((kept.subject.as_str(), kept.removed), ("par_guest", true));
     assert_eq!(kept.taken, [Grant::PublishCamera]);
+    service.drain(Instant::now() + Duration::from_secs(5)).await;
     stop.cancel();
+
+    // A signaling process that starts anew hears of the home who was removed, and that the room is locked.
+    let address = url.trim_start_matches("ws://").split('/').next().unwrap().parse().unwrap();
+    let (_signaling, url, stop) = signaling::start_when_free(address).await;
+    let mut moderator = Page::connect(&url, &token("par_host", &[Grant::Moderate])).await;
+    moderator.until(|state| state.locked).await;
+    for who in ["par_guest", "par_late"] {
+        let mut page = Page::connect(&url, &token(who, &[])).await;
+        let ended = async {
+            while let Some(Ok(message)) = page.socket.next().await {
+                assert!(!matches!(&message, Message::Text(text) if text.contains("snapshot")), "{message}");
+            }
+        };
+        tokio::time::timeout(PATIENCE, ended).await.expect("an ERROR and the end");
+    }
+    stop.cancel();
+}
+
+/// So many people fill a room at once while the first of them listens: what it was told, and for how long they came.
+async fn joins_at_once(people: usize) -> (usize, usize, Duration) {
+    let (_signaling, url, stop) = signaling::start(signaling::ANYWHERE).await;
+    let sfu = Sfu::with(|config| config.signaling_url = url.clone()).await;
+    join(&sfu, "par_first", &[]).await.unwrap();
+    let mut page = Page::connect(&url, &token("par_first", &[])).await;
+    page.until(|state| state.people.len() == 1).await;
+    let before = page.told;
+    let begin = Instant::now();
+    let names: Vec<String> = (1..people).map(|n| format!("par_{n:03}")).collect();
+    let all = futures_util::future::join_all(names.iter().map(|who| join(&sfu, who, &[])));
+    let everybody = |state: &RoomSnapshot| {
+        state.people.len() == people && state.people.iter().all(|person| person.sources.len() == 2)
+    };
+    let all = async { all.await.into_iter().for_each(|joined| drop(joined.unwrap())) };
+    tokio::join!(all, page.until(everybody));
+    let took = begin.elapsed();
+    stop.cancel();
+    (page.told.0 - before.0, page.told.1 - before.1, took)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_who_join_at_once_cost_everybody_few_messages_and_bytes_in_proportion() {
+    let mut by_person = Vec::new();
+    for people in [10, 30, 100] {
+        let (messages, bytes, took) = joins_at_once(people).await;
+        println!("{people} people: {messages} messages, {bytes} bytes in {} ms", took.as_millis());
+        // Four that are 100 ms apart and then one each 250 ms: ten where they come within a second and a half, more where
+        // a busy machine takes longer to let them in.
+        let paced = 5 + usize::try_from(took.saturating_sub(4 * room::GATHER).as_millis() / 250).unwrap();
+        assert!(messages <= paced.max(10), "{people}: {messages} messages in {took:?}");
+        by_person.push(bytes / people);
+    }
+    assert!(by_person[2] < 2 * by_person[0], "bytes for each: {by_person:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -52,6 +52,11 @@ impl Barred {
         people.is_some_and(|people| people.contains_key(&Some(subject.to_owned())))
     }
 
+    /// Whether anybody is barred from `room`.
+    pub(crate) fn is_about(&self, room: &Room) -> bool {
+        self.by_room.contains_key(room)
+    }
+
     /// Whether `room` is no more.
     pub(crate) fn has_ended(&self, room: &Room) -> bool {
         self.by_room.get(room).is_some_and(|people| people.contains_key(&None))

@@ -83,7 +83,12 @@ mod tests {
 
     fn who(subject: &str, last: u8) -> Sender {
         let address = IpAddr::from([192, 0, 2, last]);
-        Sender { person: Person::Subject(subject.into()), address, is_service: false }
+        Sender {
+            person: Person::Subject(subject.into()),
+            address,
+            is_service: false,
+            moderates: crate::rights::Moderates::Nowhere,
+        }
     }
 
     #[test]

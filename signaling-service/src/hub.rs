@@ -96,7 +96,7 @@ impl Hub {
             return Err(TooManyConnections);
         }
         let mailbox = Mailbox::new(if is_service { Caps::SERVICE } else { Caps::CLIENT });
-        let sender = Sender { person, address, is_service };
+        let sender = Sender { person, address, is_service, moderates: who.moderates() };
         let connection = Connection {
             sender: sender.clone(),
             mailbox: mailbox.clone(),
@@ -289,7 +289,7 @@ impl Membership {
         let mut state = hub.lock();
         // It may have lost its part while it was held back.
         if let Some(room) = of_members(&address.path)
-            && state.replica.has_part(room, sender).is_err()
+            && state.replica.may_read(room, sender).is_err()
         {
             return;
         }
@@ -369,7 +369,7 @@ impl Membership {
         let demand = Demand { subscriptions: subscription_cost(&address.path), ..Demand::default() };
         let mut state = self.hub.lock();
         if let Some(room) = of_members(&address.path) {
-            state.replica.has_part(room, &self.sender)?;
+            state.replica.may_read(room, &self.sender)?;
         }
         Ok(state.replica.limits.admit(&self.sender, demand, now)?)
     }

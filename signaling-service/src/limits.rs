@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::rights::Moderates;
 use contract::destination::Destination;
 use stomp_proto::outbox::SenderKey;
 
@@ -81,6 +82,8 @@ pub(crate) struct Sender {
     /// The client's address, IPv6 cut to the /64 that one customer has.
     pub(crate) address: IpAddr,
     pub(crate) is_service: bool,
+    /// In which rooms it moderates.
+    pub(crate) moderates: Moderates,
 }
 
 impl Sender {
@@ -353,7 +356,12 @@ mod tests {
 
     fn sender(subject: &str, last: u8) -> Sender {
         let address = IpAddr::from([192, 0, 2, last]);
-        Sender { person: Person::Subject(subject.into()), address, is_service: false }
+        Sender {
+            person: Person::Subject(subject.into()),
+            address,
+            is_service: false,
+            moderates: Moderates::Nowhere,
+        }
     }
 
     /// How many of 1,000 are let through at once, none of them held back.

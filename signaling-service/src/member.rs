@@ -179,7 +179,7 @@ impl Member {
                 }
                 membership.relay(&to, headers, body)?;
             }
-            Work::Chat { room, text, name, id } => {
+            Work::Chat { room, text, name, id, .. } => {
                 let (from, host) = (who.subject().to_owned(), who.is_host(&room));
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 let at = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);

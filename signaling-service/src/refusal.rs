@@ -28,6 +28,10 @@ pub(crate) enum Refusal {
     Removed,
     #[error("a moderator has taken your right to chat in this call")]
     Taken,
+    #[error("your token has no right to chat")]
+    NoChat,
+    #[error("this call is locked")]
+    Locked,
     #[error("the group of this call is no more")]
     Ended,
     #[error("the node does not serve the room of your token")]
@@ -54,7 +58,12 @@ impl Refusal {
     /// The kind of reason, for programs.
     pub(crate) fn reason(&self) -> Reason {
         match self {
-            Self::Destination(_) | Self::Denied { .. } | Self::Removed | Self::Taken => Reason::Right,
+            Self::Destination(_)
+            | Self::Denied { .. }
+            | Self::Removed
+            | Self::Taken
+            | Self::NoChat
+            | Self::Locked => Reason::Right,
             Self::Body { .. } | Self::Text(_) | Self::NoRequestId => Reason::Body,
             Self::TooFast(_) | Self::TooManyRooms => Reason::Rate,
             Self::Closed | Self::Ended | Self::NotServed | Self::NoCall => Reason::State,

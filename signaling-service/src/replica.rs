@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use contract::destination::{BroadcastState, Destination, Presence};
+use contract::group::RoomRules;
 use contract::id::BroadcastId;
 use contract::room::Room;
-use contract::room_state::Right;
+use contract::room_state::RoomUpdate;
 
 use crate::barred::Barred;
 use crate::broadcasts::Broadcasts;
@@ -18,8 +19,8 @@ use crate::chatters::Chatters;
 use crate::limits::{Limits, MAX_CONNECTIONS_PER_PERSON, Person, Sender};
 use crate::mailbox::Message;
 use crate::refusal::Refusal;
-use crate::rights::Identity;
-use crate::rooms::Rooms;
+use crate::rights::{Identity, Moderates};
+use crate::rooms::{Rooms, Ruled};
 use crate::unknown::{Asked, Unknown};
 use crate::viewers::Viewers;
 use crate::work::Work;
@@ -96,13 +97,9 @@ impl Replica {
         now: Instant,
     ) -> Result<(), Refusal> {
         match work {
-            Work::Chat { room, .. } => {
-                self.has_part(room, sender)?;
-                if let Person::Subject(subject) = &sender.person
-                    && self.rooms.lacks(room, subject, Right::Chat)
-                {
-                    return Err(Refusal::Taken);
-                }
+            Work::Chat { room, by_token, .. } => {
+                self.may_read(room, sender)?;
+                self.may_chat(room, sender, *by_token)?;
                 self.is_open(room, sender, now)
             }
             Work::Relay { to, .. } => match &to.path {
@@ -124,6 +121,24 @@ impl Replica {
         }
     }
 
+    /// Whom the home of a room names is in it.
+    pub(crate) fn readmit(&mut self, room: &Room, update: &RoomUpdate) {
+        let here = match update {
+            RoomUpdate::Snapshot(snapshot) => &snapshot.people,
+            RoomUpdate::Delta(delta) => &delta.joined,
+        };
+        here.iter().for_each(|person| self.barred.readmit(room, person.participant.as_str()));
+    }
+
+    /// Whom the home of a room says to be removed is remembered, also when the call is over.
+    pub(crate) fn bar_removed(&mut self, room: &Room, rules: &RoomRules, now: Instant) {
+        for rule in rules.people.iter().filter(|rule| rule.removed) {
+            if !self.barred.is_removed(room, &rule.subject) {
+                self.barred.remove(room, &rule.subject, now);
+            }
+        }
+    }
+
     /// Whether somebody still has the part in a call that its token says.
     pub(crate) fn has_part(&self, room: &Room, sender: &Sender) -> Result<(), Refusal> {
         match &sender.person {
@@ -131,6 +146,35 @@ impl Replica {
             _ if self.barred.has_ended(room) => Err(Refusal::Ended),
             Person::Subject(subject) if self.barred.is_removed(room, subject) => Err(Refusal::Removed),
             Person::Subject(_) | Person::Connection(_) => Ok(()),
+        }
+    }
+
+    /// Whether somebody reads the state and the chat of a call: it has its part, and where the room is locked it is in it
+    /// or moderates it.
+    pub(crate) fn may_read(&self, room: &Room, sender: &Sender) -> Result<(), Refusal> {
+        self.has_part(room, sender)?;
+        let moderates = match &sender.moderates {
+            Moderates::Nowhere => false,
+            Moderates::In(own) => own == room,
+            Moderates::Everywhere => true,
+        };
+        let subject = match &sender.person {
+            Person::Subject(subject) => Some(&**subject),
+            Person::Connection(_) => None,
+        };
+        if !moderates && self.rooms.keeps_out(room, subject) { Err(Refusal::Locked) } else { Ok(()) }
+    }
+
+    /// Whether somebody writes in the chat of a room, whose token has the right to it or not.
+    fn may_chat(&self, room: &Room, sender: &Sender, by_token: bool) -> Result<(), Refusal> {
+        let ruled = match &sender.person {
+            Person::Subject(subject) if !sender.is_service => self.rooms.may_chat(room, subject),
+            Person::Subject(_) | Person::Connection(_) => None,
+        };
+        match (ruled, by_token) {
+            (Some(Ruled::Given), _) | (None, true) => Ok(()),
+            (Some(Ruled::Taken), _) => Err(Refusal::Taken),
+            (None, false) => Err(Refusal::NoChat),
         }
     }
 
@@ -223,7 +267,12 @@ mod tests {
         let mut replica = Replica::default();
         let room: Room = "7".parse().unwrap();
         let address = std::net::IpAddr::from([192, 0, 2, 1]);
-        let who = Sender { person: Person::Connection(1), address, is_service: false };
+        let who = Sender {
+            person: Person::Connection(1),
+            address,
+            is_service: false,
+            moderates: Moderates::Nowhere,
+        };
         assert!(replica.take_change(room.clone()).is_none());
         replica.chatters.enter(&room, &who);
         let change = replica.take_change(room.clone()).unwrap();
@@ -239,7 +288,12 @@ mod tests {
         let now = Instant::now();
         let mut replica = Replica::default();
         let address = std::net::IpAddr::from([192, 0, 2, 1]);
-        let sender = Sender { person: Person::Connection(1), address, is_service: false };
+        let sender = Sender {
+            person: Person::Connection(1),
+            address,
+            is_service: false,
+            moderates: Moderates::Nowhere,
+        };
         for id in 1..=3 {
             replica.ask_if_unknown(BroadcastId(id), &sender, now);
         }

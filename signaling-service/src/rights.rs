@@ -62,6 +62,17 @@ impl Identity {
         }
     }
 
+    /// In which rooms it moderates by its token.
+    pub(crate) fn moderates(&self) -> Moderates {
+        match self.role() {
+            Some(Role::Admin | Role::Service) => Moderates::Everywhere,
+            Some(Role::Join { room, grants, .. }) if grants.contains(&Grant::Moderate) => {
+                Moderates::In(room.clone())
+            }
+            _ => Moderates::Nowhere,
+        }
+    }
+
     /// Whether the holder runs the room.
     pub(crate) fn is_host(&self, room: &Room) -> bool {
         self.may_any(room, &[Grant::Publish, Grant::Moderate])
@@ -84,6 +95,14 @@ impl Identity {
     fn is_in(&self, room: &Room) -> bool {
         self.claims.as_ref().is_some_and(|claims| claims.is_in(room))
     }
+}
+
+/// In which rooms somebody moderates by its token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Moderates {
+    Nowhere,
+    In(Room),
+    Everywhere,
 }
 
 /// Why a frame is not allowed; the text is for the client.
@@ -155,6 +174,8 @@ impl Rights {
                 PeerLeaf::Offer | PeerLeaf::IceStreamer => self.room(who, room, PUBLISHER),
                 PeerLeaf::Answer | PeerLeaf::IceClient => self.room(who, room, MEMBER),
             },
+            // Whom a moderator gave the right its home knows: that is the hub's to check, as it changes.
+            (Prefix::App, Destination::Chat(room)) if room.group().is_some() && who.is_in(room) => Ok(()),
             (Prefix::App, Destination::Chat(room)) => self.room(who, room, &[Grant::Chat]),
             // What it may command its home knows.
             (Prefix::App, Destination::RoomState(room)) => {
@@ -192,6 +213,11 @@ impl Rights {
             },
             _ => Err(Denied::NotWritable),
         }
+    }
+
+    /// Whether `who` may chat in `room` by what it showed.
+    pub(crate) fn chats(self, who: &Identity, room: &Room) -> bool {
+        self.room(who, room, &[Grant::Chat]).is_ok()
     }
 
     fn room(self, who: &Identity, room: &Room, grants: &[Grant]) -> Result<(), Denied> {

@@ -1,12 +1,14 @@
 //! What is known of the rooms of calls: what their homes say of them. The state is replicated here, so that whoever
 //! subscribes gets the whole of it first, and then only what changes, without asking the home. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
+use contract::group::{PersonRule, RoomRules};
 use contract::id::NodeId;
 use contract::room::Room;
-use contract::room_state::{NodeRoom, Right, RoomUpdate, SNAPSHOT_SECS};
+use contract::room_state::{NodeRoom, Person, Right, RoomUpdate, SNAPSHOT_SECS};
+use contract::token::Grant;
 use room::{Applied, Replica};
 
 /// Rooms that are known at once. One more is not taken in until another is over.
@@ -19,6 +21,46 @@ struct Known {
     home: NodeId,
     state: Replica,
     renewed: Instant,
+    held: Held,
+}
+
+/// What holds in a room beside the tokens, of what matters here; also for those who are not in.
+#[derive(Debug, Default)]
+struct Held {
+    /// Who has the right to chat, or has it no more.
+    chat: HashMap<String, bool>,
+    /// Who was made a moderator.
+    moderators: HashSet<String>,
+}
+
+impl Held {
+    fn of(rules: &RoomRules) -> Self {
+        let mut held = Self::default();
+        for PersonRule { subject, given, taken, .. } in &rules.people {
+            for (grants, is_given) in [(given, true), (taken, false)] {
+                if grants.contains(&Grant::Chat) {
+                    held.chat.insert(subject.clone(), is_given);
+                }
+            }
+            if given.contains(&Grant::Moderate) {
+                held.moderators.insert(subject.clone());
+            }
+        }
+        held
+    }
+}
+
+/// What is ruled of a right in a room, whatever a token says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ruled {
+    Given,
+    Taken,
+}
+
+impl Known {
+    fn person(&self, subject: &str) -> Option<&Person> {
+        self.state.person(&subject.parse().ok()?)
+    }
 }
 
 /// The states of rooms.
@@ -31,7 +73,7 @@ impl Rooms {
     /// A node says something of a room; true if that is news to those who read it. Of two nodes the one with the greater
     /// epoch is the home: what the other says counts for nothing.
     pub(crate) fn hear(&mut self, node: &NodeId, said: &NodeRoom, now: Instant) -> bool {
-        let NodeRoom { room, update } = said;
+        let NodeRoom { room, update, rules } = said;
         let epoch = match update {
             RoomUpdate::Snapshot(snapshot) => snapshot.epoch,
             RoomUpdate::Delta(delta) => delta.epoch,
@@ -41,7 +83,8 @@ impl Rooms {
             // A delta alone says nothing.
             let is_taken = self.by_name.len() < MAX_ROOMS && state.apply(update) == Applied::Changed;
             if is_taken {
-                self.by_name.insert(room.clone(), Known { home: node.clone(), state, renewed: now });
+                let held = rules.as_ref().map(Held::of).unwrap_or_default();
+                self.by_name.insert(room.clone(), Known { home: node.clone(), state, renewed: now, held });
             }
             return is_taken;
         };
@@ -57,6 +100,9 @@ impl Rooms {
         let is_alive = applied == Applied::Changed || applied == Applied::Stale && own == Some(epoch);
         if is_alive {
             known.renewed = now;
+            if let Some(rules) = rules {
+                known.held = Held::of(rules);
+            }
         }
         applied == Applied::Changed
     }
@@ -66,13 +112,34 @@ impl Rooms {
         self.by_name.get(room).map(|known| &known.home)
     }
 
-    /// Whether somebody who is in the call of `room` has no `right` there, whatever its token says.
-    pub(crate) fn lacks(&self, room: &Room, subject: &str, right: Right) -> bool {
-        let person = || {
-            let who = subject.parse().ok()?;
-            self.by_name.get(room)?.state.person(&who)
+    /// Whether somebody may chat in the call of `room`, whatever its token says; `None` where that counts.
+    pub(crate) fn may_chat(&self, room: &Room, subject: &str) -> Option<Ruled> {
+        let known = self.by_name.get(room)?;
+        if let Some(is_given) = known.held.chat.get(subject) {
+            return Some(if *is_given { Ruled::Given } else { Ruled::Taken });
+        }
+        // It came in with another token that has less.
+        let lacks = known.person(subject).is_some_and(|person| !person.rights.contains(&Right::Chat));
+        lacks.then_some(Ruled::Taken)
+    }
+
+    /// Whether the call of `room` is locked, and somebody is neither in it nor was made its moderator.
+    pub(crate) fn keeps_out(&self, room: &Room, subject: Option<&str>) -> bool {
+        let Some(known) = self.by_name.get(room).filter(|known| known.state.is_locked()) else {
+            return false;
         };
-        person().is_some_and(|person| !person.rights.contains(&right))
+        let is_known = |subject| known.person(subject).is_some() || known.held.moderators.contains(subject);
+        !subject.is_some_and(is_known)
+    }
+
+    /// Whether the call of `room` is locked.
+    pub(crate) fn is_locked(&self, room: &Room) -> bool {
+        self.by_name.get(room).is_some_and(|known| known.state.is_locked())
+    }
+
+    /// Whether somebody is in the call of `room`.
+    pub(crate) fn is_in(&self, room: &Room, subject: &str) -> bool {
+        self.by_name.get(room).is_some_and(|known| known.person(subject).is_some())
     }
 
     /// The whole state of `room`.
@@ -102,12 +169,12 @@ mod tests {
 
     fn snapshot(epoch: u64, seq: u64) -> NodeRoom {
         let snapshot = RoomSnapshot { epoch, seq, ..RoomSnapshot::default() };
-        NodeRoom { room: room(), update: RoomUpdate::Snapshot(snapshot) }
+        NodeRoom { room: room(), update: RoomUpdate::Snapshot(snapshot), rules: None }
     }
 
     fn delta(epoch: u64, seq: u64, locked: bool) -> NodeRoom {
         let delta = RoomDelta { epoch, seq, locked: Some(locked), ..RoomDelta::default() };
-        NodeRoom { room: room(), update: RoomUpdate::Delta(delta) }
+        NodeRoom { room: room(), update: RoomUpdate::Delta(delta), rules: None }
     }
 
     fn version(rooms: &Rooms) -> Option<(u64, u64, bool)> {

@@ -35,6 +35,8 @@ pub(crate) enum Work {
         text: String,
         name: String,
         id: Option<String>,
+        /// Its token has the right to it.
+        by_token: bool,
     },
     /// Goes to the home of the room, which answers it.
     Command {
@@ -96,7 +98,8 @@ pub(crate) fn check(rights: Rights, who: &Identity, message: Outgoing) -> Result
             let ChatSend { text, name, id } = json(&message)?;
             let (text, id) = (chat::shown_text(&text)?, chat::message_id(id)?);
             let name = chat::shown_name(who.name().or(name.as_deref()));
-            Ok(Work::Chat { room, text, name, id })
+            let by_token = rights.chats(who, &room);
+            Ok(Work::Chat { room, text, name, id, by_token })
         }
         Destination::NodeViewers(node) => Ok(Work::Viewers { node, report: json(&message)? }),
         Destination::NodeTracks(node) => Ok(Work::Tracks { node, report: json(&message)? }),

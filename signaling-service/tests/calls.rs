@@ -5,6 +5,7 @@ mod support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use contract::group::RoomRules;
 use contract::room_state::{NodeReply, NodeRoom, Right, RoomCommand, RoomUpdate, WhyGone};
 use contract::token::{Grant, Role};
 use room::{Applied, Joining, Replica, Room, Rules};
@@ -23,13 +24,15 @@ struct Home {
     node: &'static str,
     room: Room,
     now: Instant,
+    /// What is said of the rules with everything.
+    rules: Option<RoomRules>,
 }
 
 impl Home {
     async fn start(service: &Service, node: &'static str, epoch: u64) -> Self {
         let mut peer = Peer::with_token(service, &token(node, Role::Service)).await;
         peer.subscribe("queue", &format!("/queue/sfu/{node}")).await;
-        Self { peer, node, room: Room::new(epoch, 500, Rules::default()), now: Instant::now() }
+        Self { peer, node, room: Room::new(epoch, 500, Rules::default()), now: Instant::now(), rules: None }
     }
 
     fn join(&mut self, who: &str, name: &str) {
@@ -47,7 +50,7 @@ impl Home {
     }
 
     async fn say(&mut self, update: RoomUpdate) {
-        let said = NodeRoom { room: ROOM.parse().unwrap(), update };
+        let said = NodeRoom { room: ROOM.parse().unwrap(), update, rules: self.rules.clone() };
         let to = format!("/app/-/sfu/{}/rooms", self.node);
         self.peer.send_to(&to, &serde_json::to_string(&said).unwrap()).await;
         self.peer.sync().await;
@@ -435,5 +438,154 @@ async fn who_has_lost_the_right_to_chat_in_the_call_does_not_chat() {
     home.say_delta().await;
     peers[0].request("left", &chat, &text).await;
     assert_eq!(peers[0].reply().await["outcome"], "done");
+    service.stop().await;
+}
+
+/// A home that says rules with everything.
+async fn home_with_rules(service: &Service, rules: Value) -> Home {
+    let mut home = Home::start(service, "nod_1", 1).await;
+    home.rules = Some(serde_json::from_value(rules).unwrap());
+    home
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chat_that_is_given_or_taken_is_so_on_every_connection_whoever_is_in() {
+    let service = Service::start(config(false)).await;
+    let text = json!({"text": "a"}).to_string();
+    let chats = async |peer: &mut Peer| {
+        peer.request("r", CHAT, &text).await;
+        let reply = peer.reply().await;
+        if reply["outcome"] == "done" { Ok(()) } else { Err(reply["reason"].clone()) }
+    };
+    let right = Err(json!("right"));
+    let (mut quiet, mut loud) = (
+        Peer::with_token(&service, &member("par_1")).await,
+        Peer::with_token(&service, &talker("par_2")).await,
+    );
+    for peer in [&mut quiet, &mut loud] {
+        peer.replies().await;
+    }
+    assert_eq!((chats(&mut quiet).await, chats(&mut loud).await), (right.clone(), Ok(())));
+    // Neither is in the call.
+    let people =
+        json!([{"subject": "par_1", "given": ["chat"]}, {"subject": "par_2", "taken": ["chat", "draw"]}]);
+    let mut home = home_with_rules(&service, json!({ "people": people })).await;
+    home.say_snapshot().await;
+    assert_eq!((chats(&mut quiet).await, chats(&mut loud).await), (Ok(()), right.clone()));
+    let mut later = Peer::with_token(&service, &talker("par_2")).await;
+    later.replies().await;
+    assert_eq!(chats(&mut later).await, right);
+    // What is stored holds before anybody reads a delta of it, for who is in as well.
+    home.join_with("par_1", "Ann", &[Right::Camera, Right::Chat]);
+    home.say_delta().await;
+    let said = json!([{"subject": "par_1", "taken": ["chat"]}, {"subject": "par_2", "given": ["chat"]}]);
+    home.rules = Some(serde_json::from_value(json!({ "people": said })).unwrap());
+    home.say(RoomUpdate::Delta(home.room.nothing_new())).await;
+    assert_eq!((chats(&mut quiet).await, chats(&mut later).await), (right.clone(), Ok(())));
+    // A node that is no home rules nothing, nor does a home of an earlier release that says none.
+    let mut other = Home::start(&service, "nod_2", 1).await;
+    other.rules = Some(RoomRules::default());
+    other.say_snapshot().await;
+    home.rules = None;
+    home.say_snapshot().await;
+    assert_eq!((chats(&mut quiet).await, chats(&mut later).await), (right, Ok(())));
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_starts_anew_learns_of_the_home_who_was_removed() {
+    let service = Service::start(config(false)).await;
+    let text = json!({"text": "a"}).to_string();
+    let mut removed = Peer::with_token(&service, &talker("par_1")).await;
+    let mut member = Peer::with_token(&service, &talker("par_2")).await;
+    for peer in [&mut removed, &mut member] {
+        peer.replies().await;
+        peer.subscribe("s", STATE).await;
+        peer.subscribe("c", CHAT_STATE).await;
+    }
+    let mut home =
+        home_with_rules(&service, json!({"people": [{"subject": "par_1", "removed": true}]})).await;
+    home.join("par_2", "Bob");
+    home.now += Duration::from_secs(1);
+    home.room.poll_delta(home.now).unwrap();
+    for _ in 0..3 {
+        home.say_snapshot().await;
+    }
+    assert_eq!(member.json().await["type"], "snapshot");
+    removed.request("r", CHAT, &text).await;
+    assert_eq!(removed.reply().await["reason"], "right");
+    member.request("r", CHAT, &text).await;
+    assert_eq!(member.reply().await["outcome"], "done");
+    assert_eq!(member.json().await["text"], "a");
+    removed.nothing_else().await;
+    for destination in [STATE, CHAT_STATE] {
+        may_not_read(&service, "par_1", destination).await;
+    }
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_call_keeps_newcomers_out_of_state_and_chat() {
+    let service = Service::start(config(false)).await;
+    let text = json!({"text": "a"}).to_string();
+    let mut home =
+        home_with_rules(&service, json!({"people": [{"subject": "par_mod", "given": ["moderate"]}]})).await;
+    home.join_with("par_host", "Ann", &[Right::Moderate, Right::Chat]);
+    home.join("par_in", "Bob");
+    home.join("par_goes", "Cho");
+    home.now += Duration::from_secs(1);
+    home.room.poll_delta(home.now).unwrap();
+    home.say_snapshot().await;
+    let mut peers = Vec::new();
+    for who in ["par_in", "par_goes", "par_out"] {
+        let mut peer = Peer::with_token(&service, &talker(who)).await;
+        peer.replies().await;
+        peer.subscribe("s", STATE).await;
+        peer.subscribe("c", CHAT_STATE).await;
+        assert_eq!(peer.json().await["type"], "snapshot");
+        peers.push(peer);
+    }
+    // Through the room itself: the lock comes with a delta.
+    let host = "par_host".parse().unwrap();
+    home.room.command(&host, "c", "r", RoomCommand::Lock { on: true }, home.now);
+    let write = std::iter::from_fn(|| home.room.poll_effect()).find_map(|effect| match effect {
+        room::Effect::Store { write, .. } => Some(write),
+        _ => None,
+    });
+    home.room.stored(write.unwrap(), true, home.now);
+    home.say_delta().await;
+    let [inside, goes, outside] = peers.as_mut_slice() else { panic!() };
+    for peer in [&mut *inside, &mut *goes] {
+        assert_eq!(peer.json().await["locked"], true);
+    }
+    // Who listened without being in hears nothing more, and is told why when it tries.
+    outside.request("r", CHAT, &text).await;
+    let reply = outside.reply().await;
+    assert_eq!((&reply["reason"], &reply["message"]), (&json!("right"), &json!("this call is locked")));
+    inside.request("r", CHAT, &text).await;
+    assert_eq!(inside.reply().await["outcome"], "done");
+    for peer in [&mut *inside, &mut *goes] {
+        assert_eq!(peer.json().await["text"], "a");
+    }
+    home.room.leave(&"par_goes".parse().unwrap(), WhyGone::Left, home.now);
+    home.say_delta().await;
+    assert_eq!(goes.json().await["gone"][0]["participant"], "par_goes");
+    assert_eq!(inside.json().await["gone"][0]["participant"], "par_goes");
+    home.join("par_in", "Bob again");
+    home.say_delta().await;
+    assert_eq!(inside.json().await["type"], "delta");
+    for peer in [goes, outside] {
+        peer.nothing_else().await;
+    }
+    for destination in [STATE, CHAT_STATE] {
+        may_not_read(&service, "par_new", destination).await;
+    }
+    // Moderators come in, by their token or made so.
+    let by_token = join_token("par_new", ROOM, &[Grant::Subscribe, Grant::Moderate], None);
+    for token in [by_token, talker("par_mod"), token("admin", Role::Admin)] {
+        let mut peer = Peer::with_token(&service, &token).await;
+        peer.subscribe("s", STATE).await;
+        assert_eq!(peer.json().await["locked"], true);
+    }
     service.stop().await;
 }

@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::destination::{Reply, Source};
+use crate::group::RoomRules;
 use crate::id::ParticipantId;
 use crate::room::Room;
 use crate::token::Grant;
@@ -351,6 +352,10 @@ pub struct NodeRoom {
     pub room: Room,
     /// A delta when something changed; a snapshot when the node connects, and every [`SNAPSHOT_SECS`].
     pub update: RoomUpdate,
+    /// What holds in the room beside the tokens, with each snapshot and as soon as it is stored: signaling holds those
+    /// to it who are not in the room too. Nobody else is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<RoomRules>,
 }
 
 /// Body of `/app/-/sfu/{node}/replies`: what a node answers to a command.

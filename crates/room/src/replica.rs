@@ -68,6 +68,12 @@ impl Replica {
         self.known.as_ref().and_then(|(_, _, state)| state.people.get(who))
     }
 
+    /// Whether nobody new comes in.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.known.as_ref().is_some_and(|(_, _, state)| state.locked)
+    }
+
     /// Epoch and number of the state, once there was a snapshot.
     #[must_use]
     pub fn version(&self) -> Option<(u64, u64)> {

@@ -109,6 +109,8 @@ pub struct Room {
     seq: u64,
     most_people: usize,
     rules: Rules,
+    /// Raised with every change of the rules.
+    rules_revision: u64,
     state: State,
     members: BTreeMap<ParticipantId, Member>,
     /// What everybody was told: the state at `seq`.
@@ -139,6 +141,7 @@ impl Room {
             seq: 0,
             most_people: most_people.min(MAX_PEOPLE),
             rules,
+            rules_revision: 0,
             told: state.clone(),
             state,
             members: BTreeMap::new(),
@@ -306,6 +309,7 @@ impl Room {
         let Some(done) = self.writes.pop_front_if(|first| first.id == write) else { return };
         let answer = if is_stored {
             self.rules.make(&done.change);
+            self.rules_revision = self.rules_revision.saturating_add(1);
             self.follow(&done.change, now);
             Ok(())
         } else {
@@ -388,6 +392,18 @@ impl Room {
     #[must_use]
     pub fn rules(&self) -> &Rules {
         &self.rules
+    }
+
+    /// How often the rules have changed.
+    #[must_use]
+    pub fn rules_revision(&self) -> u64 {
+        self.rules_revision
+    }
+
+    /// A delta in which nothing is different from what was told last.
+    #[must_use]
+    pub fn nothing_new(&self) -> RoomDelta {
+        RoomDelta { epoch: self.epoch, seq: self.seq, ..RoomDelta::default() }
     }
 
     /// Checks a command and does it, unless it has to be stored first.

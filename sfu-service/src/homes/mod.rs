@@ -17,7 +17,8 @@ use contract::group::{GroupOrder, GroupReport, OpenedGroup, PutRules};
 use contract::id::{GroupId, ParticipantId};
 use contract::room::Room as RoomName;
 use contract::room_state::{
-    NodeReply, NodeRoom, Person, Quality, RoomCommand, RoomSnapshot, RoomUpdate, SourceState, WhyGone,
+    NodeReply, NodeRoom, Person, Quality, RoomCommand, RoomDelta, RoomSnapshot, RoomUpdate, SourceState,
+    WhyGone,
 };
 use room::{Answer, Effect, JoinRefused, Joining, Refused, Room, WriteId};
 use stomp_proto::Headers;
@@ -131,8 +132,7 @@ impl Homes {
         let most_people = usize::try_from(group.max_participants).unwrap_or(usize::MAX);
         let room = Room::new(epoch.unsigned_abs(), most_people, rules::from_meta(rules));
         // Signaling knows nothing of this room yet, and a delta alone says nothing to it.
-        let update = RoomUpdate::Snapshot(room.snapshot());
-        self.say(Said::Room(NodeRoom { room: RoomName::from(&group.id), update }));
+        self.say(Said::Room(snapshot(&group.id, &room)));
         let home = Home { room, empty_since: None, epoch: *epoch, group_version: *version, rules_version: 0 };
         self.rooms.insert(group.id.clone(), home);
     }
@@ -287,7 +287,7 @@ impl Homes {
         let delta = home.room.poll_delta(now);
         let snapshot = home.room.snapshot();
         if let Some(delta) = delta {
-            self.say(Said::Room(NodeRoom { room: RoomName::from(group), update: RoomUpdate::Delta(delta) }));
+            self.say(Said::Room(changed(group, delta)));
         }
         Some(snapshot)
     }
@@ -300,11 +300,7 @@ impl Homes {
 
     /// What is repeated to signaling.
     pub(crate) fn snapshots(&self) -> Vec<NodeRoom> {
-        let snapshot = |(group, home): (&GroupId, &Home)| NodeRoom {
-            room: RoomName::from(group),
-            update: RoomUpdate::Snapshot(home.room.snapshot()),
-        };
-        self.rooms.iter().map(snapshot).collect()
+        self.rooms.iter().map(|(group, home)| snapshot(group, &home.room)).collect()
     }
 
     /// What signaling is to be told now. Rooms that nobody is in any more are forgotten once that is told.
@@ -312,10 +308,10 @@ impl Homes {
         if let Some(said) = self.said.pop_front() {
             return Some(said);
         }
-        let next = self.rooms.iter_mut().find_map(|(group, home)| {
-            let update = RoomUpdate::Delta(home.room.poll_delta(now)?);
-            Some(Said::Room(NodeRoom { room: RoomName::from(group), update }))
-        });
+        let next = self
+            .rooms
+            .iter_mut()
+            .find_map(|(group, home)| Some(Said::Room(changed(group, home.room.poll_delta(now)?))));
         if next.is_none() {
             self.rooms.retain(|_, home| !home.room.is_settled() || home.room.poll_timeout().is_some());
         }
@@ -331,7 +327,11 @@ impl Homes {
     /// Does something with a room, and sorts what it asks for.
     fn with(&mut self, group: &GroupId, act: impl FnOnce(&mut Room)) -> Vec<Order> {
         let Some(home) = self.rooms.get_mut(group) else { return Vec::new() };
+        let revision = home.room.rules_revision();
         act(&mut home.room);
+        // Before what is answered to whoever changed them: by then they hold.
+        let rules = (home.room.rules_revision() != revision).then(|| rules::to_meta(home.room.rules()));
+        let told = RoomUpdate::Delta(home.room.nothing_new());
         let (mut orders, mut answers) = (Vec::new(), Vec::new());
         let gates = &mut self.gates;
         while let Some(effect) = home.room.poll_effect() {
@@ -357,6 +357,9 @@ impl Homes {
             }
         }
         let room = RoomName::from(group);
+        if rules.is_some() {
+            self.say(Said::Room(NodeRoom { room: room.clone(), update: told, rules }));
+        }
         for (connection, request, answer) in answers {
             self.reply(&connection, &request, &room, answer);
         }
@@ -387,6 +390,16 @@ impl Homes {
         }
         self.said.push_back(said);
     }
+}
+
+/// All that signaling is told of a room.
+fn snapshot(group: &GroupId, room: &Room) -> NodeRoom {
+    let update = RoomUpdate::Snapshot(room.snapshot());
+    NodeRoom { room: RoomName::from(group), update, rules: Some(rules::to_meta(room.rules())) }
+}
+
+fn changed(group: &GroupId, delta: RoomDelta) -> NodeRoom {
+    NodeRoom { room: RoomName::from(group), update: RoomUpdate::Delta(delta), rules: None }
 }
 
 #[cfg(test)]

@@ -92,8 +92,15 @@ fn a_removal_is_stored_then_ends_the_session_and_is_answered() {
     );
     let told = said(&mut homes, now + Duration::from_secs(1));
     assert_eq!(replies(&told), [&Reply::Done { request: "r1".into(), seq: None }]);
-    assert!(matches!(&told[1], Said::Room(NodeRoom { update: RoomUpdate::Delta(delta), .. })
+    // That it holds is said first: whoever has the answer can rely on it. Then what everybody hears.
+    assert!(
+        matches!(&told[0], Said::Room(NodeRoom { rules: Some(rules), update: RoomUpdate::Delta(delta), .. })
+        if rules.people[0].removed && delta.gone.is_empty())
+    );
+    assert!(matches!(&told[2], Said::Room(NodeRoom { update: RoomUpdate::Delta(delta), rules: None, .. })
         if delta.gone.len() == 1));
+    let NodeRoom { rules: Some(rules), .. } = &homes.snapshots()[0] else { panic!() };
+    assert!(rules.people[0].removed, "a signaling process that starts anew learns it");
     let again = homes.join(&group(), joining("par_guest", &[]), now);
     assert_eq!(again, Err(JoinRefused::Removed));
 }

@@ -15,6 +15,18 @@ use crate::common::SECRET;
 /// A port that is free.
 pub(crate) const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
+/// The same on a port that another one is about to leave.
+#[allow(dead_code, reason = "not every test starts it anew")]
+pub(crate) async fn start_when_free(http: SocketAddr) -> (Signaling, String, CancellationToken) {
+    let free = async {
+        while std::net::TcpListener::bind(http).is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::common::PATIENCE, free).await.expect("the port is free");
+    start(http).await
+}
+
 /// Starts it, with its HTTP port at `http`; the WebSocket URL of it.
 pub(crate) async fn start(http: SocketAddr) -> (Signaling, String, CancellationToken) {
     let config = signaling_service::Config {

@@ -17,6 +17,14 @@ use crate::limits::{ConnId, Person, Sender, service_key};
 use crate::mailbox::Message;
 use crate::refusal::Refusal;
 
+/// A subscription to the state or the chat of a room.
+struct Reading {
+    id: ConnId,
+    key: SubscriptionKey,
+    sender: Sender,
+    is_chat: bool,
+}
+
 impl Hub {
     /// A node says something of a room that it is the home of.
     pub(crate) fn node_room(&self, node: &NodeId, said: &NodeRoom, now: Instant) {
@@ -56,54 +64,80 @@ impl Hub {
     }
 
     fn take_room(&self, node: &NodeId, said: &NodeRoom, now: Instant) {
+        let NodeRoom { room, update, rules } = said;
         let mut state = self.lock();
-        if state.replica.rooms.hear(node, said, now) {
-            let to = topic(Destination::RoomState(said.room.clone()));
+        let is_news = state.replica.rooms.hear(node, said, now);
+        let is_home = state.replica.rooms.home(room) == Some(node);
+        if is_news {
+            state.replica.readmit(room, update);
+        }
+        if let Some(rules) = rules.as_ref().filter(|_| is_home) {
+            state.replica.bar_removed(room, rules, now);
+        }
+        // Who goes with this update reads it as its last; who has no part already does not read it.
+        let gone = match update {
+            RoomUpdate::Delta(delta) if is_news => delta.gone.as_slice(),
+            RoomUpdate::Delta(_) | RoomUpdate::Snapshot(_) => &[],
+        };
+        self.settle(&mut state, room, gone);
+        if is_news {
+            let to = topic(Destination::RoomState(room.clone()));
             // Who is too slow for it gets the whole state instead.
-            self.publish(&state, &Class::Chat, &Message::json(to, &said.update));
-            self.settle_members(&mut state, &said.room, &said.update, now);
+            self.publish(&state, &Class::Chat, &Message::json(to, update));
+            for Gone { participant, .. } in gone.iter().filter(|gone| gone.why == WhyGone::Removed) {
+                state.replica.barred.remove(room, participant.as_str(), now);
+            }
+            self.settle(&mut state, room, &[]);
         }
     }
 
-    /// Who was removed reads and writes nothing more in the room; that it was removed is the last that it reads.
-    fn settle_members(&self, state: &mut State, room: &Room, update: &RoomUpdate, now: Instant) {
-        let (here, gone) = match update {
-            RoomUpdate::Snapshot(snapshot) => (&snapshot.people, [].as_slice()),
-            RoomUpdate::Delta(delta) => (&delta.joined, delta.gone.as_slice()),
+    /// Who was removed, or is not in a room that is locked, reads nothing more in it; those who are in, and those of
+    /// `spared`, do for now.
+    fn settle(&self, state: &mut State, room: &Room, spared: &[Gone]) {
+        let replica = &state.replica;
+        if !replica.rooms.is_locked(room) && !replica.barred.is_about(room) {
+            return;
+        }
+        let is_spared = |subject: &str| {
+            replica.rooms.is_in(room, subject)
+                || spared.iter().any(|gone| gone.participant.as_str() == subject)
         };
-        for person in here {
-            state.replica.barred.readmit(room, person.participant.as_str());
-        }
-        for Gone { participant, .. } in gone.iter().filter(|gone| gone.why == WhyGone::Removed) {
-            let subject = participant.as_str();
-            state.replica.barred.remove(room, subject, now);
-            let is_removed =
-                |sender: &Sender| matches!(&sender.person, Person::Subject(own) if **own == *subject);
-            self.end_subscriptions(state, room, is_removed);
-        }
+        let is_out = |sender: &Sender| match &sender.person {
+            Person::Subject(subject) if is_spared(subject) => false,
+            Person::Subject(_) | Person::Connection(_) => replica.may_read(room, sender).is_err(),
+        };
+        let ended = self.readers(state, room, is_out);
+        self.end_subscriptions(state, room, ended);
     }
 
     /// The group of `room` is no more: nobody reads or writes anything more there.
     pub(super) fn end_room(&self, state: &mut State, room: &Room, now: Instant) {
         state.replica.barred.end(room, now);
-        self.end_subscriptions(state, room, |sender| !sender.is_service);
+        let ended = self.readers(state, room, |sender| !sender.is_service);
+        self.end_subscriptions(state, room, ended);
     }
 
-    /// Ends what those whom `is_meant` means read of `room`.
-    fn end_subscriptions(&self, state: &mut State, room: &Room, is_meant: impl Fn(&Sender) -> bool) {
+    /// What those whom `is_meant` means read of `room`.
+    fn readers(&self, state: &State, room: &Room, is_meant: impl Fn(&Sender) -> bool) -> Vec<Reading> {
+        let mut meant = Vec::new();
         for path in [Destination::RoomState(room.clone()), Destination::Chat(room.clone())] {
             let is_chat = matches!(path, Destination::Chat(_));
-            let meant = |(id, key)| {
-                let sender = &state.connections.get(&id)?.sender;
-                is_meant(sender).then(|| (id, key, sender.clone()))
-            };
-            let ended: Vec<_> = state.broker.subscribers(&topic(path)).filter_map(meant).collect();
-            for (id, key, sender) in ended {
-                state.broker.unsubscribe(id, key);
-                self.metrics.subscriptions.dec();
-                if is_chat {
-                    state.replica.leave_chat(room, &sender);
+            for (id, key) in state.broker.subscribers(&topic(path)) {
+                let sender = state.connections.get(&id).map(|connection| &connection.sender);
+                if let Some(sender) = sender.filter(|sender| is_meant(sender)) {
+                    meant.push(Reading { id, key, sender: sender.clone(), is_chat });
                 }
+            }
+        }
+        meant
+    }
+
+    fn end_subscriptions(&self, state: &mut State, room: &Room, ended: Vec<Reading>) {
+        for Reading { id, key, sender, is_chat } in ended {
+            state.broker.unsubscribe(id, key);
+            self.metrics.subscriptions.dec();
+            if is_chat {
+                state.replica.leave_chat(room, &sender);
             }
         }
     }
