@@ -1,5 +1,11 @@
-import { ApiError, request } from './problem.js';
+import { ApiError, NetworkError, request } from './problem.js';
 import type { JoinCall, JoinedCall, PatchCall, PatchedCall } from './types.js';
+
+/**
+ * What brings back a session is asked for again after this time: on a line that was cut the request itself may be what
+ * does not come back.
+ */
+const AGAIN_MS = 3_000;
 
 /** A session of a call at its server: the HTTP side, with its secret and the entity tag of its ICE credentials. */
 export class CallSession {
@@ -18,7 +24,7 @@ export class CallSession {
     bearer: string | null,
   ): Promise<{ session: CallSession; joined: JoinedCall }> {
     const sessions = `${url}/rooms/${group}/sessions`;
-    const response = await request(sessions, {
+    const response = await asked(sessions, body.resume === undefined ? null : AGAIN_MS, {
       method: 'POST',
       headers: {
         'Content-Type': 'application/json',
@@ -49,7 +55,7 @@ export class CallSession {
   }
 
   private async patch(body: PatchCall, signal: AbortSignal): Promise<PatchedCall> {
-    const response = await request(this.url, {
+    const response = await asked(this.url, AGAIN_MS, {
       method: 'PATCH',
       headers: { 'Content-Type': 'application/json', 'If-Match': this.etag },
       body: JSON.stringify(body),
@@ -57,6 +63,18 @@ export class CallSession {
     });
     this.etag = etagOf(response);
     return (await response.json()) as PatchedCall;
+  }
+}
+
+/** A request that has no answer within this time has none; null is as long as any request has. */
+async function asked(url: string, withinMs: number | null, init: RequestInit): Promise<Response> {
+  if (withinMs === null) return request(url, init);
+  const late = AbortSignal.timeout(withinMs);
+  const { signal } = init;
+  try {
+    return await request(url, { ...init, signal: signal == null ? late : AbortSignal.any([signal, late]) });
+  } catch (error) {
+    throw late.aborted ? new NetworkError('no answer in time') : error;
   }
 }
 

@@ -82,3 +82,26 @@ it('comes without a token where none is configured, and where it is left meanwhi
   expect(FakeSocket.all).toHaveLength(1);
   expect(signaling.state).toBe('closed');
 });
+
+it('is there at once where somebody knows that the network is back', async () => {
+  // The longest wait that there is.
+  vi.spyOn(Math, 'random').mockReturnValue(0.999);
+  const signaling = new Signaling({ url: 'ws://127.0.0.1/streaming' });
+  signaling.start();
+  await vi.advanceTimersByTimeAsync(10);
+  FakeSocket.all[0]?.close();
+  await vi.advanceTimersByTimeAsync(10);
+  expect([signaling.state, FakeSocket.all.length]).toEqual(['lost', 1]);
+  signaling.hurry();
+  await vi.advanceTimersByTimeAsync(10);
+  expect(FakeSocket.all).toHaveLength(2);
+  // The second one hangs.
+  signaling.hurry();
+  await vi.advanceTimersByTimeAsync(10);
+  expect([FakeSocket.all.length, FakeSocket.all[1]?.readyState]).toEqual([3, 3]);
+  // Only once: who is refused again waits again.
+  FakeSocket.all[2]?.close();
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(FakeSocket.all).toHaveLength(3);
+  await signaling.close();
+});

@@ -52,6 +52,9 @@ export class Signaling extends Emitter<SignalingEvents> {
   private readonly backoff = new Backoff(FIRST_RETRY_MS, LAST_RETRY_MS);
   private readonly left = new AbortController();
   private connectedAt: number | null = null;
+  /** The wait before the next attempt. */
+  private waiting: AbortController | null = null;
+  private isHurried = false;
   private current: SignalingState = 'connecting';
 
   constructor(options: SignalingOptions) {
@@ -98,6 +101,17 @@ export class Signaling extends Emitter<SignalingEvents> {
   /** Connects and stays connected. */
   start(): void {
     this.client.activate();
+  }
+
+  /**
+   * The network is back, as somebody knows for sure: what is lost is sought at once, and an attempt that began before is
+   * given up.
+   */
+  hurry(): void {
+    if (this.current !== 'lost') return;
+    this.isHurried = true;
+    this.waiting?.abort();
+    this.client.forceDisconnect();
   }
 
   /** Leaves for good. */
@@ -185,7 +199,7 @@ export class Signaling extends Emitter<SignalingEvents> {
    */
   private async admission(ask: SignalingOptions['token']): Promise<Record<string, string>> {
     for (;;) {
-      if (this.current === 'lost') await sleep(this.backoff.next(), this.left.signal).catch(() => undefined);
+      if (this.current === 'lost') await this.wait();
       if (this.current === 'closed') return {};
       try {
         const token = await ask?.();
@@ -194,6 +208,17 @@ export class Signaling extends Emitter<SignalingEvents> {
         this.setState('lost');
       }
     }
+  }
+
+  private async wait(): Promise<void> {
+    const waiting = new AbortController();
+    this.waiting = waiting;
+    if (!this.isHurried)
+      await sleep(this.backoff.next(), AbortSignal.any([this.left.signal, waiting.signal])).catch(
+        () => undefined,
+      );
+    this.isHurried = false;
+    this.waiting = null;
   }
 
   private subscribe(destination: string, listener: (body: Record<string, unknown>) => void): () => void {

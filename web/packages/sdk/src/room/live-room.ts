@@ -207,6 +207,7 @@ export class LiveRoom implements Room {
     call.on('state', ({ state, failure }) => {
       this.state.change({ call: state, failure });
       if (state === 'reconnecting') this.deafen();
+      if (state === 'connected') this.signaling.hurry();
       if (state === 'failed') this.end();
     });
     signaling.on('state', (state) => {
