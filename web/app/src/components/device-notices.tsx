@@ -1,7 +1,7 @@
 import { type ReactNode, useEffect, useRef, useState } from 'react';
 import { useRoom, useStoreValue } from '@madang/react';
 import type { Device, DeviceState } from '@madang/sdk';
-import { useBlur } from '../lib/blur/switch';
+import { useBlur } from '../lib/blur/state';
 import { deviceWords } from '../lib/call-words';
 import { deviceNews, type DeviceNews, type Used } from '../lib/device-news';
 import { chooseSpeaker, followDevices, useSpeaker } from '../lib/devices';

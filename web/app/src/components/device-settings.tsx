@@ -1,7 +1,8 @@
 import { type ReactNode, useEffect, useId, useRef } from 'react';
 import { Meter, useRoom, useStoreValue, useTracks } from '@madang/react';
 import { canBlur } from '../lib/blur/effect';
-import { blurCamera, useBlur } from '../lib/blur/switch';
+import { useBlur } from '../lib/blur/state';
+import { blurCamera } from '../lib/blur/switch';
 import { deviceWords } from '../lib/call-words';
 import { chooseSpeaker, useDevices, useSpeaker } from '../lib/devices';
 import { t } from '../texts';

@@ -1,18 +1,7 @@
-import { create } from 'zustand';
 import type { Room } from '@madang/sdk';
 import { keptBlur } from '../storage';
-import { blur } from './effect';
-
-/** How the blur of one's own camera stands. */
-export interface BlurState {
-  on: boolean;
-  busy: boolean;
-  /** It cannot be had: the camera is as it was. */
-  failed: boolean;
-}
-
-/** One camera is sent by a page at a time. */
-export const useBlur = create<BlurState>(() => ({ on: false, busy: false, failed: false }));
+import { blur, tryBlur } from './effect';
+import { useBlur } from './state';
 
 let turn = 0;
 
@@ -20,11 +9,14 @@ let turn = 0;
 export async function blurCamera(room: Room, on: boolean): Promise<boolean> {
   const own = ++turn;
   useBlur.setState({ on, busy: true, failed: false });
-  let done = true;
-  try {
-    await room.me.camera.effect(on ? blur : null);
-  } catch {
-    done = false;
+  // A camera that is off takes the effect without trying it, and is shown as it is where it fails later.
+  let done = !on || (await tryBlur());
+  if (own !== turn) return done;
+  if (done) {
+    done = await room.me.camera.effect(on ? blur : null).then(
+      () => true,
+      () => false,
+    );
   }
   if (own !== turn) return done;
   useBlur.setState({ busy: false, on: on && done, failed: on && !done });

@@ -1,6 +1,7 @@
 import { joinOptions, type LobbyChoice as Choice, settleIn } from '@madang/react';
 import type { JoinOptions, Room } from '@madang/sdk';
-import { blurCamera, useBlur } from '../../lib/blur/switch';
+import { useBlur } from '../../lib/blur/state';
+import { blurCamera } from '../../lib/blur/switch';
 import { useSpeaker } from '../../lib/devices';
 
 /** With what somebody comes into a call. Whoever takes it owns the tracks. */
