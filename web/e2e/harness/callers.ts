@@ -178,8 +178,10 @@ export class Caller {
     await this.press(`${row} ${id(testId)}`);
   }
 
+  /** In place of what stands there: pages keep what was chosen before. */
   async fill(testId: string, text: string): Promise<void> {
     await this.page.waitForSelector(id(testId));
+    await this.page.evaluate(`document.querySelector('${id(testId)}').select()`);
     await this.page.type(id(testId), text);
   }
 
