@@ -36,7 +36,7 @@ pub(crate) fn choose_layers<S: Sink>(
     let Some(track) = publisher.tracks.get_mut(usize::from(track_index)) else { return };
     let all = track.candidates(now);
     let candidates = all.as_slice();
-    let codec = track.codec();
+    let (codec, favours) = (track.codec(), track.favours());
     track.take_marked(&all, routine, keys);
     if track.config.kind == MediaKind::Audio {
         // There is nothing to choose: see [`Track::asks_otherwise`].
@@ -56,7 +56,7 @@ pub(crate) fn choose_layers<S: Sink>(
         // Most viewers want the same.
         let ladder = match &last {
             Some((same, ladder)) if *same == bounds => ladder,
-            _ => &last.insert((bounds, ladder::ladder(candidates, &bounds.0, bounds.1))).1,
+            _ => &last.insert((bounds, ladder::ladder(candidates, &bounds.0, bounds.1, favours))).1,
         };
         let inputs = Inputs {
             candidates,

@@ -12,7 +12,7 @@ use crate::ids::SubscriptionId;
 use crate::layers::EncodingSet;
 use crate::layers::Layers;
 use crate::layers::allocate::{Demand, Priority};
-use crate::layers::ladder::{self, Candidate, Flow, Ladder, Step};
+use crate::layers::ladder::{self, Candidate, Favours, Flow, Ladder, Step};
 use crate::stats::TrackStats;
 use crate::subscription::Subscription;
 
@@ -279,6 +279,11 @@ impl Track {
         list
     }
 
+    /// What is given up last of it where a line is short.
+    pub(crate) fn favours(&self) -> Favours {
+        if self.screen { Favours::Detail } else { Favours::Motion }
+    }
+
     /// Whether all of it may be switched off while nobody wants it: it is a picture of a call.
     pub(crate) fn rests_whole(&self) -> bool {
         self.config.csrc.is_some() && self.config.kind == MediaKind::Video
@@ -318,7 +323,8 @@ impl Track {
         }
         let candidates = self.candidates(now);
         let most_spatial = subscription.most_spatial(self.codec());
-        let ladder = ladder::ladder(candidates.as_slice(), &subscription.wanted, most_spatial);
+        let ladder =
+            ladder::ladder(candidates.as_slice(), &subscription.wanted, most_spatial, self.favours());
         ladder.steps().first()?;
         let current = feed.aim().and_then(|step| ladder.position(step.encoding, step.layers));
         let priority = if self.screen { Priority::Screen } else { Priority::Camera };

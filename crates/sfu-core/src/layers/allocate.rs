@@ -1,10 +1,11 @@
 //! How the bandwidth of one subscriber is shared out over the tracks that it receives.
 //!
-//! Sound comes first, then screens, then cameras. Within a kind everybody gets the lowest step, so that nobody has the
-//! best picture while another one has none; then those climb that are wanted most, one step per round. A step above the one that flows must fit with room
-//! to spare ([`CLIMB_PERCENT`]), or an estimate that wavers would make the picture waver; a step down is taken
-//! at once. Pictures of which not even the lowest step fits share what is left: it goes into single keyframes
-//! ([`crate::slides`]), which keep the feedback going, too.
+//! Sound comes first, then screens, then cameras; of a screen frames are given up before size ([`super::ladder`]).
+//! Within a kind everybody gets the lowest step, so that nobody has the best picture while another one has none; then
+//! those climb that are wanted most, one step per round. A step above the one that flows must fit with room to spare
+//! ([`CLIMB_PERCENT`]), or an estimate that wavers would make the picture waver; a step down is taken at once. Pictures
+//! of which not even the lowest step fits share what is left: it goes into single keyframes ([`crate::slides`]), which
+//! keep the feedback going, too.
 
 use super::MAX_STEPS;
 use super::ladder::{Ladder, Step};

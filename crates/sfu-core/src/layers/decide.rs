@@ -145,8 +145,8 @@ fn meanwhile(ladder: &Ladder, candidates: &[Candidate], aim: Step, current: Opti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::ladder::ladder;
     use crate::layers::ladder::tests::{AUTO, candidates};
+    use crate::layers::ladder::{Favours, ladder};
     use rtp::Rid;
 
     fn only(rid: &[u8]) -> Wanted {
@@ -154,7 +154,7 @@ mod tests {
     }
 
     fn plan(candidates: &[Candidate], wanted: Wanted, allowance: Allowance, current: Option<u8>) -> Plan {
-        let ladder = ladder(candidates, &wanted, u8::MAX);
+        let ladder = ladder(candidates, &wanted, u8::MAX, Favours::Motion);
         let (paused, target) = (false, None);
         let wanted = &wanted;
         decide(&Inputs { candidates, ladder: &ladder, wanted, paused, allowance, current, target })
@@ -206,7 +206,9 @@ mod tests {
         // One encoding with three spatial layers is chosen from alike.
         let mut one = candidates(&[Some(900)]);
         one[0] = Candidate { size: Some((1280, 720)), top: (2, 0), ..one[0] };
-        let layers = |height| ladder(&one, &upto(height), u8::MAX).steps().last().map(|step| step.layers);
+        let layers = |height| {
+            ladder(&one, &upto(height), u8::MAX, Favours::Motion).steps().last().map(|step| step.layers)
+        };
         assert_eq!(layers(720), Some(Layers::ALL));
         assert_eq!([layers(400), layers(90)], [Some(Layers::new(1, 0)), Some(Layers::new(0, 0))]);
     }
@@ -258,7 +260,7 @@ mod tests {
     #[test]
     fn who_is_paused_gets_nothing_and_wants_nothing() {
         let all = candidates(&[Some(100), Some(500)]);
-        let ladder = ladder(&all, &AUTO, u8::MAX);
+        let ladder = ladder(&all, &AUTO, u8::MAX, Favours::Motion);
         let inputs = Inputs {
             candidates: &all,
             ladder: &ladder,

@@ -35,6 +35,18 @@ impl Ladder {
         self.steps.get(..self.len).unwrap_or_default()
     }
 
+    /// Without the steps that cost as much as a better one: more frames of a smaller picture, mostly.
+    fn without_dearer(self) -> Self {
+        let mut kept = Self::default();
+        for (step, index) in self.steps().iter().zip(1..) {
+            let better = self.steps().get(index..).unwrap_or_default();
+            if !better.iter().any(|better| (1..=step.bitrate).contains(&better.bitrate)) {
+                kept.push(*step);
+            }
+        }
+        kept
+    }
+
     /// Where a step is.
     pub(crate) fn position(&self, encoding: u8, layers: Layers) -> Option<usize> {
         self.steps().iter().position(|step| (step.encoding, step.layers) == (encoding, layers))
@@ -98,9 +110,23 @@ pub(crate) fn ranked(candidates: &[Candidate]) -> impl DoubleEndedIterator<Item 
     order.into_iter().filter(move |&index| usize::from(index) < count)
 }
 
+/// What is given up last where the line is short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Favours {
+    /// Of a camera: that it moves.
+    Motion,
+    /// Of a screen: that it can be read.
+    Detail,
+}
+
 /// What a subscriber that wants `wanted` and decodes spatial layers up to `most_spatial` may get, worst first. Empty if
 /// nothing can be had.
-pub(crate) fn ladder(candidates: &[Candidate], wanted: &Wanted, most_spatial: u8) -> Ladder {
+pub(crate) fn ladder(
+    candidates: &[Candidate],
+    wanted: &Wanted,
+    most_spatial: u8,
+    favours: Favours,
+) -> Ladder {
     let at = |index: u8| candidates.get(usize::from(index));
     let order = ranked(candidates);
     let usable = order.clone().filter(|&i| at(i).is_some_and(|c| c.flow != Flow::Stopped));
@@ -117,20 +143,29 @@ pub(crate) fn ladder(candidates: &[Candidate], wanted: &Wanted, most_spatial: u8
     };
     let mut ladder = Ladder::default();
     for index in usable.clone().filter(|&index| within(index)) {
-        add(&mut ladder, candidates, index, wanted, most_spatial);
+        add(&mut ladder, candidates, index, wanted, (most_spatial, favours));
     }
     if ladder.steps().is_empty()
         && let Some(lowest) = usable.clone().next()
     {
         // Nothing is as small as asked for: the smallest there is.
         let any = Wanted { encoding: WantedEncoding::Auto, ..*wanted };
-        add(&mut ladder, candidates, lowest, &any, 0);
+        add(&mut ladder, candidates, lowest, &any, (0, favours));
     }
-    ladder
+    match favours {
+        Favours::Motion => ladder,
+        Favours::Detail => ladder.without_dearer(),
+    }
 }
 
 /// Adds the steps of an encoding, with spatial layers up to `most_spatial`.
-fn add(ladder: &mut Ladder, candidates: &[Candidate], encoding: u8, wanted: &Wanted, most_spatial: u8) {
+fn add(
+    ladder: &mut Ladder,
+    candidates: &[Candidate],
+    encoding: u8,
+    wanted: &Wanted,
+    (most_spatial, favours): (u8, Favours),
+) {
     let Some(candidate) = candidates.get(usize::from(encoding)) else { return };
     let (top_spatial, top_temporal) = candidate.top;
     let most = wanted.max_temporal.unwrap_or(u8::MAX).min(top_temporal);
@@ -140,8 +175,9 @@ fn add(ladder: &mut Ladder, candidates: &[Candidate], encoding: u8, wanted: &Wan
         {
             break;
         }
-        // A larger picture at less than half of its frames is no better than a smaller one with all of them.
-        let least = if ladder.steps().is_empty() { 0 } else { top_temporal.saturating_sub(1).min(most) };
+        // A larger picture at less than half of its frames is no better than a smaller one with all of them, if it moves.
+        let all = ladder.steps().is_empty() || favours == Favours::Detail;
+        let least = if all { 0 } else { top_temporal.saturating_sub(1).min(most) };
         for temporal in least..=most {
             let top = (spatial, temporal) == candidate.top;
             let layers = if top { Layers::ALL } else { Layers::new(spatial, temporal) };
@@ -182,12 +218,38 @@ pub(crate) mod tests {
         let mut all = candidates(&[Some(100), Some(900)]);
         all.iter_mut().for_each(|candidate| candidate.top = (0, 2));
         let steps = |wanted: Wanted| {
-            let ladder = ladder(&all, &wanted, u8::MAX);
+            let ladder = ladder(&all, &wanted, u8::MAX, Favours::Motion);
             ladder.steps().iter().map(|s| (s.encoding, s.layers)).collect::<Vec<_>>()
         };
         let (t0, t1) = (Layers::new(0, 0), Layers::new(0, 1));
         assert_eq!(steps(AUTO), [(0, t0), (0, t1), (0, Layers::ALL), (1, t1), (1, Layers::ALL)]);
         assert_eq!(steps(Wanted { max_temporal: Some(1), ..AUTO }), [(0, t0), (0, t1), (1, t1)]);
         assert_eq!(steps(Wanted { max_temporal: Some(0), ..AUTO }), [(0, t0), (1, t0)]);
+    }
+
+    #[test]
+    fn a_screen_gives_up_frames_before_anything_that_can_be_read() {
+        // Bits per second of 7.5, 15 and 30 frames of a small and of a large picture.
+        let rates = [[60_000, 90_000, 150_000], [240_000, 420_000, 800_000]];
+        let mut all = candidates(&[Some(0), Some(0)]);
+        for (candidate, rates) in all.iter_mut().zip(rates) {
+            candidate.top = (0, 2);
+            for (layers, rate) in [Layers::new(0, 0), Layers::new(0, 1), Layers::ALL].into_iter().zip(rates) {
+                candidate.rates[layers.index()] = rate;
+            }
+        }
+        let steps = |all: &[Candidate], favours| {
+            let ladder = ladder(all, &AUTO, u8::MAX, favours);
+            ladder.steps().iter().map(|step| (step.encoding, step.bitrate / 1_000)).collect::<Vec<_>>()
+        };
+        let on = |line: u64, favours| {
+            steps(&all, favours).into_iter().take_while(|(_, rate)| *rate <= line).last()
+        };
+        assert_eq!(on(400, Favours::Motion), Some((0, 150)), "a camera moves");
+        assert_eq!(on(400, Favours::Detail), Some((1, 240)), "a screen can be read, at fewer frames");
+        assert_eq!(on(600, Favours::Detail), Some((1, 420)));
+        // Frames of the small picture that cost more than the large one are no step towards it.
+        all[0].rates[Layers::ALL.index()] = 300_000;
+        assert_eq!(steps(&all, Favours::Detail), [(0, 60), (0, 90), (1, 240), (1, 420), (1, 800)]);
     }
 }
