@@ -97,6 +97,8 @@ totals! {
     judged_frames: u64,
     /// Calls: of those, frames of a source that no message had named for that slot yet.
     early_frames: u64,
+    /// Calls: the same before the channel was open, sound included.
+    untold: u64,
     /// Calls: the same of packets of sound.
     early_sounds: u64,
     /// Calls: from the POST to the open data channel, us.

@@ -85,6 +85,7 @@ impl Media {
         match event {
             Event::DataChannelOpened { channel, .. } if self.channel == Some(*channel) => {
                 self.is_open = true;
+                self.slots.hears();
                 let took = now.saturating_duration_since(self.asked);
                 totals.channel_time.record(took.as_micros() as u64);
                 self.flush(transport, now);

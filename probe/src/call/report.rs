@@ -118,6 +118,8 @@ pub struct CallReport {
     pub early_frames: u64,
     /// The same of packets of sound.
     pub early_sounds: u64,
+    /// The same before the channel was open, sound included.
+    pub untold: u64,
     /// Sources that a slot showed and no message ever named.
     pub unnamed_sources: u64,
     /// Packets whose payload is of somebody else than their CSRC says.
@@ -240,6 +242,7 @@ impl CallReport {
         self.judged_frames = totals.judged_frames;
         self.early_frames = totals.early_frames;
         self.early_sounds = totals.early_sounds;
+        self.untold = totals.untold;
         self.unnamed_sources = totals.unnamed_sources;
         self.foreign_packets = totals.foreign_packets;
         self.nameless = totals.nameless;
@@ -368,13 +371,14 @@ impl fmt::Display for CallReport {
             "names",
             format!(
                 "{} frames judged: {} packets wrong, {} without, {} of one's own voice, {} frames and {} packets of sound \
-                 ahead of their message, {} sources never named, {} joins or pages incomplete",
+                 ahead of their message, {} before the channel was open, {} sources never named, {} joins or pages incomplete",
                 self.judged_frames,
                 self.foreign_packets,
                 self.nameless,
                 self.heard_itself,
                 self.early_frames,
                 self.early_sounds,
+                self.untold,
                 self.unnamed_sources,
                 self.goals_missed
             ),
@@ -413,5 +417,35 @@ impl fmt::Display for CallReport {
             writeln!(f, "MISSED: {missed}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_call_may_do_is_missed_whatever_is_expected() {
+        let mut report = CallReport { foreign_packets: 1, expected: 100, lost: 1, ..CallReport::default() };
+        report.judge(&Expect::default());
+        assert_eq!(report.missed.len(), 1, "{:?}", report.missed);
+        report.judge(&Expect { max_loss: Some(0.001), max_join_p95_ms: Some(600.0), ..Expect::default() });
+        assert_eq!(report.missed.len(), 3, "{:?}", report.missed);
+        assert!(report.to_string().contains("MISSED: loss is 0.01"));
+    }
+
+    #[test]
+    fn figures_of_everybody_become_those_of_one() {
+        let mut report = CallReport { takes_turns: true, ..CallReport::default() };
+        report.server_cpu(Some(50.0), 10, 1_000, 1.0);
+        assert_eq!(report.cpu_ms_per_participant_second, Some(50.0));
+        assert_eq!(report.server_us_per_packet, Some(500.0));
+        report.shard_cpu_percent = [("a".to_owned(), 30.0), ("b".to_owned(), 10.0)].into();
+        assert_eq!(report.shard_balance(), Some(1.5));
+        let window = Totals { utterances: 4, utterances_heard: 18, ..Totals::default() };
+        report.measured(&window, Duration::from_secs(1), 6);
+        assert!(report.utterances_unheard.is_some_and(|share| (share - 0.1).abs() < 1e-9));
+        report.jitter((0..100).map(Duration::from_millis).collect());
+        assert_eq!((report.jitter_ms.p50, report.jitter_ms.p99), (Some(50.0), Some(99.0)));
     }
 }

@@ -77,6 +77,8 @@ pub(crate) struct Slots {
     seat: Arc<Seat>,
     slots: Vec<Slot>,
     generation: Option<u32>,
+    /// The channel was open once: before, no message could name a voice.
+    is_told: bool,
     goal: Option<Goal>,
     /// The last utterance that was heard of each caller.
     heard: HashMap<u32, u16>,
@@ -98,6 +100,7 @@ impl Slots {
             seat,
             slots: slots.into_iter().map(slot).collect(),
             generation: None,
+            is_told: false,
             goal: None,
             heard: HashMap::new(),
         }
@@ -107,6 +110,11 @@ impl Slots {
     pub(crate) fn is_curious(&self, slot: usize, csrc: Option<u32>) -> bool {
         let slot = self.slots.get(slot);
         slot.is_none_or(|slot| slot.kind.is_audio() || !slot.is_shown || slot.showing != csrc)
+    }
+
+    /// Messages can come from now on.
+    pub(crate) fn hears(&mut self) {
+        self.is_told = true;
     }
 
     /// What is waited for from now on; what was not reached before is given up.
@@ -172,7 +180,9 @@ impl Slots {
         if taken.ends_frame {
             totals.judged_frames += 1;
             let is_early = u64::from(slot.is_early(csrc, taken.timestamp));
-            if slot.kind.is_audio() {
+            if !self.is_told {
+                totals.untold += is_early;
+            } else if slot.kind.is_audio() {
                 totals.early_sounds += is_early;
             } else {
                 totals.early_frames += is_early;

@@ -24,12 +24,9 @@ fn bench() -> Bench {
         ("1".to_owned(), SlotKind::Tile),
         ("2".to_owned(), SlotKind::Voice),
     ];
-    Bench {
-        slots: Slots::new(Arc::new(seat), kinds),
-        totals: Totals::default(),
-        now: Instant::now(),
-        sequence: 100,
-    }
+    let mut slots = Slots::new(Arc::new(seat), kinds);
+    slots.hears();
+    Bench { slots, totals: Totals::default(), now: Instant::now(), sequence: 100 }
 }
 
 impl Bench {
