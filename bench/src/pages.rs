@@ -13,11 +13,13 @@ pub(crate) fn figures(results: &mut Results) -> anyhow::Result<()> {
     let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web");
     ensure!(web.join("node_modules").exists(), "the packages of web are not installed (npm ci)");
     let program = std::env::current_exe()?;
-    let binaries = program.parent().context("it lies in a folder")?;
+    let folder = program.parent().context("it lies in a folder")?;
+    let (profile, target) = folder.file_name().zip(folder.parent()).context("it lies in a target folder")?;
     let out = std::env::temp_dir().join(format!("madang-bench-pages-{}.json", std::process::id()));
     let mut command = Command::new("npm");
     command.args(["run", "--silent", "numbers"]).current_dir(&web);
-    let status = command.env("MADANG_BIN", binaries).env("NUMBERS_OUT", &out).status()?;
+    command.env("CARGO_TARGET_DIR", target).env("MADANG_PROFILE", profile).env("NUMBERS_OUT", &out);
+    let status = command.status()?;
     let text = std::fs::read_to_string(&out);
     let _ = std::fs::remove_file(&out);
     ensure!(status.success(), "`npm run numbers` in web failed: {status}");
