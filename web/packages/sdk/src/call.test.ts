@@ -224,3 +224,27 @@ it('is there again at once where a path comes back by itself', async () => {
   expect(states.slice(2)).toEqual(['reconnecting', 'connected']);
   await call.leave();
 });
+
+it('offers nothing to publish where nothing may be sent, and is connected by what it receives', async () => {
+  FakeConnection.alive = true;
+  const joined: JoinedCall = { ...JOINED };
+  delete joined.publish_sdp;
+  server.mockImplementation(() => Promise.resolve(Response.json(joined, { status: 201 })));
+  const call = new Call({
+    url: 'http://sfu',
+    group: 'grp_a',
+    token: () => Promise.resolve('t'),
+    name: '',
+    sources: [],
+  });
+  const states: CallState[] = [];
+  call.on('state', ({ state }) => states.push(state));
+  call.start();
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(states).toEqual(['connecting', 'connected']);
+  expect(Object.keys(JSON.parse(server.mock.calls[0]?.[1].body as string) as object)).toEqual([
+    'receive',
+    'wants',
+  ]);
+  await call.leave();
+});
