@@ -26,4 +26,11 @@ export const tile: TileWords = {
     poor: 'Poor connection',
     lost: 'Connection lost',
   },
+  missing: {
+    absent: 'No picture yet',
+    slots: 'Others are shown first',
+    kind: 'Cannot be shown here',
+    codec: 'This browser cannot show it',
+    line: 'The connection is too slow',
+  },
 };

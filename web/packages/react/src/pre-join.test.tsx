@@ -45,7 +45,7 @@ it('joins once with what it has open, and is as before where that is refused', a
   const live = (): number => tracks.filter((track) => track.live).length;
   let refuse: (why: Error) => void = () => undefined;
   const onJoin = vi.fn<(choice: LobbyChoice) => Promise<void>>(
-    () => new Promise((resolve, reject) => (refuse = reject)),
+    () => new Promise((_resolve, reject) => (refuse = reject)),
   );
   const options = { keep: null, name: 'Anna', open: { microphone: open, camera: open } };
   const stage = draw(new FakeRoom(), null, { strict: true });

@@ -148,6 +148,11 @@ it('says of somebody what is true now', () => {
   expect(own?.querySelector('[data-part="name"]')?.textContent).toBe('Guest (you)');
   expect(own?.querySelector('video')?.style.transform).toBe('scaleX(-1)');
   expect(marks()).toEqual(['Good']);
+  const view = room.openViews[0];
+  act(() => view?.state.set({ ...view.state.get(), state: 'missing', why: 'line' }));
+  expect(camera?.querySelector('[data-part="why"]')?.textContent).toBe('Line full');
+  act(() => view?.state.set({ ...view.state.get(), state: 'shown', why: null }));
+  expect(camera?.querySelector('[data-part="why"]')).toBeNull();
   act(() => room.says('a'));
   expect(camera?.dataset.speaking).toBe('true');
   expect(screen?.dataset.speaking).toBeUndefined();

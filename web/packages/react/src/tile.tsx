@@ -1,5 +1,5 @@
 import { type ComponentProps, memo, type ReactNode } from 'react';
-import type { PictureOf, Quality, ViewState } from '@madang/sdk';
+import type { PictureOf, Quality, ViewState, WhyMissing } from '@madang/sdk';
 import { stateOf, usePerson, useRoomState, useSpeaks } from './room.js';
 import { type PictureOptions, useView } from './view.js';
 
@@ -14,6 +14,8 @@ export interface TileWords {
   microphone: Readonly<Record<'off' | 'muted', string>>;
   hand: string;
   quality: Readonly<Record<Quality, string>>;
+  /** Why there is no picture of a camera that is on. */
+  missing: Readonly<Record<WhyMissing, string>>;
 }
 
 /** A mark of a tile; `value` is which. */
@@ -51,6 +53,7 @@ export const Tile = memo(function Tile(props: TileProps): ReactNode {
       data-testid="tile"
     >
       <Picture
+        why={words.missing}
         participant={participant}
         source={source}
         mirrored={isMe && source === 'camera'}
@@ -67,13 +70,20 @@ export type PictureProps = PictureOptions & {
   className?: string;
   /** As in a mirror: one's own camera. */
   mirrored?: boolean;
+  /** Says why there is no picture. */
+  why?: TileWords['missing'];
 } & (Exclude<PictureOf, string> | { participant: 'speaker'; source?: 'camera' });
 
 /** A picture of the room in a `<video>`; `data-state` says what it shows ({@link ViewState}). */
 export const Picture = memo(function Picture(props: PictureProps): ReactNode {
-  const { participant, source = 'camera', className, mirrored = false, ...options } = props;
+  const { participant, source = 'camera', className, mirrored = false, why, ...options } = props;
   const [ref, view] = useView(participant === 'speaker' ? participant : { participant, source }, options);
-  return <PictureElement ref={ref} view={view} className={className} mirrored={mirrored} />;
+  return (
+    <>
+      <PictureElement ref={ref} view={view} className={className} mirrored={mirrored} />
+      {view.why === null || why === undefined ? null : <span data-part="why">{why[view.why]}</span>}
+    </>
+  );
 });
 
 function PictureElement(

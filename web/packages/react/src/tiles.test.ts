@@ -118,7 +118,7 @@ function hears({ people, speaker }: Grid): string | null {
 }
 
 it('keeps its promises whatever happens in whichever order', () => {
-  for (let seed = 1; seed <= 30; seed++) {
+  for (let seed = 1; seed <= 20; seed++) {
     const next = numbers(seed);
     let wanted = grid([], { me: 'p0', size: 1 + next(6) });
     let at: Arrangement = EMPTY_GRID;

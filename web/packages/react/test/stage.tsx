@@ -38,4 +38,5 @@ export const WORDS: TileWords = {
   microphone: { off: 'Microphone off', muted: 'Muted' },
   hand: 'Hand up',
   quality: { good: 'Good', fair: 'Fair', poor: 'Poor', lost: 'Lost' },
+  missing: { absent: 'Absent', slots: 'Others first', kind: 'Kind', codec: 'Codec', line: 'Line full' },
 };
