@@ -96,9 +96,9 @@ async fn who_has_no_part_in_a_call_does_and_hears_nothing_there() {
         for stranger in &strangers() {
             let mut peer = connect(&service, stranger.as_ref()).await;
             peer.replies().await;
-            let mut refused = 0;
             let bodies = commands().into_iter().map(|command| command.to_string());
-            for body in bodies.chain(BAD_BODIES.iter().skip(2).map(|body| (*body).to_owned())) {
+            let bad = BAD_BODIES.iter().skip(2).map(|body| (*body).to_owned());
+            for (refused, body) in bodies.chain(bad).enumerate() {
                 let frame =
                     format!("SEND\ndestination:/app/-/room/grp_a\n{FORGED}request-id:r{refused}\n\n{body}\0");
                 peer.send(&frame).await;
@@ -109,7 +109,6 @@ async fn who_has_no_part_in_a_call_does_and_hears_nothing_there() {
                     "{body}"
                 );
                 assert_eq!(reply["request"], format!("r{refused}"));
-                refused += 1;
             }
             // What only the node itself says, and what only services send.
             for path in ["viewers", "tracks", "rooms", "replies"] {
