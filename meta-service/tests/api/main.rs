@@ -7,6 +7,7 @@ mod failures;
 mod groups;
 mod homes;
 mod internal;
+mod killed;
 mod lifecycle;
 mod matrix;
 mod outage;
