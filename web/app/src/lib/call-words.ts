@@ -1,5 +1,6 @@
 import type { CallFailure, CaptureFailure, Outcome, Person, Quality } from '@madang/sdk';
 import { t } from '../texts';
+import type { Obstacle } from './path-check';
 import { captureWords } from './words';
 
 /** Why a command was not done. */
@@ -49,6 +50,20 @@ const ADVICE: Readonly<Record<CallFailure, readonly string[]>> = {
 /** Why somebody was not let in, and what can be done about it. */
 export function refusedAdvice(failure: CallFailure): { title: string; hints: readonly string[] } {
   return { title: callFailureWords(failure), hints: ADVICE[failure] };
+}
+
+const OBSTACLES: Readonly<Record<Obstacle, { title: string; hints: readonly string[] }>> = {
+  'server-away': { title: t.callNetwork, hints: [t.adviceNetwork] },
+  forbidden: { title: t.pathForbidden, hints: [t.adviceExtension, t.adviceVpn] },
+  'relay-refused': { title: t.pathRelayRefused, hints: [t.adviceReload, t.adviceOperator] },
+  'udp-blocked': { title: t.pathUdpBlocked, hints: [t.adviceOtherNetwork, t.adviceVpn, t.adviceFirewall] },
+  'no-relay': { title: t.pathNoRelay, hints: [t.adviceOtherNetwork, t.adviceVpn, t.adviceOperatorRelay] },
+  'no-pair': { title: t.pathNoPair, hints: [t.adviceLater, t.adviceOperator] },
+};
+
+/** What is in the way of media, and what can be done about it. */
+export function obstacleAdvice(obstacle: Obstacle): { title: string; hints: readonly string[] } {
+  return OBSTACLES[obstacle];
 }
 
 /** Why a device gives nothing and what to do, for who wants to talk and may do without it. */

@@ -106,4 +106,13 @@ export const aroundEn = {
   deviceLostCamera: (name: string) => `${name} was unplugged. The default camera is used.`,
   deviceLostSpeaker: (name: string) => `${name} was unplugged. Sound comes from the default loudspeaker.`,
   blurLost: 'The background cannot be blurred any more.',
+  pathForbidden: 'This browser gives no network address for calls.',
+  pathRelayRefused: 'The relay (TURN) does not take this call.',
+  pathUdpBlocked: 'This network blocks UDP, and no relay can be reached from it.',
+  pathNoRelay: 'This network seems to block UDP, and the server offers no relay around it.',
+  pathNoPair: 'A relay was reached, but no way from it to the media server.',
+  adviceExtension: 'Allow WebRTC in the settings or extensions of this browser (privacy, ad blockers).',
+  adviceReload: 'Reload the page: its access to the relay may have run out.',
+  adviceOperator: 'If it stays so, tell who runs this server what is said here.',
+  adviceOperatorRelay: 'Ask who runs this server for a TURN relay.',
 };

@@ -104,4 +104,13 @@ export const aroundKo: typeof aroundEn = {
   deviceLostCamera: (name) => `${name} 연결이 끊겨 기본 카메라를 사용합니다.`,
   deviceLostSpeaker: (name) => `${name} 연결이 끊겨 기본 스피커로 들립니다.`,
   blurLost: '더 이상 배경을 흐리게 할 수 없습니다.',
+  pathForbidden: '이 브라우저가 통화에 쓸 네트워크 주소를 주지 않습니다.',
+  pathRelayRefused: '중계 서버(TURN)가 이 통화를 받아 주지 않습니다.',
+  pathUdpBlocked: '이 네트워크는 UDP를 막고 있고 중계 서버에도 연결되지 않습니다.',
+  pathNoRelay: '이 네트워크가 UDP를 막은 것 같고, 서버에는 우회할 중계가 없습니다.',
+  pathNoPair: '중계 서버에는 연결되었지만 미디어 서버로 가는 길을 찾지 못했습니다.',
+  adviceExtension: '브라우저 설정이나 확장 프로그램(개인정보 보호, 광고 차단)에서 WebRTC를 허용해 주세요.',
+  adviceReload: '페이지를 새로고침하세요. 중계 사용 권한이 만료되었을 수 있습니다.',
+  adviceOperator: '계속되면 서버 운영자에게 이 내용을 알려 주세요.',
+  adviceOperatorRelay: '서버 운영자에게 TURN 중계를 요청하세요.',
 };

@@ -2,11 +2,12 @@ import { act } from 'react';
 import { createRoot, type Root } from 'react-dom/client';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 
-const { group, able } = vi.hoisted(() => ({
+const { group, able, servers } = vi.hoisted(() => ({
+  servers: vi.fn<() => Promise<object>>(),
   group: vi.fn<(id: string) => Promise<object>>(),
   able: vi.fn<() => boolean>(),
 }));
-vi.mock('../../lib/api', () => ({ api: { group } }));
+vi.mock('../../lib/api', () => ({ api: { group, iceServers: servers } }));
 vi.mock('../../lib/able', () => ({ canCall: able }));
 vi.mock('@madang/react', async (original) => ({
   ...(await original<typeof import('@madang/react')>()),
@@ -28,6 +29,7 @@ beforeEach(() => {
   localStorage.clear();
   sessionStorage.clear();
   group.mockReset().mockResolvedValue({ name: 'Standup', admission: 'link' });
+  servers.mockReset().mockReturnValue(new Promise(() => undefined));
   able.mockReset().mockReturnValue(true);
   joined.mockReset();
   place = document.body.appendChild(document.createElement('div'));
@@ -97,6 +99,12 @@ it.each([
   await show(failure);
   expect(find('lobby-refused')?.textContent).toContain(words);
   expect(find('call-join')?.textContent).toBe(en.retry);
+});
+
+it('looks for what is in the way where no media came through', async () => {
+  servers.mockRejectedValue(new NetworkError('away'));
+  await show('media');
+  expect(find('lobby-refused')?.textContent).toContain(en.callNetwork);
 });
 
 it('takes nothing while it is joining, and opens devices again for who was refused', async () => {

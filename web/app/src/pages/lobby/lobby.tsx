@@ -10,12 +10,13 @@ import { TestSound } from '../../components/test-sound';
 import { canCall } from '../../lib/able';
 import { canBlur } from '../../lib/blur/effect';
 import { useBlurred } from '../../lib/blur/use-blurred';
-import { deviceWords, refusedAdvice } from '../../lib/call-words';
+import { deviceWords, obstacleAdvice, refusedAdvice } from '../../lib/call-words';
 import { useTitle } from '../../lib/hooks';
 import { keptBlur, keptCallToken, keptName, keptOwnerKey } from '../../lib/storage';
 import { t } from '../../texts';
 import type { LobbyChoice } from './choice';
 import { useGroup } from './group';
+import { useObstacle } from './obstacle';
 
 /** What the lobby does. */
 interface LobbyProps {
@@ -104,7 +105,7 @@ function Open(
           <h1>{title}</h1>
           <p className="quiet">{hint}</p>
         </div>
-        {failure === null ? null : <Refused failure={failure} />}
+        {failure === null ? null : <Refused group={group} failure={failure} />}
         {away && failure === null ? (
           <Notice tone="error" testId="lobby-away">
             <p>{t.callNetwork}</p>
@@ -193,8 +194,9 @@ function Open(
 }
 
 /** Why somebody was not let in, and what can be done about it. */
-function Refused({ failure }: { failure: CallFailure }): ReactNode {
-  const { title, hints } = refusedAdvice(failure);
+function Refused({ group, failure }: { group: string; failure: CallFailure }): ReactNode {
+  const obstacle = useObstacle(group, failure === 'media');
+  const { title, hints } = obstacle === null ? refusedAdvice(failure) : obstacleAdvice(obstacle);
   return (
     <Notice tone="error" testId="lobby-refused">
       <p>{title}</p>
