@@ -1,7 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 import type { Browser } from 'playwright-core';
@@ -9,43 +7,23 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { launchChromium, relayOnly } from './harness/browser';
 import { Pages, end, id, plays, said, say } from './harness/pages';
-import { Child, binary, eventually, root } from './harness/process';
+import { eventually, root } from './harness/process';
+import { Services } from './harness/services';
 
 const run = promisify(execFile);
 
-let dataDir: string;
-let services: Child;
+let services: Services;
 let browser: Browser;
 let pages: Pages;
 
 beforeAll(async () => {
-  dataDir = await mkdtemp(join(tmpdir(), 'madang-services-'));
-  // Services that find each other by setting need ports that are known beforehand.
-  const base = 20_000 + Math.floor(Math.random() * 8_000);
-  services = new Child(
-    'run-services',
-    join(root, 'scripts/run-services'),
-    [dirname(binary('meta-service'))],
-    {
-      env: {
-        DATA_DIR: dataDir,
-        PORT_META: `${base}`,
-        PORT_SIGNALING: `${base + 1}`,
-        PORT_SFU: `${base + 2}`,
-        PORT_TURN: `${base + 3}`,
-        PORT_MEDIA: `${base + 4}`,
-      },
-    },
-  );
-  const home = await services.line(/^\s*Home\s+(http:\S+?)\/?$/, 60_000);
-  browser = await launchChromium();
-  pages = new Pages(browser, home[1] ?? '');
+  [services, browser] = await Promise.all([Services.start(), launchChromium()]);
+  pages = new Pages(browser, services.url);
 });
 
 afterAll(async () => {
   await browser.close();
-  expect(await services.stop(30_000)).toBe(0);
-  await rm(dataDir, { recursive: true, force: true });
+  expect(await services.stop()).toBe(0);
 });
 
 test('four processes on one Postgres, which restarts in the middle', async () => {
@@ -57,7 +35,7 @@ test('four processes on one Postgres, which restarts in the middle', async () =>
   await said(studio, 'before');
 
   const postgres = (action: string) =>
-    run(join(root, 'scripts/postgres'), [action, join(dataDir, 'postgres')]);
+    run(join(root, 'scripts/postgres'), [action, join(services.dataDir, 'postgres')]);
   await postgres('stop');
   const list = await eventually('503', async () => {
     const response = await fetch(`${pages.url}/broadcasts`);
