@@ -47,6 +47,7 @@ export { RoomReplica } from './room-replica.js';
 export { joinRoom } from './room/join.js';
 export type * from './room/types.js';
 export { canDecode } from './rtp.js';
+export { thisMachine } from './simulcast.js';
 export { Signaling, type SignalingState, signalingUrl } from './signaling.js';
 export type { LinkStats, TrackStats } from './stats.js';
 export * from './types.js';

@@ -132,11 +132,11 @@ export function Announcer(): ReactNode {
   });
   return (
     <>
-      <ul className="call-toasts" role="status" data-testid="call-toasts">
+      <div className="call-toasts" role="status" data-testid="call-toasts">
         {toasts.map(({ id, text }) => (
-          <li key={id}>{text}</li>
+          <p key={id}>{text}</p>
         ))}
-      </ul>
+      </div>
       <p className="visually-hidden" role="status" data-testid="call-announced">
         {said}
       </p>

@@ -1,6 +1,6 @@
 import { type ReactNode, useEffect, useRef, useState } from 'react';
 import { RoomProvider, useFullscreen, useMedia, useRoomState } from '@madang/react';
-import type { Room } from '@madang/sdk';
+import { type Room, thisMachine } from '@madang/sdk';
 import { CallChat } from '../../components/call-chat';
 import { DeviceNotices } from '../../components/device-notices';
 import { PeoplePanel } from '../../components/people-panel';
@@ -15,10 +15,12 @@ import type { Means } from './scene';
 import { CallStage } from './stage';
 import { Ui, UiProvider, useUi, useUiState } from './ui';
 
-/** What fits on a phone in either direction; it has fewer slots, too. */
+/** What fits on a phone in either direction. */
 const SMALL = '(max-width: 640px), (max-height: 480px)';
 const DESK_MEANS: Means = { tiles: 12, screens: 2, small: false };
 const PHONE_MEANS: Means = { tiles: 6, screens: 1, small: true };
+/** A large phone has the slots of a phone. */
+const LARGE_MEANS: Means = thisMachine().phone ? { ...PHONE_MEANS, small: false } : DESK_MEANS;
 
 /** The page of somebody who is in a call. */
 export function CallRoom({ room, onLeave }: { room: Room; onLeave: () => void }): ReactNode {
@@ -40,7 +42,7 @@ function Inside({ room, onLeave }: { room: Room; onLeave: () => void }): ReactNo
   const state = useRoomState(({ call }) => call);
   const panel = useUiState((now) => now.panel);
   const small = useMedia(SMALL);
-  const means = small ? PHONE_MEANS : DESK_MEANS;
+  const means = small ? PHONE_MEANS : LARGE_MEANS;
   const [full, toggleFull] = useFullscreen(() => frame.current);
   const [picture, smallCall] = usePicture(actions, onLeave);
   useWakeLock();
