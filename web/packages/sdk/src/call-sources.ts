@@ -13,7 +13,7 @@ import type { MediaEncodings, OfferedSource, Source } from './types.js';
 
 /** Every browser decodes the first; the second keeps the offer of twenty slots short. */
 export const CALL_CODECS = ['VP8', 'H264'] as const;
-const AUDIO_BITRATE = { microphone: 64_000, screen_audio: 96_000 } as const;
+const AUDIO_BITRATE = { microphone: 32_000, screen_audio: 96_000 } as const;
 
 /** What the publishing connection of a call sends: one m-line for each source from the start, then only tracks. */
 export class CallSources {
