@@ -181,6 +181,8 @@ async fn an_outage_takes_no_room_from_its_home() {
     }
     let told = api.report("/internal/nodes/nod_1/report", &report).await;
     assert_eq!(told["groups"][0]["group"]["max_participants"], 5);
+    // The home says nothing any more.
+    api.clock.turn(chrono::TimeDelta::seconds(contract::group::HOME_LEASE_SECS));
     let next = api.report(&format!("/internal/groups/{id}/open"), &json!({ "node_id": "nod_2" })).await;
     assert_eq!(
         (&next["rules"]["locked"], &next["rules"]["people"][0]["subject"]),

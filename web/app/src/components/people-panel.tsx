@@ -59,7 +59,8 @@ export function PeoplePanel({ onClose }: { onClose: () => void }): ReactNode {
           />
         </label>
       )}
-      <div className="people-body">
+      {/* Scrolled by keys, also where nothing in it takes them. */}
+      <div className="people-body" role="group" aria-label={t.peopleAll} tabIndex={0}>
         {hands.length === 0 || asked ? null : (
           <>
             <h3 id="people-hands">{t.peopleHands}</h3>
