@@ -305,7 +305,11 @@ export class Caller {
 
   /** Whether this page says that somebody's microphone is off. */
   async isMuted(name: Name): Promise<boolean> {
-    const tile = `[...document.querySelectorAll('${TILE}')].find((tile) => tile.querySelector('${TILE_NAME}')?.textContent.includes('${name}'))`;
+    // In the corner, one's own tile bears no name.
+    const tile =
+      name === this.name
+        ? `document.querySelector('${id('call-self')}')`
+        : `[...document.querySelectorAll('${TILE}')].find((tile) => tile.querySelector('${TILE_NAME}')?.textContent.includes('${name}'))`;
     const isMuted = `${tile}?.querySelector('${id('call-muted-mark')}') != null`;
     return (await this.page.evaluate(isMuted)) === true;
   }
