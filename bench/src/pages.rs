@@ -18,7 +18,7 @@ pub(crate) fn figures(results: &mut Results) -> anyhow::Result<()> {
     let out = std::env::temp_dir().join(format!("madang-bench-pages-{}.json", std::process::id()));
     let mut command = Command::new("npm");
     command.args(["run", "--silent", "numbers"]).current_dir(&web);
-    command.env("CARGO_TARGET_DIR", target).env("MADANG_PROFILE", profile).env("NUMBERS_OUT", &out);
+    command.env("CARGO_TARGET_DIR", target).env("E2E_PROFILE", profile).env("NUMBERS_OUT", &out);
     let status = command.status()?;
     let text = std::fs::read_to_string(&out);
     let _ = std::fs::remove_file(&out);

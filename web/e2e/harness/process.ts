@@ -8,7 +8,7 @@ export const root = resolve(import.meta.dirname, '../../..');
 /** Path of a binary that `cargo build` left. */
 export function binary(name: string): string {
   const target = process.env.CARGO_TARGET_DIR ?? join(root, 'target');
-  return join(target, process.env.MADANG_PROFILE ?? 'debug', name);
+  return join(target, process.env.E2E_PROFILE ?? 'debug', name);
 }
 
 /** The children that run, for {@link logs}. */
