@@ -1,4 +1,4 @@
-import { type ReactNode, useEffect, useId, useRef } from 'react';
+import type { ReactNode } from 'react';
 import { Meter, useRoom, useStoreValue, useTracks } from '@madang/react';
 import { canBlur } from '../lib/blur/effect';
 import { useBlur } from '../lib/blur/state';
@@ -7,6 +7,7 @@ import { deviceWords } from '../lib/call-words';
 import { chooseSpeaker, useDevices, useSpeaker } from '../lib/devices';
 import { t } from '../texts';
 import { DeviceSelect, namedDevices } from './device-select';
+import { Dialog } from './dialog';
 import { ChevronIcon, SettingsIcon } from './icons';
 import { Menu, type MenuItem } from './menu';
 import { Notice } from './message';
@@ -14,29 +15,14 @@ import { TestSound } from './test-sound';
 
 /** The dialog of camera, microphone, loudspeaker and background in a call. */
 export function DeviceSettings({ onClose }: { onClose: () => void }): ReactNode {
-  const dialog = useRef<HTMLDialogElement>(null);
-  const title = useId();
-  useEffect(() => dialog.current?.showModal(), []);
   return (
-    <dialog
-      ref={dialog}
-      className="dialog device-settings"
-      aria-labelledby={title}
-      onClose={onClose}
-      data-testid="device-settings"
-    >
-      <h2 id={title}>{t.devices}</h2>
+    <Dialog title={t.devices} className="device-settings" onClose={onClose} testId="device-settings">
       <div className="form">
         <CameraSettings />
         <MicrophoneSettings />
         <SpeakerSettings />
       </div>
-      <div className="dialog-actions">
-        <button type="button" className="button" onClick={() => dialog.current?.close()} autoFocus>
-          {t.close}
-        </button>
-      </div>
-    </dialog>
+    </Dialog>
   );
 }
 

@@ -1,7 +1,8 @@
-import { type ReactNode, useEffect, useId, useRef, useState } from 'react';
+import { type ReactNode, useEffect, useState } from 'react';
 import { usePeople, useRoom } from '@madang/react';
 import type { RoomStats } from '@madang/sdk';
 import { DeviceSettings } from '../../components/device-settings';
+import { Dialog } from '../../components/dialog';
 import { Figures } from '../../components/statistics';
 import { bitrate, milliseconds, percent } from '../../lib/format';
 import { displayName } from '../../lib/call-words';
@@ -24,35 +25,6 @@ export function Dialogs(): ReactNode {
     case null:
       return null;
   }
-}
-
-function Dialog(props: {
-  title: string;
-  onClose: () => void;
-  testId: string;
-  children: ReactNode;
-}): ReactNode {
-  const { title, onClose, testId, children } = props;
-  const dialog = useRef<HTMLDialogElement>(null);
-  const id = useId();
-  useEffect(() => dialog.current?.showModal(), []);
-  return (
-    <dialog
-      ref={dialog}
-      className="dialog call-dialog"
-      aria-labelledby={id}
-      onClose={onClose}
-      data-testid={testId}
-    >
-      <h2 id={id}>{title}</h2>
-      {children}
-      <div className="dialog-actions">
-        <button type="button" className="button" onClick={() => dialog.current?.close()} autoFocus>
-          {t.close}
-        </button>
-      </div>
-    </dialog>
-  );
 }
 
 const MEANING: Readonly<Record<Exclude<Shortcut, 'talk' | 'help'>, string>> = {
@@ -80,7 +52,7 @@ function Shortcuts({ onClose }: { onClose: () => void }): ReactNode {
     ['?', t.roomKeyHelp],
   ];
   return (
-    <Dialog title={t.roomShortcuts} onClose={onClose} testId="call-shortcut-list">
+    <Dialog className="call-dialog" title={t.roomShortcuts} onClose={onClose} testId="call-shortcut-list">
       <dl className="call-keys">
         {rows.map(([key, meaning]) => (
           <div key={key}>
@@ -120,7 +92,7 @@ function Statistics({ onClose }: { onClose: () => void }): ReactNode {
   const names = usePeople((people) => new Map([...people].map(([id, person]) => [id, displayName(person)])));
   const rate = (kbps: number | undefined): string => (kbps === undefined ? t.notAvailable : bitrate(kbps));
   return (
-    <Dialog title={t.roomStatistics} onClose={onClose} testId="call-statistics-panel">
+    <Dialog className="call-dialog" title={t.roomStatistics} onClose={onClose} testId="call-statistics-panel">
       <Figures
         figures={[
           { label: t.roomStatSend, value: rate(stats?.sendKbps), testId: 'call-stat-send' },
