@@ -5,6 +5,7 @@ export default defineConfig({
     projects: [
       'packages/sdk',
       'packages/react',
+      'packages/board',
       'app',
       // What the browser tests judge pictures by.
       { test: { name: 'e2e-harness', include: ['e2e/harness/*.test.ts'], environment: 'node' } },

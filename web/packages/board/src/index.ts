@@ -1,0 +1,3 @@
+/** The whiteboard of Madang. */
+
+export type * from './types.js';
