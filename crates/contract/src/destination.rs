@@ -9,6 +9,7 @@
 //! /topic/-/broadcast/{id}             state of one broadcast; the latest first
 //! /topic/-/group/{id}                 changes of one group, and its end
 //! /topic/-/room/{room}                who is in a call and what holds there; a snapshot first
+//! /topic/-/board/{room}               the whiteboard of a room
 //! /queue/sfu/{node}                   requests to one SFU node
 //! /queue/participant/{id}             answers to one participant
 //! /user/queue/replies                 answers to what this connection sent
@@ -86,6 +87,8 @@ pub enum Destination {
     NodeTracks(NodeId),
     /// `/-/room/{room}`: commands to the room of a call, and its state.
     RoomState(Room),
+    /// `/-/board/{room}`: what is drawn on the whiteboard of a room.
+    Board(Room),
     /// `/-/sfu/{node}/rooms`: what a node says of the rooms that it is the home of.
     NodeRooms(NodeId),
     /// `/-/sfu/{node}/replies`: what a node answers to room commands.
@@ -190,6 +193,7 @@ fn parse_path(segments: &[&str]) -> Option<Destination> {
         ["-", "sfu", node, "viewers"] => node.parse().ok().map(Destination::NodeViewers),
         ["-", "sfu", node, "tracks"] => node.parse().ok().map(Destination::NodeTracks),
         ["-", "room", room] => room.parse().ok().map(Destination::RoomState),
+        ["-", "board", room] => room.parse().ok().map(Destination::Board),
         ["-", "sfu", node, "rooms"] => node.parse().ok().map(Destination::NodeRooms),
         ["-", "sfu", node, "replies"] => node.parse().ok().map(Destination::NodeReplies),
         ["-", ..] => None,
@@ -235,6 +239,7 @@ impl fmt::Display for Address {
             Destination::NodeViewers(node) => write!(f, "/-/sfu/{node}/viewers"),
             Destination::NodeTracks(node) => write!(f, "/-/sfu/{node}/tracks"),
             Destination::RoomState(room) => write!(f, "/-/room/{room}"),
+            Destination::Board(room) => write!(f, "/-/board/{room}"),
             Destination::NodeRooms(node) => write!(f, "/-/sfu/{node}/rooms"),
             Destination::NodeReplies(node) => write!(f, "/-/sfu/{node}/replies"),
             Destination::SfuQueue(node) => write!(f, "/sfu/{node}"),
@@ -455,6 +460,8 @@ mod tests {
             "/app/-/sfu/nod_1/tracks",
             "/topic/-/room/grp_a",
             "/app/-/room/grp_a",
+            "/topic/-/board/grp_a",
+            "/app/-/board/7",
             "/app/-/sfu/nod_1/rooms",
             "/app/-/sfu/nod_1/replies",
             "/queue/sfu/nod_1",

@@ -1,6 +1,7 @@
 //! What two Madang processes must agree on: ids, tokens and grants, TURN credentials, problem types,
 //! REST bodies, STOMP bodies and the destination grammar. No I/O, no clock: `now` is passed in.
 
+pub mod board;
 pub mod call;
 pub mod destination;
 pub mod group;

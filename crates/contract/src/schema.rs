@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::{call, destination, group, layer, problem, rest, room_state};
+use crate::{board, call, destination, group, layer, problem, rest, room_state};
 
 /// Where definitions are in the document that utoipa writes references for.
 const OPENAPI_DEFINITIONS: &str = "#/components/schemas/";
@@ -28,6 +28,11 @@ macro_rules! bodies {
 
 fn bodies() -> Vec<(String, RefOr<Schema>)> {
     bodies![
+        board::BoardCommand,
+        board::BoardDone,
+        board::BoardEvent,
+        board::BoardImage,
+        board::BoardRefused,
         call::CallEvent,
         call::JoinCall,
         call::JoinedCall,
@@ -63,7 +68,12 @@ fn bodies() -> Vec<(String, RefOr<Schema>)> {
 /// Limits that a page has to know before it sends.
 fn limits() -> Value {
     json!({
+        "BOARD_PRESENCE_RATE": board::BOARD_PRESENCE_RATE,
         "CALL_CHANNEL": call::CALL_CHANNEL,
+        "MAX_BOARD_FRAME": board::MAX_BOARD_FRAME,
+        "MAX_BOARD_IMAGE": board::MAX_BOARD_IMAGE,
+        "MAX_BOARD_PRESENCE": board::MAX_BOARD_PRESENCE,
+        "MAX_BOARD_UPDATE": board::MAX_BOARD_UPDATE,
         "MAX_CHAT_CHARS": destination::MAX_CHAT_CHARS,
         "MAX_NAME_CHARS": call::MAX_DISPLAY_NAME_CHARS,
         "MAX_TEXT_CHARS": rest::MAX_TEXT_CHARS,

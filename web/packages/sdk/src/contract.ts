@@ -1,5 +1,10 @@
 /** Bodies of the REST and STOMP interfaces. Made from `crates/contract` by `make types`: do not edit. */
+export const BOARD_PRESENCE_RATE = 20;
 export const CALL_CHANNEL = '-/call';
+export const MAX_BOARD_FRAME = 32768;
+export const MAX_BOARD_IMAGE = 5242880;
+export const MAX_BOARD_PRESENCE = 8192;
+export const MAX_BOARD_UPDATE = 1048576;
 export const MAX_CHAT_CHARS = 500;
 export const MAX_NAME_CHARS = 64;
 export const MAX_TEXT_CHARS = 255;
@@ -10,6 +15,128 @@ export type Admission = 'link' | 'key';
 
 /** Id of one joined member of a room. */
 export type ParticipantId = string;
+
+/** What is sent to `/app/-/board/{room}`. */
+export type BoardCommand =
+  | {
+      /**
+       * The id that this page drew under before: it gets the same again if it is this person's. Whatever other
+       * connection draws under it has it no more.
+       */
+      client?: number;
+      /** The document that `client` is of. */
+      epoch?: number;
+      type: 'open';
+    }
+  | {
+      /** The id that this connection got. */
+      client: number;
+      /** The document. */
+      epoch: number;
+      type: 'update';
+      /** The update in base64: [`MAX_BOARD_FRAME`] bytes at most. */
+      update: string;
+    }
+  | {
+      /** The id that this connection got. */
+      client: number;
+      /** Whatever the pages agree on, of at most [`MAX_BOARD_PRESENCE`] bytes. */
+      state: {};
+      type: 'presence';
+    };
+
+/** What `/topic/-/board/{room}` carries. */
+export type BoardEvent =
+  | {
+      /** The document. */
+      epoch: number;
+      /** Whether this reader may draw. */
+      may_draw: boolean;
+      /** The number of its last update. */
+      n: number;
+      /** Not much more fits. */
+      nearly_full: boolean;
+      /** About how many bytes it has. */
+      size: number;
+      type: 'open';
+    }
+  | {
+      type: 'away';
+    }
+  | {
+      /** Who drew: the id of the connection. */
+      client: number;
+      /** The document. */
+      epoch: number;
+      /** Who drew: the person. */
+      from: string;
+      /** Rises by one within an epoch. */
+      n: number;
+      type: 'update';
+      /** The update in base64; absent where it is larger than [`MAX_BOARD_FRAME`]: it is fetched by HTTP. */
+      update?: string;
+    }
+  | {
+      /** How many messages. */
+      dropped: number;
+      type: 'gap';
+    }
+  | {
+      /** The id of the connection. */
+      client: number;
+      /** The person. */
+      from: string;
+      /** Display name, may be empty. */
+      name: string;
+      /** As it was sent. */
+      state: {};
+      type: 'presence';
+    }
+  | {
+      /** Its id. */
+      client: number;
+      type: 'left';
+    }
+  | {
+      /** The document. */
+      epoch: number;
+      type: 'epoch';
+    }
+  | {
+      /** Not much more fits. */
+      nearly_full: boolean;
+      type: 'full';
+    }
+  | {
+      /** It may. */
+      may_draw: boolean;
+      type: 'rights';
+    };
+
+/** The part of [`crate::destination::Reply::Refused`] by which a page knows what to do about a board. */
+export type BoardRefused =
+  | {
+      /** How many operations of this id the board has. */
+      has: number;
+      type: 'gap';
+    }
+  | {
+      /** Which. */
+      epoch: number;
+      type: 'epoch';
+    }
+  | {
+      type: 'client';
+    }
+  | {
+      type: 'full';
+    }
+  | {
+      type: 'barred';
+    }
+  | {
+      type: 'away';
+    };
 
 /** What a slot is for. */
 export type SlotKind = 'tile' | 'stage' | 'screen' | 'voice' | 'screen_audio';
@@ -249,6 +376,28 @@ export interface Binding {
   participant: ParticipantId;
   /** The source: the CSRC of its packets. */
   source: number;
+}
+
+/** The part of [`crate::destination::Reply::Done`] that is about a board. */
+export interface BoardDone {
+  /** The id under which the connection draws. */
+  client: number;
+  /** The document. */
+  epoch: number;
+  /** How many operations of that id the board has: the page goes on from there. */
+  has: number;
+}
+
+/** Answer to `POST /boards/{room}/images`. */
+export interface BoardImage {
+  /** Pixels. */
+  height: number;
+  /** Its name, which nobody can guess. */
+  id: string;
+  /** Where it is, relative to signaling's own address. */
+  url: string;
+  /** Pixels. */
+  width: number;
 }
 
 /** Which slot shows what: the whole of it. The latest generation counts. */
