@@ -4,7 +4,7 @@ import type { Device, DeviceState } from '@madang/sdk';
 import { useBlur } from '../lib/blur/state';
 import { deviceWords } from '../lib/call-words';
 import { deviceNews, type DeviceNews, type Used } from '../lib/device-news';
-import { chooseSpeaker, followDevices, useSpeaker } from '../lib/devices';
+import { chooseDevice, chooseSpeaker, followDevices, useSpeaker } from '../lib/devices';
 import { t } from '../texts';
 import { CloseIcon } from './icons';
 
@@ -58,7 +58,7 @@ function News({ news, onClose }: { news: DeviceNews; onClose: () => void }): Rea
   const words = what === 'lost' ? LOST[kind](name) : t.deviceCame(name);
   const use = (): void => {
     if (kind === 'speaker') void chooseSpeaker(room, deviceId).catch(() => undefined);
-    else void room.me[kind === 'microphone' ? 'mic' : 'camera'].device(deviceId);
+    else chooseDevice(room, kind, deviceId);
     onClose();
   };
   return (

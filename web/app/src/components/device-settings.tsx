@@ -4,7 +4,7 @@ import { canBlur } from '../lib/blur/effect';
 import { useBlur } from '../lib/blur/state';
 import { blurCamera } from '../lib/blur/switch';
 import { deviceWords } from '../lib/call-words';
-import { chooseSpeaker, useDevices, useSpeaker } from '../lib/devices';
+import { chooseDevice, chooseSpeaker, useDevices, useSpeaker } from '../lib/devices';
 import { t } from '../texts';
 import { DeviceSelect, namedDevices } from './device-select';
 import { Dialog } from './dialog';
@@ -27,8 +27,8 @@ export function DeviceSettings({ onClose }: { onClose: () => void }): ReactNode 
 }
 
 function CameraSettings(): ReactNode {
-  const { camera } = useRoom().me;
-  const { track, deviceId, failure, state } = useStoreValue(camera.state);
+  const room = useRoom();
+  const { track, deviceId, failure, state } = useStoreValue(room.me.camera.state);
   const devices = useDevices('videoinput');
   const preview = useTracks<HTMLVideoElement>(track);
   return (
@@ -39,7 +39,7 @@ function CameraSettings(): ReactNode {
         label={t.camera}
         devices={devices}
         chosen={deviceId}
-        onChoose={(id) => void camera.device(id)}
+        onChoose={(id) => chooseDevice(room, 'camera', id)}
       />
       {state === 'on' ? (
         <video
@@ -83,8 +83,8 @@ function BlurSwitch(): ReactNode {
 }
 
 function MicrophoneSettings(): ReactNode {
-  const { mic } = useRoom().me;
-  const { track, deviceId, failure } = useStoreValue(mic.state);
+  const room = useRoom();
+  const { track, deviceId, failure } = useStoreValue(room.me.mic.state);
   const devices = useDevices('audioinput');
   return (
     <div className="field">
@@ -94,7 +94,7 @@ function MicrophoneSettings(): ReactNode {
         label={t.microphone}
         devices={devices}
         chosen={deviceId}
-        onChoose={(id) => void mic.device(id)}
+        onChoose={(id) => chooseDevice(room, 'microphone', id)}
       />
       <Meter className="meter" track={track} label={t.inputLevel} />
       {failure === null ? null : <Notice tone="error">{deviceWords('microphone', failure)}</Notice>}
@@ -130,8 +130,8 @@ function SpeakerSettings(): ReactNode {
 /** The small button beside that of a device: which one is used. Stands in the same `position: relative` box. */
 export function DeviceMenu(props: { kind: 'microphone' | 'camera'; onSettings: () => void }): ReactNode {
   const { kind, onSettings } = props;
-  const { mic, camera } = useRoom().me;
-  const device = kind === 'microphone' ? mic : camera;
+  const room = useRoom();
+  const device = kind === 'microphone' ? room.me.mic : room.me.camera;
   const chosen = useStoreValue(device.state, ({ deviceId }) => deviceId);
   const devices = namedDevices(kind, useDevices(kind === 'microphone' ? 'audioinput' : 'videoinput'));
   const isThere = devices.some(({ id }) => id === chosen);
@@ -140,13 +140,13 @@ export function DeviceMenu(props: { kind: 'microphone' | 'camera'; onSettings: (
       key: '',
       label: kind === 'microphone' ? t.microphoneDefault : t.cameraDefault,
       checked: !isThere,
-      onSelect: () => void device.device(null),
+      onSelect: () => chooseDevice(room, kind, null),
     },
     ...devices.map(({ id, name }) => ({
       key: id,
       label: name,
       checked: id === chosen,
-      onSelect: () => void device.device(id),
+      onSelect: () => chooseDevice(room, kind, id),
     })),
     { key: 'settings', label: t.deviceMore, icon: <SettingsIcon />, onSelect: onSettings },
   ];

@@ -62,16 +62,17 @@ const click = (testId: string): Promise<void> =>
 
 describe('the list of people', () => {
   it('shows oneself first, marks in words and the hands in their order', () => {
-    show(anna({ hand: 7, quality: 'lost' }), me({ hand: 3 }));
+    show(anna(), me());
     expect(all('[data-testid="people-list"] .person-name').map((name) => name.textContent)).toEqual([
       'Me (you)',
       'Anna',
     ]);
+    show(anna({ hand: 7, quality: 'lost' }), me({ hand: 3 }));
     expect(all('[data-testid="people-hands"] .person-name').map((name) => name.textContent)).toEqual([
       'Me (you)',
       'Anna',
     ]);
-    const row = all('[data-testid="people-list"] [data-participant="par_anna"]')[0];
+    const row = all('[data-testid="people-hands"] [data-participant="par_anna"]')[0];
     expect(row?.textContent).toContain('Connection lost');
     const labels = [...(row?.querySelectorAll('[role="img"]') ?? [])].map((mark) =>
       mark.getAttribute('aria-label'),

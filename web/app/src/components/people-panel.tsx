@@ -72,12 +72,12 @@ export function PeoplePanel({ onClose }: { onClose: () => void }): ReactNode {
                   me={me}
                   rank={rank}
                   hand={index + 1}
-                  open={open === `hand ${participant}`}
-                  onToggle={() => toggle(`hand ${participant}`)}
+                  open={open === participant}
+                  onToggle={() => toggle(participant)}
                 />
               ))}
             </ol>
-            <h3 id="people-all">{t.peopleAll}</h3>
+            {found.length === 0 ? null : <h3>{t.peopleOthers}</h3>}
           </>
         )}
         <ul className="people-list" aria-label={t.people} data-testid="people-list">
@@ -93,7 +93,7 @@ export function PeoplePanel({ onClose }: { onClose: () => void }): ReactNode {
           ))}
         </ul>
         <p className="people-none quiet" role="status">
-          {found.length === 0 ? t.peopleNone : null}
+          {asked && found.length === 0 ? t.peopleNone : null}
         </p>
       </div>
     </section>

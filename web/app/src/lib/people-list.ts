@@ -1,6 +1,9 @@
 import type { Person } from '@madang/sdk';
 
-/** Everybody whose name has `query` in it, oneself first, then in the order in which they came. */
+/**
+ * Everybody whose name has `query` in it, oneself first, then in the order in which they came. Without a query those
+ * with a hand up are left out: they stand above, in theirs.
+ */
 export function listPeople(
   people: ReadonlyMap<string, Person>,
   me: string | null,
@@ -8,15 +11,21 @@ export function listPeople(
   nameOf: (person: Person) => string,
 ): string[] {
   const wanted = folded(query.trim());
-  const found = [...people.values()].filter((person) => matches(folded(nameOf(person)), wanted));
+  const isListed = (person: Person): boolean =>
+    wanted === '' ? !hasHandUp(person) : matches(folded(nameOf(person)), wanted);
+  const found = [...people.values()].filter(isListed);
   const place = ({ participant, order }: Person): number => (participant === me ? -1 : order);
   return found.sort((a, b) => place(a) - place(b)).map(({ participant }) => participant);
 }
 
 /** Who has a hand up, in the order in which they were raised. */
 export function handsOf(people: ReadonlyMap<string, Person>): string[] {
-  const up = [...people.values()].filter(({ hand }) => (hand ?? 0) > 0);
+  const up = [...people.values()].filter(hasHandUp);
   return up.sort((a, b) => (a.hand ?? 0) - (b.hand ?? 0)).map(({ participant }) => participant);
+}
+
+function hasHandUp({ hand }: Person): boolean {
+  return (hand ?? 0) > 0;
 }
 
 const FIRST_SYLLABLE = 0xac00;

@@ -28,9 +28,15 @@ describe('the list of people', () => {
     listPeople(people, me, query, ({ name }) => (name === '' ? 'Guest' : name));
 
   it('is in the order in which they came, with oneself first', () => {
-    expect(find('')).toEqual(['a', 'b', 'c', 'd']);
-    expect(find('', 'c')).toEqual(['c', 'a', 'b', 'd']);
-    expect(find('', 'gone')).toEqual(['a', 'b', 'c', 'd']);
+    people.set(...person('e', { name: 'Eva', order: 5 }));
+    expect(find('')).toEqual(['b', 'd', 'e']);
+    expect(find('', 'd')).toEqual(['d', 'b', 'e']);
+    expect(find('', 'gone')).toEqual(['b', 'd', 'e']);
+    people.delete('e');
+  });
+
+  it('has each person once: with a hand up, or among the others', () => {
+    expect([...handsOf(people), ...find('')].sort()).toEqual(['a', 'b', 'c', 'd']);
   });
 
   it.each([

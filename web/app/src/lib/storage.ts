@@ -11,6 +11,7 @@ const OWNER = 'madang.call-owner.';
 const CREATOR = 'madang.creator';
 const BLUR = 'madang.blur';
 const VIDEO = 'madang.video';
+const CALL_VIEW = 'madang.call-view';
 /** No picture is higher. */
 const MAX_HEIGHT = 8_640;
 
@@ -109,8 +110,26 @@ export const keptVideo = {
   write: (choice: VideoChoice): void => write(localStorage, VIDEO, choice),
 };
 
+/** How this person looks at calls. */
+export interface KeptCallView {
+  view: 'grid' | 'speaker';
+  selfView: boolean;
+  mirror: boolean;
+}
+
+export const keptCallView = {
+  read: (): KeptCallView | null => read(localStorage, CALL_VIEW, isKeptCallView),
+  write: (kept: KeptCallView): void => write(localStorage, CALL_VIEW, kept),
+};
+
 function isText(value: unknown): value is string {
   return typeof value === 'string';
+}
+
+function isKeptCallView(value: unknown): value is KeptCallView {
+  const { view, selfView, mirror } = (value ?? {}) as Partial<KeptCallView>;
+  const isView = view === 'grid' || view === 'speaker';
+  return isView && typeof selfView === 'boolean' && typeof mirror === 'boolean';
 }
 
 function isVideoChoice(value: unknown): value is VideoChoice {

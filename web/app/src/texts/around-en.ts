@@ -13,6 +13,7 @@ export const aroundEn = {
   people: 'People',
   peopleHands: 'Raised hands, in their order',
   peopleAll: 'Everybody',
+  peopleOthers: 'Everybody else',
   peopleSearch: 'Search people',
   peopleNone: 'Nobody has such a name.',
   peopleLock: 'Lock',

@@ -14,6 +14,7 @@ export const aroundKo: typeof aroundEn = {
   people: '참가자',
   peopleHands: '손 든 순서',
   peopleAll: '모두',
+  peopleOthers: '다른 참가자',
   peopleSearch: '참가자 검색',
   peopleNone: '그런 이름이 없습니다.',
   peopleLock: '잠그기',

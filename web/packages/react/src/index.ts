@@ -10,6 +10,7 @@ export {
   type LobbyState,
   settleIn,
 } from './lobby.js';
+export { keepDevice } from './kept-choice.js';
 export type { LobbyDeviceState, OpenDevice } from './lobby-device.js';
 export { TrackSound, useFullscreen, useTracks } from './media.js';
 export { Meter } from './meter.js';

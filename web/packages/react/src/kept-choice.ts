@@ -1,5 +1,8 @@
 /** What a lobby keeps in the browser. Storage may be off: then nothing is kept and nothing fails. */
 
+/** Where a lobby keeps its choice unless it is told otherwise. */
+export const LOBBY_KEY = 'madang.lobby';
+
 interface KeptDevice {
   on: boolean;
   deviceId: string | null;
@@ -28,6 +31,18 @@ export function writeChoice(key: string, choice: KeptChoice): void {
   } catch {
     // Full or forbidden.
   }
+}
+
+/** Keeps a device that was chosen after the lobby, for the next one. `key`: where the lobby keeps its choice. */
+export function keepDevice(
+  kind: 'microphone' | 'camera' | 'speaker',
+  deviceId: string | null,
+  key: string = LOBBY_KEY,
+): void {
+  const kept = readChoice(key);
+  if (kept === null) return;
+  const change = kind === 'speaker' ? { speakerId: deviceId } : { [kind]: { ...kept[kind], deviceId } };
+  writeChoice(key, { ...kept, ...change });
 }
 
 function isChoice(value: unknown): value is KeptChoice {

@@ -8,7 +8,7 @@ import {
   type Room,
   type Store,
 } from '@madang/sdk';
-import { type KeptChoice, readChoice, writeChoice } from './kept-choice.js';
+import { type KeptChoice, LOBBY_KEY, readChoice, writeChoice } from './kept-choice.js';
 import { LobbyDevice, type LobbyDeviceState, type OpenDevice } from './lobby-device.js';
 
 /** What a page before a call knows. */
@@ -56,7 +56,7 @@ export class Lobby {
   private readonly key: string | null;
   private stopListening: (() => void) | null = null;
 
-  constructor({ keep = 'madang.lobby', name, on = {}, open = {} }: LobbyOptions = {}) {
+  constructor({ keep = LOBBY_KEY, name, on = {}, open = {} }: LobbyOptions = {}) {
     const kept = keep === null ? null : readChoice(keep);
     const device = (kind: Kind, opens: OpenDevice): LobbyDevice =>
       new LobbyDevice(

@@ -127,6 +127,13 @@ describe('who is large', () => {
     expect(at(crowd(2))).toMatchObject({ rest: ['camera par_1'], corner: 'camera par_0' });
     expect(at(crowd(3)).corner).toBeNull();
     expect(at(crowd(3), {}, PHONE).corner).toBe('camera par_0');
+    // Not over a screen: there is a strip beside it.
+    expect(at(crowd(2, 1))).toMatchObject({
+      main: ['screen par_1'],
+      rest: ['camera par_0', 'camera par_1'],
+      corner: null,
+    });
+    expect(at(crowd(2, 1), {}, PHONE).corner).toBeNull();
     expect(at(crowd(3), { selfView: false })).toMatchObject({
       rest: ['camera par_1', 'camera par_2'],
       corner: null,

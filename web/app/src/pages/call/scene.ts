@@ -93,7 +93,9 @@ export function rolesOf(seats: readonly Seat[], me: string | null, wish: Wish, m
   const small = [...screens, ...others.map(camera)].filter((picture) => !large.has(keyOf(picture)));
   const selfSmall = self !== null && !large.has(keyOf(self)) ? self : null;
   const few = mode === 'grid' || mode === 'speaker' ? small.length + large.size : small.length;
-  const inCorner = selfSmall !== null && others.length > 0 && few <= (means.small ? 2 : 1);
+  // Beside a large picture there is a strip, and the corner would hide what is shared.
+  const hasStrip = main.length > 0 && small.length > 0;
+  const inCorner = selfSmall !== null && others.length > 0 && !hasStrip && few <= (means.small ? 2 : 1);
   return {
     mode,
     main,

@@ -1,5 +1,6 @@
 import { createStore, type StoreApi } from 'zustand';
 import { createInstanceContext, type Instance } from '@madang/react';
+import { keptCallView } from '../../lib/storage';
 import type { ViewKind, Wish } from './scene';
 
 /** What stands beside the pictures. */
@@ -34,16 +35,22 @@ const TOAST_MS = 4_500;
 export class Ui implements Instance<UiState> {
   readonly store: StoreApi<UiState> = createStore<UiState>(() => ({
     view: 'grid',
+    selfView: true,
+    mirror: true,
+    ...keptCallView.read(),
     pin: null,
     away: new Set(),
-    selfView: true,
     page: 0,
-    mirror: true,
     panel: null,
     dialog: null,
     toasts: [],
     floating: null,
   }));
+  private readonly stop = this.store.subscribe((now, before) => {
+    const { view, selfView, mirror } = now;
+    const same = view === before.view && selfView === before.selfView && mirror === before.mirror;
+    if (!same) keptCallView.write({ view, selfView, mirror });
+  });
   private pages = 1;
   private last = 0;
   private readonly timers = new Set<ReturnType<typeof setTimeout>>();
@@ -99,6 +106,7 @@ export class Ui implements Instance<UiState> {
   }
 
   close(): void {
+    this.stop();
     for (const timer of this.timers) clearTimeout(timer);
     this.timers.clear();
   }
