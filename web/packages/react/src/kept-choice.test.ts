@@ -1,4 +1,3 @@
-// @vitest-environment jsdom
 import { afterEach, expect, it } from 'vitest';
 import { keepDevice, LOBBY_KEY, readChoice, writeChoice } from './kept-choice.js';
 
