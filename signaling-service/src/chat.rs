@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use contract::destination::{CHAT_HISTORY, CHAT_ID_BYTES, MAX_CHAT_CHARS};
+use contract::chat::{CHAT_HISTORY, CHAT_ID_BYTES, MAX_CHAT_CHARS};
 use contract::room::Room;
 use contract::text;
 

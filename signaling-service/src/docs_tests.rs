@@ -1,7 +1,8 @@
 //! `docs/signaling.md` and `docs/limits.md` say what the code does: every figure, setting, metric and destination that
 //! can be checked is.
 
-use contract::destination::{Address, CHAT_HISTORY, MAX_CHAT_CHARS, MAX_REQUEST_ID_LEN};
+use contract::chat::{CHAT_HISTORY, MAX_CHAT_CHARS};
+use contract::destination::{Address, MAX_REQUEST_ID_LEN};
 use contract::room::MAX_NAME_LEN;
 use contract::room_state::SNAPSHOT_SECS;
 use prometheus_client::registry::Registry;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use contract::destination::{Address, ChatEvent, Destination, Prefix, Reason, Reply};
+use contract::chat::{ChatEvent, ChatMessage};
+use contract::destination::{Address, Destination, Prefix, Reason, Reply};
 use stomp_proto::outbox::Next;
 use stomp_proto::session::{Outgoing, Session, SubscriptionKey};
 
@@ -184,7 +185,18 @@ impl Member {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 let at = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
                 let named = id.clone();
-                let make = |seq| ChatEvent::Message { seq, from, name, host, text, at, id };
+                let make = |seq| {
+                    ChatEvent::Message(ChatMessage {
+                        seq,
+                        from,
+                        name,
+                        host,
+                        text,
+                        at,
+                        id,
+                        ..ChatMessage::default()
+                    })
+                };
                 return Ok(Performed::Done { seq: Some(hub.chat(&room, named.as_deref(), make)) });
             }
             Work::Viewers { node, report } => hub.node_viewers(&node, report, now),

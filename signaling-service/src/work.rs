@@ -2,8 +2,9 @@
 //! one part may not. Pure.
 
 use bytes::Bytes;
+use contract::chat::ChatSend;
 use contract::destination::{
-    Address, ChatSend, Destination, MAX_REQUEST_ID_LEN, NodeTracks, NodeViewers, Prefix, REQUEST_ID, SENDER,
+    Address, Destination, MAX_REQUEST_ID_LEN, NodeTracks, NodeViewers, Prefix, REQUEST_ID, SENDER,
     SENDER_ROLE, SENDER_ROOM, is_stamp,
 };
 use contract::id::NodeId;
@@ -95,7 +96,7 @@ pub(crate) fn check(rights: Rights, who: &Identity, message: Outgoing) -> Result
     let Address { prefix, path } = address;
     match path {
         Destination::Chat(room) => {
-            let ChatSend { text, name, id } = json(&message)?;
+            let ChatSend { text, name, id, .. } = json(&message)?;
             let (text, id) = (chat::shown_text(&text)?, chat::message_id(id)?);
             let name = chat::shown_name(who.name().or(name.as_deref()));
             let by_token = rights.chats(who, &room);

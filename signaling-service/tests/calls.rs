@@ -67,7 +67,7 @@ impl Home {
     }
 
     async fn answer(&mut self, connection: &str, request: &str) {
-        let reply = contract::destination::Reply::Done { request: request.into(), seq: None };
+        let reply = contract::destination::Reply::done(request.into());
         let said = NodeReply { connection: connection.into(), reply };
         let to = format!("/app/-/sfu/{}/replies", self.node);
         self.peer.send_to(&to, &serde_json::to_string(&said).unwrap()).await;

@@ -23,18 +23,12 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::chat::{ChatBan, ChatHistory};
 use crate::id::{BroadcastId, GroupId, NodeId, ParticipantId, TrackId};
 use crate::rest::{MediaState, Status};
 use crate::room::{Room, valid_name};
 
 pub use crate::source::Source;
-
-/// Most characters of a chat message.
-pub const MAX_CHAT_CHARS: usize = 500;
-/// Fewest and most bytes of the id of a chat message: letters, digits, `-` and `_`.
-pub const CHAT_ID_BYTES: std::ops::RangeInclusive<usize> = 16..=64;
-/// Messages that a late joiner gets.
-pub const CHAT_HISTORY: usize = 100;
 
 /// Header of a SEND that asks for a [`Reply`] and names it: at most [`MAX_REQUEST_ID_LEN`] bytes, the client's choice.
 pub const REQUEST_ID: &str = "request-id";
@@ -249,49 +243,6 @@ impl fmt::Display for Address {
     }
 }
 
-/// What a client sends to `/app/-/chat/{room}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct ChatSend {
-    /// 1 to [`MAX_CHAT_CHARS`] characters.
-    pub text: String,
-    /// Guest name, ignored where the token carries a name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// What the sender calls the message: 128 random bits, of a length in [`CHAT_ID_BYTES`]. A message that is sent
-    /// again under the same id, because no answer came, is in the room once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-}
-
-/// What `/topic/-/chat/{room}` carries.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum ChatEvent {
-    /// One message.
-    Message {
-        /// Rises by one a message in a room.
-        seq: u64,
-        /// The sender's subject, or the connection of a guest without a token.
-        from: String,
-        /// Display name.
-        name: String,
-        /// The sender holds `publish` or `moderate` in the room.
-        host: bool,
-        /// The text.
-        text: String,
-        /// Unix milliseconds.
-        at: i64,
-        /// What the sender called it, if it did.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        id: Option<String>,
-    },
-    /// Messages were dropped for this slow client; `seq` goes on after the gap.
-    Gap {
-        /// How many.
-        dropped: u64,
-    },
-}
-
 /// What `/user/queue/replies` carries: what became of a message that this connection sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
@@ -303,6 +254,12 @@ pub enum Reply {
         /// The number that a chat message got in its room.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seq: Option<u64>,
+        /// The messages that were asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        history: Option<ChatHistory>,
+        /// Who may not write in the chat.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bans: Option<Vec<ChatBan>>,
     },
     /// It was not done, and nothing of the transaction that it belonged to.
     Refused {
@@ -319,6 +276,14 @@ pub enum Reply {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
     },
+}
+
+impl Reply {
+    /// That `request` was done, and nothing more to say.
+    #[must_use]
+    pub fn done(request: String) -> Self {
+        Self::Done { request, seq: None, history: None, bans: None }
+    }
 }
 
 /// Why a message was refused.
@@ -531,7 +496,7 @@ mod tests {
             "message": "too fast", "retry_after_ms": 900,
         });
         assert_eq!(serde_json::to_value(&reply).unwrap(), json);
-        let done = Reply::Done { request: "r1".into(), seq: Some(3) };
+        let done = Reply::Done { request: "r1".into(), seq: Some(3), history: None, bans: None };
         let json = serde_json::json!({"outcome": "done", "request": "r1", "seq": 3});
         assert_eq!(serde_json::from_value::<Reply>(json).unwrap(), done);
     }

@@ -3,6 +3,7 @@
 
 pub mod board;
 pub mod call;
+pub mod chat;
 pub mod destination;
 pub mod group;
 pub mod id;

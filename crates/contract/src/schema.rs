@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::{board, call, destination, group, layer, problem, rest, room_state};
+use crate::{board, call, chat, destination, group, layer, problem, rest, room_state};
 
 /// Where definitions are in the document that utoipa writes references for.
 const OPENAPI_DEFINITIONS: &str = "#/components/schemas/";
@@ -39,9 +39,9 @@ fn bodies() -> Vec<(String, RefOr<Schema>)> {
         call::PatchCall,
         call::PatchedCall,
         call::Wants,
+        chat::ChatCommand,
+        chat::ChatEvent,
         destination::BroadcastState,
-        destination::ChatEvent,
-        destination::ChatSend,
         destination::Presence,
         destination::Reply,
         group::CreateGroup,
@@ -70,13 +70,20 @@ fn limits() -> Value {
     json!({
         "BOARD_PRESENCE_RATE": board::BOARD_PRESENCE_RATE,
         "CALL_CHANNEL": call::CALL_CHANNEL,
+        "CHAT_EDIT_SECS": chat::CHAT_EDIT_SECS,
+        "CHAT_HISTORY": chat::CHAT_HISTORY,
         "MAX_BOARD_FRAME": board::MAX_BOARD_FRAME,
         "MAX_BOARD_IMAGE": board::MAX_BOARD_IMAGE,
         "MAX_BOARD_PRESENCE": board::MAX_BOARD_PRESENCE,
         "MAX_BOARD_UPDATE": board::MAX_BOARD_UPDATE,
-        "MAX_CHAT_CHARS": destination::MAX_CHAT_CHARS,
+        "MAX_CHAT_CHARS": chat::MAX_CHAT_CHARS,
+        "MAX_FOLLOWERS_MINUTES": chat::MAX_FOLLOWERS_MINUTES,
         "MAX_NAME_CHARS": call::MAX_DISPLAY_NAME_CHARS,
+        "MAX_QUOTE_CHARS": chat::MAX_QUOTE_CHARS,
+        "MAX_REASON_CHARS": chat::MAX_REASON_CHARS,
+        "MAX_SLOW_SECS": chat::MAX_SLOW_SECS,
         "MAX_TEXT_CHARS": rest::MAX_TEXT_CHARS,
+        "MAX_TIMEOUT_SECS": chat::MAX_TIMEOUT_SECS,
         "MAX_WANTS": call::MAX_WANTS,
     })
 }

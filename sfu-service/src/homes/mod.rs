@@ -369,7 +369,7 @@ impl Homes {
     fn reply(&mut self, connection: &str, request: &str, room: &RoomName, answer: Answer) {
         let request = request.to_owned();
         let reply = match answer {
-            Ok(()) => Reply::Done { request, seq: None },
+            Ok(()) => Reply::done(request),
             Err(refused) => {
                 let path = Destination::RoomState(room.clone());
                 Reply::Refused {

@@ -91,7 +91,7 @@ fn a_removal_is_stored_then_ends_the_session_and_is_answered() {
         [Order::End { group: group(), participant: par("par_guest"), why: WhyEnded::Removed }]
     );
     let told = said(&mut homes, now + Duration::from_secs(1));
-    assert_eq!(replies(&told), [&Reply::Done { request: "r1".into(), seq: None }]);
+    assert_eq!(replies(&told), [&Reply::done("r1".into())]);
     // That it holds is said first: whoever has the answer can rely on it. Then what everybody hears.
     assert!(
         matches!(&told[0], Said::Room(NodeRoom { rules: Some(rules), update: RoomUpdate::Delta(delta), .. })

@@ -1,4 +1,4 @@
-import type { ChatEvent, SignalingState } from '@madang/sdk';
+import type { ChatGap, ChatMessage, SignalingState } from '@madang/sdk';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 
 const { FakeSignaling } = vi.hoisted(() => {
@@ -7,7 +7,7 @@ const { FakeSignaling } = vi.hoisted(() => {
     static readonly opened: FakeSignaling[] = [];
     state: SignalingState = 'connecting';
     readonly sent: { room: string; text: string }[] = [];
-    chat: (event: ChatEvent) => void = () => undefined;
+    chat: (event: ChatMessage | ChatGap) => void = () => undefined;
     private listeners: ((state: SignalingState) => void)[] = [];
 
     constructor() {
@@ -23,7 +23,7 @@ const { FakeSignaling } = vi.hoisted(() => {
     onPresence(): void {
       // Nothing is told of it.
     }
-    onChat(_room: string, listener: (event: ChatEvent) => void): void {
+    onChat(_room: string, listener: (event: ChatMessage | ChatGap) => void): void {
       this.chat = listener;
     }
     start(): void {
@@ -50,7 +50,7 @@ const { opened } = FakeSignaling;
 
 const token = (): Promise<undefined> => Promise.resolve(undefined);
 
-function line(seq: number, at: number, text: string): ChatEvent {
+function line(seq: number, at: number, text: string): ChatMessage {
   return { type: 'message', seq, at, from: 'par_1', name: '', host: false, text };
 }
 

@@ -1,13 +1,20 @@
 /** Bodies of the REST and STOMP interfaces. Made from `crates/contract` by `make types`: do not edit. */
 export const BOARD_PRESENCE_RATE = 20;
 export const CALL_CHANNEL = '-/call';
+export const CHAT_EDIT_SECS = 900;
+export const CHAT_HISTORY = 100;
 export const MAX_BOARD_FRAME = 32768;
 export const MAX_BOARD_IMAGE = 5242880;
 export const MAX_BOARD_PRESENCE = 8192;
 export const MAX_BOARD_UPDATE = 1048576;
 export const MAX_CHAT_CHARS = 500;
+export const MAX_FOLLOWERS_MINUTES = 43200;
 export const MAX_NAME_CHARS = 64;
+export const MAX_QUOTE_CHARS = 100;
+export const MAX_REASON_CHARS = 200;
+export const MAX_SLOW_SECS = 600;
 export const MAX_TEXT_CHARS = 255;
+export const MAX_TIMEOUT_SECS = 1209600;
 export const MAX_WANTS = 64;
 
 /** Who gets a join token of a group. */
@@ -174,30 +181,140 @@ export type CallEvent =
       type: 'speakers';
     });
 
+/** Kinds of [`ChatSanction`]. */
+export type SanctionKind = 'timeout' | 'ban' | 'lifted';
+
+/** What a client sends to `/app/-/chat/{room}`: a message, which needs no `type`, or an order. */
+export type ChatCommand = ChatOrder | ChatSend;
+
+/** What a client asks of a chat beside sending a message. Those from [`ChatOrder::Timeout`] on are the moderators'. */
+export type ChatOrder =
+  | {
+      /** Its number. */
+      seq: number;
+      /** The new text: 1 to [`MAX_CHAT_CHARS`] characters. */
+      text: string;
+      type: 'edit';
+    }
+  | {
+      /** Its number. */
+      seq: number;
+      type: 'delete';
+    }
+  | {
+      /** Only messages below this number. */
+      before: number;
+      /** At most so many: 1 to [`CHAT_HISTORY`], which it is where absent. */
+      limit?: number;
+      type: 'history';
+    }
+  | {
+      /** The person. */
+      person?: string;
+      /** Why, for the person: at most [`MAX_REASON_CHARS`] characters. */
+      reason?: string;
+      /** For how long: 1 to [`MAX_TIMEOUT_SECS`]. */
+      seconds: number;
+      /** A message of the person. */
+      seq?: number;
+      type: 'timeout';
+    }
+  | {
+      /** Also whoever else comes from the person's address (IPv6: its /64), moderators apart. */
+      address?: boolean;
+      /** Also deletes what the person has written in the room. */
+      delete?: boolean;
+      /** The person. */
+      person?: string;
+      /** Why, for the person: at most [`MAX_REASON_CHARS`] characters. */
+      reason?: string;
+      /** A message of the person. */
+      seq?: number;
+      type: 'ban';
+    }
+  | {
+      /** The person, as [`ChatBan::person`] names it. */
+      person: string;
+      type: 'unban';
+    }
+  | {
+      type: 'bans';
+    }
+  | {
+      /** 0 to [`MAX_SLOW_SECS`]. */
+      seconds: number;
+      type: 'slow';
+    }
+  | {
+      /** 0 to [`MAX_FOLLOWERS_MINUTES`]; `null` is off. */
+      minutes: number | null;
+      type: 'followers';
+    }
+  | {
+      /** Its number; `null` takes the pin away. */
+      seq: number | null;
+      type: 'pin';
+    };
+
 /** What `/topic/-/chat/{room}` carries. */
 export type ChatEvent =
   | {
-      /** Unix milliseconds. */
-      at: number;
-      /** The sender's subject, or the connection of a guest without a token. */
-      from: string;
-      /** The sender holds `publish` or `moderate` in the room. */
-      host: boolean;
-      /** What the sender called it, if it did. */
-      id?: string;
-      /** Display name. */
-      name: string;
-      /** Rises by one a message in a room. */
-      seq: number;
-      /** The text. */
-      text: string;
-      type: 'message';
+      /** Another one only where the numbering was lost: what was kept of an earlier epoch is of no use any more. */
+      epoch: number;
+      /** The highest number so far; 0 where there was no message. */
+      last: number;
+      /** The pinned message. */
+      pinned?: ChatMessage;
+      /** What holds for everybody. */
+      settings: ChatSettings;
+      type: 'open';
+      /** What this reader is. */
+      you: ChatYou;
     }
+  | (ChatMessage & {
+      type: 'message';
+    })
+  | {
+      /** When, Unix milliseconds. */
+      edited_at: number;
+      /** Its number. */
+      seq: number;
+      /** The new text. */
+      text: string;
+      type: 'edited';
+    }
+  | {
+      /** Who did it. */
+      by: DeletedBy;
+      /** Its number. */
+      seq: number;
+      type: 'deleted';
+    }
+  | {
+      /** Who did it. */
+      by: DeletedBy;
+      /** `from` of the messages. */
+      from: string;
+      type: 'deleted_from';
+    }
+  | {
+      /** The pinned message. */
+      pinned?: ChatMessage;
+      /** The settings. */
+      settings: ChatSettings;
+      type: 'settings';
+    }
+  | (ChatSanction & {
+      type: 'sanction';
+    })
   | {
       /** How many. */
       dropped: number;
       type: 'gap';
     };
+
+/** Who deleted something. */
+export type DeletedBy = 'author' | 'moderator';
 
 /** Answer to `POST /broadcasts`. A repeated Idempotency-Key gets the same broadcast with the same keys. */
 export type CreatedBroadcast = Broadcast & {
@@ -273,6 +390,10 @@ export type Reason = 'right' | 'rate' | 'state' | 'body' | 'full';
 /** What `/user/queue/replies` carries: what became of a message that this connection sent. */
 export type Reply =
   | {
+      /** Who may not write in the chat. */
+      bans?: ChatBan[];
+      /** The messages that were asked for. */
+      history?: ChatHistory;
       outcome: 'done';
       /** The request id. */
       request: string;
@@ -546,7 +667,27 @@ export interface CallSource {
   source: Source;
 }
 
-/** What a client sends to `/app/-/chat/{room}`. */
+/** Somebody who may not write in a chat. */
+export interface ChatBan {
+  /** It holds for the person's address too. */
+  address: boolean;
+  /** When, Unix milliseconds. */
+  at: number;
+  /** Display name or id of the moderator. */
+  by: string;
+  /** `timeout` or `ban`. */
+  kind: SanctionKind;
+  /** Display name when it was done; empty where it was not known. */
+  name: string;
+  /** What [`ChatOrder::Unban`] calls it. */
+  person: string;
+  /** Why, in the moderator's words. */
+  reason?: string;
+  /** When it ends, Unix milliseconds; absent where it does not end by itself. */
+  until?: number;
+}
+
+/** A message to a chat. */
 export interface ChatSend {
   /**
    * What the sender calls the message: 128 random bits, of a length in [`CHAT_ID_BYTES`]. A message that is sent
@@ -555,8 +696,96 @@ export interface ChatSend {
   id?: string;
   /** Guest name, ignored where the token carries a name. */
   name?: string;
+  /** Number of the message that this one answers. */
+  reply_to?: number;
   /** 1 to [`MAX_CHAT_CHARS`] characters. */
   text: string;
+  /** Who alone gets it: a participant of the call. Only in rooms of groups. */
+  to?: string;
+}
+
+/** A message of a chat, as it is now. */
+export interface ChatMessage {
+  /** When the server took it, Unix milliseconds. */
+  at: number;
+  /** It was deleted: its place stays, its text does not. */
+  deleted?: boolean;
+  /** When its author changed it last, Unix milliseconds. */
+  edited_at?: number;
+  /** The sender's subject, or the connection of a guest without a token. */
+  from: string;
+  /** The sender holds `publish` or `moderate` in the room. */
+  host: boolean;
+  /** What the sender called it, if it did. */
+  id?: string;
+  /** Display name. */
+  name: string;
+  /** What it answers. */
+  reply_to?: ChatQuote;
+  /** Rises with every message of the room, public or direct. */
+  seq: number;
+  /** The text; empty where the message was deleted. */
+  text: string;
+  /** Whom alone it is for: a direct message. */
+  to?: ChatPerson;
+}
+
+/** The message that another one answers, as it was when this was sent out. */
+export interface ChatQuote {
+  /** It was deleted, or is no longer kept. */
+  deleted?: boolean;
+  /** Its author; empty where the message is no longer kept. */
+  from: string;
+  /** Its author's display name; empty where the message is no longer kept. */
+  name: string;
+  /** Its number. */
+  seq: number;
+  /** The first [`MAX_QUOTE_CHARS`] characters of its text; empty where it was deleted or is no longer kept. */
+  text: string;
+}
+
+/** Who wrote a message, or whom it is for. */
+export interface ChatPerson {
+  /** The subject of its token, or the connection of a guest without one. */
+  id: string;
+  /** Display name. */
+  name: string;
+}
+
+/** What holds for everybody in a chat. */
+export interface ChatSettings {
+  /** Minutes that a person has to be known in the room before it writes, moderators apart; absent is off. */
+  followers_minutes?: number;
+  /** Seconds between two messages of a person, moderators apart; 0 is off. */
+  slow_seconds: number;
+}
+
+/** What the reader of a chat is in it. */
+export interface ChatYou {
+  /** `from` of one's own messages. */
+  id: string;
+  /** May delete, time out, ban, pin and change the settings. */
+  moderator: boolean;
+  /** What keeps one from writing, if something does. */
+  sanction?: ChatSanction;
+}
+
+/** What keeps a person from writing, or that nothing does any more. */
+export interface ChatSanction {
+  /** Which. */
+  kind: SanctionKind;
+  /** Why, in the moderator's words. */
+  reason?: string;
+  /** When it ends, Unix milliseconds; absent where it does not end by itself. */
+  until?: number;
+}
+
+/** A page of a chat's history. */
+export interface ChatHistory {
+  /** Oldest first, as they are now. */
+  messages: ChatMessage[];
+  /** There are older ones. */
+  more: boolean;
 }
 
 /** Body of `POST /broadcasts`. Both fields must be there; both may be empty. */

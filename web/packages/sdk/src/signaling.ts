@@ -2,7 +2,7 @@ import { Client, type IMessage, ReconnectionTimeMode, type StompSubscription } f
 import { Backoff, sleep } from './backoff.js';
 import { Emitter } from './emitter.js';
 import { isReply, type Outcome, Replies } from './replies.js';
-import type { BroadcastState, ChatEvent, Presence, RoomCommand, RoomUpdate } from './types.js';
+import type { BroadcastState, ChatGap, ChatMessage, Presence, RoomCommand, RoomUpdate } from './types.js';
 
 /** How the signaling connection stands. */
 export type SignalingState = 'connecting' | 'connected' | 'lost' | 'closed';
@@ -126,7 +126,7 @@ export class Signaling extends Emitter<SignalingEvents> {
   }
 
   /** Chat of a room, the last messages first. */
-  onChat(room: string, listener: (event: ChatEvent) => void): () => void {
+  onChat(room: string, listener: (event: ChatMessage | ChatGap) => void): () => void {
     return this.subscribe(`/topic/-/chat/${room}`, (body) => {
       if (isChatEvent(body)) listener(body);
     });
@@ -261,8 +261,9 @@ function parseObject(body: string): Record<string, unknown> | null {
   }
 }
 
-function isChatEvent(body: object): body is ChatEvent {
-  const event = body as Partial<ChatEvent>;
+/** The lines of a chat: what else a server says of it is not read here. */
+function isChatEvent(body: object): body is ChatMessage | ChatGap {
+  const event = body as Partial<ChatMessage | ChatGap>;
   if (event.type === 'gap') return typeof event.dropped === 'number';
   return event.type === 'message' && typeof event.text === 'string' && typeof event.seq === 'number';
 }
