@@ -14,6 +14,7 @@ use yrs::{
 use crate::outline::outline;
 use crate::places::Places;
 use crate::read::Malformed;
+use crate::snapshot::{self, BadSnapshot};
 use crate::{MAX_BOARD, MAX_CLIENTS, MAX_UPDATE, NEARLY_FULL, ROOTS};
 
 /// Who draws: the participant that the server knows a connection by.
@@ -163,6 +164,21 @@ impl Board {
         Ok(id)
     }
 
+    /// Who draws under an id, if it was given.
+    #[must_use]
+    pub fn author(&self, id: ClientId) -> Option<&Author> {
+        self.clients.get(&id)
+    }
+
+    /// Whether all that an update says is there already: it was sent again. What deletes is not looked into.
+    #[must_use]
+    pub fn knows(&self, bytes: &[u8]) -> bool {
+        outline(bytes).is_ok_and(|outline| {
+            let has = |range: crate::outline::Range| range.end() <= self.places.clock(range.client);
+            outline.deletes.is_empty() && outline.operations.iter().all(|operation| has(operation.range))
+        })
+    }
+
     /// Whether `author` draws under this id.
     #[must_use]
     pub fn is_admitted(&self, author: &Author, id: ClientId) -> bool {
@@ -272,14 +288,57 @@ impl Board {
             }
         }
         drop(old);
-        let whole = fresh.whole();
-        fresh.counted = whole.len();
-        // Its own operations are honest ones.
-        if let Ok(outline) = outline(&whole) {
-            let taken = fresh.places.take(&outline);
-            debug_assert_eq!(taken, Ok(()));
-        }
+        // Its own operations are honest ones, and fewer than before.
+        let settled = fresh.settle();
+        debug_assert_eq!(settled, Ok(()));
         fresh
+    }
+
+    /// Takes in what was put into a new document by its own hand.
+    fn settle(&mut self) -> Result<(), Refusal> {
+        let whole = self.whole();
+        if whole.len() > MAX_BOARD {
+            return Err(Refusal::Full);
+        }
+        self.counted = whole.len();
+        self.places.take(&outline(&whole)?)
+    }
+
+    /// What is drawn, to be kept elsewhere: see [`Board::imported`].
+    #[must_use]
+    pub fn exported(&self) -> serde_json::Value {
+        let read = self.doc.transact();
+        let mut json = serde_json::json!({"format": snapshot::FORMAT, "version": snapshot::VERSION});
+        for root in ROOTS {
+            let Some(map) = read.get_map(root) else { continue };
+            let entries =
+                map.iter(&read).map(|(key, value)| (key.to_owned(), snapshot::exported(&value, &read)));
+            json[root] = entries.collect::<serde_json::Map<_, _>>().into();
+        }
+        json
+    }
+
+    /// A board of what was exported, of this one or of another. Nobody draws on it yet.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn imported(epoch: u64, json: &serde_json::Value) -> Result<Self, BadSnapshot> {
+        let is_ours = json.get("format").is_some_and(|format| format == snapshot::FORMAT)
+            && json.get("version").is_some_and(|version| *version == snapshot::VERSION);
+        if !is_ours {
+            return Err(BadSnapshot::Format);
+        }
+        let mut fresh = Self::new(epoch);
+        for root in ROOTS {
+            let entries = snapshot::imported(root, json)?;
+            let map = fresh.doc.get_or_insert_map(root);
+            let mut new = fresh.doc.transact_mut();
+            for (key, value) in entries {
+                map.insert(&mut new, key, value);
+            }
+        }
+        fresh.settle().map_err(|_| BadSnapshot::TooLarge)?;
+        Ok(fresh)
     }
 
     /// What is drawn, as JSON: the entries of a root by their key. An entry is an object for each shared map.

@@ -18,12 +18,14 @@ mod limits;
 mod outline;
 mod places;
 mod read;
+mod snapshot;
 
 pub use self::board::{Author, Board, ClientId, Refusal, Room};
 pub use self::limits::{
     MAX_BOARD, MAX_CLIENTS, MAX_CLOCK, MAX_DEPTH, MAX_KEY, MAX_NAMES, MAX_UPDATE, NEARLY_FULL,
 };
 pub use self::read::{Malformed, What};
+pub use self::snapshot::BadSnapshot;
 
 /// The names of a board's shared maps: objects by their id, pages by theirs.
 pub const ROOTS: [&str; 2] = ["objects", "pages"];
