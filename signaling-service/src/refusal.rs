@@ -98,7 +98,7 @@ impl Request {
 
     /// That it was done, if the client wants to know.
     pub(crate) fn done(self, seq: Option<u64>) -> Option<Reply> {
-        self.id.map(|request| Reply::Done { request, seq, history: None, bans: None })
+        self.id.map(|request| Reply::Done { request, seq, history: None, bans: None, board: None })
     }
 
     /// That it was not done.
@@ -115,6 +115,7 @@ impl Request {
             reason: refusal.reason(),
             message: refusal.to_string(),
             retry_after_ms,
+            board: None,
         }
     }
 }

@@ -139,6 +139,8 @@ pub struct BoardDone {
     pub client: u64,
     /// How many operations of that id the board has: the page goes on from there.
     pub has: u32,
+    /// Shows with an update by HTTP that it comes from who holds the id.
+    pub holder: String,
 }
 
 /// The part of [`crate::destination::Reply::Refused`] by which a page knows what to do about a board.

@@ -23,6 +23,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::board::{BoardDone, BoardRefused};
 use crate::chat::{ChatBan, ChatHistory};
 use crate::id::{BroadcastId, GroupId, NodeId, ParticipantId, TrackId};
 use crate::rest::{MediaState, Status};
@@ -260,6 +261,9 @@ pub enum Reply {
         /// Who may not write in the chat.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         bans: Option<Vec<ChatBan>>,
+        /// Under which id the whiteboard is drawn on, and what of it is stored.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        board: Option<BoardDone>,
     },
     /// It was not done, and nothing of the transaction that it belonged to.
     Refused {
@@ -275,6 +279,9 @@ pub enum Reply {
         /// After this many milliseconds the same message may be within the rate.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
+        /// What is to be done about the whiteboard that it was about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        board: Option<BoardRefused>,
     },
 }
 
@@ -282,7 +289,7 @@ impl Reply {
     /// That `request` was done, and nothing more to say.
     #[must_use]
     pub fn done(request: String) -> Self {
-        Self::Done { request, seq: None, history: None, bans: None }
+        Self::Done { request, seq: None, history: None, bans: None, board: None }
     }
 }
 
@@ -490,13 +497,14 @@ mod tests {
             reason: Reason::Rate,
             message: "too fast".into(),
             retry_after_ms: Some(900),
+            board: None,
         };
         let json = serde_json::json!({
             "outcome": "refused", "request": "r1", "destination": "/app/-/chat/7", "reason": "rate",
             "message": "too fast", "retry_after_ms": 900,
         });
         assert_eq!(serde_json::to_value(&reply).unwrap(), json);
-        let done = Reply::Done { request: "r1".into(), seq: Some(3), history: None, bans: None };
+        let done = Reply::Done { request: "r1".into(), seq: Some(3), history: None, bans: None, board: None };
         let json = serde_json::json!({"outcome": "done", "request": "r1", "seq": 3});
         assert_eq!(serde_json::from_value::<Reply>(json).unwrap(), done);
     }

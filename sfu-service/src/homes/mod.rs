@@ -378,6 +378,7 @@ impl Homes {
                     reason: refused.reason(),
                     message: refused.to_string(),
                     retry_after_ms: refused.retry_ms(),
+                    board: None,
                 }
             }
         };

@@ -392,6 +392,8 @@ export type Reply =
   | {
       /** Who may not write in the chat. */
       bans?: ChatBan[];
+      /** Under which id the whiteboard is drawn on, and what of it is stored. */
+      board?: BoardDone;
       /** The messages that were asked for. */
       history?: ChatHistory;
       outcome: 'done';
@@ -401,6 +403,8 @@ export type Reply =
       seq?: number;
     }
   | {
+      /** What is to be done about the whiteboard that it was about. */
+      board?: BoardRefused;
       /** Where the message was to go. */
       destination: string;
       /** The reason in words, for people. */
@@ -507,6 +511,8 @@ export interface BoardDone {
   epoch: number;
   /** How many operations of that id the board has: the page goes on from there. */
   has: number;
+  /** Shows with an update by HTTP that it comes from who holds the id. */
+  holder: string;
 }
 
 /** Answer to `POST /boards/{room}/images`. */
