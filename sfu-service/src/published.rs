@@ -3,7 +3,7 @@
 use contract::destination::Source;
 use contract::id::{BroadcastId, ParticipantId};
 use contract::layer::{EncodingWanted, EncodingsWanted, MediaEncodings};
-use rtp::Extensions;
+use rtp::{Codec, Extensions};
 use sfu_core::{Gate, SourceId, TrackConfig, TrackIndex, TrackName};
 use transport::sdp::CodecFormat;
 
@@ -72,6 +72,13 @@ pub(crate) struct Published {
 }
 
 impl Published {
+    /// Whether it may send a picture in VP8 or in H.264, as it is told.
+    pub(crate) fn has_picture_choice(&self) -> bool {
+        let takes = |track: &TrackConfig, codec| track.formats.iter().any(|format| format.codec == codec);
+        let both = |track: &&TrackConfig| takes(track, Codec::Vp8) && takes(track, Codec::H264);
+        self.tracks.iter().any(|track| both(&track))
+    }
+
     /// Every encoding of its simulcast tracks, wanted: what a publisher starts with.
     pub(crate) fn every_encoding(&self) -> EncodingsWanted {
         self.wanted(|_, _| true)

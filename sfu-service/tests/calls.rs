@@ -42,7 +42,7 @@ async fn until_seen(callers: &mut [&mut Caller], expected: &[BTreeSet<u32>]) {
 fn last_bound(caller: &Caller) -> Option<Bound> {
     let bound = |event| match event {
         CallEvent::Bound(bound) => Some(bound),
-        CallEvent::Encodings(_) | CallEvent::Speakers(_) => None,
+        CallEvent::Encodings(_) | CallEvent::Speakers(_) | CallEvent::Pictures(_) => None,
     };
     caller.heard().into_iter().rev().find_map(bound)
 }
@@ -89,7 +89,7 @@ async fn people_on_two_shards_see_and_hear_each_other() {
         [&anna, &bert, &cleo].iter().map(|caller| caller.csrc(Source::Microphone)).collect();
     let told = |event| match event {
         CallEvent::Speakers(speakers) => Some(speakers),
-        CallEvent::Bound(_) | CallEvent::Encodings(_) => None,
+        CallEvent::Bound(_) | CallEvent::Encodings(_) | CallEvent::Pictures(_) => None,
     };
     let speaking = async {
         loop {

@@ -160,6 +160,9 @@ pub struct JoinedCall {
     pub room: RoomSnapshot,
     /// The first bindings.
     pub bound: Bound,
+    /// In which codec to send one's pictures, where the publish answer leaves a choice; see [`Pictures`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pictures: Option<PictureCodec>,
     /// STUN and TURN servers with time-limited credentials.
     pub ice_servers: Vec<IceServer>,
 }
@@ -286,6 +289,26 @@ pub struct Speakers {
     pub stage: Option<u32>,
 }
 
+/// A codec of pictures in calls. The publish answer may take several for one m-line: the first is sent until a choice is
+/// told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+pub enum PictureCodec {
+    /// What every browser decodes (RFC 7742, section 5).
+    #[serde(rename = "VP8")]
+    Vp8,
+    /// What phones encode and decode in hardware, and some browsers do not know.
+    #[serde(rename = "H264")]
+    H264,
+}
+
+/// In which codec to send one's pictures from now on: the one of those agreed to that everybody in the room decodes. The
+/// latest counts. A publisher that cannot change it goes on as before: everybody decodes the first one of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Pictures {
+    /// The codec.
+    pub codec: PictureCodec,
+}
+
 /// What the server says on [`CALL_CHANNEL`]: one object a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -297,6 +320,8 @@ pub enum CallEvent {
     Encodings(EncodingsWanted),
     /// Who speaks.
     Speakers(Speakers),
+    /// In which codec to send one's pictures.
+    Pictures(Pictures),
 }
 
 /// ICE credentials of one side, of a restart (RFC 8445, section 9).
@@ -392,6 +417,8 @@ mod tests {
         let speakers = CallEvent::Speakers(Speakers { speaking: vec![4, 8], stage: Some(8) });
         let json = json!({"type": "speakers", "speaking": [4, 8], "stage": 8});
         assert_eq!(serde_json::to_value(speakers).unwrap(), json);
+        let pictures = CallEvent::Pictures(Pictures { codec: PictureCodec::H264 });
+        assert_eq!(serde_json::to_value(pictures).unwrap(), json!({"type": "pictures", "codec": "H264"}));
         let encodings = CallEvent::Encodings(EncodingsWanted::default());
         assert_eq!(serde_json::to_value(encodings).unwrap(), json!({"type": "encodings", "media": []}));
     }

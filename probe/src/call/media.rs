@@ -94,7 +94,8 @@ impl Media {
                 match serde_json::from_slice(bytes) {
                     Ok(CallEvent::Bound(bound)) => self.slots.bind(&bound, now, totals),
                     Ok(CallEvent::Encodings(wanted)) => self.switch(&wanted),
-                    Ok(CallEvent::Speakers(_)) => {}
+                    // What it sends is a clip, in the first codec of the answer.
+                    Ok(CallEvent::Speakers(_) | CallEvent::Pictures(_)) => {}
                     Err(_) => totals.refused += 1,
                 }
             }

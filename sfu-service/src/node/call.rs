@@ -16,13 +16,14 @@ use contract::text;
 use contract::token::{Claims, Grant, Role};
 use rand::RngExt as _;
 use room::Joining;
-use rtp::MediaKind;
+use rtp::{Codec, MediaKind};
 use service_kit::HttpProblem;
 use sfu_core::SourceId;
 use tokio::sync::oneshot;
 use transport::IceCredentials;
 use transport::sdp::{
-    self, CodecFormat, Local, PublishAnswer, PublishOptions, Slot, SlotStream, SlotsAnswer, Source,
+    self, CodecFormat, H264Profile, Local, PublishAnswer, PublishOptions, Slot, SlotStream, SlotsAnswer,
+    Source,
 };
 
 use super::open::{formats, parse_offer};
@@ -34,7 +35,7 @@ use super::{Node, SHARD_TIMEOUT, new_etag};
 use crate::end::EndReason;
 use crate::published::{Published, SOURCES, SessionKey, csrc, slot};
 use crate::registry::{
-    CallRefused, Connection, Gone, NewCall, OpenedCall, Opening, Placed, Registry, Rights, Who,
+    CallRefused, Connection, Gone, NewCall, OpenedCall, Opening, Placed, Registry, Rights, ToldPictures, Who,
 };
 use crate::shard::{self, CallSlot, Command, JoinRole, Member};
 
@@ -100,7 +101,9 @@ impl Node {
         let (shard, publish, receive) = answers;
         let etag = new_etag();
         let (address, receives, now) = (caller.address, receive.is_some(), Instant::now());
-        let new = NewCall { group: group.clone(), who, address, shard, etag: etag.clone(), receives, now };
+        let decodes_h264 = receive.as_ref().is_none_or(Receiving::decodes_h264);
+        let (group_id, tag) = (group.clone(), etag.clone());
+        let new = NewCall { group: group_id, who, address, shard, etag: tag, receives, decodes_h264, now };
         let published = publish.as_ref().map(|publish| {
             |source: SourceId, participant: &ParticipantId| {
                 Arc::new(published(&publish.answer, source, participant))
@@ -111,12 +114,16 @@ impl Node {
         }
         let opened = self.registry().open_call(new, published, &mut rand::rng()).map_err(call_refused)?;
         self.remove(opened.replaced.iter().copied());
+        self.tell_pictures(opened.told.iter().copied());
         let mut entering = Entering { node: self, opening: &opened.opening, is_done: false };
         if let Some(joining) = joining {
             self.enter(asked.as_ref(), group, joining, now).map_err(join_refused)?;
         }
         drop(asked);
         let bound = self.connect_call(shard, &opened, publish.as_ref(), receive.as_ref(), wants).await?;
+        // What was changed while the shard did not have it yet.
+        let pictures = self.registry().pictures_of(&opened.session);
+        self.tell_pictures(pictures);
         let sends = opened.publish.as_ref();
         let sources = sends.map(|(_, published)| published.sources(opened.source)).unwrap_or_default();
         if !self.publishes(group, &opened.opening, &opened.participant, &sources, now) {
@@ -136,6 +143,7 @@ impl Node {
             people,
             room: self.room_state(group, now),
             bound,
+            pictures: pictures.map(|pictures| pictures.codec),
         };
         Ok((joined, etag))
     }
@@ -202,7 +210,8 @@ impl Node {
         let (Some(key), Some(Receiving { answer, local, slots })) = (opened.receive, receive) else {
             return Ok(Bound { wants: wants.generation, ..Bound::default() });
         };
-        let member = Member::new(opened.source, answer.extensions, answer.reduced_size, slots.clone());
+        let mut member = Member::new(opened.source, answer.extensions, answer.reduced_size, slots.clone());
+        member.pictures = opened.pictures;
         let role = JoinRole::Member { published: opened.known.clone(), member: Box::new(member) };
         self.join(&Placed { key, shard }, name, local, &answer.remote, answer.data, role).await?;
         self.choose_slots((key, shard), Some(wants)).await
@@ -325,6 +334,15 @@ impl Node {
         let gone = self.registry().end_lost_calls(now);
         self.forget_publishers(gone);
         self.forget_lost(now);
+        let told = self.registry().settle_pictures(now);
+        self.tell_pictures(told);
+    }
+
+    /// Has participants send their pictures in another codec.
+    fn tell_pictures(&self, told: impl IntoIterator<Item = ToldPictures>) {
+        for ToldPictures { shard, key, codec, number } in told {
+            self.tell(shard, Command::Pictures { key, codec, number });
+        }
     }
 
     /// Publishers of calls do not come back.
@@ -361,6 +379,14 @@ struct Receiving {
     answer: SlotsAnswer,
     local: Local,
     slots: Vec<CallSlot>,
+}
+
+impl Receiving {
+    /// Whether all slots for pictures take H.264.
+    fn decodes_h264(&self) -> bool {
+        let mut pictures = self.slots.iter().filter(|slot| !slot.kind.is_audio());
+        pictures.all(|slot| slot.formats.iter().any(|format| format.codec == Codec::H264))
+    }
 }
 
 /// Whether a token lets its holder publish a source.
@@ -411,8 +437,8 @@ fn publishing(offer: &PublishOffer, local: Local) -> Result<Publishing, HttpProb
     let sources = offer.sources.iter().map(|offer| (offer.mid.clone(), offer.source)).collect();
     let options = PublishOptions {
         sources: Some(sources),
-        // Every browser decodes it (RFC 7742, section 5), and nothing is negotiated again when another one comes.
-        picture_codec: Some(CodecFormat::Vp8),
+        // Every browser decodes the first (RFC 7742, section 5); nothing is negotiated again when all decode the other.
+        picture_codecs: vec![CodecFormat::Vp8, CodecFormat::H264(H264Profile::ConstrainedBaseline)],
         data_channels: false,
         redundancy: true,
         ..PublishOptions::default()

@@ -11,12 +11,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use contract::call::{CallPerson, CallSource, RESUME_SECS};
+use contract::call::{CallPerson, CallSource, PictureCodec, RESUME_SECS};
 use contract::id::{GroupId, ParticipantId, SessionId};
 use contract::room_state::Quality;
 use rand::Rng;
 use sfu_core::SourceId;
 
+use super::pictures::{RoomPictures, ToldPictures};
 use super::session::{Refused, Removal};
 use super::{Registry, Seats};
 use crate::end::EndReason;
@@ -46,6 +47,8 @@ struct CallRoom {
     members: BTreeMap<ParticipantId, SessionId>,
     /// The name that the next participant gets, as the publisher that it is. None is used twice.
     next_source: u32,
+    /// In which codec pictures are sent.
+    pictures: RoomPictures,
 }
 
 /// A session.
@@ -66,6 +69,8 @@ pub(crate) struct Call {
     published: Option<Arc<Published>>,
     pub(crate) publish: Option<Connection>,
     pub(crate) receive: Option<Connection>,
+    /// Whether all its slots for pictures take H.264.
+    decodes_h264: bool,
     /// The connections that it was opened with last.
     opened_with: Keys,
     /// Since when it has no connection.
@@ -135,6 +140,8 @@ pub(crate) struct NewCall {
     pub(crate) etag: String,
     /// Whether it receives.
     pub(crate) receives: bool,
+    /// Whether all its slots for pictures take H.264; so it is where there are none.
+    pub(crate) decodes_h264: bool,
     pub(crate) now: Instant,
 }
 
@@ -149,6 +156,10 @@ pub(crate) struct OpenedCall {
     pub(crate) publish: Option<(SessionKey, Arc<Published>)>,
     /// The receiving connection.
     pub(crate) receive: Option<SessionKey>,
+    /// In which codec it sends its pictures, with the number of that, if it has a choice.
+    pub(crate) pictures: Option<(PictureCodec, u64)>,
+    /// The others who send in another one from now on.
+    pub(crate) told: Vec<ToldPictures>,
     /// This opening, to know it again.
     pub(crate) opening: Opening,
     /// What has to go for it.
@@ -260,7 +271,7 @@ impl Registry {
         publish: Option<impl FnOnce(SourceId, &ParticipantId) -> Arc<Published>>,
         rng: &mut impl Rng,
     ) -> Result<OpenedCall, CallRefused> {
-        let NewCall { group, who, address, shard, etag, receives, now } = new;
+        let NewCall { group, who, address, shard, etag, receives, decodes_h264, now } = new;
         let resumes = matches!(who, Who::Resumes(_));
         self.may_call(address, resumes)?;
         let (session, participant, name, rights) = match who {
@@ -305,6 +316,7 @@ impl Registry {
             publish: published.as_ref().map(|_| connection()),
             receive: receives.then(connection),
             published: published.clone(),
+            decodes_h264,
             opened_with: [None, None],
             lost_at: None,
         };
@@ -315,6 +327,9 @@ impl Registry {
             self.calls.connections.insert(key, session.clone());
         }
         self.calls.sessions.insert(session.clone(), call);
+        let mut told = self.calls.settle_pictures(&group, now);
+        told.retain(|told| Some(told.key) != receive);
+        let pictures = self.calls.pictures_of(&session).map(|told| (told.codec, told.number));
         let others = self.calls.others(&group, &session);
         let people = others.iter().map(|call| call.person()).collect();
         let known = others.iter().filter_map(|call| Some((call.source, call.published.clone()?))).collect();
@@ -326,6 +341,8 @@ impl Registry {
             source,
             publish,
             receive,
+            pictures,
+            told,
             opening,
             replaced,
             people,
@@ -444,6 +461,18 @@ impl Registry {
         over.iter().filter_map(|id| self.calls.forget(id)).collect()
     }
 
+    /// Who sends its pictures in another codec from now on, in rooms where somebody has come or gone, or that have waited
+    /// long enough.
+    pub(crate) fn settle_pictures(&mut self, now: Instant) -> Vec<ToldPictures> {
+        let groups: Vec<GroupId> = self.calls.rooms.keys().cloned().collect();
+        groups.iter().flat_map(|group| self.calls.settle_pictures(group, now)).collect()
+    }
+
+    /// In which codec a session is to send its pictures, if it has a choice and can be told.
+    pub(crate) fn pictures_of(&self, id: &SessionId) -> Option<ToldPictures> {
+        self.calls.pictures_of(id)
+    }
+
     /// Ends every session: the node stops.
     pub(super) fn end_calls(&mut self, reason: EndReason) -> Vec<Removal> {
         let all: Vec<SessionId> = self.calls.sessions.keys().cloned().collect();
@@ -468,7 +497,8 @@ impl Calls {
         let next = &mut self.next_room;
         let room = self.rooms.entry(group.clone()).or_insert_with(|| {
             *next += 1;
-            CallRoom { key: RoomKey::Group(*next), members: BTreeMap::new(), next_source: 0 }
+            let key = RoomKey::Group(*next);
+            CallRoom { key, members: BTreeMap::new(), next_source: 0, pictures: RoomPictures::default() }
         });
         let before = room.members.insert(participant.clone(), session.clone());
         let known = before.as_ref().and_then(|before| self.sessions.get(before));
@@ -481,6 +511,28 @@ impl Calls {
             |call| call.source,
         );
         (room.key, source, before.filter(|before| before != session))
+    }
+
+    /// Looks at who is in a room: who sends its pictures in another codec from now on.
+    fn settle_pictures(&mut self, group: &GroupId, now: Instant) -> Vec<ToldPictures> {
+        let Some(room) = self.rooms.get_mut(group) else { return Vec::new() };
+        let members = || room.members.values().filter_map(|id| self.sessions.get(id));
+        let everybody = members().all(|call| call.decodes_h264);
+        if !room.pictures.update(everybody, now) {
+            return Vec::new();
+        }
+        let room = self.rooms.get(group).into_iter();
+        let members = room.flat_map(|room| room.members.values());
+        members.filter_map(|id| self.pictures_of(id)).collect()
+    }
+
+    /// See [`Registry::pictures_of`].
+    fn pictures_of(&self, id: &SessionId) -> Option<ToldPictures> {
+        let call = self.sessions.get(id)?;
+        call.published.as_ref().filter(|published| published.has_picture_choice())?;
+        let &Connection { key, shard, .. } = call.receive.as_ref()?;
+        let (codec, number) = self.rooms.get(&call.group)?.pictures.get();
+        Some(ToldPictures { shard, key, codec, number })
     }
 
     /// The sessions of a room besides one.

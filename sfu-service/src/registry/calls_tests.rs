@@ -4,9 +4,10 @@ use contract::call::CallSource;
 use contract::destination::Source;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use rtp::Extensions;
-use transport::sdp::CodecFormat;
+use rtp::{Extensions, MediaKind};
+use transport::sdp::{CodecFormat, Feedback, H264Profile, PayloadFormat, PublishMedia};
 
+use super::super::pictures;
 use super::*;
 use crate::config::Limits;
 
@@ -20,10 +21,34 @@ struct Fixture {
     now: Instant,
 }
 
+/// A camera that may be sent in VP8 or H.264.
+fn camera() -> PublishMedia {
+    let of = |payload_type, format| PayloadFormat {
+        payload_type,
+        format,
+        fmtp: String::new(),
+        feedback: Feedback::VIDEO,
+        rtx: None,
+    };
+    PublishMedia {
+        index: 0,
+        mid: "c".parse().unwrap(),
+        kind: MediaKind::Video,
+        source: Source::Camera,
+        codec: of(96, CodecFormat::Vp8),
+        others: vec![of(102, CodecFormat::H264(H264Profile::ConstrainedBaseline))],
+        redundancy: None,
+        extensions: Extensions::new(),
+        rids: Vec::new(),
+        ssrcs: Vec::new(),
+        msid: None,
+    }
+}
+
 fn published(_: SourceId, participant: &ParticipantId) -> Arc<Published> {
     Arc::new(Published {
         extensions: Extensions::new(),
-        tracks: Vec::new(),
+        tracks: crate::shard::tracks(&[camera()]),
         formats: [Some(CodecFormat::Opus), Some(CodecFormat::Vp8), None, None],
         remb: false,
         reduced_size: true,
@@ -41,6 +66,10 @@ impl Fixture {
     }
 
     fn open(&mut self, room: &str, who: Who) -> Result<OpenedCall, CallRefused> {
+        self.open_with(room, who, true)
+    }
+
+    fn open_with(&mut self, room: &str, who: Who, decodes_h264: bool) -> Result<OpenedCall, CallRefused> {
         let new = NewCall {
             group: group(room),
             who,
@@ -48,6 +77,7 @@ impl Fixture {
             shard: self.registry.emptiest(),
             etag: "\"1\"".into(),
             receives: true,
+            decodes_h264,
             now: self.now,
         };
         self.registry.open_call(new, Some(published), &mut self.rng)
@@ -186,4 +216,48 @@ fn somebody_is_as_good_as_the_worse_of_its_connections() {
         |key, quality| fixture.registry.call_quality(key, quality).map(|(_, _, quality)| quality);
     assert_eq!(quality(receive, Quality::Fair), Some(Quality::Lost), "half of it is gone");
     assert_eq!(quality(publish, Quality::Fair), None, "that one is gone");
+}
+
+#[test]
+fn pictures_are_sent_in_what_everybody_decodes() {
+    use contract::call::PictureCodec::{H264, Vp8};
+
+    let mut fixture = Fixture::new(Limits::default());
+    let codec = |call: &OpenedCall| call.pictures.map(|(codec, _)| codec);
+    let told = |told: &[ToldPictures]| {
+        let mut told: Vec<_> = told.iter().map(|told| (told.key, told.codec)).collect();
+        told.sort_unstable_by_key(|(key, _)| *key);
+        told
+    };
+    let anna = fixture.join("a", "anna");
+    let bert = fixture.join("a", "bert");
+    assert_eq!((codec(&anna), codec(&bert), bert.told.len()), (Some(H264), Some(H264), 0));
+    let who = |name: &str| Who::Joins {
+        participant: format!("par_{name}").parse().unwrap(),
+        name: name.into(),
+        rights: RIGHTS,
+    };
+    let finn = fixture.open_with("a", who("finn"), false).unwrap();
+    assert_eq!(codec(&finn), Some(Vp8));
+    let [to_anna, to_bert] = [&anna, &bert].map(|call| call.receive.unwrap());
+    assert_eq!(told(&finn.told), [(to_anna, Vp8), (to_bert, Vp8)]);
+    // A second one changes nothing, nor does one of another room.
+    let gita = fixture.open_with("a", who("gita"), false).unwrap();
+    let elsewhere = fixture.join("b", "anna");
+    assert_eq!((codec(&gita), gita.told.len(), codec(&elsewhere)), (Some(Vp8), 0, Some(H264)));
+    fixture.registry.leave_call(&gita.session, EndReason::Deleted);
+    // Who is lost may be back, and is waited for.
+    fixture.lose(&finn);
+    fixture.now += pictures::SETTLED / 2;
+    assert!(fixture.registry.settle_pictures(fixture.now).is_empty());
+    fixture.registry.leave_call(&finn.session, EndReason::Deleted);
+    assert!(fixture.registry.settle_pictures(fixture.now).is_empty());
+    fixture.now += pictures::SETTLED;
+    // Who has no way to be told is told nothing.
+    fixture.registry.call_closed(to_anna, fixture.now);
+    let back = fixture.registry.settle_pictures(fixture.now);
+    assert_eq!(told(&back), [(to_bert, H264)]);
+    assert!(back[0].number > finn.told[0].number);
+    assert!(fixture.registry.settle_pictures(fixture.now).is_empty(), "once");
+    assert_eq!(fixture.registry.pictures_of(&bert.session), Some(back[0]));
 }

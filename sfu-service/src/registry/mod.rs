@@ -7,6 +7,7 @@
 
 mod calls;
 mod departed;
+mod pictures;
 mod room;
 mod seats;
 mod session;
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 use self::calls::Calls;
 pub(crate) use self::calls::{CallRefused, Connection, Gone, NewCall, OpenedCall, Opening, Rights, Who};
 use self::departed::Departed;
+pub(crate) use self::pictures::ToldPictures;
 use self::room::{Media, PublisherState, RoomState};
 use self::seats::Seats;
 pub(crate) use self::session::{BearerHash, Kind, NewSession, Placed, Playable, Refused, Removal, Session};

@@ -9,8 +9,8 @@
 use std::time::{Duration, Instant};
 
 use contract::call::{
-    Binding, Bound, CALL_CHANNEL, CallEvent, MAX_SPEAKING, MAX_WANTS, MissingSource, SlotKind, Speakers,
-    Want, Wants, WhyMissing,
+    Binding, Bound, CALL_CHANNEL, CallEvent, MAX_SPEAKING, MAX_WANTS, MissingSource, PictureCodec, Pictures,
+    SlotKind, Speakers, Want, Wants, WhyMissing,
 };
 use contract::layer::EncodingsWanted;
 use sfu_core::{Peer, RoomId, SourceId, SubscriberConfig, SubscriptionConfig, TrackName};
@@ -121,7 +121,7 @@ impl ShardThread {
         if label == CALL_CHANNEL {
             self.mark_member(slot, |member| {
                 member.channel = Some(channel);
-                (member.say, member.say_speakers) = (true, true);
+                (member.say, member.say_speakers, member.say_pictures) = (true, true, true);
             });
         }
     }
@@ -180,6 +180,16 @@ impl ShardThread {
         self.mark_member(slot, |member| member.encodings = Some(wanted));
     }
 
+    /// In which codec a member is to send its pictures. What was said before it, and is heard after it, changes nothing.
+    pub(super) fn pictures_in(&mut self, slot: usize, codec: PictureCodec, number: u64) {
+        self.mark_member(slot, |member| {
+            if member.pictures.is_none_or(|(_, last)| last < number) {
+                member.pictures = Some((codec, number));
+                member.say_pictures = true;
+            }
+        });
+    }
+
     /// What a member is told of its slots now.
     fn bound(&mut self, slot: usize) -> Option<Bound> {
         let participant = self.io.participants.get_mut(slot)?;
@@ -218,10 +228,14 @@ impl ShardThread {
         let Some(channel) = member.channel else { return false };
         let (bound, encodings) = (std::mem::take(&mut member.say), member.encodings.take());
         let speakers = std::mem::take(&mut member.say_speakers);
+        let pictures = member.pictures.filter(|_| std::mem::take(&mut member.say_pictures));
+        let pictures = pictures.map(|(codec, _)| CallEvent::Pictures(Pictures { codec }));
         let bound = if bound { self.bound(slot).map(CallEvent::Bound) } else { None };
         let speakers = if speakers { self.speakers(slot).map(CallEvent::Speakers) } else { None };
         let mut waits = false;
-        for event in bound.into_iter().chain(encodings.map(CallEvent::Encodings)).chain(speakers) {
+        for event in
+            bound.into_iter().chain(encodings.map(CallEvent::Encodings)).chain(speakers).chain(pictures)
+        {
             let Ok(text) = serde_json::to_vec(&event) else { continue };
             let Some(participant) = self.io.participants.get_mut(slot) else { return false };
             if participant.transport.send_data(channel, &text, false, now).is_ok() {
@@ -234,6 +248,7 @@ impl ShardThread {
                     CallEvent::Bound(_) => member.say = true,
                     CallEvent::Encodings(wanted) => member.encodings = Some(wanted),
                     CallEvent::Speakers(_) => member.say_speakers = true,
+                    CallEvent::Pictures(_) => member.say_pictures = true,
                 }
             }
         }

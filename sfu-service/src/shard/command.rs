@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use contract::call::{Bound, Wants};
+use contract::call::{Bound, PictureCodec, Wants};
 use contract::destination::Source;
 use contract::id::ParticipantId;
 use contract::layer::{EncodingsWanted, LayerList, LayerRequest};
@@ -116,6 +116,15 @@ pub(crate) enum Command {
         key: SessionKey,
         /// Its encodings.
         wanted: EncodingsWanted,
+    },
+    /// In which codec a participant of a call is to send its pictures.
+    Pictures {
+        /// Its receiving connection: there it is told.
+        key: SessionKey,
+        /// The codec.
+        codec: PictureCodec,
+        /// Of two such commands the one with the greater number counts.
+        number: u64,
     },
     /// What a source of a publisher does from now on; one that is muted goes to nobody.
     Gate {

@@ -35,7 +35,8 @@ fn track(media: &sdp::PublishMedia) -> TrackConfig {
     } else {
         media.rids.iter().map(|rid| EncodingConfig { rid: Some(*rid), ..EncodingConfig::default() }).collect()
     };
-    let formats = std::iter::once(&media.codec).chain(&media.redundancy).map(format).collect();
+    let formats = std::iter::once(&media.codec).chain(&media.others).chain(&media.redundancy);
+    let formats = formats.map(format).collect();
     let kind = kind(media.source);
     TrackConfig { kind, mid: media.mid, formats, encodings, csrc: None }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use contract::call::{SlotKind, Wants};
+use contract::call::{PictureCodec, SlotKind, Wants};
 use contract::layer::EncodingsWanted;
 use rtp::Extensions;
 use sfu_core::{SourceId, SubscriberId, SubscriptionId};
@@ -56,6 +56,11 @@ pub(crate) struct Member {
     pub(super) say: bool,
     /// Who speaks is still to be said.
     pub(super) say_speakers: bool,
+    /// In which codec it is to send its pictures, with the number of what was said of that last; none where it has no
+    /// choice.
+    pub(crate) pictures: Option<(PictureCodec, u64)>,
+    /// That is still to be said.
+    pub(super) say_pictures: bool,
     /// It stands in the list of those that have something to do.
     pub(super) queued: bool,
 }
@@ -82,6 +87,8 @@ impl Member {
             encodings: None,
             say: true,
             say_speakers: false,
+            pictures: None,
+            say_pictures: false,
             queued: false,
         }
     }

@@ -230,6 +230,11 @@ impl ShardThread {
                     self.encodings_watched(slot, wanted);
                 }
             }
+            Command::Pictures { key, codec, number } => {
+                if let Some(&slot) = self.by_key.get(&key) {
+                    self.pictures_in(slot, codec, number);
+                }
+            }
             Command::Gate { key, source, state, number } => {
                 if let Some(&slot) = self.by_key.get(&key) {
                     self.gate(slot, source, (state, number), now);

@@ -24,8 +24,10 @@ pub struct PublishOptions {
     /// Which m-line is which source, by `a=mid`: the others are rejected. Without it, all that send are taken, and their
     /// sources are told by `a=content` and by their order.
     pub sources: Option<Vec<(String, Source)>>,
-    /// The codec of pictures wherever it is offered, in place of the publisher's first.
-    pub picture_codec: Option<CodecFormat>,
+    /// Codecs of pictures, the first the one to begin with: of those that are offered all are agreed to, so that the
+    /// publisher may change from one to the other without negotiation. Where none of them is offered, or none is named
+    /// here, it is the publisher's first.
+    pub picture_codecs: Vec<CodecFormat>,
     /// Whether data channels are taken where they are offered.
     pub data_channels: bool,
     /// Whether redundant audio is asked for where a microphone offers it.
@@ -38,7 +40,7 @@ impl Default for PublishOptions {
             extensions: Extension::ALL.to_vec(),
             start_bitrate_kbps: Some(2_000),
             sources: None,
-            picture_codec: None,
+            picture_codecs: Vec::new(),
             data_channels: true,
             redundancy: false,
         }
@@ -74,8 +76,10 @@ pub struct PublishMedia {
     /// Where it comes from: `a=content`, else the first of a kind is microphone or camera and the others are the
     /// screen's.
     pub source: Source,
-    /// The codec that the publisher will send.
+    /// The codec that the publisher will send, unless it is told otherwise.
     pub codec: PayloadFormat,
+    /// Others that it may change to, one payload type a codec.
+    pub others: Vec<PayloadFormat>,
     /// Redundant audio of it, which comes before it in the answer: that is what has browsers send it.
     pub redundancy: Option<PayloadFormat>,
     /// Header extensions of this m-line.
@@ -90,9 +94,9 @@ pub struct PublishMedia {
 
 /// Answers a publisher's offer.
 ///
-/// Each sending m-line gets exactly one codec: the first in the publisher's own order that we carry. Its pages (or
-/// `setCodecPreferences` in them) thus decide, and a viewer can be told before media flows whether it will be able to
-/// decode. M-lines that do not send are rejected, and so are those without a codec that we carry, if there is another
+/// Each sending m-line gets exactly one codec, unless `options` name more: the first in the publisher's own order that we
+/// carry. Its pages (or `setCodecPreferences` in them) thus decide, and a viewer can be told before media flows whether it
+/// will be able to decode. M-lines that do not send are rejected, and so are those without a codec that we carry, if there is another
 /// m-line of their kind.
 ///
 /// # Errors
@@ -114,10 +118,10 @@ pub fn answer_publish(
     let mut bundle = Extensions::default();
     let mut reduced_size = true;
     for ((index, section), source) in offer.media.iter().enumerate().zip(sources) {
-        let (Some(source), Some(kind), Some(codec)) = (source, section.kind, choose(section, options)) else {
-            continue;
-        };
+        let mut chosen = choose(section, options).into_iter();
+        let (Some(source), Some(kind), Some(codec)) = (source, section.kind, chosen.next()) else { continue };
         let mut codec = publish_codec(codec, source, options);
+        let others = chosen.map(|codec| publish_codec(codec, source, options)).collect();
         let mut extensions =
             section.extensions(true).only(|extension, _| options.extensions.contains(&extension));
         if !offer.extmap_mixed {
@@ -144,6 +148,7 @@ pub fn answer_publish(
             kind,
             source,
             codec,
+            others,
             extensions,
             rids: section.rids.clone(),
             ssrcs: section.ssrcs.clone(),
@@ -211,10 +216,18 @@ fn named_sources(
     Ok(sources)
 }
 
-/// The codec that an m-line will carry.
-fn choose<'a>(section: &'a MediaSection, options: &PublishOptions) -> Option<&'a PayloadFormat> {
-    let preferred = |codec: &&PayloadFormat| Some(codec.format) == options.picture_codec;
-    section.codecs.iter().find(preferred).or(section.codecs.first())
+/// The codecs that an m-line may carry, the first the one to begin with.
+fn choose<'a>(section: &'a MediaSection, options: &PublishOptions) -> Vec<&'a PayloadFormat> {
+    let of = |wanted: &CodecFormat| {
+        // What everybody who decodes `wanted` decodes.
+        let suits = section.codecs.iter().filter_map(|codec| Some((wanted.decodes(codec.format)?, codec)));
+        suits.min_by_key(|(distance, _)| *distance).map(|(_, codec)| codec)
+    };
+    let named: Vec<&PayloadFormat> = match section.kind {
+        Some(MediaKind::Video) => options.picture_codecs.iter().filter_map(of).collect(),
+        _ => Vec::new(),
+    };
+    if named.is_empty() { section.codecs.first().into_iter().collect() } else { named }
 }
 
 /// The codec as the answer writes it: our feedback, and parameters that say what we want to receive.
@@ -272,7 +285,8 @@ fn write_media(
     local: &Local,
     setup: Setup,
 ) {
-    let codecs: Vec<PayloadFormat> = agreed.redundancy.iter().chain([&agreed.codec]).cloned().collect();
+    let codecs = agreed.redundancy.iter().chain([&agreed.codec]).chain(&agreed.others);
+    let codecs: Vec<PayloadFormat> = codecs.cloned().collect();
     out.media(line, &codecs, local, setup);
     out.line(format_args!("a={}", Direction::RecvOnly.as_str()));
     out.answer_extensions(&agreed.extensions, section);

@@ -148,7 +148,7 @@ fn call(sources: &[(&str, Source)]) -> PublishOptions {
     let sources = sources.iter().map(|(mid, source)| ((*mid).to_owned(), *source)).collect();
     PublishOptions {
         sources: Some(sources),
-        picture_codec: Some(CodecFormat::Vp8),
+        picture_codecs: vec![CodecFormat::Vp8],
         data_channels: false,
         ..PublishOptions::default()
     }
@@ -176,6 +176,39 @@ fn a_call_names_what_it_publishes() {
     let simulcast = Offer::parse(CHROMIUM_SIMULCAST).unwrap();
     let answer = answer_publish(&simulcast, &local(), &call(&[("1", Source::Camera)])).unwrap();
     assert_eq!(answer.media[0].rids.len(), 3);
+}
+
+#[test]
+fn a_publisher_may_be_told_to_change_between_the_codecs_that_are_named() {
+    let baseline = CodecFormat::H264(H264Profile::ConstrainedBaseline);
+    let options = PublishOptions {
+        picture_codecs: vec![CodecFormat::Vp8, baseline],
+        ..call(&[("1", Source::Camera), ("0", Source::Microphone)])
+    };
+    for (text, others) in [(CHROMIUM_SIMULCAST, 1), (FIREFOX_FOUR, 0)] {
+        let offer = Offer::parse(text).unwrap();
+        let sources = if others == 0 {
+            vec![("2".to_owned(), Source::Camera)]
+        } else {
+            options.sources.clone().unwrap()
+        };
+        let options = PublishOptions { sources: Some(sources), ..options.clone() };
+        let answer = answer_publish(&offer, &local(), &options).unwrap();
+        let camera = answer.media.iter().find(|media| media.source == Source::Camera).unwrap();
+        assert_eq!((camera.codec.format, camera.others.len()), (CodecFormat::Vp8, others));
+        assert!(camera.others.iter().all(|codec| codec.format == baseline && codec.rtx.is_some()));
+        assert!(answer.media.iter().all(|media| media.kind == MediaKind::Video || media.others.is_empty()));
+        // The first is what browsers send.
+        let types: Vec<String> =
+            [&camera.codec].into_iter().chain(&camera.others).map(|c| c.payload_type.to_string()).collect();
+        let line = answer.text.lines().find(|line| line.starts_with("m=video 9")).unwrap();
+        let after: Vec<&str> = line.split(' ').skip(3).collect();
+        assert_eq!(after.first().copied(), Some(types[0].as_str()), "{line}");
+        assert!(types.iter().all(|number| after.contains(&number.as_str())), "{line}");
+        for agreed in &camera.others {
+            assert!(answer.text.contains(&format!("a=rtpmap:{} H264/90000", agreed.payload_type)));
+        }
+    }
 }
 
 #[test]

@@ -99,7 +99,12 @@ export class Connections {
   }
 
   /** Applies the answers. */
-  async answer({ publish_sdp: publish, receive_sdp: receive = '', bound }: JoinedCall): Promise<void> {
+  async answer({
+    publish_sdp: publish,
+    receive_sdp: receive = '',
+    bound,
+    pictures,
+  }: JoinedCall): Promise<void> {
     await Promise.all([
       publish === undefined
         ? undefined
@@ -107,6 +112,8 @@ export class Connections {
       this.receive.setRemoteDescription({ type: 'answer', sdp: receive }),
     ]);
     this.show(bound);
+    // Before anything is sent: a change costs a keyframe.
+    if (pictures !== undefined) await this.sources.sendIn(pictures);
   }
 
   /** Resolves when both are connected. */
@@ -204,6 +211,7 @@ export class Connections {
     if (event?.type === 'bound') this.show(event);
     if (event?.type === 'speakers') this.listener.speakers(event);
     if (event?.type === 'encodings') this.sources.watch(event.media);
+    if (event?.type === 'pictures') void this.sources.sendIn(event.codec);
   }
 
   private show(bound: Bound): void {

@@ -1,3 +1,4 @@
+import { changeTo, codecNow, h264Mode, LAYERED } from './picture-codec.js';
 import { preferCodecs } from './rtp.js';
 import {
   adjusted,
@@ -9,10 +10,12 @@ import {
   silenced,
   thisMachine,
 } from './simulcast.js';
-import type { MediaEncodings, OfferedSource, Source } from './types.js';
+import type { MediaEncodings, OfferedSource, PictureCodec, Source } from './types.js';
 
 /** Every browser decodes the first; the second keeps the offer of twenty slots short. */
 export const CALL_CODECS = ['VP8', 'H264'] as const;
+/** Whoever refuses so often does not change the codec. */
+const MAX_CODEC_REFUSALS = 3;
 const AUDIO_BITRATE = { microphone: 32_000, screen_audio: 96_000 } as const;
 
 /** What the publishing connection of a call sends: one m-line for each source from the start, then only tracks. */
@@ -23,6 +26,11 @@ export class CallSources {
   private screenStaysSharp = false;
   /** The encodings that are watched, by mid and rid; all of them while nobody has said. */
   private watched = new Map<string, ReadonlyMap<string, boolean>>();
+  /** The codec that pictures are to be sent in; the first of the answer while nobody has said. */
+  private codec: PictureCodec | null = null;
+  /** How often this browser did not change it although it was asked to. */
+  private codecRefusals = 0;
+  private readonly modes: Record<PictureCodec, string> = { VP8: LAYERED, H264: LAYERED };
 
   constructor(
     private readonly pc: RTCPeerConnection,
@@ -30,6 +38,7 @@ export class CallSources {
     private readonly tracks: ReadonlyMap<Source, MediaStreamTrack>,
   ) {
     for (const source of sources) this.add(source);
+    void h264Mode().then((mode) => (this.modes.H264 = mode));
   }
 
   private add(source: Source): void {
@@ -38,7 +47,7 @@ export class CallSources {
       direction: 'sendonly',
       sendEncodings: isAudio
         ? [{ maxBitrate: AUDIO_BITRATE[source] }]
-        : sendEncodings(this.planned(source), 'L1T3'),
+        : sendEncodings(this.planned(source), LAYERED),
     });
     if (!isAudio) preferCodecs(transceiver, CALL_CODECS);
     this.senders.set(source, transceiver);
@@ -82,6 +91,12 @@ export class CallSources {
     void this.adjust();
   }
 
+  /** Sends pictures in this codec from now on, if it was agreed to and the browser can. */
+  async sendIn(codec: PictureCodec): Promise<void> {
+    this.codec = codec;
+    await this.adjust();
+  }
+
   /** Brings the encodings of camera and screen to what their size and their viewers need. */
   adjust(): Promise<void> {
     this.adjusting = this.adjusting.then(async () => {
@@ -97,17 +112,31 @@ export class CallSources {
     const parameters = sender.getParameters();
     const present = parameters.encodings as Encoding[];
     const watched = this.watched.get(mid ?? '') ?? new Map<string, boolean>();
-    const encodings =
+    const wanted = this.codec;
+    const change =
+      wanted !== null && this.codecRefusals < MAX_CODEC_REFUSALS
+        ? changeTo(wanted, parameters, this.modes)
+        : null;
+    const sized =
       this.machine.firefox && !this.tracks.has(source)
         ? silenced(present)
         : adjusted(present, this.planned(source), watched);
+    const encodings = sized.map((encoding) => ({ ...encoding, ...change }));
     // What is read has to stay sharp: a screen loses frames first. Said once: each change may cost a keyframe.
     const prefers = source === 'screen' && !this.screenStaysSharp;
     if (sameEncodings(encodings, present) && !prefers) return;
-    if (prefers) this.screenStaysSharp = true;
     const preference = source === 'screen' ? { degradationPreference: 'maintain-resolution' as const } : {};
     // A connection that closes meanwhile refuses; the next one starts anew.
-    await sender.setParameters({ ...parameters, ...preference, encodings }).catch(() => undefined);
+    const taken = await sender.setParameters({ ...parameters, ...preference, encodings }).then(
+      () => true,
+      () => false,
+    );
+    if (prefers && taken) this.screenStaysSharp = true;
+    if (change === null) return;
+    // Who does not know the setting ignores it; who does not like it takes nothing of the rest either.
+    if (taken && codecNow(sender.getParameters())?.mimeType === change.codec?.mimeType) return;
+    this.codecRefusals += 1;
+    await this.adjustSource(source);
   }
 
   private planned(source: Source): Encoding[] {

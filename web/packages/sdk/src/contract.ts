@@ -179,7 +179,16 @@ export type CallEvent =
     })
   | (Speakers & {
       type: 'speakers';
+    })
+  | (Pictures & {
+      type: 'pictures';
     });
+
+/**
+ * A codec of pictures in calls. The publish answer may take several for one m-line: the first is sent until a choice is
+ * told.
+ */
+export type PictureCodec = 'VP8' | 'H264';
 
 /** Kinds of [`ChatSanction`]. */
 export type SanctionKind = 'timeout' | 'ban' | 'lifted';
@@ -655,6 +664,15 @@ export interface Speakers {
   stage?: number;
 }
 
+/**
+ * In which codec to send one's pictures from now on: the one of those agreed to that everybody in the room decodes. The
+ * latest counts. A publisher that cannot change it goes on as before: everybody decodes the first one of the answer.
+ */
+export interface Pictures {
+  /** The codec. */
+  codec: PictureCodec;
+}
+
 /** Somebody in a room, as media sees it. */
 export interface CallPerson {
   /** Display name, may be empty. */
@@ -1020,6 +1038,8 @@ export interface JoinedCall {
   participant: ParticipantId;
   /** Who else is there, with what they publish. */
   people: CallPerson[];
+  /** In which codec to send one's pictures, where the publish answer leaves a choice; see [`Pictures`]. */
+  pictures?: PictureCodec;
   /** The answer to the publish offer, if there was one. */
   publish_sdp?: string;
   /** The answer to the receive offer, if there was one. */

@@ -5,6 +5,8 @@ export interface Encoding extends RTCRtpEncodingParameters {
   active: boolean;
   /** Not yet in the DOM typings. */
   scalabilityMode?: string;
+  /** One of those agreed to; the first where it is left out. */
+  codec?: RTCRtpCodec;
 }
 
 interface Rung {
@@ -132,7 +134,8 @@ export function sameEncodings(
       current?.active === encoding.active &&
       current.maxBitrate === encoding.maxBitrate &&
       (current.scaleResolutionDownBy ?? 1) === encoding.scaleResolutionDownBy &&
-      current.scalabilityMode === encoding.scalabilityMode
+      current.scalabilityMode === encoding.scalabilityMode &&
+      current.codec?.mimeType === encoding.codec?.mimeType
     );
   });
 }
