@@ -225,7 +225,13 @@ fn sfu_config(config: &Config, base: SocketAddr, turn: &TurnPorts) -> sfu_servic
 }
 
 fn signaling_config(config: &Config, base: SocketAddr) -> signaling_service::Config {
+    let sqlite = config.data_dir.join("signaling.db").display().to_string();
     signaling_service::Config {
+        database_url: if config.database_url.is_empty() {
+            Secret::new(sqlite)
+        } else {
+            config.database_url.clone()
+        },
         dev: config.dev,
         allowed_origins: config.allowed_origins.clone(),
         token_secret: config.token_secret.clone(),

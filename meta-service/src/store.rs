@@ -1,6 +1,6 @@
 //! The catalogue's storage: Postgres and SQLite, the same SQL for both.
 //!
-//! One module for each aggregate, on the ways to the database in `db`. A new one (nodes and their leases, recordings)
+//! One module for each aggregate, on the ways to the database of the crate `database`. A new one (nodes and their leases, recordings)
 //! is a table in `migrations/`, a module here, and a field of [`Store`].
 //!
 //! Every call ends within [`CALL_TIMEOUT`], and so do all calls of a client's request together: a database that is
@@ -8,38 +8,59 @@
 //! still have taken effect; a call that answered has.
 
 mod broadcasts;
-mod db;
-mod error;
 mod groups;
 mod homes;
 mod idempotency;
 mod limits;
-mod postgres;
 mod rules;
 mod search;
-mod sqlite;
 mod thumbnails;
 mod upkeep;
 mod viewers;
 
+use sqlx::migrate::Migrator;
 use tokio::sync::Semaphore;
 
 pub use broadcasts::{Broadcasts, Expired, NewBroadcast, Unnamed};
-pub use db::Changed;
-pub(crate) use db::one_request;
-pub use error::{OpenError, StoreError};
+pub(crate) use database::one_request;
+pub use database::{ACQUIRE_TIMEOUT, CALL_TIMEOUT, Error as StoreError, OpenError, STATEMENT_TIMEOUT};
 pub use groups::{GroupRecord, GroupSettings, Groups, NewGroup};
 pub use homes::{Home, Homes, LEASE, Opened, Opening};
 pub use idempotency::{Inserted, Repeatable};
-pub use limits::{ACQUIRE_TIMEOUT, BATCH_ROWS, CALL_TIMEOUT, STATEMENT_TIMEOUT, SWEEP_ROWS};
+pub use limits::{BATCH_ROWS, SWEEP_ROWS};
 pub use rules::{Put, Rules};
 pub use search::{After, Listing, Lists, SHORT_WORDS_ROWS, Sort};
 pub use thumbnails::{Thumbnail, Thumbnails};
 pub use upkeep::Upkeep;
 pub use viewers::Viewers;
 
-use db::Db;
+use contract::key::KeyHash;
+use database::{Db, Schema};
 use search::SEARCHES_AT_ONCE;
+
+static SCHEMA: Schema = Schema {
+    application: "madang-meta",
+    namespace: None,
+    postgres: &POSTGRES_MIGRATIONS,
+    sqlite: &SQLITE_MIGRATIONS,
+};
+static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/postgres");
+static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed<T> {
+    /// As it is now.
+    pub record: T,
+    /// As it was before; `None` where it has not changed.
+    pub was: Option<T>,
+}
+
+/// A stored key hash.
+fn key_from(bytes: Vec<u8>) -> Result<KeyHash, StoreError> {
+    let bytes: [u8; 32] = bytes.try_into().map_err(|_| StoreError::Failed("a stored key hash".into()))?;
+    Ok(KeyHash::from_bytes(bytes))
+}
 
 /// The catalogue's storage, by aggregate. Times are whole milliseconds: callers cut them.
 #[derive(Debug)]
@@ -69,14 +90,7 @@ impl Store {
     /// # Errors
     /// [`OpenError`].
     pub async fn open(database: &str, connections: u32) -> Result<Self, OpenError> {
-        if database.starts_with("postgres://") || database.starts_with("postgresql://") {
-            return Ok(Self::of(Db::Postgres(postgres::open(database, connections).await?)));
-        }
-        let path = database.strip_prefix("sqlite://").unwrap_or(database);
-        if path.is_empty() || path.contains("://") || path.starts_with(":memory:") {
-            return Err(OpenError::Url("expected postgres://... or the path of a SQLite file".into()));
-        }
-        Ok(Self::of(Db::Sqlite(sqlite::open(path.as_ref(), connections).await?)))
+        Ok(Self::of(Db::open(database, connections, &SCHEMA).await?))
     }
 
     fn of(db: Db) -> Self {

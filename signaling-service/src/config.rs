@@ -18,6 +18,11 @@ pub struct Config {
     pub token_secret: Secret,
     /// The previous secret, accepted while one rotates.
     pub token_secret_previous: Secret,
+    /// `postgres://user:password@host/database`, or the path of a SQLite file; its tables are its own, so meta's
+    /// database will do. In the development mode it may be empty: what is kept ends with the process.
+    pub database_url: Secret,
+    /// Most connections to the database (SQLite: 8 at most).
+    pub database_connections: u32,
     /// Base URL of meta, for reports; empty: no reports.
     pub meta_url: String,
     /// Name of this replica in reports; empty: a random one.
@@ -35,6 +40,8 @@ impl Default for Config {
             allowed_origins: Vec::new(),
             token_secret: Secret::default(),
             token_secret_previous: Secret::default(),
+            database_url: Secret::default(),
+            database_connections: 8,
             meta_url: String::new(),
             replica: String::new(),
             max_connections: 50_000,
@@ -53,6 +60,12 @@ impl Config {
         if !self.dev && self.allowed_origins.is_empty() {
             let reason = "production needs the origins of the pages, for example https://live.example.org";
             return Err(ConfigError::value("allowed_origins", reason));
+        }
+        if !self.dev && self.database_url.is_empty() {
+            return Err(ConfigError::value("database_url", "is missing: postgres://... or a SQLite file"));
+        }
+        if !(1..=500).contains(&self.database_connections) {
+            return Err(ConfigError::value("database_connections", "must be from 1 to 500"));
         }
         let is_origin = |text: &String| {
             let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
@@ -94,15 +107,19 @@ mod tests {
         Config {
             token_secret: Secret::new("0123456789abcdef0123456789abcdef".into()),
             allowed_origins: vec!["https://live.example.org".into()],
+            database_url: Secret::new("signaling.db".into()),
             ..Config::default()
         }
     }
 
     #[test]
-    fn production_needs_a_secret_and_origins() {
+    fn production_needs_a_secret_a_database_and_origins() {
         assert!(good().validate().is_ok());
         assert!(Config { token_secret: Secret::default(), ..good() }.validate().is_err());
         assert!(Config { allowed_origins: Vec::new(), ..good() }.validate().is_err());
+        assert!(Config { database_url: Secret::default(), ..good() }.validate().is_err());
+        assert!(Config { database_url: Secret::default(), dev: true, ..good() }.validate().is_ok());
+        assert!(Config { database_connections: 0, ..good() }.validate().is_err());
         assert!(Config { allowed_origins: Vec::new(), dev: true, ..good() }.validate().is_ok());
         assert!(Config { allowed_origins: vec!["https://a.example/".into()], ..good() }.validate().is_err());
         assert!(Config { meta_url: "not a url".into(), ..good() }.validate().is_err());

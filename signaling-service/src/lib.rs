@@ -26,6 +26,7 @@ mod rights;
 mod rooms;
 mod seats;
 mod socket;
+mod store;
 mod unknown;
 mod utf8;
 mod viewers;
@@ -36,6 +37,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use contract::token::TokenKeys;
+use database::Db;
 use prometheus_client::registry::Registry;
 use service_kit::config::ConfigError;
 use service_kit::shutdown::CancellationToken;
@@ -62,6 +64,9 @@ pub enum StartError {
     /// The HTTP client for reports.
     #[error("cannot make an HTTP client: {0}")]
     Http(#[from] reqwest::Error),
+    /// The database.
+    #[error(transparent)]
+    Open(#[from] database::OpenError),
 }
 
 /// The running service: its broker and its two tasks. The sockets live in the HTTP server that mounts
@@ -71,6 +76,7 @@ pub struct Signaling {
     seats: Arc<Seats>,
     keys: TokenKeys,
     config: Config,
+    db: Db,
     stop: CancellationToken,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -94,6 +100,7 @@ impl Signaling {
         let metrics = Metrics::register(registry);
         let seats = Seats::new(config.max_connections, config.max_connections_per_address, metrics.clone());
         let hub = Hub::new(&replica, bus.clone(), metrics);
+        let db = store::open(&config).await?;
         let stop = CancellationToken::new();
         let mut tasks = vec![
             tokio::spawn(tick(hub.clone(), stop.clone())),
@@ -109,7 +116,7 @@ impl Signaling {
             };
             tasks.push(tokio::spawn(reporter.run(stop.clone())));
         }
-        Ok(Self { hub, seats, keys, config, stop, tasks: Mutex::new(tasks) })
+        Ok(Self { hub, seats, keys, config, db, stop, tasks: Mutex::new(tasks) })
     }
 
     /// `/streaming`, `/room/{id}/count`, `/internal/events`.
@@ -137,6 +144,7 @@ impl Signaling {
                 tracing::error!(%error, "a task of the signaling service failed");
             }
         }
+        self.db.close().await;
     }
 }
 

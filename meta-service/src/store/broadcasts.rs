@@ -5,12 +5,13 @@ use contract::id::BroadcastId;
 use contract::key::KeyHash;
 use contract::rest::{Broadcast, Status};
 
-use super::db::{Changed, Db, Sql, Value, Write, bounded, key_from};
-use super::error::StoreError;
+use super::StoreError;
 use super::idempotency::{self, Claim, Inserted, Repeatable};
 use super::limits::{BATCH_ROWS, SWEEP_ROWS};
+use super::{Changed, key_from};
 use crate::lifecycle::Change;
 use crate::record::{Owner, Record, Seen};
+use database::{Db, Sql, Value, Write, bounded};
 
 /// A broadcast to insert, READY.
 #[derive(Debug, Clone)]

@@ -5,12 +5,13 @@ use contract::group::{Admission, Group, Metadata};
 use contract::id::GroupId;
 use contract::key::KeyHash;
 
-use super::db::{Changed, Db, Sql, Value, Write, bounded, key_from};
-use super::error::StoreError;
+use super::StoreError;
 use super::homes::Home;
 use super::idempotency::{self, Claim, Inserted, Repeatable};
 use super::limits::BATCH_ROWS;
+use super::{Changed, key_from};
 use crate::record::Owner;
+use database::{Db, Sql, Value, Write, bounded};
 
 /// A group to insert.
 #[derive(Debug, Clone)]

@@ -4,11 +4,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use contract::group::{GroupReport, HOME_LEASE_SECS, OpenGroup, RoomRules};
 use contract::id::{GroupId, NodeId};
 
-use super::db::{Db, Sql, Value, bounded};
-use super::error::StoreError;
+use super::StoreError;
 use super::groups::{COLUMNS, GroupRecord, GroupRow};
 use super::limits::BATCH_ROWS;
 use super::rules;
+use database::{Db, Sql, Value, bounded};
 
 /// How long a home stays one after it last said so.
 pub const LEASE: TimeDelta = TimeDelta::seconds(HOME_LEASE_SECS);

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::db::{Sql, Write};
-use super::error::StoreError;
+use super::StoreError;
+use database::{Sql, Write};
 
 /// A request that carries an Idempotency-Key.
 #[derive(Debug, Clone)]

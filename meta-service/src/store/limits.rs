@@ -1,14 +1,5 @@
-//! What bounds the calls of the store.
+//! What bounds the statements of the store.
 
-use std::time::Duration;
-
-/// Longest wait for a connection of the pool.
-pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Longest run of one statement, enforced by the database.
-pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Longest call, and longest time for the calls of one request; enforced here, as a database that is stopped enforces
-/// nothing itself.
-pub const CALL_TIMEOUT: Duration = Duration::from_millis(2300);
 /// Rows that one sweep query returns; the next sweep goes on.
 pub const SWEEP_ROWS: i64 = 500;
 /// Rows that one batched statement writes; more are written in several. (SQLite binds 32,766 values at most.)

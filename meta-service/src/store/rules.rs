@@ -6,9 +6,9 @@ use contract::id::GroupId;
 use contract::token::{Grant, known_grants};
 use serde::Deserialize;
 
-use super::db::{Db, Sql, Value, Write, bounded};
-use super::error::StoreError;
+use super::StoreError;
 use super::limits::BATCH_ROWS;
+use database::{Db, Sql, Value, Write, bounded};
 
 /// What became of rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,9 +8,9 @@
 use contract::rest::{Broadcast, Status};
 use tokio::sync::Semaphore;
 
+use super::StoreError;
 use super::broadcasts::{BroadcastRow, COLUMNS, records, status_text};
-use super::db::{Db, Sql, bounded};
-use super::error::StoreError;
+use database::{Db, Sql, bounded};
 
 /// Rows that are compared one by one before an index is asked: some milliseconds.
 const FIRST_ROWS: i64 = 2_000;

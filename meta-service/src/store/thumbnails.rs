@@ -2,8 +2,8 @@
 
 use contract::id::BroadcastId;
 
-use super::db::{Db, Sql, bounded};
-use super::error::StoreError;
+use super::StoreError;
+use database::{Db, Sql, bounded};
 
 /// A stored picture.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::db::{Db, Sql, bounded};
-use super::error::StoreError;
+use super::StoreError;
+use database::{Db, Sql, bounded};
 
 /// Upkeep of all tables.
 #[derive(Debug)]

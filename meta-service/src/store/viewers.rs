@@ -10,10 +10,10 @@ use chrono::{DateTime, Utc};
 use contract::id::BroadcastId;
 use contract::rest::Subjects;
 
-use super::db::{Db, Sql, Value, bounded};
-use super::error::StoreError;
+use super::StoreError;
 use super::limits::BATCH_ROWS;
 use crate::counts::{Count, NewPart, PART_TTL, Part};
+use database::{Db, Sql, Value, bounded};
 
 #[derive(sqlx::FromRow)]
 struct PartRow {

@@ -43,6 +43,7 @@ pub fn config(dev: bool) -> Config {
         dev,
         allowed_origins: vec!["https://live.example.org".into()],
         token_secret: Secret::new(SECRET.into()),
+        database_url: Secret::new("sqlite::memory:".into()),
         ..Config::default()
     }
 }

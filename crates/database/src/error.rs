@@ -1,8 +1,8 @@
-//! Why the store did not do something, and what the databases' codes mean.
+//! Why the database did not do something, and what the databases' codes mean.
 
-/// Why the store did not do it.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+/// Why the database did not do it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
     /// The database is away, saturated or too slow. Trying again later can help.
     #[error("the database is not available: {0}")]
     Unavailable(String),
@@ -14,11 +14,11 @@ pub enum StoreError {
     Failed(String),
 }
 
-/// Why there is no store to start with.
+/// Why there is no database to start with.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The setting is no database of a known kind.
-    #[error("setting `database`: {0}")]
+    #[error("the setting of the database: {0}")]
     Url(String),
     /// It cannot be reached or opened.
     #[error("cannot open the database: {0}")]
@@ -36,7 +36,7 @@ pub enum OpenError {
     },
 }
 
-impl From<sqlx::Error> for StoreError {
+impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as E;
         let text = error.to_string();

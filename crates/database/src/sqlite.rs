@@ -1,4 +1,4 @@
-//! SQLite, for the single process: one file, write-ahead log.
+//! SQLite, for a process that shares its database with nobody: one file with a write-ahead log, or memory.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,9 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
-use super::error::OpenError;
-use super::limits::ACQUIRE_TIMEOUT;
-
-static MIGRATIONS: Migrator = sqlx::migrate!("../migrations/sqlite");
+use crate::db::Schema;
+use crate::error::OpenError;
+use crate::limits::ACQUIRE_TIMEOUT;
 
 /// Most connections to one file: one writes at a time, more only wait for each other.
 const MAX_CONNECTIONS: u32 = 8;
@@ -21,7 +20,7 @@ const MAX_CONNECTIONS: u32 = 8;
 ///
 /// # Errors
 /// [`OpenError`].
-pub(super) async fn open(path: &Path, connections: u32) -> Result<SqlitePool, OpenError> {
+pub(crate) async fn open(path: &Path, connections: u32, schema: &Schema) -> Result<SqlitePool, OpenError> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -37,13 +36,37 @@ pub(super) async fn open(path: &Path, connections: u32) -> Result<SqlitePool, Op
         .after_release(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         .connect_lazy_with(options);
     let lock = lock_beside(path).await?;
-    let mut migrations = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
+    migrate(&pool, schema).await?;
+    drop(lock);
+    Ok(pool)
+}
+
+/// Makes a database in memory.
+///
+/// # Errors
+/// [`OpenError`].
+pub(crate) async fn open_in_memory(schema: &Schema) -> Result<SqlitePool, OpenError> {
+    let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true);
+    // It is the database: one connection, which is never closed.
+    let pool = SqlitePoolOptions::new()
+        .min_connections(1)
+        .max_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_lazy_with(options);
+    migrate(&pool, schema).await?;
+    Ok(pool)
+}
+
+async fn migrate(pool: &SqlitePool, schema: &Schema) -> Result<(), OpenError> {
+    let mut migrations = Migrator::with_migrations(schema.sqlite.iter().cloned().collect());
+    // A newer release may have migrated further: this one goes on working beside it.
     migrations.set_ignore_missing(true);
     let mut connection = pool.acquire().await.map_err(OpenError::Connect)?;
     migrations.run_direct(None, &mut *connection, false).await?;
-    drop(lock);
-    drop(connection);
-    Ok(pool)
+    Ok(())
 }
 
 /// Holds `{path}.lock` so that of two that start at once the second waits for the first's migration: SQLite has

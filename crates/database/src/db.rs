@@ -1,4 +1,4 @@
-//! The way to either database: statements with their values, reads, and writes that are committed or did not happen.
+//! Statements with their values, reads, and writes that are committed or did not happen.
 //!
 //! The SQL is the common part of both (`$n` parameters, RETURNING, ON CONFLICT, UPDATE FROM); the few differences are
 //! methods of [`Db`]. Statements that change something run only inside a [`Write`], and nothing is acknowledged before
@@ -11,52 +11,66 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use contract::key::KeyHash;
 use futures_util::future::BoxFuture;
+use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgPool, PgRow};
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, FromRow, Transaction};
 
-use super::error::StoreError;
-use super::limits::CALL_TIMEOUT;
+use crate::error::{Error, OpenError};
+use crate::limits::CALL_TIMEOUT;
+use crate::{postgres, sqlite};
 
-/// What became of a change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Changed<T> {
-    /// As it is now.
-    pub record: T,
-    /// As it was before; `None` where it has not changed.
-    pub was: Option<T>,
+/// What stands for a SQLite that lives in the memory of this process, and ends with it.
+pub const MEMORY: &str = "sqlite::memory:";
+
+/// Whether `database` names a Postgres.
+#[must_use]
+pub fn is_postgres(database: &str) -> bool {
+    database.starts_with("postgres://") || database.starts_with("postgresql://")
 }
 
-/// A stored key hash.
-pub(super) fn key_from(bytes: Vec<u8>) -> Result<KeyHash, StoreError> {
-    let bytes: [u8; 32] = bytes.try_into().map_err(|_| StoreError::Failed("a stored key hash".into()))?;
-    Ok(KeyHash::from_bytes(bytes))
+/// What a service keeps in its database, and under which name.
+#[derive(Debug, Clone, Copy)]
+pub struct Schema {
+    /// How the service calls itself to Postgres.
+    pub application: &'static str,
+    /// The schema of Postgres in which its tables are, where it is not the default one: two services may share a
+    /// database, each with migrations of its own. Lower-case letters and `_`.
+    pub namespace: Option<&'static str>,
+    /// Its migrations for Postgres.
+    pub postgres: &'static Migrator,
+    /// The same for SQLite.
+    pub sqlite: &'static Migrator,
 }
 
-/// What a store call returns.
-pub(super) type StoreFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+/// What a call returns.
+pub type CallFuture<'a, T> = BoxFuture<'a, Result<T, Error>>;
 
 /// The pool of one of the databases.
 #[derive(Debug, Clone)]
-pub(super) enum Db {
+pub enum Db {
+    /// Of a Postgres.
     Postgres(PgPool),
+    /// Of a SQLite.
     Sqlite(SqlitePool),
 }
 
 /// A row type that both databases give.
-pub(super) trait Row:
-    for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
-{
-}
+pub trait Row: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin {}
 impl<T> Row for T where T: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin {}
 
 /// A value of a statement.
 #[derive(Debug, Clone)]
-pub(super) enum Value {
+pub enum Value {
+    /// BIGINT, INTEGER.
     Int(Option<i64>),
+    /// BOOLEAN.
     Bool(bool),
+    /// TEXT.
     Text(Option<String>),
+    /// BYTEA, BLOB.
     Bytes(Option<Vec<u8>>),
+    /// TIMESTAMPTZ, or what SQLite has in its place.
     Time(Option<DateTime<Utc>>),
 }
 
@@ -86,35 +100,38 @@ values! {
 
 /// A statement and its values. Whatever came from outside is a value, never text.
 #[derive(Debug, Clone)]
-pub(super) struct Sql {
+pub struct Sql {
     text: String,
     values: Vec<Value>,
 }
 
 impl Sql {
-    pub(super) fn new(text: impl Into<String>) -> Self {
+    /// A statement without values so far.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), values: Vec::new() }
     }
 
     /// The value of the next `$n`.
-    pub(super) fn bind(mut self, value: impl Into<Value>) -> Self {
+    #[must_use]
+    pub fn bind(mut self, value: impl Into<Value>) -> Self {
         self.values.push(value.into());
         self
     }
 
     /// More text.
-    pub(super) fn push(&mut self, text: &str) -> &mut Self {
+    pub fn push(&mut self, text: &str) -> &mut Self {
         self.text.push_str(text);
         self
     }
 
     /// Text in front.
-    pub(super) fn prepend(&mut self, text: &str) {
+    pub fn prepend(&mut self, text: &str) {
         self.text.insert_str(0, text);
     }
 
     /// A value, and its `$n` at the end of the text.
-    pub(super) fn push_bind(&mut self, value: impl Into<Value>) -> &mut Self {
+    pub fn push_bind(&mut self, value: impl Into<Value>) -> &mut Self {
         self.values.push(value.into());
         let n = self.values.len();
         self.text.push_str(&format!("${n}"));
@@ -122,7 +139,7 @@ impl Sql {
     }
 
     /// `($1, $2), ($3, $4)`, ...: rows of a VALUES list, or with one value each of an IN list.
-    pub(super) fn push_rows<R: IntoIterator<Item = Value>>(&mut self, rows: impl IntoIterator<Item = R>) {
+    pub fn push_rows<R: IntoIterator<Item = Value>>(&mut self, rows: impl IntoIterator<Item = R>) {
         for (n, row) in rows.into_iter().enumerate() {
             self.push(if n == 0 { "(" } else { ", (" });
             for (n, value) in row.into_iter().enumerate() {
@@ -154,8 +171,30 @@ macro_rules! bound {
 }
 
 impl Db {
+    /// Opens `postgres://...`, a path (also `sqlite://path`) as a SQLite file, or [`MEMORY`], and brings `schema` up to
+    /// date there.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open(database: &str, connections: u32, schema: &Schema) -> Result<Self, OpenError> {
+        if is_postgres(database) {
+            return Ok(Self::Postgres(postgres::open(database, connections, schema).await?));
+        }
+        if database == MEMORY {
+            return Ok(Self::Sqlite(sqlite::open_in_memory(schema).await?));
+        }
+        let path = database.strip_prefix("sqlite://").unwrap_or(database);
+        if path.is_empty() || path.contains("://") || path.starts_with(":memory:") {
+            return Err(OpenError::Url("expected postgres://... or the path of a SQLite file".into()));
+        }
+        Ok(Self::Sqlite(sqlite::open(path.as_ref(), connections, schema).await?))
+    }
+
     /// Runs a SELECT.
-    pub(super) async fn rows<T: Row>(&self, sql: Sql) -> Result<Vec<T>, StoreError> {
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn rows<T: Row>(&self, sql: Sql) -> Result<Vec<T>, Error> {
         Ok(match self {
             Self::Postgres(pool) => bound!(sqlx::query_as::<sqlx::Postgres, T>, sql).fetch_all(pool).await?,
             Self::Sqlite(pool) => bound!(sqlx::query_as::<sqlx::Sqlite, T>, sql).fetch_all(pool).await?,
@@ -163,12 +202,18 @@ impl Db {
     }
 
     /// Runs a SELECT that gives one row at most.
-    pub(super) async fn row<T: Row>(&self, sql: Sql) -> Result<Option<T>, StoreError> {
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn row<T: Row>(&self, sql: Sql) -> Result<Option<T>, Error> {
         Ok(self.rows(sql).await?.pop())
     }
 
     /// Begins to write. Dropped without [`Write::commit`], nothing has happened.
-    pub(super) async fn begin(&self) -> Result<Write, StoreError> {
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn begin(&self) -> Result<Write, Error> {
         // On a task of its own, which goes on when the call runs out of time: sqlx takes no BEGIN back that was sent and
         // not yet answered, and whoever got that connection next would work in a transaction that nobody ends.
         let db = self.clone();
@@ -179,12 +224,13 @@ impl Db {
                 Self::Sqlite(pool) => Write::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
             })
         });
-        begun.await.map_err(|_| StoreError::Failed("the task of a BEGIN ended".into()))?
+        begun.await.map_err(|_| Error::Failed("the task of a BEGIN ended".into()))?
     }
 
     /// What a SELECT ends with whose row nobody else may change before the transaction has ended. (SQLite has one writer
     /// at a time.)
-    pub(super) fn for_update(&self) -> &'static str {
+    #[must_use]
+    pub fn for_update(&self) -> &'static str {
         match self {
             Self::Postgres(_) => " FOR UPDATE",
             Self::Sqlite(_) => "",
@@ -192,14 +238,16 @@ impl Db {
     }
 
     /// The SQL of the database's clock in Unix milliseconds. (Postgres' `now()` stands still in a transaction.)
-    pub(super) fn now_ms(&self) -> &'static str {
+    #[must_use]
+    pub fn now_ms(&self) -> &'static str {
         match self {
             Self::Postgres(_) => "(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
             Self::Sqlite(_) => "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
         }
     }
 
-    pub(super) async fn close(&self) {
+    /// Closes every connection.
+    pub async fn close(&self) {
         match self {
             Self::Postgres(pool) => pool.close().await,
             Self::Sqlite(pool) => pool.close().await,
@@ -209,14 +257,19 @@ impl Db {
 
 /// Changes that happen together, at [`Write::commit`].
 #[must_use = "nothing happens without a commit"]
-pub(super) enum Write {
+pub enum Write {
+    /// In a Postgres.
     Postgres(Transaction<'static, sqlx::Postgres>),
+    /// In a SQLite.
     Sqlite(Transaction<'static, sqlx::Sqlite>),
 }
 
 impl Write {
     /// Runs a statement; how many rows it changed.
-    pub(super) async fn execute(&mut self, sql: Sql) -> Result<u64, StoreError> {
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn execute(&mut self, sql: Sql) -> Result<u64, Error> {
         Ok(match self {
             Self::Postgres(tx) => {
                 bound!(sqlx::query::<sqlx::Postgres>, sql).execute(&mut **tx).await?.rows_affected()
@@ -228,7 +281,10 @@ impl Write {
     }
 
     /// Runs a statement to its end; the rows that it returns.
-    pub(super) async fn rows<T: Row>(&mut self, sql: Sql) -> Result<Vec<T>, StoreError> {
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn rows<T: Row>(&mut self, sql: Sql) -> Result<Vec<T>, Error> {
         Ok(match self {
             Self::Postgres(tx) => {
                 bound!(sqlx::query_as::<sqlx::Postgres, T>, sql).fetch_all(&mut **tx).await?
@@ -238,12 +294,18 @@ impl Write {
     }
 
     /// The same for a statement that returns one row at most.
-    pub(super) async fn row<T: Row>(&mut self, sql: Sql) -> Result<Option<T>, StoreError> {
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn row<T: Row>(&mut self, sql: Sql) -> Result<Option<T>, Error> {
         Ok(self.rows(sql).await?.pop())
     }
 
     /// Makes it so. Only after this may anybody be told.
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn commit(self) -> Result<(), Error> {
         match self {
             Self::Postgres(tx) => tx.commit().await?,
             Self::Sqlite(tx) => tx.commit().await?,
@@ -258,7 +320,7 @@ tokio::task_local! {
 }
 
 /// Runs the work on a request: all its calls together get [`CALL_TIMEOUT`], from the first one on.
-pub(crate) async fn one_request<T>(work: impl Future<Output = T>) -> T {
+pub async fn one_request<T>(work: impl Future<Output = T>) -> T {
     REQUEST.scope(Cell::new(None), work).await
 }
 
@@ -270,14 +332,12 @@ fn left(end: &Cell<Option<Instant>>, now: Instant) -> Duration {
 }
 
 /// Gives `call` at most [`CALL_TIMEOUT`], or what is left of it for this request.
-pub(super) fn bounded<'a, T: 'a>(
-    call: impl Future<Output = Result<T, StoreError>> + Send + 'a,
-) -> StoreFuture<'a, T> {
+pub fn bounded<'a, T: 'a>(call: impl Future<Output = Result<T, Error>> + Send + 'a) -> CallFuture<'a, T> {
     Box::pin(async move {
         let left = REQUEST.try_with(|end| left(end, Instant::now())).unwrap_or(CALL_TIMEOUT);
         match tokio::time::timeout(left, call).await {
             Ok(result) => result,
-            Err(_) => Err(StoreError::Unavailable("no answer in time".into())),
+            Err(_) => Err(Error::Unavailable("no answer in time".into())),
         }
     })
 }
@@ -306,13 +366,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_whose_time_is_over_waits_for_no_call() {
-        let never = || bounded(std::future::pending::<Result<(), StoreError>>());
+        let never = || bounded(std::future::pending::<Result<(), Error>>());
         let answer = one_request(async {
             REQUEST.with(|end| end.set(Some(Instant::now())));
             never().await
         })
         .await;
-        assert!(matches!(answer, Err(StoreError::Unavailable(_))));
+        assert!(matches!(answer, Err(Error::Unavailable(_))));
         // The next request has all of its own.
         one_request(async { REQUEST.with(|end| assert!(end.get().is_none())) }).await;
     }
