@@ -8,6 +8,8 @@ export const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 
 export const LINE_HEIGHT = 1.3;
 /** Room around the words of a note, in board units. */
 export const NOTE_PADDING = 12;
+/** A note's letters shrink no further; what does not fit then is left out. */
+const SMALLEST = 6;
 
 /** Where there is no canvas to ask. East Asian signs are as wide as high. */
 export const roughly: Measure = (text, fontSize) => {
@@ -66,12 +68,14 @@ export function layoutText(shape: Shape, measure: Measure): TextLayout {
 function inNote(shape: Shape, measure: Measure): TextLayout {
   const width = Math.max(1, shape.w * shape.t[2] - 2 * NOTE_PADDING);
   const height = Math.max(1, shape.h * shape.t[3] - 2 * NOTE_PADDING);
-  let fontSize = shape.fontSize;
+  let fontSize = Math.min(shape.fontSize, width, height / LINE_HEIGHT);
   let lines = wrapped(shape.text, fontSize, width, measure);
-  while (lines.length * fontSize * LINE_HEIGHT > height && fontSize > 6) {
+  while (lines.length * fontSize * LINE_HEIGHT > height && fontSize > SMALLEST) {
     fontSize *= 0.85;
     lines = wrapped(shape.text, fontSize, width, measure);
   }
+  const fitting = Math.max(1, Math.floor(height / (fontSize * LINE_HEIGHT) + 1e-6));
+  if (lines.length > fitting) lines = [...lines.slice(0, fitting - 1), '…'];
   return { lines, fontSize, width, height: lines.length * fontSize * LINE_HEIGHT };
 }
 
