@@ -1,14 +1,19 @@
 //! A node as the home of a call, with the real signaling service: who is there and what holds, moderation, and what is
-//! kept by meta. Nobody sends media here.
+//! kept by meta.
 
+#[path = "common/caller.rs"]
+mod caller;
 mod common;
+#[path = "common/light.rs"]
+mod light;
 #[path = "common/signaling.rs"]
 mod signaling;
 
 use std::time::{Duration, Instant};
 
+use caller::Caller;
 use common::{PATIENCE, Sfu, eventually, keys, offer};
-use contract::call::JoinedCall;
+use contract::call::{JoinedCall, Wants};
 use contract::destination::{Reason, Reply, Source};
 use contract::group::GroupOrder;
 use contract::room_state::{Person, Right, RoomCommand, RoomSnapshot, RoomUpdate, SourceState};
@@ -237,6 +242,72 @@ async fn moderation_is_done_here_and_kept_by_meta() {
         };
         tokio::time::timeout(PATIENCE, ended).await.expect("an ERROR and the end");
     }
+    stop.cancel();
+}
+
+/// Whether one person sees the camera of another within a while in which both send.
+async fn sees(watcher: &mut Caller, sender: &mut Caller, turns: usize) -> bool {
+    let camera = sender.csrc(Source::Camera);
+    watcher.take_seen();
+    for _ in 0..turns {
+        sender.turn().await;
+        watcher.turn().await;
+        if watcher.take_seen().contains(&camera) {
+            return true;
+        }
+    }
+    false
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_be_sent_is_the_rooms_to_say_while_the_session_goes_on() {
+    let (_signaling, url, stop) = signaling::start(signaling::ANYWHERE).await;
+    let sfu = Sfu::with(|config| config.signaling_url = url.clone()).await;
+    let room = ROOM.parse().unwrap();
+    let grants = [Grant::Publish, Grant::Subscribe, Grant::Moderate];
+    let mut host = Caller::join_with(&sfu, &room, "par_host", &grants).await;
+    // Its token lets it watch, and no more; it offers a camera all the same.
+    let mut guest = Caller::join_with(&sfu, &room, "par_guest", &[Grant::Subscribe]).await;
+    let camera = guest.csrc(Source::Camera);
+    host.want(&[camera]);
+    let state_of = |state: &RoomSnapshot, source| {
+        let sources = person(state, "par_guest")?.sources.iter();
+        sources.filter(|own| own.source == source).map(|own| own.state).next()
+    };
+    let grants = |grants: &[Grant]| {
+        let role = Role::Join { room: ROOM.parse().unwrap(), grants: grants.to_vec(), name: None };
+        keys().mint("par_guest", role, service_kit::unix_now(), 3_600)
+    };
+    let mut moderator = Page::connect(&url, &token("par_host", &[Grant::Moderate])).await;
+    let mut page = Page::connect(&url, &grants(&[Grant::Subscribe])).await;
+    let muted = Some(SourceState::Muted);
+    moderator.until(|state| state_of(state, Source::Camera) == muted).await;
+    assert!(!sees(&mut host, &mut guest, 40).await, "without the right");
+    let on = RoomCommand::Switch { source: Source::Camera, on: true };
+    assert_eq!(page.ask(&on).await, Err(Reason::Right));
+
+    let participant = par("par_guest");
+    let grant = RoomCommand::Grant { participant: participant.clone(), right: Right::Camera };
+    assert_eq!(page.ask(&grant).await, Err(Reason::Right), "nobody gives it to itself");
+    assert_eq!(moderator.ask(&grant).await, Ok(()));
+    assert!(!sees(&mut host, &mut guest, 20).await, "given, and not switched on");
+    assert_eq!(page.ask(&on).await, Ok(()));
+    assert!(sees(&mut host, &mut guest, 1_000).await, "the same session, the right given");
+
+    let revoke = RoomCommand::Revoke { participant, right: Right::Camera };
+    assert_eq!(moderator.ask(&revoke).await, Ok(()));
+    moderator.until(|state| state_of(state, Source::Camera) == muted).await;
+    // What was on its way.
+    sees(&mut host, &mut guest, 5).await;
+    assert!(!sees(&mut host, &mut guest, 40).await, "taken away again");
+    // Nor does a resumed session bring it back.
+    let secret = guest.joined.session.clone();
+    drop(guest);
+    let mut guest = Caller::resume(&sfu, &room, &secret, Wants::default()).await;
+    assert!(!sees(&mut host, &mut guest, 40).await, "resumed without it");
+    assert_eq!(moderator.ask_as("again", &grant).await, Ok(()));
+    assert_eq!(page.ask(&on).await, Ok(()));
+    assert!(sees(&mut host, &mut guest, 1_000).await, "resumed, and given again");
     stop.cancel();
 }
 

@@ -76,6 +76,13 @@ async function allSendAndReceive(
   }
 }
 
+/** Whether a page and the server agreed that packets say the layers of their frames, on both connections. */
+async function describesLayers({ page }: Caller): Promise<boolean> {
+  const look = `window.__connections.filter(({ connectionState }) => connectionState === 'connected')
+    .every(({ currentRemoteDescription }) => currentRemoteDescription.sdp.includes('dependency-descriptor'))`;
+  return (await page.evaluate(look)) === true;
+}
+
 async function everybodySees(people: readonly Caller[]): Promise<void> {
   for (const one of people) await one.sees(people.filter((other) => other !== one).map(({ name }) => name));
 }
@@ -89,6 +96,7 @@ test('H.264 while everybody decodes it, VP8 as soon as somebody comes who does n
   const two = [anna, bert];
   await everybodySees(two);
   await allSendAndReceive(two, 'H264');
+  expect(await Promise.all(two.map(describesLayers))).toEqual([true, true]);
 
   const finn = await Caller.join(firefox, url, IN_FIREFOX, small);
   const three = [...two, finn];

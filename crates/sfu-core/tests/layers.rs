@@ -20,17 +20,21 @@ const fn mode(codec: Codec, spatial: u8, temporal: u8, key: bool, described: boo
 }
 
 /// Everything that browsers send, and some more.
-const MODES: [Mode; 14] = [
+const MODES: [Mode; 18] = [
     mode(Codec::Vp8, 1, 1, false, false),
     mode(Codec::Vp8, 1, 2, false, false),
     mode(Codec::Vp8, 1, 3, false, false),
     mode(Codec::Vp8, 1, 3, false, true),
+    mode(Codec::Vp8, 1, 1, false, true),
     mode(Codec::Vp9, 1, 3, false, false),
+    mode(Codec::Vp9, 1, 3, false, true),
     mode(Codec::Vp9, 3, 1, false, false),
     mode(Codec::Vp9, 3, 3, false, false),
     mode(Codec::Vp9, 3, 3, true, false),
     mode(Codec::Vp9, 3, 3, true, true),
     mode(Codec::H264, 1, 2, false, false),
+    mode(Codec::H264, 1, 1, false, true),
+    mode(Codec::H264, 1, 3, false, true),
     mode(Codec::Av1, 1, 1, false, false),
     mode(Codec::Av1, 1, 3, false, true),
     mode(Codec::Av1, 3, 3, false, true),

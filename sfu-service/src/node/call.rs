@@ -23,7 +23,6 @@ use tokio::sync::oneshot;
 use transport::IceCredentials;
 use transport::sdp::{
     self, CodecFormat, H264Profile, Local, PublishAnswer, PublishOptions, Slot, SlotStream, SlotsAnswer,
-    Source,
 };
 
 use super::open::{formats, parse_offer};
@@ -33,9 +32,9 @@ use super::problem::{
 };
 use super::{Node, SHARD_TIMEOUT, new_etag};
 use crate::end::EndReason;
-use crate::published::{Published, SOURCES, SessionKey, csrc, slot};
+use crate::published::{Published, SessionKey, csrc};
 use crate::registry::{
-    CallRefused, Connection, Gone, NewCall, OpenedCall, Opening, Placed, Registry, Rights, ToldPictures, Who,
+    CallRefused, Connection, Gone, NewCall, OpenedCall, Opening, Placed, Registry, ToldPictures, Who,
 };
 use crate::shard::{self, CallSlot, Command, JoinRole, Member};
 
@@ -76,8 +75,8 @@ impl Node {
         body: JoinCall,
     ) -> Result<(JoinedCall, String), HttpProblem> {
         let JoinCall { publish, receive, wants, name, resume } = body;
-        let (who, rights, joining) = self.who(group, caller.claims.as_ref(), name, resume)?;
-        check(publish.as_ref(), receive.as_ref(), &wants, rights)?;
+        let (who, may_receive, joining) = self.who(group, caller.claims.as_ref(), name, resume)?;
+        check(publish.as_ref(), receive.as_ref(), &wants, may_receive)?;
         let answer = |shard: usize| -> Result<_, HttpProblem> {
             let local = || self.local(self.addresses.get(shard).cloned().unwrap_or_default());
             let publish = publish.as_ref().map(|offer| publishing(offer, local())).transpose()?;
@@ -148,20 +147,23 @@ impl Node {
         Ok((joined, etag))
     }
 
-    /// Who comes, what it may do, and what the room is told of it unless it is there already.
+    /// Who comes, whether it may receive, and what the room is told of it unless it is there already. What it may send is
+    /// the room's to say, now and later.
     fn who(
         &self,
         group: &GroupId,
         claims: Option<&Claims>,
         name: Option<String>,
         resume: Option<SessionId>,
-    ) -> Result<(Who, Rights, Option<Joining>), HttpProblem> {
+    ) -> Result<(Who, bool, Option<Joining>), HttpProblem> {
         if let Some(session) = resume {
-            let known =
-                self.registry().call(&session, group).map(|call| (call.participant.clone(), call.rights));
+            let known = self
+                .registry()
+                .call(&session, group)
+                .map(|call| (call.participant.clone(), call.may_receive));
             let known = known.filter(|(participant, _)| self.homes().is_in(group, participant));
-            let (_, rights) = known.ok_or_else(|| call_refused(CallRefused::NoSession))?;
-            return Ok((Who::Resumes(session), rights, None));
+            let (_, may_receive) = known.ok_or_else(|| call_refused(CallRefused::NoSession))?;
+            return Ok((Who::Resumes(session), may_receive, None));
         }
         let claims = claims.ok_or_else(|| {
             HttpProblem::unauthorized("joining needs a join token of this room as `Authorization: Bearer`")
@@ -181,15 +183,14 @@ impl Node {
         if name.chars().count() > MAX_DISPLAY_NAME_CHARS {
             return Err(HttpProblem::bad_request("a display name has at most 64 characters"));
         }
-        let publish = SOURCES.map(|source| may_publish(claims, &room, source));
-        let rights = Rights { publish, receive: claims.may(&room, Grant::Subscribe) };
+        let may_receive = claims.may(&room, Grant::Subscribe);
         let joining = Joining {
             participant: participant.clone(),
             name: name.clone(),
             name_is_fixed: given.is_some(),
             granted: Right::of(grants),
         };
-        Ok((Who::Joins { participant, name, rights }, rights, Some(joining)))
+        Ok((Who::Joins { participant, name, may_receive }, may_receive, Some(joining)))
     }
 
     /// Hands the connections of a session to their shard, and has its slots chosen.
@@ -389,17 +390,13 @@ impl Receiving {
     }
 }
 
-/// Whether a token lets its holder publish a source.
-fn may_publish(claims: &Claims, room: &Room, source: Source) -> bool {
-    claims.may(room, Grant::to_send(source))
-}
-
-/// Checks what was sent against limits and rights.
+/// Checks what was sent against limits, and whether its sender may receive. Every source may be offered: what comes of one
+/// that its owner has no right to goes to nobody, until the room gives that right.
 fn check(
     publish: Option<&PublishOffer>,
     receive: Option<&ReceiveOffer>,
     wants: &Wants,
-    rights: Rights,
+    may_receive: bool,
 ) -> Result<(), HttpProblem> {
     if publish.is_none() && receive.is_none() {
         return Err(HttpProblem::bad_request("offer a connection: `publish`, `receive` or both"));
@@ -415,17 +412,10 @@ fn check(
             return Err(too_many(what, limit));
         }
     }
-    if receive.is_some() && !rights.receive {
+    if receive.is_some() && !may_receive {
         return Err(no_grant("receive"));
     }
-    let forbidden =
-        offered.iter().find(|offer| !rights.publish.get(slot(offer.source)).is_some_and(|may| *may));
-    match forbidden.map(|offer| offer.source) {
-        None => Ok(()),
-        Some(Source::Camera) => Err(no_grant("publish a camera")),
-        Some(Source::Microphone) => Err(no_grant("publish a microphone")),
-        Some(Source::Screen | Source::ScreenAudio) => Err(no_grant("share a screen")),
-    }
+    Ok(())
 }
 
 fn too_many(what: &str, limit: usize) -> HttpProblem {

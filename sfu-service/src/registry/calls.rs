@@ -59,8 +59,8 @@ pub(crate) struct Call {
     pub(crate) participant: ParticipantId,
     /// Display name.
     name: String,
-    /// What it may do; a resumed session has no more.
-    pub(crate) rights: Rights,
+    /// Whether its token lets it receive; so it is when it is resumed.
+    pub(crate) may_receive: bool,
     /// Its name as a publisher of the room.
     source: SourceId,
     /// Entity tag of its ICE sessions, with quotes.
@@ -102,15 +102,6 @@ pub(crate) struct Opening {
     shard: usize,
 }
 
-/// What somebody may do with media.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rights {
-    /// The sources that it may publish, by slot.
-    pub(crate) publish: [bool; SOURCES.len()],
-    /// Whether it may receive.
-    pub(crate) receive: bool,
-}
-
 /// Who comes.
 #[derive(Debug)]
 pub(crate) enum Who {
@@ -120,8 +111,8 @@ pub(crate) enum Who {
         participant: ParticipantId,
         /// Display name.
         name: String,
-        /// What its token gives.
-        rights: Rights,
+        /// Whether its token lets it receive.
+        may_receive: bool,
     },
     /// Who has the secret of a session.
     Resumes(SessionId),
@@ -274,14 +265,16 @@ impl Registry {
         let NewCall { group, who, address, shard, etag, receives, decodes_h264, now } = new;
         let resumes = matches!(who, Who::Resumes(_));
         self.may_call(address, resumes)?;
-        let (session, participant, name, rights) = match who {
-            Who::Joins { participant, name, rights } => (SessionId::random(rng), participant, name, rights),
+        let (session, participant, name, may_receive) = match who {
+            Who::Joins { participant, name, may_receive } => {
+                (SessionId::random(rng), participant, name, may_receive)
+            }
             Who::Resumes(session) => {
                 let call = self.calls.sessions.get(&session).filter(|call| call.group == group);
                 let call = call.ok_or(CallRefused::NoSession)?;
                 let (participant, name) = (call.participant.clone(), call.name.clone());
-                let rights = call.rights;
-                (session, participant, name, rights)
+                let may_receive = call.may_receive;
+                (session, participant, name, may_receive)
             }
         };
         let full = self.calls.rooms.get(&group).is_some_and(|room| {
@@ -310,7 +303,7 @@ impl Registry {
             room,
             participant: participant.clone(),
             name,
-            rights,
+            may_receive,
             source,
             etag,
             publish: published.as_ref().map(|_| connection()),

@@ -13,8 +13,6 @@ use crate::config::Limits;
 
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-const RIGHTS: Rights = Rights { publish: [true; 4], receive: true };
-
 struct Fixture {
     registry: Registry,
     rng: StdRng,
@@ -85,7 +83,7 @@ impl Fixture {
 
     fn join(&mut self, room: &str, who: &str) -> OpenedCall {
         let participant = format!("par_{who}").parse().unwrap();
-        self.open(room, Who::Joins { participant, name: who.into(), rights: RIGHTS }).unwrap()
+        self.open(room, Who::Joins { participant, name: who.into(), may_receive: true }).unwrap()
     }
 
     fn lose(&mut self, call: &OpenedCall) {
@@ -175,7 +173,7 @@ fn rooms_and_the_node_have_limits() {
         fixture.join("a", &number.to_string());
     }
     let one_more =
-        Who::Joins { participant: "par_more".parse().unwrap(), name: String::new(), rights: RIGHTS };
+        Who::Joins { participant: "par_more".parse().unwrap(), name: String::new(), may_receive: true };
     assert_eq!(fixture.open("a", one_more).map(|_| ()), Err(CallRefused::RoomFull));
     // Who is there already takes no place.
     fixture.open("a", Who::Resumes(first.session)).unwrap();
@@ -183,14 +181,15 @@ fn rooms_and_the_node_have_limits() {
 
     let mut fixture = Fixture::new(Limits { max_sessions: 3, ..Limits::default() });
     let first = fixture.join("a", "0");
-    let second = Who::Joins { participant: "par_1".parse().unwrap(), name: String::new(), rights: RIGHTS };
+    let second = Who::Joins { participant: "par_1".parse().unwrap(), name: String::new(), may_receive: true };
     let full = Err(CallRefused::Node(Refused::Full));
     assert_eq!(fixture.open("a", second).map(|_| ()), full);
     fixture.open("a", Who::Resumes(first.session)).unwrap();
 
     let mut fixture = Fixture::new(Limits { max_half_open_per_source: 2, ..Limits::default() });
     let first = fixture.join("a", "0");
-    let second = || Who::Joins { participant: "par_1".parse().unwrap(), name: String::new(), rights: RIGHTS };
+    let second =
+        || Who::Joins { participant: "par_1".parse().unwrap(), name: String::new(), may_receive: true };
     let half_open = Err(CallRefused::Node(Refused::HalfOpen));
     assert_eq!(fixture.open("a", second()).map(|_| ()), half_open);
     for key in connections(&first) {
@@ -235,7 +234,7 @@ fn pictures_are_sent_in_what_everybody_decodes() {
     let who = |name: &str| Who::Joins {
         participant: format!("par_{name}").parse().unwrap(),
         name: name.into(),
-        rights: RIGHTS,
+        may_receive: true,
     };
     let finn = fixture.open_with("a", who("finn"), false).unwrap();
     assert_eq!(codec(&finn), Some(Vp8));

@@ -25,7 +25,7 @@ use sfu_core::SourceId;
 use tokio::sync::watch;
 
 use self::calls::Calls;
-pub(crate) use self::calls::{CallRefused, Connection, Gone, NewCall, OpenedCall, Opening, Rights, Who};
+pub(crate) use self::calls::{CallRefused, Connection, Gone, NewCall, OpenedCall, Opening, Who};
 use self::departed::Departed;
 pub(crate) use self::pictures::ToldPictures;
 use self::room::{Media, PublisherState, RoomState};

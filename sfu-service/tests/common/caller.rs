@@ -119,7 +119,12 @@ pub(crate) async fn post(
 impl Caller {
     /// Joins and connects.
     pub(crate) async fn join(sfu: &Sfu, group: &GroupId, subject: &str) -> Self {
-        let token = token(group, subject, &[Grant::Publish, Grant::Subscribe]);
+        Self::join_with(sfu, group, subject, &[Grant::Publish, Grant::Subscribe]).await
+    }
+
+    /// Joins with these grants, and connects.
+    pub(crate) async fn join_with(sfu: &Sfu, group: &GroupId, subject: &str, grants: &[Grant]) -> Self {
+        let token = token(group, subject, grants);
         let offers = Offers::new();
         let body = offers.body(subject);
         let response = post(sfu, group, Some(&token), &body).await;

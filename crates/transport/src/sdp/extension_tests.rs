@@ -179,12 +179,14 @@ fn the_dependency_descriptor_needs_long_header_extensions() {
         assert_eq!(answer.extensions.id(Extension::DependencyDescriptor), None);
         assert!(lines(&answer.text, "a=extmap-allow-mixed").is_empty() && !answer.text.contains(uri));
     }
-    // Chromium's viewers get it when their page asks for it, with the codec that says its layers nowhere else.
-    let tracks = four_tracks(CodecFormat::Av1);
+    // Chromium's viewers get it when their page asks for it, in every codec.
     let asked = CHROMIUM_PLAY.replace("http://www.webrtc.org/experiments/rtp-hdrext/playout-delay", uri);
-    assert!(play(&asked, &tracks).extensions.id(Extension::DependencyDescriptor).is_some());
-    let others = four_tracks(CodecFormat::Vp9);
-    assert_eq!(play(&asked, &others).extensions.id(Extension::DependencyDescriptor), None);
-    let asked = asked.replace("a=extmap-allow-mixed\r\n", "");
-    assert_eq!(play(&asked, &tracks).extensions.id(Extension::DependencyDescriptor), None);
+    let short = asked.replace("a=extmap-allow-mixed\r\n", "");
+    let baseline = CodecFormat::H264(H264Profile::ConstrainedBaseline);
+    for format in [CodecFormat::Vp8, CodecFormat::Vp9, baseline, CodecFormat::Av1] {
+        let tracks = four_tracks(format);
+        let id = |text: &str| play(text, &tracks).extensions.id(Extension::DependencyDescriptor);
+        assert!(id(&asked).is_some(), "{format:?}");
+        assert_eq!((id(&short), id(CHROMIUM_PLAY)), (None, None), "{format:?}");
+    }
 }

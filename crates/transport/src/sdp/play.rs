@@ -1,6 +1,6 @@
 //! The answer to a viewer (WHEP).
 
-use rtp::{Codec, Extension, Extensions, MediaKind, Mid};
+use rtp::{Extension, Extensions, MediaKind, Mid};
 
 use crate::DataParameters;
 
@@ -217,10 +217,6 @@ pub(super) fn agree(
     let mut extensions = section.extensions(false).only(|extension, _| PLAY_EXTENSIONS.contains(&extension));
     if !offer.extmap_mixed {
         extensions = one_byte(extensions);
-    }
-    // Only AV1 needs it: other codecs say their layers in the payload, which is what receivers go by.
-    if format.codec() != Codec::Av1 {
-        extensions = extensions.without(Extension::DependencyDescriptor);
     }
     let ours = match section.kind {
         Some(MediaKind::Audio) => Feedback::AUDIO,

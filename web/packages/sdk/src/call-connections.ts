@@ -1,6 +1,7 @@
 import { sleep } from './backoff.js';
 import { CALL_CODECS, CallSources } from './call-sources.js';
 import { PathMonitor, type PathState } from './path-monitor.js';
+import { DEPENDENCY_DESCRIPTOR, negotiateExtensions } from './rtp.js';
 import { answerAfterRestart, iceCredentials, mediaSections, withStartBitrate } from './sdp.js';
 import {
   type Binding,
@@ -78,7 +79,10 @@ export class Connections {
   private addSlot(kind: SlotKind): void {
     const isAudio = kind === 'voice' || kind === 'screen_audio';
     const transceiver = this.receive.addTransceiver(isAudio ? 'audio' : 'video', { direction: 'recvonly' });
-    if (!isAudio) onlyCodecs(transceiver);
+    if (!isAudio) {
+      onlyCodecs(transceiver);
+      negotiateExtensions(transceiver, [DEPENDENCY_DESCRIPTOR]);
+    }
     this.slots.push({ kind, transceiver });
   }
 

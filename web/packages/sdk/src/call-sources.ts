@@ -1,5 +1,5 @@
 import { changeTo, codecNow, h264Mode, LAYERED } from './picture-codec.js';
-import { preferCodecs } from './rtp.js';
+import { DEPENDENCY_DESCRIPTOR, negotiateExtensions, preferCodecs } from './rtp.js';
 import {
   adjusted,
   affordable,
@@ -49,7 +49,10 @@ export class CallSources {
         ? [{ maxBitrate: AUDIO_BITRATE[source] }]
         : sendEncodings(this.planned(source), LAYERED),
     });
-    if (!isAudio) preferCodecs(transceiver, CALL_CODECS);
+    if (!isAudio) {
+      preferCodecs(transceiver, CALL_CODECS);
+      negotiateExtensions(transceiver, [DEPENDENCY_DESCRIPTOR]);
+    }
     this.senders.set(source, transceiver);
   }
 

@@ -1,12 +1,13 @@
 /** Settings of transceivers that publishers and players share. */
 
-/** Header extensions that browsers know and do not ask for by themselves. */
-const EXTENSIONS = [
-  // When a frame was captured.
-  'http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time',
-  // The layers of a frame: without it AV1 with spatial layers is only seen in its lowest.
-  'https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension',
-];
+/** When a frame was captured: browsers know it, and do not ask for it by themselves. */
+export const CAPTURE_TIME = 'http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time';
+/**
+ * The layers of a frame, likewise: without it AV1 with spatial layers is only seen in its lowest, and a server could not
+ * tell the layers of what is encrypted from end to end.
+ */
+export const DEPENDENCY_DESCRIPTOR =
+  'https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension';
 
 /** Not yet in the DOM typings. */
 interface HeaderExtension {
@@ -18,13 +19,16 @@ interface NegotiatesHeaderExtensions {
   setHeaderExtensionsToNegotiate?(extensions: HeaderExtension[]): void;
 }
 
-/** Asks for capture times and layers in header extensions, where the browser can. */
-export function negotiateExtensions(transceiver: RTCRtpTransceiver): void {
+/** Asks for header extensions, where the browser can: capture times and layers where none is named. */
+export function negotiateExtensions(
+  transceiver: RTCRtpTransceiver,
+  wanted: readonly string[] = [CAPTURE_TIME, DEPENDENCY_DESCRIPTOR],
+): void {
   const negotiator = transceiver as NegotiatesHeaderExtensions;
   const extensions = negotiator.getHeaderExtensionsToNegotiate?.();
   if (extensions === undefined) return;
   for (const extension of extensions) {
-    if (EXTENSIONS.includes(extension.uri)) extension.direction = 'sendrecv';
+    if (wanted.includes(extension.uri)) extension.direction = 'sendrecv';
   }
   negotiator.setHeaderExtensionsToNegotiate?.(extensions);
 }

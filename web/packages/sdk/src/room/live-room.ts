@@ -111,7 +111,6 @@ export class LiveRoom implements Room {
       token,
       name,
       slots,
-      sources: sourcesOf(claims.grants),
       iceServers: new RenewedIceServers(async () => api.iceServers(await token())),
     });
     // One token for the session and for signaling: the same participant.
@@ -274,9 +273,10 @@ export class LiveRoom implements Room {
   /** What the rights say of one's own devices; before the room has said anything, those of the token. */
   private rule(): void {
     const own = this.own();
+    // Everything is offered to the server: a right may be given later.
     const offered = sourcesOf(this.entrance.claims.grants);
     const may = (source: Source, right: Right): boolean =>
-      offered.includes(source) && (own === undefined || own.rights.includes(right));
+      own === undefined ? offered.includes(source) : own.rights.includes(right);
     const isMuted = (source: Source): boolean => sourceOf(own, source)?.state === 'muted';
     this.mic.rule(may('microphone', 'microphone'), isMuted('microphone'));
     this.camera.rule(may('camera', 'camera'), isMuted('camera'));
