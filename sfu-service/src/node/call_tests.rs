@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::pin::pin;
 
 use contract::call::OfferedSource;
+use contract::destination::Source;
 use contract::group::{GroupOrder, OpenedGroup, RoomRules};
 use futures_util::FutureExt as _;
 use mio::{Poll, Token, Waker};
