@@ -23,6 +23,7 @@ pub mod scenario;
 pub mod server;
 mod source;
 pub mod stats;
+mod stop;
 mod totals;
 mod viewer;
 pub mod worker;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::timeout;
 use transport::sdp::CodecFormat;
 use transport::{Identity, IdentityError};
 
@@ -19,6 +19,7 @@ use crate::report::{Progress, Quantiles, Report, Step};
 use crate::scenario::{Engine, Ramp, Scenario, duration};
 use crate::server::{Usage, listener, receive_drops, usage};
 use crate::source::{Clip, ClipError, Source};
+use crate::stop;
 use crate::totals::{Reasons, Totals};
 use crate::worker::{Fleet, Snapshot};
 
@@ -518,14 +519,7 @@ impl<P: FnMut(&Progress) + Send> Runner<'_, P> {
 
     /// Sleeps, or until the run is stopped.
     async fn pause(&mut self, length: Duration) {
-        if self.is_stopped() {
-            return;
-        }
-        tokio::select! {
-            () = sleep_until((Instant::now() + length).into()) => {}
-            // Without anybody who could stop it, it sleeps on.
-            Err(_) = self.stop.changed() => sleep_until((Instant::now() + length).into()).await,
-        }
+        stop::pause(&mut self.stop, length).await;
     }
 
     fn is_stopped(&self) -> bool {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::timeout;
 use transport::Identity;
 
 use super::group::{Group, Joined};
@@ -24,6 +24,7 @@ use crate::scenario::{Scenario, duration};
 use crate::server::{Usage, listener, receive_drops, threads, usage};
 use crate::source::Clip;
 use crate::stats::Histogram;
+use crate::stop;
 use crate::totals::{Reasons, Totals};
 use crate::worker::{Fleet, Snapshot};
 
@@ -372,13 +373,7 @@ impl<P: FnMut(&str) + Send> Runner<'_, P> {
 
     /// Sleeps, or until the run is stopped.
     async fn pause(&mut self, length: Duration) {
-        if self.is_stopped() {
-            return;
-        }
-        tokio::select! {
-            () = sleep_until((Instant::now() + length).into()) => {}
-            Err(_) = self.stop.changed() => sleep_until((Instant::now() + length).into()).await,
-        }
+        stop::pause(&mut self.stop, length).await;
     }
 
     fn is_stopped(&self) -> bool {
