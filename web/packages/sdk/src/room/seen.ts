@@ -1,7 +1,7 @@
 /** Where an element is on the screen, as far as it matters for what is sent for it. */
-export interface Seen {
-  /** Physical pixels. */
-  height: number;
+interface Seen {
+  /** Physical pixels; null before anybody has asked, or the browser said it. */
+  height: number | null;
   visible: boolean;
 }
 
@@ -18,7 +18,7 @@ export class Eyes {
 
   constructor(private readonly changed: () => void) {
     this.sizes = new ResizeObserver((entries) => {
-      for (const { target } of entries) this.change(target, { height: heightOf(target) });
+      for (const { target } of entries) this.change(target, { height: measure(target) });
     });
     this.sights = new IntersectionObserver((entries) => {
       for (const { target, isIntersecting } of entries) this.change(target, { visible: isIntersecting });
@@ -26,9 +26,12 @@ export class Eyes {
     document.addEventListener('visibilitychange', this.onVisibility);
   }
 
-  /** Looks at an element until {@link forget}. Seen until its observers say otherwise, a moment later. */
+  /**
+   * Looks at an element until {@link forget}. Seen until its observers say otherwise, a moment later. It is not measured
+   * yet: a page that has just put a dozen elements in their places would have to lay them out there and then.
+   */
   look(element: Element): void {
-    this.seen.set(element, { height: heightOf(element), visible: true });
+    this.seen.set(element, { height: null, visible: true });
     this.sizes.observe(element);
     this.sights.observe(element);
   }
@@ -39,9 +42,16 @@ export class Eyes {
     this.sights.unobserve(element);
   }
 
-  of(element: Element): Seen {
-    const { height, visible } = this.seen.get(element) ?? { height: 0, visible: false };
-    return { height, visible: visible && this.pageVisible };
+  isVisible(element: Element): boolean {
+    return this.pageVisible && this.seen.get(element)?.visible === true;
+  }
+
+  /** Physical pixels; 0 of what is not looked at. */
+  heightOf(element: Element): number {
+    const known = this.seen.get(element);
+    if (known === undefined) return 0;
+    known.height ??= measure(element);
+    return known.height;
   }
 
   close(): void {
@@ -71,6 +81,6 @@ export class Eyes {
   }
 }
 
-function heightOf(element: Element): number {
+function measure(element: Element): number {
   return Math.round(element.clientHeight * devicePixelRatio);
 }

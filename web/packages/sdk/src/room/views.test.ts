@@ -42,8 +42,14 @@ afterEach(() => {
 class Screen {
   readonly el = document.createElement('video');
   private painted: Painted | null = null;
+  /** How often the page had to be laid out to say how high it is. */
+  measured = 0;
   constructor(height: number) {
-    Object.defineProperty(this.el, 'clientHeight', { value: height });
+    const get = (): number => {
+      this.measured += 1;
+      return height;
+    };
+    Object.defineProperty(this.el, 'clientHeight', { get });
     Object.defineProperty(this.el, 'srcObject', { value: null, writable: true });
     Object.assign(this.el, {
       play: () => Promise.resolve(),
@@ -125,6 +131,21 @@ it('wants what is seen, as high as it is seen, and says it once', async () => {
   views.close();
   await vi.advanceTimersByTimeAsync(500);
   expect(wants).toHaveLength(3);
+});
+
+it('measures what is opened when it says what it wants, and not before: many are opened in one turn', async () => {
+  const { views, wants } = open();
+  views.take({ people: people(['anna', 6], ['bert', 10]), me: 'me' });
+  const screens = [new Screen(100), new Screen(500)];
+  screens.forEach(({ el }, index) => views.open(of(['anna', 'bert'][index] ?? ''), { el }));
+  views.take({ slots: slots({ '0': ['tile', 6] }), missing: [], speaker: 'anna' });
+  expect(screens.map(({ measured }) => measured)).toEqual([0, 0]);
+  await vi.advanceTimersByTimeAsync(500);
+  views.take({ speaker: 'bert' });
+  await vi.advanceTimersByTimeAsync(500);
+  expect(screens.map(({ measured }) => measured)).toEqual([1, 1]);
+  expect(wants.map((said) => said.map(({ height }) => height))).toEqual([[240, 480]]);
+  views.close();
 });
 
 it('covers a picture until a frame of it is painted, and when its slot goes to somebody else', () => {

@@ -6,7 +6,7 @@ import { NOBODY, type People, sourceOf } from './people.js';
 import { Eyes } from './seen.js';
 import { Value } from './store.js';
 import type { PictureOf, View, ViewOptions, ViewState } from './types.js';
-import { type Look, slotKinds, wantsOf } from './wants.js';
+import { type Place, slotKinds, wantsOf } from './wants.js';
 
 /** What of a room says what its views show. */
 export interface Known {
@@ -91,7 +91,7 @@ export class Views {
   private show(): void {
     const open = [...this.views];
     const kinds = slotKinds(
-      open.map((view) => this.lookOf(view)),
+      open.map((view) => this.placeOf(view)),
       this.slots,
     );
     open.forEach((view, index) => view.show(this.known, kinds[index] ?? null, this.since));
@@ -122,15 +122,15 @@ export class Views {
   private say(): void {
     // Before anybody is known nothing can be wanted, and an empty list would take what is shown.
     if (this.known.people.size === 0) return;
-    const open = [...this.views].map((view) => ({ view, look: this.lookOf(view) }));
-    const looked = open.filter(({ view, look }) => look.csrc >= 0 && this.isSeen(view));
+    const open = [...this.views].map((view) => ({ view, place: this.placeOf(view) }));
+    const looked = open.filter(({ view, place }) => place.csrc >= 0 && this.isSeen(view));
     const kinds = slotKinds(
-      open.map(({ look }) => look),
+      open.map(({ place }) => place),
       this.slots,
     );
     const of = new Map(open.map(({ view }, index) => [view, kinds[index] ?? 'tile']));
     const wants = wantsOf(
-      looked.map(({ look }) => look),
+      looked.map(({ view, place }) => ({ ...place, height: this.eyes.heightOf(view.options.el) })),
       looked.map(({ view }) => of.get(view) ?? 'tile'),
       this.sounds(),
     );
@@ -142,7 +142,7 @@ export class Views {
   }
 
   private isSeen({ options }: PictureView): boolean {
-    return options.always === true || this.eyes.of(options.el).visible;
+    return options.always === true || this.eyes.isVisible(options.el);
   }
 
   /** The sounds of the others' screens, the first ones first. */
@@ -154,17 +154,16 @@ export class Views {
     });
   }
 
-  private lookOf(view: PictureView): Look {
+  private placeOf(view: PictureView): Place {
     const { participant, source } = view.target(this.known);
     const { people, me } = this.known;
     const own = participant === null || participant === me ? undefined : people.get(participant);
     const published = sourceOf(own, source);
-    const { priority = 0, pin = false, el } = view.options;
+    const { priority = 0, pin = false } = view.options;
     return {
       csrc: published?.state === 'on' ? published.csrc : -1,
       source,
       isSpeaker: view.picture === 'speaker',
-      height: this.eyes.of(el).height,
       priority,
       pin,
     };

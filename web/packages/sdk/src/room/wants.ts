@@ -2,18 +2,22 @@
 
 import { MAX_WANTS, type SlotKind, type Source, type Want } from '../types.js';
 
-/** A picture that is looked at. */
-export interface Look {
+/** A picture that a page has a place for. */
+export interface Place {
   /** The `csrc` of what is shown. */
   csrc: number;
   source: Extract<Source, 'camera' | 'screen'>;
   /** Of whoever speaks mainly, whoever that is. */
   isSpeaker: boolean;
-  /** Physical pixels on the screen. */
-  height: number;
   /** The lower, the more important. */
   priority: number;
   pin: boolean;
+}
+
+/** A picture that is looked at. */
+export interface Look extends Place {
+  /** Physical pixels on the screen. */
+  height: number;
 }
 
 /** Heights that are asked for: those of the usual encodings. Each change may cost a keyframe, so there are few. */
@@ -28,19 +32,19 @@ export function wantedHeight(pixels: number): number {
 }
 
 /**
- * In which kind of slot each picture goes, in the order of `looks`. Whoever speaks mainly has the stage, which is in sync
+ * In which kind of slot each picture goes, in the order of `places`. Whoever speaks mainly has the stage, which is in sync
  * with its voice; where nobody views that, the first pinned camera has it. Screens that have no slot of their own are
  * tiles.
  */
 export function slotKinds(
-  looks: readonly Look[],
+  places: readonly Place[],
   slots: Readonly<Partial<Record<SlotKind, number>>>,
 ): SlotKind[] {
   let stages = slots.stage ?? 0;
   const screens = new Set<number>();
   const onStage = new Set<number>();
-  if (stages > 0 && looks.some(({ isSpeaker }) => isSpeaker)) stages -= 1;
-  return looks.map(({ csrc, source, isSpeaker, pin }) => {
+  if (stages > 0 && places.some(({ isSpeaker }) => isSpeaker)) stages -= 1;
+  return places.map(({ csrc, source, isSpeaker, pin }) => {
     if (source === 'screen') {
       if (!screens.has(csrc) && screens.size >= (slots.screen ?? 0)) return 'tile';
       screens.add(csrc);
