@@ -96,7 +96,7 @@ pub(crate) fn figures(results: &mut Results) -> anyhow::Result<()> {
     }
     table(&reports);
     growth(results, &reports);
-    let pages = crate::pages::figures(results);
+    let pages = runtime.block_on(crate::pages::figures(results));
     if let Err(error) = pages {
         println!("pages of a call: not measured, {error:#}");
     }

@@ -10,7 +10,7 @@ import {
 } from 'playwright-core';
 import type { TestContext } from 'vitest';
 
-import { logs } from './process';
+import { logs, within } from './process';
 
 /** What every Chromium of these tests is started with. */
 export const flags = [
@@ -127,12 +127,16 @@ export async function openPage(
   return page;
 }
 
+/** A page that hangs says nothing. */
+const ANSWER_MS = 5_000;
+
 /** Prints what every open page shows and has said, and the last lines of the servers. */
 async function explain(browser: Browser): Promise<void> {
   const pages = browser.contexts().flatMap((context) => context.pages());
   const texts = await Promise.all(
     pages.map(async (page) => {
-      const text = await page.evaluate(() => document.body.innerText).catch(String);
+      const shown = page.evaluate(() => document.body.innerText);
+      const text = await within('what it shows', ANSWER_MS, shown).catch(String);
       const said = consoles.get(page)?.slice(-30) ?? [];
       return [`--- ${page.url()}`, text.replace(/\n{2,}/g, '\n'), ...said].join('\n');
     }),

@@ -94,10 +94,10 @@ export class Child {
   }
 
   /** Asks it to stop and waits; returns the exit code. Killed after `timeoutMs`. */
-  async stop(timeoutMs = 20_000): Promise<number | null> {
+  async stop(timeoutMs = 20_000, signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     if (this.process.exitCode !== null || this.process.signalCode !== null) return this.process.exitCode;
     const exited = once(this.process, 'exit');
-    this.process.kill('SIGTERM');
+    this.process.kill(signal);
     const timer = setTimeout(() => this.process.kill('SIGKILL'), timeoutMs);
     await exited;
     clearTimeout(timer);
@@ -120,6 +120,22 @@ export class Child {
   }
 }
 
+/** What `work` gives; fails with `what` where it does not come within `timeoutMs`. */
+export async function within<T>(what: string, timeoutMs: number, work: T | Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, fail) => {
+    timer = setTimeout(() => fail(new Error(`${what}: not within ${timeoutMs} ms`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A question that was asked in time may be answered this much later. */
+const LAST_ANSWER_MS = 10_000;
+
 /** Polls until `check` gives something truthy; fails with `what` after `timeoutMs`. */
 export async function eventually<T>(
   what: string,
@@ -130,7 +146,8 @@ export async function eventually<T>(
   let last: unknown;
   for (;;) {
     try {
-      const value = await check();
+      // A page that hangs answers nothing, not even no.
+      const value = await within(what, Math.max(deadline - Date.now(), 0) + LAST_ANSWER_MS, check());
       if (value !== false && value !== null && value !== undefined) return value;
       last = value;
     } catch (error) {

@@ -1,6 +1,7 @@
 import type { Browser } from 'playwright-core';
 
 import { openPage } from '../harness/browser';
+import { within } from '../harness/process';
 
 const WIDTH = 320;
 const HEIGHT = 180;
@@ -8,12 +9,13 @@ const FRAMES = 90;
 /** Who asks for a keyframe gets the next one of the clip: not much later than from an encoder. */
 const KEY_EVERY = 3;
 export const CLIP_FPS = 15;
+const ENCODED_WITHIN_MS = 40_000;
 
 /** A clip in VP8 for light clients, who encode nothing, as IVF: what Chromium makes of a picture that moves. */
 export async function recordClip(browser: Browser, url: string): Promise<Buffer> {
   // Only pages of a secure origin encode; the machine itself is one.
   const page = await openPage(browser, url);
-  const text = await page.evaluate(
+  const encoded = page.evaluate(
     async ({ width, height, frames, keyEvery, fps }) => {
       const chunks: { timestamp: number; bytes: Uint8Array }[] = [];
       const encoder = new VideoEncoder({
@@ -65,6 +67,7 @@ export async function recordClip(browser: Browser, url: string): Promise<Buffer>
     },
     { width: WIDTH, height: HEIGHT, frames: FRAMES, keyEvery: KEY_EVERY, fps: CLIP_FPS },
   );
+  const text = await within('a clip encoded by Chromium', ENCODED_WITHIN_MS, encoded);
   await page.context().close();
   return Buffer.from(text, 'latin1');
 }
