@@ -10,6 +10,7 @@ use stomp_proto::outbox::Caps;
 use stomp_proto::session::{MAX_ID_LEN, MAX_QUEUED_ANSWER_BYTES, MAX_QUEUED_ANSWERS, MAX_SUBSCRIPTIONS};
 use stomp_proto::{Limits, SUBPROTOCOLS};
 
+use crate::boards::{self, limits as board, store};
 use crate::metrics::Metrics;
 use crate::{Config, barred, broadcasts, chat, limits, report, rooms, unknown};
 
@@ -41,6 +42,26 @@ fn the_limits_are_those_of_the_code() {
     let pair = |person, address| format!("{}{}", rate(person), rate(address).trim_start_matches('|'));
     let config = Config::default();
     for text in [
+        format!("| updates of boards {}", pair(board::UPDATE_PERSON, board::UPDATE_ADDRESS)),
+        format!("who goes on for {} of them", figure(board::FLOOD.burst as usize)),
+        format!("| KiB of updates {}", pair(board::BYTES_PERSON, board::BYTES_ADDRESS)),
+        format!("| presences {}", pair(board::PRESENCE_PERSON, board::PRESENCE_ADDRESS)),
+        format!("snapshots {}", pair(board::OPEN_PERSON, board::OPEN_ADDRESS)),
+        format!(
+            "| {} of {}, {} in all |",
+            store::MAX_IMAGES,
+            kib(contract::board::MAX_BOARD_IMAGE),
+            kib(store::MAX_IMAGE_BYTES as usize)
+        ),
+        format!("| a board | {}, {} ids", kib(::board::MAX_BOARD), figure(::board::MAX_CLIENTS)),
+        format!(
+            "| an update | {}, by STOMP {} |",
+            kib(::board::MAX_UPDATE),
+            kib(contract::board::MAX_BOARD_FRAME)
+        ),
+        format!("| {}; {}, in memory", figure(boards::MAX_BOARDS), kib(boards::MAX_LOADED)),
+        format!("| what waits for one board | {} |", boards::MAX_WAITING),
+        format!("on their way to readers | {} |", kib(boards::MAX_SENDING_KIB * 1024)),
         format!("{} with one token", limits::MAX_CONNECTIONS_PER_PERSON),
         format!("{} (`max_connections_per_address`)", figure(config.max_connections_per_address)),
         format!("{} in all (`max_connections`)", figure(config.max_connections)),
@@ -202,6 +223,8 @@ fn the_destinations_exist() {
 #[test]
 fn the_tests_of_limits_exist() {
     let files = [
+        ("boards", include_str!("../tests/boards.rs")),
+        ("hostile", include_str!("../../crates/board/tests/hostile.rs")),
         ("limits", include_str!("../tests/limits.rs")),
         ("meta", include_str!("../tests/meta.rs")),
         ("commands", include_str!("../tests/commands.rs")),

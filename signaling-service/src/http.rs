@@ -13,6 +13,7 @@ use service_kit::body::json_config;
 use service_kit::{Cors, HttpProblem, Routes};
 use stomp_proto::{Limits, SUBPROTOCOLS};
 
+use crate::boards;
 use crate::guard::{FrameLimit, Guarded};
 use crate::seats::Seats;
 use crate::socket::{self, FRAME_OVERHEAD, OPENING_FRAME, Shared};
@@ -25,6 +26,7 @@ const MAX_BODY: usize = 64 * 1024;
 #[derive(Clone)]
 pub(crate) struct Site {
     pub(crate) shared: Shared,
+    pub(crate) boards: boards::http::Site,
     pub(crate) cors: Cors,
     pub(crate) seats: Arc<Seats>,
 }
@@ -39,6 +41,7 @@ struct UserCount {
 pub(crate) fn routes(site: Site) -> Routes {
     let site = Arc::new(site);
     Routes::new(move |config| {
+        boards::http::configure(config, site.boards.clone());
         let site = web::Data::from(site.clone());
         config
             .service(web::resource("/streaming").app_data(site.clone()).route(web::get().to(streaming)))

@@ -1,12 +1,13 @@
 //! The broker of this replica: its connections, who reads what, and what the replica knows, behind one lock that
 //! nobody holds while waiting.
 
+mod boards;
 mod calls;
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -22,8 +23,11 @@ use stomp_proto::broker::Broker;
 use stomp_proto::outbox::{Caps, Class, Pushed};
 use stomp_proto::session::SubscriptionKey;
 
+use boards::OwnBoard;
+pub(crate) use boards::{BoardsState, Grip};
 use calls::of_members;
 
+use crate::boards::Boards;
 use crate::bus::{Bus, Envelope};
 use crate::chat::Added;
 use crate::limits::{ConnId, Demand, MAX_JOINED, Person, Sender, subscription_cost};
@@ -45,6 +49,9 @@ struct Connection {
     joined: HashSet<Room>,
     /// Where it reads what others answer to it.
     replies: Option<SubscriptionKey>,
+    /// What it is called where it has no token.
+    name: Arc<str>,
+    boards: HashMap<Room, OwnBoard>,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +68,8 @@ pub(crate) struct Hub {
     name: Arc<str>,
     bus: Arc<dyn Bus>,
     pub(crate) metrics: Metrics,
+    /// The whiteboards, once they are there.
+    pub(crate) boards: OnceLock<Boards>,
     /// Cancelled when the clients are to be told that the service goes away.
     pub(crate) draining: CancellationToken,
 }
@@ -78,6 +87,7 @@ impl Hub {
             name: name.into(),
             bus,
             metrics,
+            boards: OnceLock::new(),
             draining: CancellationToken::new(),
         })
     }
@@ -102,6 +112,8 @@ impl Hub {
             mailbox: mailbox.clone(),
             joined: HashSet::new(),
             replies: None,
+            name: who.subject().into(),
+            boards: HashMap::new(),
         };
         state.connections.insert(id, connection);
         Ok(Membership { hub: self.clone(), id, sender, mailbox })
@@ -401,7 +413,11 @@ impl Drop for Membership {
         if !self.sender.is_service {
             state.replica.leave(&self.sender.person);
         }
-        let mut rooms = state.connections.remove(&self.id).map(|own| own.joined).unwrap_or_default();
+        let (mut rooms, boards) =
+            state.connections.remove(&self.id).map(|own| (own.joined, own.boards)).unwrap_or_default();
+        for (room, client) in state.let_boards_go(self.id, boards) {
+            self.hub.tell_board_left(&state, room, client);
+        }
         for destination in state.broker.remove(self.id) {
             self.hub.metrics.subscriptions.dec();
             match destination.parse().map(|address: Address| address.path) {

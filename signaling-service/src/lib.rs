@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod barred;
+mod boards;
 mod broadcasts;
 pub mod bus;
 mod chat;
@@ -46,6 +47,7 @@ use tokio::task::JoinHandle;
 
 pub use config::Config;
 
+use crate::boards::Boards;
 use crate::bus::{Bus, Heard};
 use crate::http::Site;
 use crate::hub::{Hub, TICK};
@@ -54,6 +56,9 @@ use crate::report::Reporter;
 use crate::rights::Rights;
 use crate::seats::Seats;
 use crate::socket::Shared;
+
+/// How often boards are looked for that nobody has changed for long.
+const SWEEP: Duration = Duration::from_secs(3_600);
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +69,9 @@ pub enum StartError {
     /// The HTTP client for reports.
     #[error("cannot make an HTTP client: {0}")]
     Http(#[from] reqwest::Error),
+    /// The threads that compute on whiteboards.
+    #[error("cannot start threads: {0}")]
+    Threads(std::io::Error),
     /// The database.
     #[error(transparent)]
     Open(#[from] database::OpenError),
@@ -77,6 +85,7 @@ pub struct Signaling {
     keys: TokenKeys,
     config: Config,
     db: Db,
+    boards: Boards,
     stop: CancellationToken,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -101,9 +110,14 @@ impl Signaling {
         let seats = Seats::new(config.max_connections, config.max_connections_per_address, metrics.clone());
         let hub = Hub::new(&replica, bus.clone(), metrics);
         let db = store::open(&config).await?;
+        let boards = Boards::start(hub.clone(), boards::store::Store(db.clone()));
+        let boards = boards.map_err(StartError::Threads)?;
+        // It is empty so far.
+        let _ = hub.boards.set(boards.clone());
         let stop = CancellationToken::new();
         let mut tasks = vec![
             tokio::spawn(tick(hub.clone(), stop.clone())),
+            tokio::spawn(sweep(boards.clone(), stop.clone())),
             tokio::spawn(listen(hub.clone(), bus, stop.clone())),
         ];
         if !config.meta_url.is_empty() {
@@ -116,15 +130,18 @@ impl Signaling {
             };
             tasks.push(tokio::spawn(reporter.run(stop.clone())));
         }
-        Ok(Self { hub, seats, keys, config, db, stop, tasks: Mutex::new(tasks) })
+        Ok(Self { hub, seats, keys, config, db, boards, stop, tasks: Mutex::new(tasks) })
     }
 
-    /// `/streaming`, `/room/{id}/count`, `/internal/events`.
+    /// `/streaming`, `/room/{id}/count`, `/boards/{room}/...`, `/internal/events`.
     #[must_use]
     pub fn routes(&self) -> Routes {
         let rights = Rights { dev: self.config.dev };
+        let shared = Shared { hub: self.hub.clone(), keys: self.keys.clone(), rights };
+        let boards = boards::http::Site::new(shared.clone(), self.boards.clone());
         http::routes(Site {
-            shared: Shared { hub: self.hub.clone(), keys: self.keys.clone(), rights },
+            shared,
+            boards,
             cors: Cors::new(self.config.dev, &self.config.allowed_origins),
             seats: self.seats.clone(),
         })
@@ -137,6 +154,7 @@ impl Signaling {
         while self.seats.taken() > 0 && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        self.boards.stop().await;
         self.stop.cancel();
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
@@ -156,6 +174,18 @@ async fn tick(hub: Arc<Hub>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = interval.tick() => hub.tick(Instant::now()),
+        }
+    }
+}
+
+/// Forgets old boards, once an hour.
+async fn sweep(boards: Boards, stop: CancellationToken) {
+    let mut interval = tokio::time::interval(SWEEP);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = interval.tick() => boards.sweep().await,
         }
     }
 }

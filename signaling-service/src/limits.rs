@@ -142,7 +142,7 @@ impl Demand {
 
 /// What a subscription takes.
 pub(crate) fn subscription_cost(to: &Destination) -> u32 {
-    let brings_much = matches!(to, Destination::Chat(_) | Destination::RoomState(_));
+    let brings_much = matches!(to, Destination::Chat(_) | Destination::RoomState(_) | Destination::Board(_));
     if brings_much { CHAT_SUBSCRIPTION_COST } else { 1 }
 }
 
@@ -220,7 +220,7 @@ impl<K: Eq + Hash + Clone> Buckets<K> {
 
 /// A limit by person and one by address; both must allow.
 #[derive(Debug)]
-struct Pair {
+pub(crate) struct Pair {
     what: &'static str,
     /// What would have to wait longer is refused.
     max_hold: Duration,
@@ -231,7 +231,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(what: &'static str, max_hold: Duration, person: Rate, address: Rate) -> Self {
+    pub(crate) fn new(what: &'static str, max_hold: Duration, person: Rate, address: Rate) -> Self {
         Self { what, max_hold, person: Buckets::new(person), address: Buckets::new(address), quiet: None }
     }
 
@@ -246,7 +246,7 @@ impl Pair {
         (quiet.wait(&who.person, amount, now) == Some(Duration::ZERO)).then_some(quiet)
     }
 
-    fn wait(&mut self, who: &Sender, amount: u32, now: Instant) -> Result<Duration, TooFast> {
+    pub(crate) fn wait(&mut self, who: &Sender, amount: u32, now: Instant) -> Result<Duration, TooFast> {
         if amount == 0 {
             return Ok(Duration::ZERO);
         }
@@ -263,7 +263,7 @@ impl Pair {
         }
     }
 
-    fn take(&mut self, who: &Sender, amount: u32, now: Instant) {
+    pub(crate) fn take(&mut self, who: &Sender, amount: u32, now: Instant) {
         if amount > 0 {
             if let Some(quiet) = self.quiet(who, f64::from(amount), now) {
                 quiet.take(&who.person, f64::from(amount), now);
@@ -273,7 +273,7 @@ impl Pair {
         }
     }
 
-    fn forget_full(&mut self, now: Instant) {
+    pub(crate) fn forget_full(&mut self, now: Instant) {
         self.person.forget_full(now);
         self.address.forget_full(now);
         if let Some(quiet) = &mut self.quiet {

@@ -5,16 +5,21 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use contract::board::BoardEvent;
 use contract::chat::{ChatEvent, ChatMessage};
 use contract::destination::{Address, Destination, Prefix, Reason, Reply};
+use contract::room::Room;
 use stomp_proto::outbox::Next;
 use stomp_proto::session::{Outgoing, Session, SubscriptionKey};
 
+use crate::boards::http::flooded;
+use crate::boards::limits::Excess;
+use crate::boards::{Answer, Asked, Busy, Job, Wanted, Who};
 use crate::hub::Membership;
 use crate::mailbox::{Mailbox, Message};
 use crate::refusal::{Refusal, Request};
 use crate::rights::{Identity, Rights};
-use crate::work::{self, Work};
+use crate::work::{self, BoardWork, Work};
 
 /// What may be done, but not yet.
 struct Held {
@@ -83,11 +88,21 @@ impl Member {
         }
         let hold = self.membership.admit_subscription(&address, now)?;
         if hold.is_zero() {
-            self.membership.subscribe(key, &address, now);
+            self.begin(key, &address, now);
         } else {
             self.hold(now + hold, HeldBack::Subscription(key, address));
         }
         Ok(())
+    }
+
+    fn begin(&self, key: SubscriptionKey, address: &Address, now: Instant) {
+        if let Destination::Board(room) = &address.path {
+            self.membership.reads_board(room, self.rights.draws(&self.who, room));
+        }
+        self.membership.subscribe(key, address, now);
+        if let Destination::Board(room) = &address.path {
+            self.membership.hub().read_board(self.membership.id(), key, room);
+        }
     }
 
     /// A subscription has ended.
@@ -145,7 +160,7 @@ impl Member {
         if let Some(held) = self.held.take_if(|held| now >= held.until) {
             match held.what {
                 HeldBack::Messages(works) => self.perform(session, works, now),
-                HeldBack::Subscription(key, address) => self.membership.subscribe(key, &address, now),
+                HeldBack::Subscription(key, address) => self.begin(key, &address, now),
             }
         }
     }
@@ -157,6 +172,12 @@ impl Member {
 
     fn perform(&mut self, session: &mut Session, works: Vec<(Request, Work)>, now: Instant) {
         for (request, work) in works {
+            if let Work::Board { room, command, .. } = work {
+                if let Err((request, refusal)) = self.draw(request, &room, command, now) {
+                    self.refuse(session, request, &refusal, now);
+                }
+                continue;
+            }
             match self.perform_one(work, now) {
                 Ok(Performed::Done { seq }) => {
                     if let Some(reply) = request.done(seq) {
@@ -199,6 +220,8 @@ impl Member {
                 };
                 return Ok(Performed::Done { seq: Some(hub.chat(&room, named.as_deref(), make)) });
             }
+            // Its keeper answers it: see `draw`.
+            Work::Board { .. } => return Ok(Performed::HandedOn),
             Work::Viewers { node, report } => hub.node_viewers(&node, report, now),
             Work::Tracks { node, report } => hub.node_tracks(&node, report, now),
             Work::Command { room, headers, body } => {
@@ -209,6 +232,61 @@ impl Member {
             Work::NodeReply { node, said } => hub.node_reply(&node, &said),
         }
         Ok(Performed::Done { seq: None })
+    }
+
+    /// What is sent to a board: handed to its keeper, or shown to its readers. The error has the request, to be refused.
+    fn draw(
+        &self,
+        request: Request,
+        room: &Room,
+        command: BoardWork,
+        now: Instant,
+    ) -> Result<(), (Request, Refusal)> {
+        let Self { membership, who, .. } = self;
+        let hub = membership.hub();
+        hub.metrics.received.inc();
+        let Some(boards) = hub.boards.get() else { return Err((request, Busy.into())) };
+        let grip = membership.board_grip(room);
+        let admitted = match &command {
+            BoardWork::Presence { client, state } => {
+                let event = BoardEvent::Presence {
+                    from: who.subject().to_owned(),
+                    name: who.name().unwrap_or_default().to_owned(),
+                    client: *client,
+                    state: state.clone(),
+                };
+                return membership.board_presence(room, *client, &event, now).map_err(|no| (request, no));
+            }
+            BoardWork::Open { .. } => hub.board_opens(membership.sender(), now).map_err(Refusal::from),
+            BoardWork::Update { client, update, .. } => {
+                let taken = hub.board_takes(membership.sender(), update.len(), now);
+                taken
+                    .map_err(|excess| match excess {
+                        Excess::TooFast(too_fast) => too_fast.into(),
+                        Excess::Flood => {
+                            flooded(boards, room, who.subject());
+                            Refusal::Barred
+                        }
+                    })
+                    .and_then(|()| {
+                        let is_own = grip.is_some_and(|grip| grip.client == *client);
+                        // Whose it is instead the keeper finds out.
+                        if is_own || grip.is_some() { Ok(()) } else { Err(Refusal::BoardClient) }
+                    })
+            }
+        };
+        if let Err(refusal) = admitted {
+            return Err((request, refusal));
+        }
+        let wanted = match command {
+            BoardWork::Open { client, epoch } => Wanted::Open { client, epoch },
+            BoardWork::Update { epoch, client, update } => Wanted::Update { epoch, client, update },
+            BoardWork::Presence { .. } => return Ok(()),
+        };
+        let id = membership.id();
+        let who = Who { person: who.subject().into(), id: Some(id), holder: grip.map(|grip| grip.holder) };
+        let answer = Answer::Reply { id, request: request.clone() };
+        boards.send(room, Job::Change(Asked { who, wanted, answer })).map_err(|busy| (request, busy.into()))
     }
 
     fn refuse(&mut self, session: &mut Session, request: Request, refusal: &Refusal, now: Instant) {
@@ -240,6 +318,9 @@ impl Member {
     fn instead_of_dropped(&self, destination: &str, dropped: u64) -> Option<Arc<Message>> {
         match destination.parse().map(|address: Address| address.path) {
             Ok(Destination::RoomState(room)) => self.membership.hub().room_state(&room),
+            Ok(Destination::Board(_)) => {
+                Some(Message::json(destination.to_owned(), &BoardEvent::Gap { dropped }))
+            }
             _ => Some(Message::json(destination.to_owned(), &ChatEvent::Gap { dropped })),
         }
     }

@@ -21,6 +21,10 @@ pub(crate) struct Metrics {
     pub(crate) delivered: Counter,
     pub(crate) bus_missed: Counter,
     pub(crate) held: Counter,
+    pub(crate) boards: Gauge,
+    pub(crate) board_updates: Counter,
+    pub(crate) board_barred: Counter,
+    pub(crate) board_away: Counter,
     refused: Family<Reason, Counter>,
     dropped: Family<Reason, Counter>,
     closed: Family<Reason, Counter>,
@@ -49,6 +53,22 @@ impl Metrics {
             "messages_held",
             "Messages, transactions and subscriptions held back to the pace of their sender",
             metrics.held.clone(),
+        );
+        registry.register("boards", "Whiteboards in use", metrics.boards.clone());
+        registry.register(
+            "board_updates",
+            "Updates of whiteboards that were stored",
+            metrics.board_updates.clone(),
+        );
+        registry.register(
+            "board_barred",
+            "People who lost the right to draw by what they sent",
+            metrics.board_barred.clone(),
+        );
+        registry.register(
+            "board_away",
+            "Accesses to the store of whiteboards that failed",
+            metrics.board_away.clone(),
         );
         registry.register("messages_refused", "Messages refused with a reply", metrics.refused.clone());
         registry.register("connections_closed", "Connections that ended", metrics.closed.clone());

@@ -1,8 +1,10 @@
 //! Why a message is not done, and what its sender hears of it.
 
+use contract::board::BoardDone;
 use contract::destination::{Address, MAX_REQUEST_ID_LEN, REQUEST_ID, Reason, Reply};
 use stomp_proto::session::Outgoing;
 
+use crate::boards::{Busy, No};
 use crate::chat::BadText;
 use crate::limits::{MAX_JOINED, TooFast};
 use crate::rights::Denied;
@@ -30,6 +32,16 @@ pub(crate) enum Refusal {
     Taken,
     #[error("your token has no right to chat")]
     NoChat,
+    #[error("a moderator has taken your right to draw in this call")]
+    DrawTaken,
+    #[error("your token has no right to draw")]
+    NoDraw,
+    #[error("{}", No::Barred)]
+    Barred,
+    #[error("{}", No::Client)]
+    BoardClient,
+    #[error(transparent)]
+    BoardBusy(#[from] Busy),
     #[error("this call is locked")]
     Locked,
     #[error("the group of this call is no more")]
@@ -63,10 +75,13 @@ impl Refusal {
             | Self::Removed
             | Self::Taken
             | Self::NoChat
+            | Self::DrawTaken
+            | Self::NoDraw
+            | Self::Barred
             | Self::Locked => Reason::Right,
             Self::Body { .. } | Self::Text(_) | Self::NoRequestId => Reason::Body,
-            Self::TooFast(_) | Self::TooManyRooms => Reason::Rate,
-            Self::Closed | Self::Ended | Self::NotServed | Self::NoCall => Reason::State,
+            Self::TooFast(_) | Self::TooManyRooms | Self::BoardBusy(_) => Reason::Rate,
+            Self::Closed | Self::Ended | Self::NotServed | Self::NoCall | Self::BoardClient => Reason::State,
             Self::Full => Reason::Full,
         }
     }
@@ -115,7 +130,36 @@ impl Request {
             reason: refusal.reason(),
             message: refusal.to_string(),
             retry_after_ms,
-            board: None,
+            board: match refusal {
+                Refusal::Barred => No::Barred.detail(),
+                Refusal::BoardClient => No::Client.detail(),
+                Refusal::BoardBusy(_) => No::Busy.detail(),
+                _ => None,
+            },
+        }
+    }
+
+    /// That a board has what was asked, if the client wants to know.
+    pub(crate) fn done_on_board(self, done: BoardDone) -> Option<Reply> {
+        self.id.map(|request| Reply::Done {
+            request,
+            seq: None,
+            history: None,
+            bans: None,
+            board: Some(done),
+        })
+    }
+
+    /// That a board does not have it.
+    pub(crate) fn refused_on_board(self, no: &No) -> Reply {
+        let Self { id: request, destination } = self;
+        Reply::Refused {
+            request,
+            destination,
+            reason: no.reason(),
+            message: no.to_string(),
+            retry_after_ms: (*no == No::Busy).then_some(1_000),
+            board: no.detail(),
         }
     }
 }

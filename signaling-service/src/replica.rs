@@ -16,6 +16,7 @@ use crate::barred::Barred;
 use crate::broadcasts::Broadcasts;
 use crate::chat::{self, Logs};
 use crate::chatters::Chatters;
+use crate::hub::BoardsState;
 use crate::limits::{Limits, MAX_CONNECTIONS_PER_PERSON, Person, Sender};
 use crate::mailbox::Message;
 use crate::refusal::Refusal;
@@ -32,6 +33,7 @@ pub(crate) struct Replica {
     pub(crate) broadcasts: Broadcasts,
     pub(crate) chat: Logs<Arc<Message>>,
     pub(crate) limits: Limits,
+    pub(crate) boards: BoardsState,
     /// Open connections of each person.
     persons: HashMap<Person, u32>,
     /// What was told last of each room that has anyone.
@@ -51,6 +53,7 @@ impl Default for Replica {
             broadcasts: Broadcasts::default(),
             chat: Logs::new(|message| message.bytes(), chat::MAX_BYTES),
             limits: Limits::default(),
+            boards: BoardsState::default(),
             persons: HashMap::new(),
             presence: HashMap::new(),
             unknown: Unknown::default(),
@@ -111,6 +114,7 @@ impl Replica {
                 }
                 _ => Ok(()),
             },
+            Work::Board { room, by_token, .. } => self.fits_board(room, sender, *by_token, now),
             Work::Command { room, .. } => {
                 self.has_part(room, sender)?;
                 if self.rooms.home(room).is_some() { Ok(()) } else { Err(Refusal::NoCall) }
@@ -178,6 +182,43 @@ impl Replica {
         }
     }
 
+    /// Whether somebody draws on the board of a room as things are now.
+    pub(crate) fn fits_board(
+        &mut self,
+        room: &Room,
+        sender: &Sender,
+        by_token: bool,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        self.may_draw(room, sender, by_token)?;
+        self.is_open(room, sender, now)
+    }
+
+    /// Whether somebody draws on the board of a room, whose token has the right to it or not.
+    pub(crate) fn may_draw(&self, room: &Room, sender: &Sender, by_token: bool) -> Result<(), Refusal> {
+        self.may_read(room, sender)?;
+        let ruled = match &sender.person {
+            Person::Subject(subject) if !sender.is_service => self.rooms.may_draw(room, subject),
+            Person::Subject(_) | Person::Connection(_) => None,
+        };
+        match (ruled, by_token) {
+            (Some(Ruled::Given), _) | (None, true) => Ok(()),
+            (Some(Ruled::Taken), _) => Err(Refusal::DrawTaken),
+            (None, false) => Err(Refusal::NoDraw),
+        }
+    }
+
+    /// Whether somebody moderates in a room, by its token or made so in the call.
+    pub(crate) fn moderates(&self, room: &Room, sender: &Sender) -> bool {
+        let by_token = match &sender.moderates {
+            Moderates::Nowhere => false,
+            Moderates::In(own) => own == room,
+            Moderates::Everywhere => true,
+        };
+        by_token
+            || matches!(&sender.person, Person::Subject(subject) if self.rooms.is_moderator(room, subject))
+    }
+
     fn is_open(&mut self, room: &Room, sender: &Sender, now: Instant) -> Result<(), Refusal> {
         let Some(id) = room.broadcast() else { return Ok(()) };
         if self.broadcasts.is_closed(id) {
@@ -237,6 +278,7 @@ impl Replica {
     /// Drops what was not renewed; gives back the broadcasts that look different now.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<BroadcastId> {
         self.limits.tick(now);
+        self.boards.limits.tick(now);
         self.rooms.expire(now);
         self.barred.expire(now);
         self.viewers.expire(now);

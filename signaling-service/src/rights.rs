@@ -145,6 +145,13 @@ impl Rights {
                     Err(refusal(who))
                 }
             }
+            (Prefix::Topic, Destination::Board(room)) => {
+                if self.reads_board(who, room) {
+                    Ok(())
+                } else {
+                    Err(refusal(who))
+                }
+            }
             (Prefix::Topic, Destination::RoomState(room)) if who.is_in(room) => Ok(()),
             (Prefix::Topic, Destination::RoomState(_)) => Err(refusal(who)),
             // What these say, `GET /broadcasts` and `GET /groups/{id}` say to anyone too.
@@ -177,6 +184,14 @@ impl Rights {
             // Whom a moderator gave the right its home knows: that is the hub's to check, as it changes.
             (Prefix::App, Destination::Chat(room)) if room.group().is_some() && who.is_in(room) => Ok(()),
             (Prefix::App, Destination::Chat(room)) => self.room(who, room, &[Grant::Chat]),
+            // Who draws changes while a call runs: that is the hub's to check.
+            (Prefix::App, Destination::Board(room)) => {
+                if self.reads_board(who, room) {
+                    Ok(())
+                } else {
+                    Err(refusal(who))
+                }
+            }
             // What it may command its home knows.
             (Prefix::App, Destination::RoomState(room)) => {
                 if who.is_in(room) {
@@ -220,6 +235,21 @@ impl Rights {
         self.room(who, room, &[Grant::Chat]).is_ok()
     }
 
+    /// Whether `who` reads the board of `room`.
+    pub(crate) fn reads_board(self, who: &Identity, room: &Room) -> bool {
+        self.dev || who.is_in(room)
+    }
+
+    /// Whether `who` draws on the board of `room` by what it showed: in a call with the right to it, elsewhere who runs
+    /// the room.
+    pub(crate) fn draws(self, who: &Identity, room: &Room) -> bool {
+        let grants: &[Grant] = match room.group() {
+            Some(_) => &[Grant::Draw],
+            None => &[Grant::Draw, Grant::Publish, Grant::Moderate],
+        };
+        self.room(who, room, grants).is_ok()
+    }
+
     fn room(self, who: &Identity, room: &Room, grants: &[Grant]) -> Result<(), Denied> {
         if self.dev || who.may_any(room, grants) { Ok(()) } else { Err(refusal(who)) }
     }
@@ -235,7 +265,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [&str; 22] = [
+    const ALL: [&str; 24] = [
         "/app/7",
         "/topic/7",
         "/app/7/k/offer",
@@ -258,6 +288,8 @@ mod tests {
         "/app/-/sfu/nod_1/rooms",
         "/app/-/sfu/nod_1/replies",
         "/topic/-/group/grp_a",
+        "/app/-/board/7",
+        "/topic/-/board/7",
     ];
 
     fn who(sub: &str, role: Role) -> Identity {
@@ -286,46 +318,64 @@ mod tests {
     fn the_matrix_of_rights() {
         let guest = Identity::new(None, "guest".into());
         let table: [(&str, bool, Identity, &str, &str); 10] = [
-            ("guest", false, guest.clone(), ".........xxx....x....x", "......................"),
-            ("guest in dev", true, guest, ".x.xxxx.xxxx....x....x", "xxxxxxxx.............."),
+            ("guest", false, guest.clone(), ".........xxx....x....x..", "........................"),
+            ("guest in dev", true, guest, ".x.xxxx.xxxx....x....x.x", "xxxxxxxx..............x."),
             (
                 "viewer",
                 false,
                 join("7", &[Grant::Subscribe, Grant::Chat]),
-                "...x.x..xxxx...xx.x..x",
-                "xx..x.xx......x..x....",
+                "...x.x..xxxx...xx.x..x.x",
+                "xx..x.xx......x..x....x.",
             ),
             (
                 "viewer, mute",
                 false,
                 join("7", &[Grant::Subscribe]),
-                "...x.x..xxxx...xx.x..x",
-                "xx..x.x.......x..x....",
+                "...x.x..xxxx...xx.x..x.x",
+                "xx..x.x.......x..x....x.",
             ),
             (
                 "publisher",
                 false,
                 join("7", &[Grant::Publish]),
-                ".x.xxxx.xxxx...xx.x..x",
-                "xxxxxxx.......x..x....",
+                ".x.xxxx.xxxx...xx.x..x.x",
+                "xxxxxxx.......x..x....x.",
             ),
             (
                 "other room",
                 false,
                 join("8", &[Grant::Publish, Grant::Chat]),
-                ".........xxx...xx....x",
-                "..............x.......",
+                ".........xxx...xx....x..",
+                "..............x.........",
             ),
-            ("node", false, who("nod_1", Role::Service), ".x.xxxx.xxxx..x.x.x..x", "xxxxxxxx....xxxx.x.xx."),
-            ("service", false, who("sfu", Role::Service), ".x.xxxx.xxxx....x.x..x", "xxxxxxxx......xx.x...."),
+            (
+                "node",
+                false,
+                who("nod_1", Role::Service),
+                ".x.xxxx.xxxx..x.x.x..x.x",
+                "xxxxxxxx....xxxx.x.xx.x.",
+            ),
+            (
+                "service",
+                false,
+                who("sfu", Role::Service),
+                ".x.xxxx.xxxx....x.x..x.x",
+                "xxxxxxxx......xx.x....x.",
+            ),
             (
                 "other node",
                 false,
                 who("nod_2", Role::Service),
-                ".x.xxxx.xxxx....x.x..x",
-                "xxxxxxxx......xx.x....",
+                ".x.xxxx.xxxx....x.x..x.x",
+                "xxxxxxxx......xx.x....x.",
             ),
-            ("creator", false, who("ann", Role::Creator), ".........xxx....x....x", "......................"),
+            (
+                "creator",
+                false,
+                who("ann", Role::Creator),
+                ".........xxx....x....x..",
+                "........................",
+            ),
         ];
         for (name, dev, who, read, write) in table {
             let (can_read, can_write) = rights(dev, &who);

@@ -29,6 +29,8 @@ struct Known {
 struct Held {
     /// Who has the right to chat, or has it no more.
     chat: HashMap<String, bool>,
+    /// The same of drawing.
+    draw: HashMap<String, bool>,
     /// Who was made a moderator.
     moderators: HashSet<String>,
 }
@@ -40,6 +42,9 @@ impl Held {
             for (grants, is_given) in [(given, true), (taken, false)] {
                 if grants.contains(&Grant::Chat) {
                     held.chat.insert(subject.clone(), is_given);
+                }
+                if grants.contains(&Grant::Draw) {
+                    held.draw.insert(subject.clone(), is_given);
                 }
             }
             if given.contains(&Grant::Moderate) {
@@ -121,6 +126,21 @@ impl Rooms {
         // It came in with another token that has less.
         let lacks = known.person(subject).is_some_and(|person| !person.rights.contains(&Right::Chat));
         lacks.then_some(Ruled::Taken)
+    }
+
+    /// Whether somebody may draw in the call of `room`, whatever its token says; `None` where that counts.
+    pub(crate) fn may_draw(&self, room: &Room, subject: &str) -> Option<Ruled> {
+        let known = self.by_name.get(room)?;
+        if let Some(is_given) = known.held.draw.get(subject) {
+            return Some(if *is_given { Ruled::Given } else { Ruled::Taken });
+        }
+        let lacks = known.person(subject).is_some_and(|person| !person.rights.contains(&Right::Draw));
+        lacks.then_some(Ruled::Taken)
+    }
+
+    /// Whether somebody was made a moderator of the call of `room`.
+    pub(crate) fn is_moderator(&self, room: &Room, subject: &str) -> bool {
+        self.by_name.get(room).is_some_and(|known| known.held.moderators.contains(subject))
     }
 
     /// Whether the call of `room` is locked, and somebody is neither in it nor was made its moderator.

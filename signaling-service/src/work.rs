@@ -1,7 +1,10 @@
 //! What a SEND means: parsed, checked and allowed here, done afterwards, so that of a transaction nothing happens when
 //! one part may not. Pure.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use contract::board::{BoardCommand, MAX_BOARD_FRAME, MAX_BOARD_PRESENCE};
 use contract::chat::ChatSend;
 use contract::destination::{
     Address, Destination, MAX_REQUEST_ID_LEN, NodeTracks, NodeViewers, Prefix, REQUEST_ID, SENDER,
@@ -39,6 +42,13 @@ pub(crate) enum Work {
         /// Its token has the right to it.
         by_token: bool,
     },
+    /// Goes to the keeper of the board, which answers it.
+    Board {
+        room: Room,
+        command: BoardWork,
+        /// Its token has the right to it.
+        by_token: bool,
+    },
     /// Goes to the home of the room, which answers it.
     Command {
         room: Room,
@@ -63,6 +73,14 @@ pub(crate) enum Work {
     },
 }
 
+/// What is sent to a board, read.
+#[derive(Debug)]
+pub(crate) enum BoardWork {
+    Open { client: Option<u64>, epoch: Option<u64> },
+    Update { epoch: u64, client: u64, update: Bytes },
+    Presence { client: u64, state: serde_json::Value },
+}
+
 impl Work {
     /// What it takes of the limits of its sender.
     pub(crate) fn demand(&self) -> Demand {
@@ -74,6 +92,8 @@ impl Work {
             },
             Self::Chat { .. } => Demand { chat: 1, ..Demand::default() },
             Self::Command { .. } => Demand { commands: 1, ..Demand::default() },
+            // Boards have limits of their own.
+            Self::Board { .. } => Demand::default(),
             Self::Viewers { .. } | Self::Tracks { .. } | Self::NodeRoom { .. } | Self::NodeReply { .. } => {
                 Demand::default()
             }
@@ -106,6 +126,11 @@ pub(crate) fn check(rights: Rights, who: &Identity, message: Outgoing) -> Result
         Destination::NodeTracks(node) => Ok(Work::Tracks { node, report: json(&message)? }),
         Destination::NodeRooms(node) => Ok(Work::NodeRoom { node, said: json(&message)? }),
         Destination::NodeReplies(node) => Ok(Work::NodeReply { node, said: json(&message)? }),
+        Destination::Board(room) => {
+            let command = board_work(&message)?;
+            let by_token = rights.draws(who, &room);
+            Ok(Work::Board { room, command, by_token })
+        }
         Destination::RoomState(room) => {
             let id = message.headers.get(REQUEST_ID).unwrap_or_default();
             if id.is_empty() || id.len() > MAX_REQUEST_ID_LEN {
@@ -125,6 +150,28 @@ pub(crate) fn check(rights: Rights, who: &Identity, message: Outgoing) -> Result
             Ok(Work::Relay { to: Address { prefix, path }, joins, headers, body: message.body })
         }
     }
+}
+
+fn board_work(message: &Outgoing) -> Result<BoardWork, Refusal> {
+    let body =
+        |reason: &str| Refusal::Body { destination: shown(&message.destination), reason: reason.to_owned() };
+    Ok(match json(message)? {
+        BoardCommand::Open { client, epoch } => BoardWork::Open { client, epoch },
+        BoardCommand::Update { epoch, client, update } => {
+            let update = STANDARD.decode(update).map_err(|_| body("`update` is no base64"))?;
+            if update.len() > MAX_BOARD_FRAME {
+                return Err(body("an update of more than 32 KiB: it goes by HTTP"));
+            }
+            BoardWork::Update { epoch, client, update: update.into() }
+        }
+        BoardCommand::Presence { client, state } => {
+            // The body is little more than the state.
+            if message.body.len() > MAX_BOARD_PRESENCE + 128 {
+                return Err(body("a presence of more than 8 KiB"));
+            }
+            BoardWork::Presence { client, state }
+        }
+    })
 }
 
 /// The sender's headers as they go on: its own words on who it is are replaced by ours, which come first because of

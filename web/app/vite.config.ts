@@ -5,6 +5,7 @@ import { defineConfig } from 'vitest/config';
 // Where `npm run dev` finds the services; the built pages are served by the services themselves.
 const server = process.env.MADANG_URL ?? 'http://127.0.0.1:8080';
 const services = [
+  '/boards',
   '/broadcasts',
   '/groups',
   '/ice-servers',

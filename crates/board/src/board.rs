@@ -164,6 +164,12 @@ impl Board {
         Ok(id)
     }
 
+    /// Whether no more ids are to be given: it is to be compacted.
+    #[must_use]
+    pub fn is_out_of_ids(&self) -> bool {
+        self.clients.len() >= MAX_CLIENTS
+    }
+
     /// Who draws under an id, if it was given.
     #[must_use]
     pub fn author(&self, id: ClientId) -> Option<&Author> {

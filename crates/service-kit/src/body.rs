@@ -16,13 +16,15 @@ use actix_web::middleware::Next;
 use actix_web::web::{self, Bytes, Payload};
 use actix_web::{Error, HttpMessage as _, HttpRequest};
 use futures_util::{Stream, StreamExt as _};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::problem::HttpProblem;
 use crate::seats::{Requests, UnderWay};
 
 /// A body has to be there within this time.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of a body in a second that [`wait_for`] waits for: a line of 64 kbit/s.
+pub const SLOWEST: usize = 8 * 1024;
 /// What a connection copies at a time of an answer.
 const SLICE: usize = 16 * 1024;
 
@@ -40,6 +42,19 @@ pub async fn read(request: &HttpRequest, payload: Payload, limit: usize) -> Resu
         Some(error) => unreadable(error),
         None => HttpProblem::bad_request("the body cannot be read"),
     })
+}
+
+/// Waits longer for a body whose sender has shown that it may send it: beyond [`BODY_TIMEOUT`] as long as `bytes` take
+/// at [`SLOWEST`]. A photo over a phone's line takes minutes.
+pub fn wait_for(request: &HttpRequest, bytes: usize) {
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let announced = announced.and_then(|length| length.parse::<usize>().ok()).unwrap_or(bytes);
+    let seconds = u64::try_from(announced.min(bytes) / SLOWEST).unwrap_or(0);
+    if let Some(Coming(body)) = request.extensions().get()
+        && let Some(deadline) = &mut body.borrow_mut().deadline
+    {
+        deadline.as_mut().reset(Instant::now() + BODY_TIMEOUT + Duration::from_secs(seconds));
+    }
 }
 
 /// A JSON extractor configuration for the routes of a service: bodies of at most `limit` bytes, errors as
@@ -100,6 +115,7 @@ pub(crate) async fn bounded(
         }
     };
     if let Some(body) = &body {
+        request.extensions_mut().insert(Coming(Rc::clone(body)));
         request.set_payload(dev::Payload::Stream { payload: Box::pin(Reader(Rc::clone(body))) });
     }
     let response = next.call(request).await?;
@@ -115,6 +131,9 @@ struct Body {
     payload: dev::Payload,
     deadline: Option<Pin<Box<Sleep>>>,
 }
+
+/// The body of the request under way, for [`wait_for`].
+struct Coming(Rc<RefCell<Body>>);
 
 /// The body as handlers see it.
 struct Reader(Rc<RefCell<Body>>);

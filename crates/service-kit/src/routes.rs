@@ -83,6 +83,9 @@ impl Cors {
             REQUEST_ID,
             header::HeaderName::from_static("accept-post"),
             header::HeaderName::from_static("accept-patch"),
+            header::HeaderName::from_static("board-epoch"),
+            header::HeaderName::from_static("board-n"),
+            header::HeaderName::from_static("board-has"),
         ])
         .max_age(3600)
         .block_on_origin_mismatch(false)

@@ -13,6 +13,7 @@ use stomp_proto::outbox::Class;
 use stomp_proto::session::SubscriptionKey;
 
 use super::{Hub, Membership, State, topic};
+use crate::boards::Job;
 use crate::limits::{ConnId, Person, Sender, service_key};
 use crate::mailbox::Message;
 use crate::refusal::Refusal;
@@ -80,6 +81,7 @@ impl Hub {
             RoomUpdate::Delta(_) | RoomUpdate::Snapshot(_) => &[],
         };
         self.settle(&mut state, room, gone);
+        self.tell_board_rights(&mut state, room);
         if is_news {
             let to = topic(Destination::RoomState(room.clone()));
             // Who is too slow for it gets the whole state instead.
@@ -115,12 +117,18 @@ impl Hub {
         state.replica.barred.end(room, now);
         let ended = self.readers(state, room, |sender| !sender.is_service);
         self.end_subscriptions(state, room, ended);
+        if let Some(boards) = self.boards.get() {
+            // Where there is no room for it, the board goes when it is old.
+            let _ = boards.send(room, Job::Forget);
+        }
     }
 
     /// What those whom `is_meant` means read of `room`.
     fn readers(&self, state: &State, room: &Room, is_meant: impl Fn(&Sender) -> bool) -> Vec<Reading> {
         let mut meant = Vec::new();
-        for path in [Destination::RoomState(room.clone()), Destination::Chat(room.clone())] {
+        let paths =
+            [Destination::RoomState, Destination::Chat, Destination::Board].map(|path| path(room.clone()));
+        for path in paths {
             let is_chat = matches!(path, Destination::Chat(_));
             for (id, key) in state.broker.subscribers(&topic(path)) {
                 let sender = state.connections.get(&id).map(|connection| &connection.sender);
@@ -175,7 +183,7 @@ impl Hub {
 /// The room whose members alone read `path`.
 pub(super) fn of_members(path: &Destination) -> Option<&Room> {
     match path {
-        Destination::RoomState(room) | Destination::Chat(room) => Some(room),
+        Destination::RoomState(room) | Destination::Chat(room) | Destination::Board(room) => Some(room),
         _ => None,
     }
 }

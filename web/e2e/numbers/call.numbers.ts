@@ -14,14 +14,11 @@ import { recordClip } from './clip';
 import { Figures, quantile } from './figures';
 import { type Joining, watchJoining } from './joining';
 import { LightCall } from './light';
-import { TASKS, longestTaskCpu } from './tasks';
 
 /** Who is there when a page joins; on a busy machine `NUMBERS_CALLERS` says fewer, and twelve are enough for a whole page. */
 const CALLERS = Number(process.env.NUMBERS_CALLERS ?? 29);
 /** How often a page joins. */
 const JOINS = Number(process.env.NUMBERS_JOINS ?? 20);
-/** Joins whose tasks are traced; they do not count among the others, since that takes time, too. */
-const TRACED = 5;
 /** How often everybody joins a call in which a page is. */
 const ROUNDS = 3;
 /** How many of them a second. */
@@ -62,20 +59,14 @@ function joiningOf(page: Page): Promise<Joining> {
   return within('an answer of the page', ANSWER_MS, look);
 }
 
-/** A page before a call that watches for so many tiles and voices. */
-async function opens(group: string, tiles: number, voices: number): Promise<Page> {
+/** A page of the call that has asked to join, and watches for so many tiles and voices. */
+async function enters(group: string, tiles: number, voices: number): Promise<Page> {
   const init = calmCamera + watchJoining(tiles, voices);
   const viewport = { width: 1600, height: 900 };
   const page = await openPage(browser, `${madang.url}/call/${group}`, { init, viewport });
   await page.locator(id('call-join')).waitFor();
   const name = page.locator(id('call-name'));
   if ((await name.count()) > 0) await name.fill('Page');
-  return page;
-}
-
-/** As {@link opens}, and it has asked to join. */
-async function enters(group: string, tiles: number, voices: number): Promise<Page> {
-  const page = await opens(group, tiles, voices);
   await page.click(id('call-join'));
   return page;
 }
@@ -133,15 +124,6 @@ test('a page joins thirty, and shows twelve of them', { timeout: 240_000 }, asyn
     figures.add(`call_join_page_ms_p50_${CALLERS + 1}`, quantile(took, 0.5));
     figures.add(`call_join_page_ms_p95_${CALLERS + 1}`, quantile(took, 0.95));
     figures.add('call_page_longest_task_while_joining_ms_most', quantile(longest, 1));
-    for (let n = 0; n < TRACED; n += 1) {
-      const page = await opens(light.group, TILES, VOICES);
-      await browser.startTracing(page, { categories: TASKS });
-      await page.click(id('call-join'));
-      await whole(page);
-      const trace = await within('a trace of Chromium', ANSWER_MS, browser.stopTracing());
-      figures.add('call_page_longest_task_cpu_ms_while_joining', longestTaskCpu(trace));
-      await page.context().close();
-    }
   } finally {
     await light.leave();
   }

@@ -2,37 +2,29 @@ import { pagesOf } from './pages.js';
 import type { Scene } from './scene.js';
 import type { Shape } from './shape.js';
 import { fromPlain, type Plain, toPlain } from './write.js';
-import { byOrder } from './order.js';
 
-const FORMAT = 'madang-board';
-
-/** Objects as JSON, in the clipboard and in files: the format of the server's snapshots (`docs/whiteboard.md`). */
+/** Objects as text: what the clipboard holds, and files. */
 export interface Sheet {
-  format: typeof FORMAT;
+  madang: 'board';
   version: 1;
-  objects: Record<string, Plain>;
-  pages: Record<string, { order: string; name?: string }>;
+  pages?: { id: string; name: string; order: string }[];
+  objects: Plain[];
 }
 
 export function sheetOf(shapes: readonly Shape[]): Sheet {
-  const objects = Object.fromEntries(shapes.map((shape) => [shape.id, toPlain(shape)]));
-  return { format: FORMAT, version: 1, objects, pages: {} };
+  return { madang: 'board', version: 1, objects: shapes.map(toPlain) };
 }
 
 /** A whole board. */
 export function boardSheet(scene: Scene): Sheet {
   const pages = pagesOf(scene);
-  const sheet = sheetOf(pages.flatMap(({ id }) => scene.page(id)));
-  for (const { id, name, order } of pages) sheet.pages[id] = name === '' ? { order } : { order, name };
-  return sheet;
+  const shapes = pages.flatMap(({ id }) => scene.page(id));
+  return { ...sheetOf(shapes), pages: pages.map(({ id, name, order }) => ({ id, name, order })) };
 }
 
-/**
- * Reads the text of a {@link Sheet}: its objects from the lowest to the topmost, null if it is none. What cannot be shown
- * of it is left out.
- */
+/** Reads the text of a {@link Sheet}: null if it is none. What cannot be shown of it is left out. */
 export function readSheet(text: string): Shape[] | null {
-  if (!text.includes(FORMAT)) return null;
+  if (!text.includes('"madang"')) return null;
   let sheet: unknown;
   try {
     sheet = JSON.parse(text);
@@ -40,9 +32,7 @@ export function readSheet(text: string): Shape[] | null {
     return null;
   }
   if (typeof sheet !== 'object' || sheet === null) return null;
-  const { format, objects } = sheet as Partial<Record<keyof Sheet, unknown>>;
-  if (format !== FORMAT || typeof objects !== 'object' || objects === null) return null;
-  return Object.entries(objects)
-    .flatMap(([id, plain]) => fromPlain(id, plain) ?? [])
-    .sort(byOrder);
+  const { madang, objects } = sheet as Partial<Sheet>;
+  if (madang !== 'board' || !Array.isArray(objects)) return null;
+  return objects.flatMap((plain) => fromPlain(plain) ?? []);
 }

@@ -1,0 +1,130 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, test } from 'vitest';
+
+import { calmCamera, closePages, launchChromium, openPage } from '../harness/browser';
+import { createGroup } from '../harness/callers';
+import { Madang } from '../harness/madang';
+import { id } from '../harness/pages';
+import { eventually, within } from '../harness/process';
+import { recordClip } from './clip';
+import { Figures, quantile } from './figures';
+import { type Joining, watchJoining } from './joining';
+import { LightCall } from './light';
+
+/** Who is there when a page joins; on a busy machine `NUMBERS_CALLERS` says fewer, and twelve are enough for a whole page. */
+const CALLERS = Number(process.env.NUMBERS_CALLERS ?? 29);
+/** How often a page joins. */
+const JOINS = Number(process.env.NUMBERS_JOINS ?? 20);
+/** How often everybody joins a call in which a page is. */
+const ROUNDS = 3;
+/** How many of them a second. */
+const CROWD_RATE = 50;
+/** How long the CPU of a page is measured. */
+const WINDOW_MS = 8_000;
+/** Tiles that a page has at least once everybody is there: the grid has twelve places, one of which may be one's own. */
+const TILES = 11;
+const VOICES = 4;
+/** A page has all that it is to show within this time, or the run has failed. */
+const SHOWN_WITHIN_MS = 20_000;
+const ANSWER_MS = 10_000;
+
+let madang: Madang;
+let browser: Browser;
+let folder: string;
+let clip: string;
+const figures = new Figures();
+
+beforeAll(async () => {
+  const env = { MADANG_TOKENS_PER_MINUTE: '100000', MADANG_CREATE_PER_MINUTE: '1000' };
+  [madang, browser] = await Promise.all([Madang.start([], env), launchChromium()]);
+  folder = await mkdtemp(join(tmpdir(), 'madang-numbers-'));
+  clip = join(folder, 'clip.ivf');
+  await writeFile(clip, await recordClip(browser, madang.url));
+});
+afterAll(async () => {
+  await figures.save();
+  await within('the end of Chromium', ANSWER_MS, browser.close()).catch(console.error);
+  await madang.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+afterEach(closePages(() => browser));
+
+/** What a page has come to in its call. */
+function joiningOf(page: Page): Promise<Joining> {
+  const look = page.evaluate(() => (window as unknown as { __joining: Joining }).__joining);
+  return within('an answer of the page', ANSWER_MS, look);
+}
+
+/** A page of the call that has asked to join, and watches for so many tiles and voices. */
+async function enters(group: string, tiles: number, voices: number): Promise<Page> {
+  const init = calmCamera + watchJoining(tiles, voices);
+  const viewport = { width: 1600, height: 900 };
+  const page = await openPage(browser, `${madang.url}/call/${group}`, { init, viewport });
+  await page.locator(id('call-join')).waitFor();
+  const name = page.locator(id('call-name'));
+  if ((await name.count()) > 0) await name.fill('Page');
+  await page.click(id('call-join'));
+  return page;
+}
+
+/** All that it was to show is there. */
+function whole(page: Page): Promise<Joining> {
+  return eventually(
+    'all tiles and voices',
+    async () => {
+      const joining = await joiningOf(page);
+      if (joining.complete === null) throw new Error(JSON.stringify(joining));
+      return joining;
+    },
+    SHOWN_WITHIN_MS,
+  );
+}
+
+/** CPU seconds of all processes of the browser so far. */
+async function cpu(): Promise<number> {
+  const session = await browser.newBrowserCDPSession();
+  const { processInfo } = await within(
+    'the CPU of Chromium',
+    ANSWER_MS,
+    session.send('SystemInfo.getProcessInfo'),
+  );
+  await session.detach();
+  return processInfo.reduce((sum, { cpuTime }) => sum + cpuTime, 0);
+}
+
+/** CPU of the browser with this page alone, percent of a core. */
+async function cost(): Promise<number> {
+  await new Promise((wake) => setTimeout(wake, 2_000));
+  const before = await cpu();
+  const from = performance.now();
+  await new Promise((wake) => setTimeout(wake, WINDOW_MS));
+  return ((await cpu()) - before) / ((performance.now() - from) / 100_000);
+}
+
+
+test('trace', { timeout: 240_000 }, async () => {
+  const light = await LightCall.start(madang, clip, CALLERS);
+  try {
+    await light.joined();
+    for (let n = 0; n < JOINS; n += 1) {
+      const init = calmCamera + watchJoining(TILES, VOICES);
+      const page = await openPage(browser, `${madang.url}/call/${light.group}`, { init, viewport: { width: 1600, height: 900 } });
+      await page.locator(id('call-join')).waitFor();
+      const name = page.locator(id('call-name'));
+      if ((await name.count()) > 0) await name.fill('Page');
+      await browser.startTracing(page, { path: `/tmp/trace-${n}.json`, categories: (process.env.CATS ?? 'devtools.timeline,toplevel,v8,blink.user_timing,disabled-by-default-v8.cpu_profiler').split(',') });
+      await page.click(id('call-join'));
+      const joining = await whole(page);
+      console.log(JSON.stringify(joining));
+      await browser.stopTracing();
+      await page.context().close();
+    }
+  } finally {
+    await light.leave();
+  }
+});
+void ROUNDS; void CROWD_RATE; void WINDOW_MS; void cost; void enters; void createGroup; void quantile;
