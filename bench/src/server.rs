@@ -142,6 +142,7 @@ async fn broadcast(id: web::Path<i64>) -> HttpResponse {
         viewer_count: 0,
         started_at: Some(now),
         ended_at: None,
+        planned_at: None,
         created_at: now,
         modified_at: now,
     })

@@ -219,6 +219,7 @@ mod tests {
             viewer_count: 0,
             started_at: None,
             ended_at: None,
+            planned_at: None,
             created_at: at,
             modified_at: at,
         };

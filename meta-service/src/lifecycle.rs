@@ -23,6 +23,8 @@ use crate::record::{Record, Seen};
 pub const PUBLISHER_GRACE: TimeDelta = TimeDelta::seconds(30);
 /// How long a broadcast stays READY without media.
 pub const UNSTARTED_GRACE: TimeDelta = TimeDelta::hours(24);
+/// How far ahead a broadcast may be planned: a year, whatever the year is.
+pub const MAX_PLAN: TimeDelta = TimeDelta::days(366);
 
 /// The next state of a row: every column that a change may touch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub struct Change {
     pub started_at: Option<DateTime<Utc>>,
     /// End.
     pub ended_at: Option<DateTime<Utc>>,
+    /// When it is to begin.
+    pub planned_at: Option<DateTime<Utc>>,
     /// New viewer count, `None` to leave it.
     pub viewer_count: Option<i64>,
     /// New sign of life, `None` to leave it.
@@ -54,6 +58,7 @@ impl Change {
             status: broadcast.status,
             started_at: broadcast.started_at,
             ended_at: broadcast.ended_at,
+            planned_at: broadcast.planned_at,
             viewer_count: None,
             seen_at: None,
             unless_seen_after: None,
@@ -144,12 +149,17 @@ pub fn idle(record: &Record, now: DateTime<Utc>) -> Option<Change> {
             change.unless_seen_after = Some(limit);
             Some(change)
         }
-        Status::Ready if broadcast.created_at <= now - UNSTARTED_GRACE => {
+        Status::Ready if waited_since(broadcast) <= now - UNSTARTED_GRACE => {
             change.close(now, now);
             Some(change)
         }
         Status::Ready | Status::Closed => None,
     }
+}
+
+/// Since when a READY broadcast waits for its media: since its plan, if it has one that is later.
+fn waited_since(broadcast: &Broadcast) -> DateTime<Utc> {
+    broadcast.planned_at.map_or(broadcast.created_at, |planned_at| planned_at.max(broadcast.created_at))
 }
 
 /// Who edits.
@@ -211,6 +221,19 @@ pub fn check(patch: &UpdateBroadcast) -> Result<(), EditError> {
     Ok(())
 }
 
+/// Checks a wanted plan: one that has passed long ago, or that is years away, is a mistake.
+///
+/// # Errors
+/// [`EditError::Invalid`].
+pub fn check_plan(planned_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<(), EditError> {
+    // What a page's clock or a slow hand makes late is no mistake.
+    let fits = |at: DateTime<Utc>| now - UNSTARTED_GRACE <= at && at <= now + MAX_PLAN;
+    if planned_at.is_none_or(fits) {
+        return Ok(());
+    }
+    Err(EditError::Invalid("planned_at is not more than a day ago and at most 366 days ahead"))
+}
+
 /// An edit (`PUT /broadcasts/{id}`): the change, or `None` when everything is so already. A field that repeats
 /// what is there asks for nothing, so that a client may send back what it read.
 ///
@@ -236,6 +259,12 @@ pub fn edit(
     };
     let started_at = patched(patch.started_at, was.started_at);
     let ended_at = patched(patch.ended_at, was.ended_at);
+    if let Some(planned_at) = patch.planned_at.map(|at| at.map(whole_millis))
+        && planned_at != was.planned_at
+    {
+        check_plan(planned_at, now)?;
+        change.planned_at = planned_at;
+    }
     let viewer_count = patch.viewer_count.filter(|count| *count != was.viewer_count);
     let status = patch.status.filter(|status| *status != was.status);
     if editor == Editor::Owner {

@@ -19,6 +19,7 @@ fn record(status: Status) -> Record {
             viewer_count: if status == Status::Closed { 0 } else { 3 },
             started_at: (status != Status::Ready).then(|| at(0)),
             ended_at: (status == Status::Closed).then(|| at(50)),
+            planned_at: None,
             created_at: at(-10),
             modified_at: at(0),
         },
@@ -39,6 +40,42 @@ fn report(state: MediaState) -> MediaReport {
         started_at: at(1),
         last_media_at: at(41),
     }
+}
+
+#[test]
+fn a_planned_broadcast_waits_until_a_day_after_its_plan() {
+    let planned = |planned_at: Option<i64>| {
+        let mut record = record(Status::Ready);
+        record.broadcast.planned_at = planned_at.map(at);
+        record
+    };
+    let day = 86_400;
+    let closes = |planned_at, now| idle(&planned(planned_at), at(now)).is_some();
+    assert!(closes(None, day));
+    assert!(!closes(Some(3 * day), day) && !closes(Some(3 * day), 4 * day - 1));
+    assert!(closes(Some(3 * day), 4 * day));
+    // A plan from before it was made shortens nothing.
+    assert!(!closes(Some(-day), day - 11) && closes(Some(-day), day));
+}
+
+#[test]
+fn a_plan_is_set_moved_and_taken_back_and_never_years_away() {
+    let mut record = record(Status::Ready);
+    let plan = |record: &Record, to: Option<i64>| {
+        let patch = UpdateBroadcast { planned_at: Some(to.map(at)), ..UpdateBroadcast::default() };
+        edit(record, &patch, Editor::Owner, at(60)).map(|change| change.map(|change| change.planned_at))
+    };
+    assert_eq!(plan(&record, None), Ok(None));
+    assert_eq!(plan(&record, Some(3_600)), Ok(Some(Some(at(3_600)))));
+    record.broadcast.planned_at = Some(at(3_600));
+    assert_eq!(plan(&record, Some(3_600)), Ok(None));
+    assert_eq!(plan(&record, None), Ok(Some(None)));
+    for far in [-86_400, 367 * 86_400] {
+        assert!(matches!(plan(&record, Some(far)), Err(EditError::Invalid(_))), "{far}");
+    }
+    // One that has passed may be sent back as it was read.
+    record.broadcast.planned_at = Some(at(-30 * 86_400));
+    assert_eq!(plan(&record, Some(-30 * 86_400)), Ok(None));
 }
 
 #[test]
@@ -176,6 +213,7 @@ fn an_owner_edits_texts_and_the_end_and_no_more() {
         description: Some(was.description),
         started_at: was.started_at,
         ended_at: was.ended_at,
+        planned_at: Some(was.planned_at),
         status: Some(was.status),
         viewer_count: Some(was.viewer_count),
     };

@@ -69,8 +69,8 @@ fn rank_of_status(status: Status) -> u8 {
 
 /// What of a broadcast viewers are shown.
 fn shown(told: &BroadcastChanged) -> impl PartialEq + use<> {
-    let Broadcast { status, name, description, started_at, ended_at, .. } = &told.broadcast;
-    (*status, name.clone(), description.clone(), *started_at, *ended_at, told.deleted)
+    let Broadcast { status, name, description, started_at, ended_at, planned_at, .. } = &told.broadcast;
+    (*status, name.clone(), description.clone(), *started_at, *ended_at, *planned_at, told.deleted)
 }
 
 impl Broadcasts {
@@ -155,6 +155,7 @@ impl Broadcasts {
             description: broadcast.map(|broadcast| broadcast.description.clone()),
             started_at: broadcast.and_then(|broadcast| broadcast.started_at),
             ended_at: broadcast.and_then(|broadcast| broadcast.ended_at),
+            planned_at: broadcast.and_then(|broadcast| broadcast.planned_at),
             created_at: broadcast.map(|broadcast| broadcast.created_at),
             modified_at: broadcast.map(|broadcast| broadcast.modified_at),
             deleted: told.is_some_and(|told| told.deleted),

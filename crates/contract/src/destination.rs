@@ -340,6 +340,9 @@ pub struct BroadcastState {
     /// Last media of a closed broadcast: nobody has to ask for it when the broadcast closes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<DateTime<Utc>>,
+    /// When its owner means to begin; absent with the others where there is no plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_at: Option<DateTime<Utc>>,
     /// Created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<DateTime<Utc>>,

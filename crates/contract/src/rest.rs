@@ -50,13 +50,16 @@ pub struct Broadcast {
     /// Last media of a closed broadcast.
     #[schema(required)]
     pub ended_at: Option<DateTime<Utc>>,
+    /// When its owner means to begin; absent where there is no plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_at: Option<DateTime<Utc>>,
     /// Created.
     pub created_at: DateTime<Utc>,
     /// Last change of what an owner edits or of the status.
     pub modified_at: DateTime<Utc>,
 }
 
-/// Body of `POST /broadcasts`. Both fields must be there; both may be empty.
+/// Body of `POST /broadcasts`. Name and description must be there; both may be empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CreateBroadcast {
     /// Title.
@@ -65,6 +68,11 @@ pub struct CreateBroadcast {
     /// Description.
     #[schema(max_length = 255)]
     pub description: String,
+    /// When it is to begin: not more than a day ago and at most 366 days ahead. One with such a time waits for its
+    /// media until a day after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime, min_length = 20)]
+    pub planned_at: Option<DateTime<Utc>>,
 }
 
 /// Answer to `POST /broadcasts`. A repeated Idempotency-Key gets the same broadcast with the same keys.
@@ -89,7 +97,7 @@ pub struct CreatedBroadcast {
 }
 
 /// Body of `PUT /broadcasts/{id}`: a field that is not there stays as it is. The owner and admins may set `name`,
-/// `description` and `status: CLOSED`; service tokens may set everything.
+/// `description`, `planned_at` and `status: CLOSED`; service tokens may set everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct UpdateBroadcast {
     /// Title.
@@ -108,6 +116,10 @@ pub struct UpdateBroadcast {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime, min_length = 20)]
     pub ended_at: Option<DateTime<Utc>>,
+    /// When it is to begin, as in [`CreateBroadcast`]; `null` takes the plan back.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[schema(value_type = Option<String>, format = DateTime, min_length = 20)]
+    pub planned_at: Option<Option<DateTime<Utc>>>,
     /// New status; never backwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
@@ -115,6 +127,15 @@ pub struct UpdateBroadcast {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole_number")]
     #[schema(minimum = 0, maximum = 9007199254740991_i64)]
     pub viewer_count: Option<i64>,
+}
+
+/// Reads a field whose `null` means something else than its absence.
+fn present<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// One ICE server in the shape of `RTCIceServer`.
@@ -427,6 +448,19 @@ mod tests {
         let old: RoomReport =
             serde_json::from_str("{\"room\":\"7\",\"viewer_count\":3,\"p2p_streamer\":false}").unwrap();
         assert!(old.subjects.is_empty());
+    }
+
+    #[test]
+    fn a_plan_that_is_null_is_taken_back_and_one_that_is_absent_stays() {
+        let plan = |text: &str| serde_json::from_str::<UpdateBroadcast>(text).unwrap().planned_at;
+        assert_eq!(plan("{}"), None);
+        assert_eq!(plan("{\"planned_at\":null}"), Some(None));
+        assert!(plan("{\"planned_at\":\"2026-01-01T00:00:00Z\"}").flatten().is_some());
+        let nothing = serde_json::to_string(&UpdateBroadcast::default()).unwrap();
+        assert_eq!(nothing, "{}");
+        // A release without plans says nothing of them.
+        let old: CreateBroadcast = serde_json::from_str("{\"name\":\"\",\"description\":\"\"}").unwrap();
+        assert_eq!(old.planned_at, None);
     }
 
     #[test]

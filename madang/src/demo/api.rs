@@ -95,6 +95,7 @@ impl Api {
         let body = CreateBroadcast {
             name: "Madang demo".into(),
             description: "A short clip in a loop, published through WHIP by the server itself.".into(),
+            planned_at: None,
         };
         let mut request = self.client.post(self.url("/broadcasts")?).json(&body);
         request = request.header("Idempotency-Key", idempotency_key);

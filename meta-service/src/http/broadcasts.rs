@@ -15,6 +15,7 @@ use super::page::{self, BroadcastQuery, PLAIN_LIMIT, Query, cursor, cursor_after
 use super::problems::{CreateProblems, DeleteProblems, ListProblems, ReadProblems, UpdateProblems};
 use super::repeat::{Repeat, Secrets, key_reused};
 use crate::auth::{ActsAs, Caller};
+use crate::clock::whole_millis;
 use crate::http::ice::ice_servers;
 use crate::lifecycle::{self, Change, Editor};
 use crate::record::{Owner, Record};
@@ -63,12 +64,13 @@ pub(crate) async fn list(
         // Who cannot say who they are is nobody: the list is for everybody.
         meta.take(Limited::Search, &client.asker(&caller.unwrap_or(Caller::Anonymous)))?;
     }
+    let sort = listing.sort;
     let mut broadcasts = meta.store.lists.page(listing).await?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     if broadcasts.len() > limit {
         broadcasts.truncate(limit);
         if let Some(last) = broadcasts.last() {
-            response.insert_header((header::LINK, next_link(&request, &cursor_after(last))));
+            response.insert_header((header::LINK, next_link(&request, &cursor_after(last, sort))));
         }
     }
     Ok(response.json(broadcasts))
@@ -99,6 +101,9 @@ pub(crate) async fn create(
     let texts = lifecycle::title(&wanted.name).zip(lifecycle::description(&wanted.description));
     let (name, description) =
         texts.ok_or_else(|| HttpProblem::bad_request("name and description have at most 255 characters"))?;
+    let now = meta.clock.now();
+    let planned_at = wanted.planned_at.map(whole_millis);
+    lifecycle::check_plan(planned_at, now)?;
     let repeat = Repeat::new(&key, &caller, "broadcast", &wanted)?;
     meta.take(Limited::Create, &client.asker(&caller))?;
 
@@ -108,7 +113,8 @@ pub(crate) async fn create(
         description,
         key: stream_key.hash(),
         owner: Owner { key: owner_key.hash(), subject: caller.creating_subject() },
-        created_at: meta.clock.now(),
+        planned_at,
+        created_at: now,
     };
     let secrets =
         Secrets { stream_key: Some(stream_key.reveal().into()), owner_key: owner_key.reveal().into() };
@@ -170,7 +176,7 @@ pub(crate) async fn read(meta: Meta, Path(id): Path<BroadcastId>, known: IfNoneM
 /// Change a broadcast
 ///
 /// A field that is not there stays as it is. The owner (with the owner key, or a creator token of the subject that
-/// created it) and admins set `name`, `description` and `status: CLOSED`; services set everything. The status only
+/// created it) and admins set `name`, `description`, `planned_at` and `status: CLOSED`; services set everything. The status only
 /// moves forward.
 #[utoipa::path(
     put, path = "/broadcasts/{id}", tag = "broadcasts", operation_id = "update_broadcast",

@@ -59,6 +59,8 @@ pub(crate) enum SortBy {
     Newest,
     /// Most viewers first.
     Viewers,
+    /// Those with a planned time only, soonest first.
+    Planned,
 }
 
 impl From<SortBy> for Sort {
@@ -66,6 +68,7 @@ impl From<SortBy> for Sort {
         match sort {
             SortBy::Newest => Self::Newest,
             SortBy::Viewers => Self::Viewers,
+            SortBy::Planned => Self::Planned,
         }
     }
 }
@@ -109,22 +112,26 @@ pub(crate) fn limit(limit: Option<i64>) -> Result<i64, HttpProblem> {
     }
 }
 
-/// A cursor is `{viewers}-{id}` of the last row of a page, for either order.
+/// A cursor is `{key}-{id}` of the last row of a page: what the list is sorted by, and its id.
 pub(crate) fn cursor(cursor: Option<&str>) -> Result<Option<After>, HttpProblem> {
     let Some(text) = cursor else { return Ok(None) };
     let number = |digits: &str| {
         let fits = (1..=CURSOR_DIGITS).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
         digits.parse::<i64>().ok().filter(|_| fits)
     };
-    let parsed = text
-        .split_once('-')
-        .and_then(|(viewers, id)| Some(After { viewers: number(viewers)?, id: number(id)? }));
+    let parsed =
+        text.split_once('-').and_then(|(key, id)| Some(After { key: number(key)?, id: number(id)? }));
     parsed.map(Some).ok_or_else(|| HttpProblem::bad_request("cursor is one that a Link header gave"))
 }
 
-/// The cursor after `last`.
-pub(crate) fn cursor_after(last: &Broadcast) -> String {
-    format!("{}-{}", last.viewer_count, last.id)
+/// The cursor after `last` of a list in the order `sort`.
+pub(crate) fn cursor_after(last: &Broadcast, sort: Sort) -> String {
+    let key = match sort {
+        Sort::Newest | Sort::Viewers => last.viewer_count,
+        // No plan is from before 1970.
+        Sort::Planned => last.planned_at.map_or(0, |at| at.timestamp_millis().max(0)),
+    };
+    format!("{key}-{}", last.id)
 }
 
 /// The Link header for the page after `cursor`: the same request with that cursor.
@@ -143,7 +150,7 @@ mod tests {
 
     #[test]
     fn cursors_round_trip_and_nothing_else_passes() {
-        assert_eq!(cursor(Some("3-17")).unwrap(), Some(After { viewers: 3, id: 17 }));
+        assert_eq!(cursor(Some("3-17")).unwrap(), Some(After { key: 3, id: 17 }));
         for bad in ["", "-", "3", "3-", "-3", "a-b", "3-1-1", "+3-1", "1-9999999999999999"] {
             assert!(cursor(Some(bad)).is_err(), "{bad:?}");
         }

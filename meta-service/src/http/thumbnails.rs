@@ -5,12 +5,15 @@ use actix_web::http::header;
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use contract::id::BroadcastId;
 use contract::rest::Status;
+use serde::Deserialize;
 use service_kit::HttpProblem;
 use sha2::{Digest as _, Sha256};
+use utoipa::IntoParams;
 
 use super::broadcasts;
 use super::extract::{File, IfNoneMatch, Meta, Path, Somebody, unsupported};
 use super::failure::Answer;
+use super::page::Query;
 use super::problems::{ReadProblems, ThumbnailProblems};
 use crate::auth::ActsAs;
 use crate::store::Thumbnail;
@@ -57,18 +60,40 @@ pub(crate) async fn write(
     Ok(HttpResponse::NoContent().insert_header((header::ETAG, etag)).finish())
 }
 
+/// What is answered where there is no picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+pub(crate) enum Missing {
+    /// 204: a list of pictures has nothing to complain about.
+    #[serde(rename = "204")]
+    Empty,
+}
+
+/// Parameters of `GET /broadcasts/{id}/thumbnail`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+pub(crate) struct ThumbnailQuery {
+    /// `204`: an empty answer where there is no picture; 404 without it
+    #[param(inline)]
+    pub(crate) missing: Option<Missing>,
+}
+
 /// Get the thumbnail
 #[utoipa::path(
     get, path = "/broadcasts/{id}/thumbnail", tag = "thumbnails", operation_id = "read_thumbnail",
-    params(BroadcastId, IfNoneMatch),
+    params(BroadcastId, ThumbnailQuery, IfNoneMatch),
     responses(
         (status = 200, description = "The picture",
             content((Picture = "image/jpeg"), (Picture = "image/webp")), headers(("ETag" = String))),
+        (status = 204, description = "There is none, for who asked with `missing=204`"),
         (status = 304, description = "As the client has it", headers(("ETag" = String))),
         ReadProblems
     )
 )]
-pub(crate) async fn read(meta: Meta, Path(id): Path<BroadcastId>, known: IfNoneMatch) -> Answer {
+pub(crate) async fn read(
+    meta: Meta,
+    Path(id): Path<BroadcastId>,
+    Query(query): Query<ThumbnailQuery>,
+    known: IfNoneMatch,
+) -> Answer {
     // The picture itself is read only for who does not have it.
     if known.is_there()
         && let Some(etag) = meta.store.thumbnails.etag(id).await?
@@ -77,6 +102,9 @@ pub(crate) async fn read(meta: Meta, Path(id): Path<BroadcastId>, known: IfNoneM
         return Ok(cached(HttpResponse::NotModified(), etag).finish());
     }
     let found = meta.store.thumbnails.find(id).await?;
+    if found.is_none() && query.missing == Some(Missing::Empty) {
+        return Ok(HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish());
+    }
     let thumbnail = found.ok_or_else(|| HttpProblem::not_found("there is no thumbnail"))?;
     // Somebody chose these bytes: they are a picture and nothing else, also when opened as a page.
     Ok(cached(HttpResponse::Ok(), thumbnail.etag)

@@ -24,6 +24,8 @@ pub struct NewBroadcast {
     pub key: KeyHash,
     /// Whose it is.
     pub owner: Owner,
+    /// When it is to begin.
+    pub planned_at: Option<DateTime<Utc>>,
     /// Now.
     pub created_at: DateTime<Utc>,
 }
@@ -50,7 +52,7 @@ pub struct Expired {
 
 /// Columns of [`BroadcastRow`], for SELECT and RETURNING.
 pub(super) const COLUMNS: &str = "broadcast_id, name, description, status, viewer_count, started_at, ended_at, \
-    created_at, modified_at, version, stream_key_hash, key_revision, owner_key_hash, owner_subject, seen_at, \
+    planned_at, created_at, modified_at, version, stream_key_hash, key_revision, owner_key_hash, owner_subject, seen_at, \
     last_media_at";
 
 #[derive(sqlx::FromRow)]
@@ -62,6 +64,7 @@ pub(super) struct BroadcastRow {
     viewer_count: i64,
     started_at: Option<DateTime<Utc>>,
     ended_at: Option<DateTime<Utc>>,
+    planned_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     modified_at: DateTime<Utc>,
     version: i64,
@@ -89,6 +92,7 @@ impl TryFrom<BroadcastRow> for Record {
                 viewer_count: row.viewer_count,
                 started_at: row.started_at,
                 ended_at: row.ended_at,
+                planned_at: row.planned_at,
                 created_at: row.created_at,
                 modified_at: row.modified_at,
             },
@@ -335,9 +339,13 @@ impl Broadcasts {
         self.to_close("status = 'STREAMING' AND (seen_at IS NULL OR seen_at <= $1)", before).await
     }
 
-    /// READY broadcasts created before `before`, at most [`SWEEP_ROWS`].
+    /// READY broadcasts created, and planned if they are, before `before`, at most [`SWEEP_ROWS`].
     pub async fn unstarted(&self, before: DateTime<Utc>) -> Result<Vec<Record>, StoreError> {
-        self.to_close("status = 'READY' AND created_at <= $1", before).await
+        self.to_close(
+            "status = 'READY' AND created_at <= $1 AND COALESCE(planned_at, created_at) <= $1",
+            before,
+        )
+        .await
     }
 
     async fn to_close(&self, which: &str, before: DateTime<Utc>) -> Result<Vec<Record>, StoreError> {
@@ -358,11 +366,12 @@ impl Broadcasts {
 async fn insert(write: &mut Write, new: &NewBroadcast) -> Result<Record, StoreError> {
     let sql = Sql::new(format!(
         "INSERT INTO broadcast (name, description, search, status, created_at, modified_at, stream_key_hash, \
-         owner_key_hash, owner_subject) VALUES ($1, $2, $3, 'READY', $4, $4, $5, $6, $7) RETURNING {COLUMNS}"
+         owner_key_hash, owner_subject, planned_at) VALUES ($1, $2, $3, 'READY', $4, $4, $5, $6, $7, $8) \
+         RETURNING {COLUMNS}"
     ));
     let sql = sql.bind(new.name.as_str()).bind(new.description.as_str());
     let sql = sql.bind(search_text(&new.name, &new.description)).bind(new.created_at).bind(new.key);
-    let sql = sql.bind(new.owner.key).bind(new.owner.subject.clone());
+    let sql = sql.bind(new.owner.key).bind(new.owner.subject.clone()).bind(new.planned_at);
     let row: Option<BroadcastRow> = write.row(sql).await?;
     row.ok_or_else(|| StoreError::Failed("an insert without a row".into()))?.try_into()
 }
@@ -379,7 +388,8 @@ async fn apply(
     let sql = Sql::new(format!(
         "UPDATE broadcast SET name = $3, description = $4, search = $5, status = $6, started_at = $7, \
          ended_at = $8, modified_at = $9, version = version + 1, \
-         viewer_count = COALESCE($10, viewer_count), seen_at = COALESCE($11, seen_at) \
+         viewer_count = COALESCE($10, viewer_count), seen_at = COALESCE($11, seen_at), \
+         planned_at = $13 \
          WHERE broadcast_id = $1 AND version = $2 \
          AND (seen_at IS NULL OR seen_at <= COALESCE($12, seen_at)) RETURNING {COLUMNS}"
     ));
@@ -387,6 +397,7 @@ async fn apply(
     let sql = sql.bind(id.0).bind(version).bind(change.name).bind(change.description).bind(search);
     let sql = sql.bind(status_text(change.status)).bind(change.started_at).bind(change.ended_at);
     let sql = sql.bind(now).bind(change.viewer_count).bind(change.seen_at).bind(change.unless_seen_after);
+    let sql = sql.bind(change.planned_at);
     let row: Option<BroadcastRow> = write.row(sql).await?;
     row.map(Record::try_from).transpose()
 }

@@ -5,6 +5,7 @@
 //! each other (Postgres: GIN, SQLite: FTS5). Words of one or two characters have no such index and are looked for in
 //! the first [`SHORT_WORDS_ROWS`].
 
+use chrono::DateTime;
 use contract::rest::{Broadcast, Status};
 use tokio::sync::Semaphore;
 
@@ -18,6 +19,8 @@ const FIRST_ROWS: i64 = 2_000;
 pub const SHORT_WORDS_ROWS: i64 = 20_000;
 /// Characters that the index needs.
 const GRAM: usize = 3;
+/// The last millisecond of the year 9999: later times do not sort as text.
+const LAST_MILLI: i64 = 253_402_300_799_999;
 /// Searches at the same time: the others wait, so that a wave of them leaves connections and processors to other
 /// calls. What has waited for longer than a call may take is refused with 503.
 pub(super) const SEARCHES_AT_ONCE: usize = 2;
@@ -29,13 +32,15 @@ pub enum Sort {
     Newest,
     /// Most viewers first, then highest id.
     Viewers,
+    /// Planned ones only, soonest first, then lowest id.
+    Planned,
 }
 
 /// Where a page starts: after this row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct After {
-    /// Viewers of the last row (used when sorting by viewers).
-    pub viewers: i64,
+    /// What the last row was sorted by: its viewers, or its plan in Unix milliseconds. Unused by the newest first.
+    pub key: i64,
     /// Id of the last row.
     pub id: i64,
 }
@@ -64,13 +69,21 @@ impl Listing {
                 sql.push(" AND broadcast_id < ").push_bind(after.id);
             }
             (Sort::Viewers, Some(after)) => {
-                sql.push(" AND (viewer_count, broadcast_id) < (").push_bind(after.viewers);
+                sql.push(" AND (viewer_count, broadcast_id) < (").push_bind(after.key);
+                sql.push(", ").push_bind(after.id).push(")");
+            }
+            (Sort::Planned, Some(after)) => {
+                let at = DateTime::from_timestamp_millis(after.key.min(LAST_MILLI)).unwrap_or_default();
+                sql.push(" AND (planned_at, broadcast_id) > (").push_bind(at);
                 sql.push(", ").push_bind(after.id).push(")");
             }
         }
     }
 
     fn status(&self, sql: &mut Sql) {
+        if self.sort == Sort::Planned {
+            sql.push(" AND planned_at IS NOT NULL");
+        }
         if let Some(status) = self.status {
             sql.push(" AND status = ").push_bind(status_text(status));
         }
@@ -80,6 +93,7 @@ impl Listing {
         sql.push(match self.sort {
             Sort::Newest => " ORDER BY broadcast_id DESC LIMIT ",
             Sort::Viewers => " ORDER BY viewer_count DESC, broadcast_id DESC LIMIT ",
+            Sort::Planned => " ORDER BY planned_at, broadcast_id LIMIT ",
         });
         sql.push_bind(rows);
     }
@@ -97,6 +111,9 @@ impl Listing {
     fn first(&self, words: &str, rows: i64) -> Sql {
         let mut sql = Sql::new(format!("SELECT {COLUMNS} FROM (SELECT * FROM broadcast WHERE 1 = 1"));
         self.after(&mut sql);
+        if self.sort == Sort::Planned {
+            sql.push(" AND planned_at IS NOT NULL");
+        }
         self.order(&mut sql, rows);
         sql.push(") AS firsts WHERE search LIKE ").push_bind(like_pattern(words)).push(" ESCAPE '\\'");
         self.status(&mut sql);

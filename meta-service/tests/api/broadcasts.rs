@@ -14,6 +14,7 @@ on_both!(
     what_the_original_pages_send_and_get,
     wrong_bodies_are_refused,
     the_list_pages_with_links,
+    a_plan_is_kept_moved_and_listed_soonest_first,
     a_search_with_parameters,
     wrong_parameters_are_refused,
     an_edit_is_partial_and_conditional,
@@ -155,6 +156,53 @@ async fn the_list_pages_with_links(backend: Backend) {
     assert_eq!(names, ["b4", "b3", "b2", "b1", "b0"]);
     // A page that ends exactly at the last row has no next one.
     assert_eq!(ask(api.get("/broadcasts?limit=5")).await.header("link"), "");
+}
+
+async fn a_plan_is_kept_moved_and_listed_soonest_first(backend: Backend) {
+    let api = Api::dev(backend).await;
+    let now = api.get("/broadcasts").send().await.unwrap().headers()["date"].to_str().unwrap().to_owned();
+    let now = chrono::DateTime::parse_from_rfc2822(&now).unwrap().to_utc();
+    let at = |hours: i64| (now + TimeDelta::hours(hours)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let make = async |name: &str, planned: Value| {
+        let made = ask(api
+            .post("/broadcasts")
+            .json(&json!({ "name": name, "description": "", "planned_at": planned })));
+        made.await
+    };
+    api.create("unplanned").await;
+    for (name, hours) in [("c", 3), ("a", 1), ("d", 4), ("b", 2)] {
+        assert_eq!(make(name, json!(at(hours))).await.status, 201);
+    }
+    let mut names = Vec::new();
+    let mut next = "/broadcasts?sort=planned&status=READY&limit=1".to_owned();
+    while !next.is_empty() {
+        let page = ask(api.get(&next)).await;
+        let rows = page.json();
+        assert!(rows[0]["planned_at"].is_string());
+        names.push(rows[0]["name"].as_str().unwrap().to_owned());
+        let link = page.header("link");
+        next =
+            link.split_once(">; ").map_or(String::new(), |(path, _)| path.trim_start_matches('<').to_owned());
+    }
+    assert_eq!(names, ["a", "b", "c", "d"]);
+    let found = ask(api.get("/broadcasts?sort=planned&q=c")).await.json();
+    assert_eq!((found.as_array().unwrap().len(), &found[0]["name"]), (1, &json!("c")));
+
+    let made = make("moved", json!(at(5))).await.json();
+    let (path, key) = (format!("/broadcasts/{}", made["id"]), made["owner_key"].as_str().unwrap().to_owned());
+    let put = async |body: Value| ask(api.put(&path).bearer_auth(&key).json(&body)).await;
+    let moved = put(json!({ "planned_at": at(6) })).await;
+    assert_eq!((moved.status, moved.json()["planned_at"].clone()), (200, json!(at(6))));
+    assert_eq!(put(json!({ "name": "other" })).await.json()["planned_at"], json!(at(6)));
+    // A client that knows no plans reads one more field; nothing is there where nothing is planned.
+    let back = put(json!({ "planned_at": null })).await.json();
+    assert!(back.as_object().unwrap().get("planned_at").is_none(), "{back}");
+    for wrong in [json!(at(-25)), json!(at(24 * 367)), json!("tomorrow"), json!(5)] {
+        put(json!({ "planned_at": wrong })).await.is_problem(400);
+        make("wrong", wrong).await.is_problem(400);
+    }
+    let anybody = ask(api.put(&path).json(&json!({ "planned_at": at(1) }))).await;
+    anybody.is_problem(401);
 }
 
 async fn a_search_with_parameters(backend: Backend) {

@@ -8,10 +8,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use contract::group::Admission;
 use contract::id::BroadcastId;
 use contract::key::SecretKey;
-use contract::rest::Status;
+use contract::rest::{Status, UpdateBroadcast};
 use futures_util::FutureExt as _;
 use meta_service::counts::{NewPart, counts};
-use meta_service::lifecycle::Change;
+use meta_service::lifecycle::{Change, Editor, edit};
 use meta_service::record::{Owner, Record, Seen};
 use meta_service::store::{
     After, Expired, Inserted, Listing, NewBroadcast, Repeatable, Sort, Store, Thumbnail,
@@ -56,7 +56,14 @@ pub(crate) fn owner() -> Owner {
 
 fn new(name: &str) -> NewBroadcast {
     let key = SecretKey::stream(&mut rand::rng()).hash();
-    NewBroadcast { name: name.into(), description: "about".into(), key, owner: owner(), created_at: now() }
+    NewBroadcast {
+        name: name.into(),
+        description: "about".into(),
+        key,
+        owner: owner(),
+        planned_at: None,
+        created_at: now(),
+    }
 }
 
 async fn insert(store: &Store, name: &str) -> Record {
@@ -87,6 +94,7 @@ fn change(record: &Record, status: Status) -> Change {
         status,
         started_at: Some(now()),
         ended_at: None,
+        planned_at: None,
         viewer_count: None,
         seen_at: None,
         unless_seen_after: None,
@@ -133,23 +141,35 @@ async fn pages_have_every_row_once(backend: Backend) {
     // Ties on purpose: the id decides.
     let counts = ids.iter().enumerate().map(|(n, id)| (*id, i64::try_from(n).unwrap() % 3)).collect();
     set_viewers(&store, counts).await;
-    for sort in [Sort::Newest, Sort::Viewers] {
+    for (n, id) in ids.iter().enumerate() {
+        let planned = now() + chrono::TimeDelta::minutes(i64::try_from(n).unwrap() % 4);
+        let plan = UpdateBroadcast { planned_at: Some(Some(planned)), ..UpdateBroadcast::default() };
+        let decide = |record: &Record| edit(record, &plan, Editor::Owner, now());
+        store.broadcasts.change(*id, now(), decide).await.unwrap().unwrap().unwrap();
+    }
+    for sort in [Sort::Newest, Sort::Viewers, Sort::Planned] {
         let mut seen = Vec::new();
         let mut after = None;
         loop {
             let page = store.lists.page(Listing { sort, after, limit: 4, ..all() }).await.unwrap();
             let Some(last) = page.last() else { break };
-            after = Some(After { viewers: last.viewer_count, id: last.id.0 });
-            seen.extend(page.iter().map(|b| (b.viewer_count, b.id)));
+            let planned = last.planned_at.unwrap().timestamp_millis();
+            let key = if sort == Sort::Planned { planned } else { last.viewer_count };
+            after = Some(After { key, id: last.id.0 });
+            seen.extend(page.iter().map(|b| (b.viewer_count, b.id, b.planned_at)));
         }
         assert_eq!(seen.len(), 11);
-        assert_eq!(seen.iter().map(|(_, id)| *id).collect::<HashSet<_>>().len(), 11);
+        assert_eq!(seen.iter().map(|(_, id, _)| *id).collect::<HashSet<_>>().len(), 11);
         let ordered = match sort {
-            Sort::Newest => seen.is_sorted_by_key(|(_, id)| std::cmp::Reverse(*id)),
-            Sort::Viewers => seen.is_sorted_by_key(|row| std::cmp::Reverse(*row)),
+            Sort::Newest => seen.is_sorted_by_key(|(_, id, _)| std::cmp::Reverse(*id)),
+            Sort::Viewers => seen.is_sorted_by_key(|(viewers, id, _)| std::cmp::Reverse((*viewers, *id))),
+            Sort::Planned => seen.is_sorted_by_key(|(_, id, planned)| (*planned, *id)),
         };
         assert!(ordered, "{sort:?}: {seen:?}");
     }
+    // Whoever is not planned is in no such list.
+    insert(&store, "unplanned").await;
+    assert_eq!(store.lists.page(Listing { sort: Sort::Planned, ..all() }).await.unwrap().len(), 11);
     let many =
         store.broadcasts.find_all(ids.iter().copied().chain([BroadcastId(1 << 40)]).collect()).await.unwrap();
     assert_eq!(many.len(), 11);

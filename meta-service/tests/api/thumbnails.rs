@@ -22,6 +22,11 @@ async fn a_picture_is_kept_and_cached(backend: Backend) {
     let (id, key) = api.create("a").await;
     let path = format!("/broadcasts/{id}/thumbnail");
     ask(api.get(&path)).await.is_problem(404);
+    // Who shows a list of them asks for no error; anything else than that word is refused.
+    let missing = format!("{path}?missing=204&v=1");
+    let empty = ask(api.get(&missing)).await;
+    assert_eq!((empty.status, empty.bytes.len(), empty.header("cache-control")), (204, 0, "no-store"));
+    ask(api.get(&format!("{path}?missing=yes"))).await.is_problem(400);
     let put = |media_type: &str, body: Vec<u8>| {
         ask(api.put(&path).bearer_auth(&key).header("content-type", media_type).body(body))
     };
@@ -30,6 +35,7 @@ async fn a_picture_is_kept_and_cached(backend: Backend) {
     let read = ask(api.get(&path)).await;
     assert_eq!((read.status, read.header("content-type")), (200, "image/jpeg"));
     assert_eq!(read.bytes, jpeg(65_536));
+    assert_eq!(ask(api.get(&missing)).await.bytes, jpeg(65_536));
     assert_eq!(read.header("etag"), stored.header("etag"));
     assert_eq!(read.header("cache-control"), "public, max-age=5");
     assert_eq!(read.header("x-content-type-options"), "nosniff");

@@ -164,6 +164,7 @@ async fn broadcast(state: web::Data<Mutex<MetaState>>, id: web::Path<i64>) -> Ht
         viewer_count: 0,
         started_at: None,
         ended_at: None,
+        planned_at: None,
         created_at: chrono::Utc::now(),
         modified_at: chrono::Utc::now(),
     })

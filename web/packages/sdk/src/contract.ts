@@ -572,6 +572,8 @@ export interface Broadcast {
   modified_at: string;
   /** Title, at most 255 characters, may be empty. */
   name: string;
+  /** When its owner means to begin; absent where there is no plan. */
+  planned_at?: string;
   /** First media. */
   started_at: string | null;
   /** READY, STREAMING or CLOSED. */
@@ -601,6 +603,8 @@ export interface BroadcastState {
   modified_at?: string;
   /** Title. */
   name?: string;
+  /** When its owner means to begin; absent with the others where there is no plan. */
+  planned_at?: string;
   /** First media, once there was some. */
   started_at?: string;
   /** Status, if known yet. */
@@ -812,12 +816,17 @@ export interface ChatHistory {
   more: boolean;
 }
 
-/** Body of `POST /broadcasts`. Both fields must be there; both may be empty. */
+/** Body of `POST /broadcasts`. Name and description must be there; both may be empty. */
 export interface CreateBroadcast {
   /** Description. */
   description: string;
   /** Title. */
   name: string;
+  /**
+   * When it is to begin: not more than a day ago and at most 366 days ahead. One with such a time waits for its
+   * media until a day after it.
+   */
+  planned_at?: string;
 }
 
 /** Body of `POST /groups`. */
@@ -1271,7 +1280,7 @@ export interface TokenRequest {
 
 /**
  * Body of `PUT /broadcasts/{id}`: a field that is not there stays as it is. The owner and admins may set `name`,
- * `description` and `status: CLOSED`; service tokens may set everything.
+ * `description`, `planned_at` and `status: CLOSED`; service tokens may set everything.
  */
 export interface UpdateBroadcast {
   /** Description. */
@@ -1280,6 +1289,8 @@ export interface UpdateBroadcast {
   ended_at?: string;
   /** Title. */
   name?: string;
+  /** When it is to begin, as in [`CreateBroadcast`]; `null` takes the plan back. */
+  planned_at?: string;
   /** First media. */
   started_at?: string;
   /** New status; never backwards. */

@@ -39,7 +39,7 @@ export {
   type VideoChoice,
 } from './layers.js';
 export { LevelMeter } from './level-meter.js';
-export { type ListQuery, MetaApi, randomKey } from './meta-api.js';
+export { type ListPage, type ListQuery, MetaApi, randomKey } from './meta-api.js';
 export type { LinkFailure, LinkState } from './peer-link.js';
 export { ApiError, NetworkError } from './problem.js';
 export type { Outcome } from './replies.js';

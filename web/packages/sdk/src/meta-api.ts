@@ -1,6 +1,8 @@
 import { request } from './problem.js';
+import { headerLinks, linkTarget } from './link-header.js';
 import type {
   Broadcast,
+  CreateBroadcast,
   CreatedGroup,
   CreateGroup,
   Group,
@@ -19,8 +21,16 @@ export interface ListQuery {
   /** Words in name or description. */
   q?: string;
   status?: Status;
-  sort?: 'newest' | 'viewers';
+  /** `planned`: those with a planned time only, the soonest first. */
+  sort?: 'newest' | 'viewers' | 'planned';
   limit?: number;
+}
+
+/** A part of a list. */
+export interface ListPage<T> {
+  rows: T[];
+  /** What {@link MetaApi.page} takes to go on after it; null at the end. */
+  next: string | null;
 }
 
 /** The REST interface of the meta service. Failures are `ApiError` and `NetworkError`. */
@@ -30,11 +40,22 @@ export class MetaApi {
 
   /** Broadcasts that match, a page at most. */
   async list(query: ListQuery, signal?: AbortSignal): Promise<Broadcast[]> {
-    const parameters = new URLSearchParams();
-    for (const [name, value] of Object.entries(query)) {
-      if (value !== undefined && value !== '') parameters.set(name, String(value));
-    }
-    return this.json('GET', `/broadcasts?${parameters.toString()}`, signal ? { signal } : {});
+    return (await this.page(query, null, signal)).rows;
+  }
+
+  /** A page of the broadcasts that match: the first, or the one after the page whose `next` is `after`. */
+  async page(query: ListQuery, after: string | null, signal?: AbortSignal): Promise<ListPage<Broadcast>> {
+    return this.rows('/broadcasts', { ...query, ...(after === null ? {} : { cursor: after }) }, signal);
+  }
+
+  /** A page of the groups, newest first; outside the development mode for admins. */
+  async groups(
+    query: { limit?: number },
+    after: string | null,
+    bearer?: string,
+    signal?: AbortSignal,
+  ): Promise<ListPage<Group>> {
+    return this.rows('/groups', { ...query, ...(after === null ? {} : { cursor: after }) }, signal, bearer);
   }
 
   /** One broadcast. */
@@ -44,7 +65,7 @@ export class MetaApi {
 
   /** Creates a broadcast; the same `idempotencyKey` (see {@link randomKey}) never creates two and gets the same keys. */
   async create(
-    body: { name: string; description: string },
+    body: CreateBroadcast,
     idempotencyKey: string,
     creatorToken?: string,
   ): Promise<CreatedBroadcast> {
@@ -127,9 +148,9 @@ export class MetaApi {
     return this.json('POST', `${groupPath(id)}/token`, { body, bearer });
   }
 
-  /** Where the thumbnail of a broadcast is; 404 before the first upload. */
+  /** Where the thumbnail of a broadcast is; an empty answer before the first upload. */
   thumbnailUrl(id: number, version: string | number): string {
-    return `${this.base}/broadcasts/${id}/thumbnail?v=${encodeURIComponent(version)}`;
+    return `${this.base}/broadcasts/${id}/thumbnail?missing=204&v=${encodeURIComponent(version)}`;
   }
 
   /** Replaces the thumbnail, for the owner. */
@@ -139,6 +160,29 @@ export class MetaApi {
       headers: { 'Content-Type': 'image/jpeg', Authorization: `Bearer ${ownerKey}` },
       body: jpeg,
     });
+  }
+
+  private async rows<T>(
+    path: string,
+    query: Readonly<Record<string, string | number | undefined>>,
+    signal?: AbortSignal,
+    bearer?: string,
+  ): Promise<ListPage<T>> {
+    const parameters = new URLSearchParams();
+    for (const [name, value] of Object.entries(query)) {
+      if (value !== undefined && value !== '') parameters.set(name, String(value));
+    }
+    const response = await request(`${this.base}${path}?${parameters.toString()}`, {
+      headers: {
+        Accept: 'application/json',
+        ...(bearer === undefined ? {} : { Authorization: `Bearer ${bearer}` }),
+      },
+      ...(signal ? { signal } : {}),
+    });
+    const rows = (await response.json()) as T[];
+    // Its path and other parameters are those of this request.
+    const link = linkTarget(headerLinks(response.headers.get('link')), 'next', 'http://any');
+    return { rows, next: link === null ? null : new URL(link).searchParams.get('cursor') };
   }
 
   private async json<T>(
