@@ -58,6 +58,16 @@ fn text(urls: &Urls) -> String {
     out
 }
 
+/// Where others in the network reach what was opened at this machine's `localhost`; empty where nobody can.
+pub(crate) fn lan_url(addresses: &[IpAddr], http: SocketAddr, https: Option<SocketAddr>) -> String {
+    let Some(lan) = addresses.iter().find(|ip| !ip.is_loopback()) else { return String::new() };
+    match https {
+        Some(https) if !https.ip().is_loopback() => format!("https://{}:{}", host(*lan), https.port()),
+        _ if !http.ip().is_loopback() => format!("http://{}:{}", host(*lan), http.port()),
+        _ => String::new(),
+    }
+}
+
 fn host(ip: IpAddr) -> String {
     match ip {
         IpAddr::V4(ip) => ip.to_string(),
@@ -87,6 +97,16 @@ mod tests {
         assert!(text.contains("Home      http://127.0.0.1:8080/\n"), "{text}");
         assert!(text.contains("Admin     http://127.0.0.1:9090/\n"), "{text}");
         assert!(!text.contains("HTTPS"), "{text}");
+    }
+
+    #[test]
+    fn others_get_an_address_that_they_can_open() {
+        let Urls { http, addresses, .. } = urls(None);
+        let https = Some("0.0.0.0:8443".parse().unwrap());
+        assert_eq!(lan_url(&addresses, http, https), "https://192.0.2.7:8443");
+        assert_eq!(lan_url(&addresses, http, None), "http://192.0.2.7:8080");
+        assert_eq!(lan_url(&addresses, "127.0.0.1:8080".parse().unwrap(), None), "");
+        assert_eq!(lan_url(&["127.0.0.1".parse().unwrap()], http, https), "");
     }
 
     #[test]

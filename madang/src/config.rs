@@ -152,6 +152,10 @@ pub(crate) struct Config {
     /// Origins of the pages, outside the development mode.
     #[serde(deserialize_with = "config::list")]
     pub(crate) allowed_origins: Vec<String>,
+    /// Sites that may show `/embed/{id}` in a frame: origins, or `https://*.` and a domain; empty: none, in the
+    /// development mode all.
+    #[serde(deserialize_with = "config::list")]
+    pub(crate) embed_origins: Vec<String>,
     /// Networks of the proxies whose `X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded` are believed.
     #[serde(deserialize_with = "config::list")]
     pub(crate) trusted_proxies: Vec<IpNet>,
@@ -214,6 +218,7 @@ impl Default for Config {
             public_ip: Vec::new(),
             public_url: String::new(),
             allowed_origins: Vec::new(),
+            embed_origins: Vec::new(),
             trusted_proxies: Vec::new(),
             connections: ConnectionLimits::default().total,
             connections_per_address: ConnectionLimits::default().per_address,

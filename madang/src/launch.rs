@@ -89,6 +89,8 @@ impl Running {
         let pages = pages::routes(pages::Config {
             dev: config.dev,
             version: env!("CARGO_PKG_VERSION").into(),
+            lan_url: if config.dev { banner::lan_url(&addresses, http, https) } else { String::new() },
+            embed_origins: config.embed_origins.clone(),
             ..pages::Config::default()
         });
         let mut routes =
@@ -258,6 +260,7 @@ fn meta_config(config: &Config, base: SocketAddr, turn: &TurnPorts) -> meta_serv
         public_url: config.public_url.clone(),
         signaling_url: format!("http://{base}"),
         allowed_origins: config.allowed_origins.clone(),
+        embed_origins: config.embed_origins.clone(),
         create_per_minute: config.create_per_minute,
         tokens_per_minute: config.tokens_per_minute,
         searches_per_minute: config.searches_per_minute,

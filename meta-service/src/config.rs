@@ -4,7 +4,7 @@ use contract::token::{MIN_SECRET_LEN, TokenKeys};
 use contract::turn::TurnSecret;
 use documented::DocumentedFields;
 use serde::Deserialize;
-use service_kit::config::{ConfigError, Secret, list};
+use service_kit::config::{ConfigError, Secret, is_site, list};
 use url::Url;
 
 /// Longest retention: a hundred years.
@@ -54,6 +54,10 @@ pub struct Config {
     /// Origins whose pages may call, outside the development mode.
     #[serde(deserialize_with = "list")]
     pub allowed_origins: Vec<String>,
+    /// Sites that may show `/embed/{id}` in a frame: origins, or `https://*.` and a domain; empty: none, in the
+    /// development mode all.
+    #[serde(deserialize_with = "list")]
+    pub embed_origins: Vec<String>,
 }
 
 impl Default for Config {
@@ -77,6 +81,7 @@ impl Default for Config {
             keep_closed_days: 90,
             keep_unstarted_days: 7,
             allowed_origins: Vec::new(),
+            embed_origins: Vec::new(),
         }
     }
 }
@@ -122,6 +127,7 @@ impl Config {
         if !self.turn_urls.is_empty() && self.turn_secret.is_empty() {
             return Err(ConfigError::value("turn_secret", "is needed where turn_urls are set"));
         }
+        check_sites("embed_origins", &self.embed_origins)?;
         check_ice("turn_urls", &self.turn_urls, &["turn:", "turns:"])?;
         check_ice("stun_urls", &self.stun_urls, &["stun:", "stuns:"])?;
         check_url("public_url", &self.public_url)?;
@@ -174,6 +180,15 @@ fn check_ice(setting: &'static str, urls: &[String], schemes: &[&str]) -> Result
     }
 }
 
+fn check_sites(setting: &'static str, sites: &[String]) -> Result<(), ConfigError> {
+    match sites.iter().find(|site| !is_site(site)) {
+        Some(site) => {
+            Err(ConfigError::value(setting, format!("`{site}` is no origin such as https://example.org")))
+        }
+        None => Ok(()),
+    }
+}
+
 fn check_url(setting: &'static str, text: &str) -> Result<(), ConfigError> {
     if text.is_empty() {
         return Ok(());
@@ -203,7 +218,7 @@ mod tests {
     fn a_wrong_value_is_named() {
         type Spoil = fn(&mut Config);
         assert!(valid().validate().is_ok());
-        let cases: [(&str, Spoil); 11] = [
+        let cases: [(&str, Spoil); 12] = [
             ("database", |c| c.database = Secret::default()),
             ("token_secret", |c| c.token_secret = Secret::new("short".into())),
             ("token_secret_previous", |c| c.token_secret_previous = Secret::new("short".into())),
@@ -211,6 +226,7 @@ mod tests {
             ("stun_urls", |c| c.stun_urls = vec!["http://example.org".into()]),
             ("public_url", |c| c.public_url = "example.org".into()),
             ("signaling_url", |c| c.signaling_url = "ftp://example.org".into()),
+            ("embed_origins", |c| c.embed_origins = vec!["https://a.example; script-src *".into()]),
             ("create_per_minute", |c| c.create_per_minute = 0),
             ("tokens_per_minute", |c| c.tokens_per_minute = 0),
             ("searches_per_minute", |c| c.searches_per_minute = 1_000_001),

@@ -14,6 +14,7 @@ mod keys;
 pub(crate) mod openapi;
 mod operations;
 mod page;
+mod preview;
 mod problems;
 mod repeat;
 mod thumbnails;
@@ -40,6 +41,8 @@ pub(crate) fn routes(shared: Arc<Shared>) -> Routes {
     let operations = Arc::new(operations());
     Routes::new(move |config| {
         config.app_data(web::Data::from(Arc::clone(&shared)));
+        // For whoever serves the pages beside this.
+        config.app_data(web::Data::new(preview::catalogue(&shared)));
         for same_path in operations.chunk_by(|a, b| a.path == b.path) {
             let Some(first) = same_path.first() else { continue };
             let methods = same_path.iter().flat_map(|operation| {

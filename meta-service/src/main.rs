@@ -56,7 +56,9 @@ fn start() -> anyhow::Result<ExitCode> {
         signaling_url: config.signaling_socket_url(),
         sfu_url: config.sfu_public_url.trim_end_matches('/').to_owned(),
         version: env!("CARGO_PKG_VERSION").into(),
+        lan_url: String::new(),
         connect_origins: config.other_origins(),
+        embed_origins: config.embed_origins.clone(),
     });
     actix_web::rt::System::new().block_on(process::run::<MetaService>(
         &process,

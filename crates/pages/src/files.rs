@@ -18,6 +18,17 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Every file that was asked for, and when it was looked at: never more than `web/dist` has.
 static FILES: RwLock<Option<HashMap<String, (Instant, File)>>> = RwLock::new(None);
 
+/// `index.html` and its version.
+pub(crate) fn index() -> Option<(String, String)> {
+    let found = Dist::get("index.html")?;
+    let text = String::from_utf8(found.data.into_owned()).ok()?;
+    Some((version(&found.metadata), text))
+}
+
+fn version(metadata: &rust_embed::Metadata) -> String {
+    metadata.sha256_hash().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The file at `path`.
 pub(crate) fn get(path: &str) -> Option<File> {
     let known = FILES.read().unwrap_or_else(PoisonError::into_inner);
@@ -29,8 +40,7 @@ pub(crate) fn get(path: &str) -> Option<File> {
         return Some(file.clone());
     }
     let found = Dist::get(path)?;
-    let hash: String =
-        found.metadata.sha256_hash().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let hash = version(&found.metadata);
     let file = match before {
         Some((_, file)) if file.is_version(&hash) => file,
         _ => File::new(&hash, found.metadata.mimetype(), found.data),

@@ -193,6 +193,15 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// Whether `text` is an origin, or `https://*.` and a domain: of such a list of sites nothing means more in a header.
+#[must_use]
+pub fn is_site(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let host = host.map(|host| host.strip_prefix("*.").unwrap_or(host));
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']');
+    host.is_some_and(|host| !host.is_empty() && host.bytes().all(is_part))
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;

@@ -16,6 +16,7 @@ mod http;
 mod listen;
 mod metrics;
 mod observe;
+pub mod preview;
 pub mod problem;
 pub mod process;
 mod routes;
