@@ -1,7 +1,5 @@
 import { type ReactNode, StrictMode, Suspense, useEffect, useRef } from 'react';
 import { createRoot } from 'react-dom/client';
-import '@fontsource-variable/inter/wght.css';
-import '@fontsource-variable/noto-sans-kr/wght.css';
 import { ErrorBoundary } from './components/error-boundary';
 import { Frame } from './components/frame';
 import { Link } from './components/link';
@@ -10,6 +8,7 @@ import { serverConfig } from './lib/api';
 import { useTitle } from './lib/hooks';
 import { usePath } from './lib/router';
 import { pageAt, PAGES } from './pages/registry';
+import { loadFonts } from './styles/fonts';
 import './styles/index.css';
 import { language, t } from './texts';
 
@@ -68,6 +67,7 @@ addEventListener('load', () => {
   }, LOAD_OTHERS_MS);
 });
 void serverConfig();
+loadFonts();
 const root = document.getElementById('root');
 if (root !== null) {
   createRoot(root).render(

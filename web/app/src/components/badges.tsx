@@ -3,18 +3,36 @@ import type { Status } from '@madang/sdk';
 import { t } from '../texts';
 import { EyeIcon } from './icons';
 
-const LABELS: Readonly<Record<Status, string>> = {
+const LABELS: Readonly<Record<Shown, string>> = {
   STREAMING: t.statusLive,
   READY: t.statusReady,
   CLOSED: t.statusEnded,
+  DOUBTFUL: t.statusDoubtful,
+  INTERRUPTED: t.statusInterrupted,
+  PLANNED: t.statusPlanned,
 };
 
-/** The status of a broadcast in a word: whether it is live still, nobody knows where that is not certain. */
-export function StatusBadge({ status, certain }: { status: Status; certain: boolean }): ReactNode {
-  const doubtful = status === 'STREAMING' && !certain;
+/** What a badge says beside the status itself: `DOUBTFUL`, nobody knows; `INTERRUPTED`, nothing comes. */
+type Shown = Status | 'DOUBTFUL' | 'INTERRUPTED' | 'PLANNED';
+
+/**
+ * The status of a broadcast in a word: whether it is live still, nobody knows where that is not certain, and nothing that
+ * nobody sees is live.
+ */
+export function StatusBadge(props: {
+  status: Status;
+  certain: boolean;
+  /** Its publisher is lost, or its picture has stopped. */
+  interrupted?: boolean;
+  planned?: boolean;
+}): ReactNode {
+  const { status, certain, interrupted = false, planned = false } = props;
+  let shown: Shown = planned && status === 'READY' ? 'PLANNED' : status;
+  if (status === 'STREAMING' && !certain) shown = 'DOUBTFUL';
+  else if (status === 'STREAMING' && interrupted) shown = 'INTERRUPTED';
   return (
-    <span className="badge" data-status={doubtful ? 'DOUBTFUL' : status} data-testid="status">
-      {doubtful ? t.statusDoubtful : LABELS[status]}
+    <span className="badge" data-status={shown} data-testid="status">
+      {LABELS[shown]}
     </span>
   );
 }

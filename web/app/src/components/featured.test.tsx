@@ -36,7 +36,7 @@ it('shows no dead picture of a preview that was paused while it was measured', a
   const created_at = '2026-01-01T00:00:00Z';
   const times = { started_at: created_at, ended_at: null, created_at, modified_at: created_at };
   const row = { id: 7, name: 'a', description: '', status: 'STREAMING', viewer_count: 1, ...times } as const;
-  useCatalogue.setState({ phase: 'ready', byId: { 7: row }, order: [7], featured: 7 });
+  useCatalogue.setState({ phase: 'ready', byId: { 7: row }, featured: 7 });
   const place = document.body.appendChild(document.createElement('div'));
   const root = createRoot(place);
   act(() => root.render(<Featured id={7} />));

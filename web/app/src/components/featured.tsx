@@ -11,6 +11,7 @@ import { timeLine } from './broadcast-card';
 import { PauseIcon, PlayIcon } from './icons';
 import { Link } from './link';
 import { Thumbnail } from './thumbnail';
+import { Told } from './told';
 
 const MEASURE_MS = 2_000;
 /** A broadcast that has nothing to show now is asked again after this and up to as long again: not by all at once. */
@@ -50,10 +51,15 @@ export function Featured({ id }: { id: number }): ReactNode {
         </button>
       </div>
       <div className="featured-text">
-        <p className="eyebrow">{t.featured}</p>
-        <h2 id="featured-title">{broadcast.name.trim() === '' ? t.untitled : broadcast.name}</h2>
+        {/* Nobody is the most watched whom nobody watches. */}
+        <p className="eyebrow">{certain && broadcast.viewer_count > 0 ? t.featured : t.featuredOne}</p>
+        <h2 id="featured-title">
+          <Told text={broadcast.name.trim() === '' ? t.untitled : broadcast.name} />
+        </h2>
         {broadcast.description.trim() === '' ? null : (
-          <p className="featured-description">{broadcast.description}</p>
+          <p className="featured-description">
+            <Told text={broadcast.description} />
+          </p>
         )}
         <p className="row">
           <StatusBadge status={broadcast.status} certain={certain} />
@@ -66,6 +72,19 @@ export function Featured({ id }: { id: number }): ReactNode {
         </Link>
       </div>
     </section>
+  );
+}
+
+/** Takes the same room while it is not known what will be there. */
+export function FeaturedSkeleton(): ReactNode {
+  return (
+    <div className="featured" aria-hidden="true">
+      <div className="featured-picture skeleton" />
+      <div className="featured-text">
+        <div className="skeleton skeleton-title" />
+        <div className="skeleton skeleton-line short" />
+      </div>
+    </div>
   );
 }
 

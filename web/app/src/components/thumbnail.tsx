@@ -23,6 +23,7 @@ export function Thumbnail({ broadcast }: { broadcast: Broadcast }): ReactNode {
           alt=""
           loading="lazy"
           data-shown={shown}
+          // An empty answer says that there is none yet.
           onLoad={() => setShown(true)}
           onError={() => setShown(false)}
         />

@@ -7,15 +7,17 @@ export interface ServerConfig {
   signaling_url: string;
   sfu_url: string;
   version: string;
+  /** Where others in the network reach this server if the page is at `localhost`; empty where nobody knows. */
+  lan_url: string;
 }
 
-const DEFAULTS: ServerConfig = { dev: false, signaling_url: '', sfu_url: '', version: '' };
+const DEFAULTS: ServerConfig = { dev: false, signaling_url: '', sfu_url: '', version: '', lan_url: '' };
 
 /** The meta service of this origin. */
 export const api = new MetaApi();
 
-/** `/config.json`; null until it is there. */
-export const useServer = create<{ config: ServerConfig | null }>(() => ({ config: null }));
+/** What the server says, in the page itself or in `/config.json`; null until it is there. */
+export const useServer = create<{ config: ServerConfig | null }>(() => ({ config: writtenConfig() }));
 
 let loaded: Promise<ServerConfig> | null = null;
 
@@ -26,11 +28,35 @@ export function serverConfig(): Promise<ServerConfig> {
 }
 
 async function loadConfig(): Promise<ServerConfig> {
+  const { config: told } = useServer.getState();
+  if (told !== null) return told;
   const response = await fetch('/config.json').catch(() => null);
   const answer = response?.ok ? ((await response.json().catch(() => ({}))) as Partial<ServerConfig>) : {};
   const config = { ...DEFAULTS, ...answer };
   useServer.setState({ config });
   return config;
+}
+
+/** What the server has written into the page itself; null where it comes from a server that does not. */
+function writtenConfig(): ServerConfig | null {
+  const text = document.querySelector<HTMLMetaElement>('meta[name="madang"]')?.content ?? '';
+  if (text === '') return null;
+  try {
+    return { ...DEFAULTS, ...(JSON.parse(text) as Partial<ServerConfig>) };
+  } catch {
+    return null;
+  }
+}
+
+/** Whether only this computer reaches what has this host. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || host.startsWith('127.');
+}
+
+/** The URL of a path of this site that others can open, as far as the server knows one. */
+export function pageUrl(path: string): string {
+  const lan = useServer.getState().config?.lan_url ?? '';
+  return (lan !== '' && isLoopback(location.hostname) ? lan : location.origin) + path;
 }
 
 /** The WHEP URL of a broadcast. */

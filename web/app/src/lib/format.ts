@@ -21,7 +21,22 @@ export function ago(time: string, nowMs: number = Date.now()): string {
   for (const [unit, size] of UNITS) {
     if (seconds >= size) return relative.format(-Math.floor(seconds / size), unit);
   }
-  return relative.format(0, 'second');
+  // "now" would read as a command after "Started".
+  return t.now;
+}
+
+/** "Nov 22, 3:15 PM" for a time in RFC 3339; a time without a calendar day is as it was written. */
+export function calendarTime(time: string): string {
+  const ms = Date.parse(time);
+  return Number.isNaN(ms) ? time : moment.format(ms);
+}
+
+/** Embeddings, overrides and isolates of the bidirectional algorithm (Unicode UAX 9, section 2). */
+const TURNING = /[\u202a-\u202e\u2066-\u2069]/g;
+
+/** A text without the marks that turn what comes after it; letters that are written from the right stay what they are. */
+export function plain(text: string): string {
+  return text.replace(TURNING, '');
 }
 
 /** "1:02:03" or "2:03" for a duration in milliseconds. */

@@ -1,10 +1,11 @@
 import { useEffect, useState } from 'react';
 import { t } from '../texts';
+import { plain } from './format';
 
 /** Sets the tab's title. */
 export function useTitle(title: string): void {
   useEffect(() => {
-    document.title = title === '' ? 'Madang' : `${title} · Madang`;
+    document.title = title === '' ? 'Madang' : `${plain(title)} · Madang`;
   }, [title]);
 }
 
@@ -19,6 +20,38 @@ export function useRevivals(): number {
     return () => removeEventListener('pageshow', shown);
   }, []);
   return revivals;
+}
+
+/** Less of the page is seen than this, and a keyboard lies over the rest. */
+const KEYBOARD_PX = 120;
+
+/**
+ * Tells the styles how much of the page is seen, keyboards of phones left out: `--seen-height` and `--seen-top` of the
+ * root, and `data-keyboard` while there is one.
+ */
+export function useSeenHeight(): void {
+  useEffect(() => {
+    const seen = window.visualViewport;
+    const { documentElement: root } = document;
+    if (seen === null) return;
+    const tell = (): void => {
+      // Who enlarges a part of the page looks at that part: there is no keyboard.
+      const enlarged = seen.scale > 1.01;
+      root.style.setProperty('--seen-height', enlarged ? '100dvh' : `${Math.round(seen.height)}px`);
+      root.style.setProperty('--seen-top', enlarged ? '0px' : `${Math.round(seen.offsetTop)}px`);
+      root.toggleAttribute('data-keyboard', !enlarged && innerHeight - seen.height > KEYBOARD_PX);
+    };
+    tell();
+    seen.addEventListener('resize', tell);
+    seen.addEventListener('scroll', tell);
+    return () => {
+      seen.removeEventListener('resize', tell);
+      seen.removeEventListener('scroll', tell);
+      root.style.removeProperty('--seen-height');
+      root.style.removeProperty('--seen-top');
+      root.removeAttribute('data-keyboard');
+    };
+  }, []);
 }
 
 /** Copies text; tells for two seconds that it did. */

@@ -1,19 +1,30 @@
 import { create } from 'zustand';
 
 /** Where the person is; which page that is stands in `pages/registry.tsx`. */
-export const usePath = create<{ path: string }>(() => ({ path: location.pathname }));
+export const usePath = create<{ path: string; search: string }>(() => ({
+  path: location.pathname,
+  search: location.search,
+}));
 
 function sync(): void {
-  usePath.setState({ path: location.pathname });
+  usePath.setState({ path: location.pathname, search: location.search });
 }
 
 addEventListener('popstate', sync);
 
-/** Goes to a path of this site. */
-export function navigate(path: string): void {
-  if (path !== location.pathname) history.pushState(null, '', path);
+/** Goes to a path of this site, which may have a query. */
+export function navigate(to: string): void {
+  const path = location.pathname;
+  if (to !== path + location.search) history.pushState(null, '', to);
   sync();
-  scrollTo(0, 0);
+  // A list that is asked something else stays where it is.
+  if (location.pathname !== path) scrollTo(0, 0);
+}
+
+/** Goes to a path of this site in place of the present one: going back leads to where the person was before. */
+export function replace(to: string): void {
+  history.replaceState(null, '', to);
+  sync();
 }
 
 /** The id of a broadcast: a positive integer that JavaScript holds exactly. Anything else names none. */

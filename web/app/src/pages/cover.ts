@@ -13,9 +13,12 @@ export interface Cover {
   retry?: boolean;
 }
 
-/** What covers the stage; nothing where a picture is to be seen. */
-export function cover(known: Known): Cover | null {
+/** What covers the stage; nothing where a picture is to be seen. `hadPicture`: one has been seen before. */
+export function cover(known: Known, hadPicture = false): Cover | null {
   const situation = viewing(known);
+  // What was there and does not come any more is not waited for as at the beginning.
+  if (situation.kind === 'waiting' && hadPicture)
+    return { kind: 'waiting', title: t.stateStalledTitle, hint: t.stateStalledHint, busy: true };
   return situation.kind === 'shown' ? null : { kind: situation.kind, ...words(situation) };
 }
 

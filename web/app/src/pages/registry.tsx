@@ -16,6 +16,10 @@ export interface Page {
   name: string;
   /** Title of the tab; pages with more to say set their own. */
   title: string;
+  /** Nothing of the site is around it. */
+  bare?: boolean;
+  /** Its header has the search. */
+  hasSearch?: boolean;
   /** What leads to it from the header of the others. */
   Lead?: ComponentType;
   /** What is shown at a path, by its parts; null where the path is another page's. */
@@ -28,6 +32,8 @@ export interface Page {
 function page<Props extends object>(description: {
   name: string;
   title?: string;
+  bare?: boolean;
+  hasSearch?: boolean;
   Lead?: ComponentType;
   path: (...parts: string[]) => Props | null;
   code: () => Promise<ComponentType<Props>>;
@@ -47,6 +53,7 @@ export const PAGES: readonly Page[] = [
   page({
     name: 'home',
     title: t.homeTitle,
+    hasSearch: true,
     path: (...parts) => (parts.length === 0 ? {} : null),
     code: async () => (await import('./home')).HomePage,
   }),
@@ -64,6 +71,15 @@ export const PAGES: readonly Page[] = [
       return id === null ? null : { id };
     },
     code: async () => (await import('./watch')).WatchPage,
+  }),
+  page({
+    name: 'embed',
+    bare: true,
+    path: (first, text = '', ...rest) => {
+      const id = first === 'embed' && rest.length === 0 ? broadcastId(text) : null;
+      return id === null ? null : { id };
+    },
+    code: async () => (await import('./embed')).EmbedPage,
   }),
   page({
     name: 'call',

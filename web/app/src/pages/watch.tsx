@@ -1,29 +1,24 @@
-import { TrackSound, useFullscreen, useNow } from '@madang/react';
-import { type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from 'react';
+import { useNow } from '@madang/react';
+import { type ReactNode, useEffect, useId, useMemo, useState } from 'react';
 import { StatusBadge, ViewerCount } from '../components/badges';
+import { timeLine } from '../components/broadcast-card';
+import { BackIcon, ChatIcon } from '../components/call-icons';
 import { Chat } from '../components/chat';
-import { FullscreenExitIcon, FullscreenIcon, SoundIcon, SoundOffIcon, SwapIcon } from '../components/icons';
+import { ChevronIcon } from '../components/icons';
 import { Link } from '../components/link';
 import { Message } from '../components/message';
-import { QualityMenu } from '../components/quality-menu';
+import { RetryButton } from '../components/player/health';
+import { Player } from '../components/player/player';
 import { ShareButton } from '../components/share';
-import { Stage } from '../components/stage';
 import { type Figure, Figures, linkFigures } from '../components/statistics';
-import { useRevivals, useTitle } from '../lib/hooks';
+import { Told } from '../components/told';
+import { pageUrl } from '../lib/api';
+import { useRevivals, useSeenHeight, useTitle } from '../lib/hooks';
+import { keptTheatre } from '../lib/storage';
 import { type Known, listing } from '@madang/sdk';
-import { timeLine } from '../components/broadcast-card';
 import { RoomProvider, useRoom } from '../store/room';
-import {
-  isSoundOnly,
-  isTooSlow,
-  type Quality,
-  useWatch,
-  Watched,
-  WatchedProvider,
-  useWatched,
-} from '../store/watch';
+import { isInterrupted, useWatch, Watched, WatchedProvider } from '../store/watch';
 import { t } from '../texts';
-import { cover } from './cover';
 
 /** Whether what is known of its status still holds: a picture arrives, or somebody would tell of a change. */
 function isCertain(known: Known): boolean {
@@ -100,20 +95,11 @@ function HomeLink(): ReactNode {
   );
 }
 
-function RetryButton(): ReactNode {
-  const watched = useWatched();
-  return (
-    <button type="button" className="button primary" onClick={watched.retry}>
-      {t.retry}
-    </button>
-  );
-}
-
 function Skeleton(): ReactNode {
   return (
     <div className="page watch" aria-busy="true" aria-label={t.stateLoading}>
-      <div className="watch-main">
-        <div className="stage-frame skeleton" />
+      <div className="stage-frame skeleton" />
+      <div className="watch-info">
         <div className="skeleton skeleton-title" />
         <div className="skeleton skeleton-line short" />
       </div>
@@ -125,13 +111,36 @@ function Skeleton(): ReactNode {
 function Opened({ id }: { id: number }): ReactNode {
   const participantId = useWatch((state) => state.participantId);
   const closed = useWatch((state) => state.broadcast?.status === 'CLOSED');
+  const [wide, setWide] = useState(keptTheatre.read);
+  const [chats, setChats] = useState(false);
+  useSeenHeight();
+  const theatre = {
+    on: wide,
+    toggle: () => {
+      keptTheatre.write(!wide);
+      setWide(!wide);
+    },
+  };
   return (
-    <div className="page watch" data-testid="watch">
-      <div className="watch-main">
-        <Player />
-        <Info id={id} />
-        <Details />
-      </div>
+    <div className="page watch" data-theatre={wide} data-chat={chats} data-testid="watch">
+      <Player
+        theatre={theatre}
+        top={<Heading />}
+        more={
+          // Only where the chat lies over the picture; elsewhere it is beside or below it.
+          <button
+            type="button"
+            className="icon-button over-video chat-toggle"
+            aria-label={chats ? t.hideChat : t.showChat}
+            aria-expanded={chats}
+            onClick={() => setChats(!chats)}
+            data-testid="chat-toggle"
+          >
+            <ChatIcon />
+          </button>
+        }
+      />
+      <Info id={id} />
       <div className="watch-side">
         <Chat own={participantId} closed={closed} />
       </div>
@@ -139,158 +148,18 @@ function Opened({ id }: { id: number }): ReactNode {
   );
 }
 
-function Player(): ReactNode {
-  const watched = useWatched();
-  const tracks = useWatch((state) => state.tracks);
-  const camera = useWatch((state) => (state.active.camera ? (state.tracks.camera ?? null) : null));
-  const screen = useWatch((state) => (state.active.screen ? (state.tracks.screen ?? null) : null));
-  // Sound alone shows no picture that stands still.
-  const hidden = useWatch((state) => state.broadcast?.status === 'CLOSED' || isSoundOnly(state));
-  const closed = useWatch((state) => state.broadcast?.status === 'CLOSED');
-  const [muted, setMuted] = useState(false);
-  const [blocked, setBlocked] = useState(false);
-  const [allowed, setAllowed] = useState(0);
-  const [volume, setVolume] = useState(1);
-  const [swapped, setSwapped] = useState(false);
-  const frame = useRef<HTMLDivElement>(null);
-  const [full, toggleFull] = useFullscreen(() => frame.current);
-  const onBlocked = useCallback(() => setBlocked(true), []);
-  const onMain = useCallback(
-    (video: HTMLVideoElement | null, kind: 'camera' | 'screen') => watched.measureOn(video, kind),
-    [watched],
-  );
-  const silent = muted || blocked;
-  const toggleSound = (): void => {
-    setMuted(!silent);
-    setBlocked(false);
-    setAllowed((count) => count + 1);
-  };
-  const sound = { muted: silent, volume, allowed, onBlocked };
+/** Title and way back over the picture, where it fills the screen of a phone that lies on its side. */
+function Heading(): ReactNode {
+  const name = useWatch((state) => state.broadcast?.name ?? '');
   return (
-    <div className="stage-frame" ref={frame}>
-      <Stage
-        camera={hidden ? null : camera}
-        screen={hidden ? null : screen}
-        swapped={swapped}
-        onMain={onMain}
-        overlay={<Overlay />}
-        bar={
-          closed ? null : (
-            <div className="player-bar">
-              <button
-                type="button"
-                className="icon-button over-video"
-                aria-label={silent ? t.soundOn : t.soundOff}
-                aria-pressed={!silent}
-                onClick={toggleSound}
-                data-testid="sound-toggle"
-              >
-                {silent ? <SoundOffIcon /> : <SoundIcon />}
-              </button>
-              <input
-                type="range"
-                className="volume"
-                min="0"
-                max="1"
-                step="0.05"
-                value={silent ? 0 : volume}
-                aria-label={t.volume}
-                onChange={(event) => {
-                  setVolume(Number(event.target.value));
-                  if (silent) toggleSound();
-                }}
-              />
-              <span className="bar-space" />
-              <Health />
-              <QualityMenu />
-              {camera !== null && screen !== null ? (
-                <button
-                  type="button"
-                  className="icon-button over-video"
-                  aria-label={t.swapViews}
-                  onClick={() => setSwapped(!swapped)}
-                  data-testid="swap"
-                >
-                  <SwapIcon />
-                </button>
-              ) : null}
-              <button
-                type="button"
-                className="icon-button over-video"
-                aria-label={full ? t.exitFullscreen : t.fullscreen}
-                onClick={toggleFull}
-                data-testid="fullscreen"
-              >
-                {full ? <FullscreenExitIcon /> : <FullscreenIcon />}
-              </button>
-            </div>
-          )
-        }
-      >
-        {blocked && (camera !== null || screen !== null) ? (
-          <button type="button" className="button sound-prompt" onClick={toggleSound} data-testid="unmute">
-            <SoundOffIcon />
-            {t.tapForSound}
-          </button>
-        ) : null}
-        <SlowLine />
-      </Stage>
-      <TrackSound track={tracks.microphone ?? null} {...sound} />
-      <TrackSound track={tracks.screen_audio ?? null} {...sound} />
-    </div>
-  );
-}
-
-/** Says why the picture on the screen does not move. */
-function SlowLine(): ReactNode {
-  const slow = useWatch((state) => isTooSlow(state) && cover(state.known) === null);
-  if (!slow) return null;
-  return (
-    <p className="slow-line over-video" role="status" data-testid="slow-line">
-      <strong>{t.stateSlowLine}</strong> {t.stateSlowLineHint}
-    </p>
-  );
-}
-
-const QUALITY: Readonly<Record<Exclude<Quality, null>, string>> = {
-  good: t.qualityGood,
-  fair: t.qualityFair,
-  poor: t.qualityPoor,
-};
-
-/** Connection and latency at a glance. */
-function Health(): ReactNode {
-  const link = useWatch((state) => state.known.link);
-  const quality = useWatch((state) => state.quality);
-  const latency = useWatch((state) => state.stats?.latencyMs ?? null);
-  if (link !== 'connected' || quality === null) return null;
-  return (
-    <span className="health over-video" data-quality={quality} title={`${t.quality}: ${QUALITY[quality]}`}>
-      <span className="health-dot" aria-hidden="true" />
-      <span data-testid="quality">{QUALITY[quality]}</span>
-      {latency === null ? null : (
-        <span className="health-latency" title={t.latencyHint}>
-          {t.latencyMs(latency)}
-        </span>
-      )}
-    </span>
-  );
-}
-
-function Overlay(): ReactNode {
-  const known = useWatch((state) => state.known);
-  const shown = cover(known);
-  if (shown === null) return null;
-  return (
-    <div className="stage-overlay">
-      <div className="cover" role="status" data-testid="cover" data-kind={shown.kind}>
-        {shown.busy ? <span className="spinner" /> : null}
-        <p className="cover-title">{shown.title}</p>
-        {shown.hint === undefined ? null : <p className="cover-hint">{shown.hint}</p>}
-        {shown.retry ? <RetryButton /> : null}
-        {shown.kind === 'ended' ? <HomeLink /> : null}
-      </div>
-    </div>
+    <>
+      <Link to="/" className="icon-button over-video" label={t.backHome}>
+        <BackIcon />
+      </Link>
+      <p className="player-title">
+        <Told text={name.trim() === '' ? t.untitled : name} />
+      </p>
+    </>
   );
 }
 
@@ -298,25 +167,45 @@ function Info({ id }: { id: number }): ReactNode {
   const broadcast = useWatch((state) => state.broadcast);
   const live = useRoom((state) => state.viewerCount);
   const certain = useWatch((state) => isCertain(state.known));
+  const interrupted = useWatch(isInterrupted);
   const now = useNow(15_000);
+  const [open, setOpen] = useState(false);
+  const more = useId();
   if (broadcast === null) return null;
   const { name, description, status } = broadcast;
+  const title = name.trim() === '' ? t.untitled : name;
   return (
-    <div className="watch-info">
+    <div className="watch-info" data-open={open}>
       <div className="watch-heading">
-        <h1 data-testid="title">{name.trim() === '' ? t.untitled : name}</h1>
-        <ShareButton url={`${location.origin}/watch/${id}`} />
+        <h1 data-testid="title" title={title}>
+          <Told text={title} />
+        </h1>
+        <button
+          type="button"
+          className="icon-button watch-unfold"
+          aria-label={open ? t.hideDetails : t.showDetails}
+          aria-expanded={open}
+          aria-controls={more}
+          onClick={() => setOpen(!open)}
+          data-testid="unfold"
+        >
+          <ChevronIcon />
+        </button>
+        <ShareButton url={pageUrl(`/watch/${id}`)} title={title} embed={pageUrl(`/embed/${id}`)} />
       </div>
       <p className="row">
-        <StatusBadge status={status} certain={certain} />
+        <StatusBadge status={status} certain={certain} interrupted={interrupted} />
         {status === 'CLOSED' || !certain ? null : <ViewerCount count={live ?? broadcast.viewer_count} />}
         <span className="quiet">{timeLine(broadcast, now)}</span>
       </p>
-      {description.trim() === '' ? null : (
-        <p className="watch-description" data-testid="description">
-          {description}
-        </p>
-      )}
+      <div className="watch-more" id={more}>
+        {description.trim() === '' ? null : (
+          <p className="watch-description" data-testid="description">
+            <Told text={description} />
+          </p>
+        )}
+        <Details />
+      </div>
     </div>
   );
 }

@@ -1,30 +1,46 @@
 import { create } from 'zustand';
 import {
   ApiError,
+  type Broadcast,
   type BroadcastState,
   type Fact,
+  type Group,
   type Known,
   learn,
   type Listing,
   listing,
+  type ListQuery,
   NetworkError,
   NOTHING_KNOWN,
+  type ListPage,
   Signaling,
 } from '@madang/sdk';
-import { api, signalingEndpoint } from '../lib/api';
-import { applyStates, type Rows } from './deltas';
+import { api, serverConfig, signalingEndpoint } from '../lib/api';
+import type { Question, Show } from '../lib/question';
+import { applyStates, belongs, choose, type List, type ListName, NO_LIST, type Rows } from './deltas';
 
-/** The list of broadcasts. */
+/** The lists of Home. */
 export interface CatalogueState extends Rows {
   phase: 'loading' | 'ready' | 'error';
+  /** Which list is shown; the live one has the next few of the others below it. */
+  show: Show;
+  /** Calls, newest first; null where the server does not list them for everybody. */
+  calls: readonly Group[] | null;
+  /** Whether the next page of the shown list is on its way, or could not be loaded. */
+  more: 'idle' | 'loading' | 'failed';
   /** What is known of the way to the server. */
   known: Known;
 }
 
 /** Broadcasts asked for at once. */
-const PAGE = 60;
-/** Pause after typing before a search is sent. */
-const TYPING_MS = 250;
+const PAGE = 24;
+/** Of the lists below the one that is shown. */
+const FEW = 8;
+/** Most that the service gives at once, and most such pages of a list that is loaded anew. */
+const MAX_PAGE = 100;
+const MAX_PAGES = 5;
+/** Calls in their list. */
+const CALLS = 60;
 /** The list is asked for again within this time while signaling is silent, and within the longer one while it talks. */
 const SILENT_POLL_MS = 10_000;
 const POLL_MS = 120_000;
@@ -35,15 +51,18 @@ const GATHER_MS = 250;
 /** Broadcasts whose changes are gathered; beyond, they are shown at once. */
 const MAX_GATHERED = 1_000;
 
+const NO_LISTS = { live: NO_LIST, upcoming: NO_LIST, ended: NO_LIST };
+
 export const useCatalogue = create<CatalogueState>(() => ({
   phase: 'loading',
   known: NOTHING_KNOWN,
   byId: {},
-  order: [],
+  lists: NO_LISTS,
+  calls: null,
+  more: 'idle',
   featured: null,
   query: '',
-  filter: 'all',
-  sort: 'newest',
+  show: 'live',
 }));
 
 /** Whether what the list says of now still holds. */
@@ -64,13 +83,13 @@ export function noteWay(fact: Fact): void {
 let doubt = (): void => undefined;
 
 let loading: AbortController | null = null;
-let typing: ReturnType<typeof setTimeout> | undefined;
 
-/** Changes the question. */
-export function ask(change: Partial<Pick<CatalogueState, 'query' | 'filter' | 'sort'>>): void {
-  useCatalogue.setState(change);
-  clearTimeout(typing);
-  typing = setTimeout(() => void load(), change.query === undefined ? 0 : TYPING_MS);
+/** Asks something else: what is shown until the answer is there says that it is loading. */
+export function ask({ show, query }: Question): void {
+  const before = useCatalogue.getState();
+  if (before.show === show && before.query === query) return;
+  useCatalogue.setState({ show, query, phase: 'loading', more: 'idle' });
+  void load();
 }
 
 /** Keeps the list current until the returned function is called. `random` is below 1. */
@@ -114,7 +133,6 @@ export function followCatalogue(random: () => number = Math.random): () => void 
     removeEventListener('online', network);
     removeEventListener('offline', network);
     clearTimeout(poll);
-    clearTimeout(typing);
     show();
     loading?.abort();
     void signaling?.close().catch(() => undefined);
@@ -136,31 +154,49 @@ function show(): void {
   showing = undefined;
   // Before there is a list, the list will have it.
   if (useCatalogue.getState().phase === 'ready') {
-    useCatalogue.setState((state) => applyStates(state, gathered.values(), PAGE));
+    useCatalogue.setState((state) => applyStates(state, gathered.values(), Date.now()));
   }
   gathered.clear();
 }
 
-/** Loads the list now. */
+/** What the service is asked for each list. */
+const QUESTIONS: Readonly<Record<ListName, ListQuery>> = {
+  live: { status: 'STREAMING', sort: 'viewers' },
+  upcoming: { status: 'READY', sort: 'planned' },
+  ended: { status: 'CLOSED', sort: 'newest' },
+};
+
+/** Loads what is shown now, as much of it as there was. */
 export async function load(): Promise<void> {
   loading?.abort();
   const control = new AbortController();
   loading = control;
-  const { query, filter, sort } = useCatalogue.getState();
+  const { query, show: shown, lists: before } = useCatalogue.getState();
+  const words = query.trim();
+  const wants = (name: ListName): Promise<Loaded> | null => {
+    if (name === shown) return loadList(name, words, before[name].ids.length, control.signal);
+    return name === 'upcoming' && shown === 'live' ? loadFew(name, words, control.signal) : null;
+  };
   try {
-    const [found, top] = await Promise.all([
-      api.list(
-        { q: query.trim(), sort, limit: PAGE, ...(filter === 'all' ? {} : { status: filter }) },
-        control.signal,
-      ),
-      api.list({ status: 'STREAMING', sort: 'viewers', limit: 1 }, control.signal),
+    const [live, upcoming, ended, calls] = await Promise.all([
+      wants('live'),
+      wants('upcoming'),
+      wants('ended'),
+      shown === 'calls' || (shown === 'live' && words === '') ? loadCalls(shown, control.signal) : null,
     ]);
     noteWay({ of: 'request', answered: true });
-    useCatalogue.setState({
-      phase: 'ready',
-      byId: Object.fromEntries([...found, ...top].map((broadcast) => [broadcast.id, broadcast])),
-      order: found.map(({ id }) => id),
-      featured: top[0]?.id ?? null,
+    // What was gathered meanwhile is older than the answer, or is in it.
+    useCatalogue.setState((state) => {
+      const loaded = { live, upcoming, ended };
+      const all = [live, upcoming, ended].flatMap((list) => list?.rows ?? []);
+      const byId = Object.fromEntries(all.map((broadcast) => [broadcast.id, broadcast]));
+      const listOf = (name: ListName): List =>
+        loaded[name] === null
+          ? NO_LIST
+          : { ids: unique(loaded[name].rows.map(({ id }) => id)), next: loaded[name].next };
+      const lists = { live: listOf('live'), upcoming: listOf('upcoming'), ended: listOf('ended') };
+      const featured = choose(state.featured, lists.live.ids, byId);
+      return { phase: 'ready', more: 'idle', byId, lists, calls: calls ?? state.calls, featured };
     });
   } catch (error) {
     if (control.signal.aborted) return;
@@ -169,4 +205,72 @@ export async function load(): Promise<void> {
     const empty = useCatalogue.getState().phase !== 'ready';
     if (empty || error instanceof ApiError) useCatalogue.setState({ phase: empty ? 'error' : 'ready' });
   }
+}
+
+/** Loads the next page of the list that is shown; nothing where there is none, or it is on its way. */
+export async function loadMore(): Promise<void> {
+  const { show: shown, query, lists, more, phase } = useCatalogue.getState();
+  if (shown === 'calls' || phase !== 'ready' || more === 'loading') return;
+  const after = lists[shown].next;
+  if (after === null) return;
+  useCatalogue.setState({ more: 'loading' });
+  const asked = loading;
+  try {
+    const page = await api.page({ ...QUESTIONS[shown], q: query.trim(), limit: PAGE }, after);
+    // Meanwhile the whole list was loaded anew, or another is shown.
+    if (asked !== loading) return;
+    const { rows, next } = only(shown, page);
+    useCatalogue.setState((state) => {
+      const ids = unique([...state.lists[shown].ids, ...rows.map(({ id }) => id)]);
+      const byId = {
+        ...Object.fromEntries(rows.map((broadcast) => [broadcast.id, broadcast])),
+        ...state.byId,
+      };
+      return { byId, more: 'idle', lists: { ...state.lists, [shown]: { ids, next } } };
+    });
+  } catch {
+    if (asked === loading) useCatalogue.setState({ more: 'failed' });
+  }
+}
+
+type Loaded = ListPage<Broadcast>;
+
+/** At least as many rows as there were before, or what one page has. */
+async function loadList(name: ListName, q: string, had: number, signal: AbortSignal): Promise<Loaded> {
+  const rows: Broadcast[] = [];
+  let next: string | null = null;
+  for (let pages = 0; pages < MAX_PAGES; pages += 1) {
+    const limit = Math.min(Math.max(had - rows.length, PAGE), MAX_PAGE);
+    const page = only(name, await api.page({ ...QUESTIONS[name], q, limit }, next, signal));
+    rows.push(...page.rows);
+    next = page.next;
+    if (next === null || rows.length >= had) break;
+  }
+  return { rows, next };
+}
+
+async function loadFew(name: ListName, q: string, signal: AbortSignal): Promise<Loaded> {
+  return only(name, await api.page({ ...QUESTIONS[name], q, limit: FEW }, null, signal));
+}
+
+/** Calls, where the server lists them for everybody; a list that is refused takes no other with it. */
+async function loadCalls(shown: Show, signal: AbortSignal): Promise<readonly Group[] | null> {
+  if (!(await serverConfig()).dev) return null;
+  try {
+    return (await api.groups({ limit: shown === 'calls' ? CALLS : FEW }, null, undefined, signal)).rows;
+  } catch (error) {
+    if (error instanceof ApiError) return null;
+    throw error;
+  }
+}
+
+/** What still belongs to the list when it arrives: a plan that has long passed does not. */
+function only(name: ListName, { rows, next }: Loaded): Loaded {
+  const now = Date.now();
+  return { rows: rows.filter((broadcast) => belongs(name, broadcast, now)), next };
+}
+
+/** Counts change between two pages: who has moved from one to the next is in both. */
+function unique(ids: readonly number[]): number[] {
+  return [...new Set(ids)];
 }

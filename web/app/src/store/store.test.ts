@@ -9,7 +9,7 @@ import {
   type TrackStats,
 } from '@madang/sdk';
 import { gather, useCatalogue } from './catalogue';
-import { applyStates, merge, type Rows } from './deltas';
+import { applyStates, belongs, merge, NO_LIST, order, type Rows } from './deltas';
 import { invitationOf } from './guest';
 import { qualityOf } from './watch';
 
@@ -86,13 +86,11 @@ describe('merge of times', () => {
 
 describe('applyStates', () => {
   const row = (id: number, change: Partial<Broadcast> = {}): Broadcast => ({ ...BROADCAST, id, ...change });
-  const rows = (list: Broadcast[], change: Partial<Rows> = {}): Rows => ({
-    byId: Object.fromEntries(list.map((broadcast) => [broadcast.id, broadcast])),
-    order: list.map(({ id }) => id),
+  const rows = (live: Broadcast[], change: Partial<Rows> = {}): Rows => ({
+    byId: Object.fromEntries(live.map((broadcast) => [broadcast.id, broadcast])),
+    lists: { live: { ids: live.map(({ id }) => id), next: null }, upcoming: NO_LIST, ended: NO_LIST },
     featured: null,
     query: '',
-    filter: 'all',
-    sort: 'newest',
     ...change,
   });
   const told = (id: number, change: Partial<BroadcastState> = {}): BroadcastState => ({
@@ -101,44 +99,105 @@ describe('applyStates', () => {
     ...change,
   });
 
-  it('changes only the row it is about', () => {
+  const NOW = Date.parse('2026-01-02T00:00:00Z');
+  const live = (id: number, viewers = 0): BroadcastState =>
+    told(id, { status: 'STREAMING', viewer_count: viewers });
+
+  it('changes only the row it is about, and moves none that somebody looks at', () => {
     const before = rows([row(8), row(7)]);
-    const { byId, order } = applyStates(before, [{ id: 7, viewer_count: 5 }], 60);
+    const { byId, lists } = applyStates(before, [{ id: 7, viewer_count: 5 }], NOW);
     expect(byId[7]?.viewer_count).toBe(5);
     expect(byId[8]).toBe(before.byId[8]);
-    expect(order).toEqual([8, 7]);
+    expect(lists.live).toBe(before.lists.live);
   });
 
-  it('adds what is new where it belongs, and keeps a page', () => {
-    const before = rows([row(8), row(6), row(5)]);
-    const after = applyStates(before, [told(9), told(7), { id: 4, viewer_count: 1 }], 4);
-    expect(after.order).toEqual([9, 8, 7, 6]);
-    expect(Object.keys(after.byId).map(Number)).toEqual([6, 7, 8, 9]);
-    expect(after.byId[9]).toMatchObject({ name: 'new', started_at: null });
+  it('adds what is new where it belongs, and behind what is loaded nothing', () => {
+    const list = [row(8, { viewer_count: 9 }), row(6, { viewer_count: 3 })];
+    const whole = applyStates(rows(list), [live(9, 5), live(10, 1)], NOW);
+    expect(whole.lists.live.ids).toEqual([8, 9, 6, 10]);
+    expect(whole.byId[9]).toMatchObject({ name: 'new', started_at: null });
+    const part = rows(list);
+    const lists = { ...part.lists, live: { ...part.lists.live, next: '3-6' } };
+    expect(applyStates({ ...part, lists }, [live(9, 5), live(10, 1)], NOW).lists.live.ids).toEqual([8, 9, 6]);
   });
 
-  it('takes out what the question no longer finds, and what is deleted', () => {
-    const before = rows([row(8), row(7)], { filter: 'STREAMING' });
-    const closed = told(8, { status: 'CLOSED' });
-    expect(applyStates(before, [closed], 60).order).toEqual([7]);
-    expect(applyStates(before, [told(9), told(10, { status: 'STREAMING' })], 60).order).toEqual([10, 8, 7]);
-    const deleted = told(8, { status: 'CLOSED', deleted: true });
-    const after = applyStates({ ...before, filter: 'all' }, [deleted], 60);
-    expect([after.order, after.byId[8]]).toEqual([[7], undefined]);
+  it('moves a broadcast from list to list, and a deleted one out of all', () => {
+    const soon = told(5, { planned_at: '2026-01-02T01:00:00Z' });
+    const sooner = told(6, { planned_at: '2026-01-02T00:30:00Z' });
+    const planned = applyStates(rows([]), [soon, sooner, told(4)], NOW);
+    // What nobody has planned is in no list.
+    expect([planned.lists.upcoming.ids, planned.lists.live.ids]).toEqual([[6, 5], []]);
+    const moved = { ...soon, planned_at: '2026-01-02T00:10:00Z', modified_at: '2026-01-02T00:00:01Z' };
+    expect(applyStates(planned, [moved], NOW).lists.upcoming.ids).toEqual([5, 6]);
+    const dropped: BroadcastState = { ...told(5), modified_at: '2026-01-02T00:00:01Z' };
+    expect(applyStates(planned, [dropped], NOW).lists.upcoming.ids).toEqual([6]);
+    const late = applyStates(rows([]), [told(3, { planned_at: '2026-01-01T22:00:00Z' })], NOW);
+    expect(late.lists.upcoming.ids).toEqual([]);
+    const begun = applyStates(planned, [live(6)], NOW);
+    expect([begun.lists.upcoming.ids, begun.lists.live.ids]).toEqual([[5], [6]]);
+    const over = applyStates(begun, [told(6, { status: 'CLOSED' })], NOW);
+    expect([over.lists.live.ids, over.lists.ended.ids]).toEqual([[], [6]]);
+    const gone = applyStates(over, [told(6, { status: 'CLOSED', deleted: true })], NOW);
+    expect([gone.lists.ended.ids, gone.byId[6]]).toEqual([[], undefined]);
   });
 
-  it('searches new rows by words and leaves listed ones to the service', () => {
-    const before = rows([row(7, { name: 'found by the service' })], { query: ' Garden NOON' });
-    const states = [told(8, { name: 'A garden at noon' }), told(9, { name: 'A garden' }), told(7)];
-    expect(applyStates(before, states, 60).order).toEqual([8, 7]);
+  it('searches new rows as the service does and leaves listed ones to the service', () => {
+    const before = rows([row(7, { name: 'found by the service' })], { query: ' Garden AT' });
+    const states = [
+      { ...live(8), name: 'A garden at noon' },
+      { ...live(9), name: 'At a garden' },
+      { ...live(10), description: 'my garden at night' },
+      live(7),
+    ];
+    expect(applyStates(before, states, NOW).lists.live.ids).toEqual([10, 8, 7]);
   });
 
-  it('sorts by viewers and features a live one until it ends', () => {
-    const before = rows([row(8, { viewer_count: 4 }), row(7)], { sort: 'viewers', featured: 8 });
-    const busy = applyStates(before, [{ id: 7, viewer_count: 9 }], 60);
-    expect([busy.order, busy.featured]).toEqual([[7, 8], 8]);
-    const over = applyStates(busy, [told(8, { status: 'CLOSED' })], 60);
+  it('features a live one until it ends, and then the one with the most viewers', () => {
+    const before = rows([row(8, { viewer_count: 4 }), row(7)], { featured: 8 });
+    const busy = applyStates(before, [{ id: 7, viewer_count: 9 }, live(6, 2)], NOW);
+    expect(busy.featured).toBe(8);
+    const over = applyStates(busy, [told(8, { status: 'CLOSED' })], NOW);
     expect(over.featured).toBe(7);
+  });
+
+  it('has in the end the same rows in the lists in whatever order their last words come', () => {
+    const dice = Array.from({ length: 40 }, (_, seed) => () => {
+      // xorshift: a sequence of its own for each seed.
+      let state = seed + 1;
+      return (): number => {
+        state ^= state << 13;
+        state ^= state >>> 17;
+        state ^= state << 5;
+        return (state >>> 0) / 2 ** 32;
+      };
+    });
+    for (const make of dice) {
+      const random = make();
+      const statuses = ['READY', 'STREAMING', 'CLOSED'] as const;
+      const states = Array.from({ length: 12 }, (_, at) =>
+        told(at + 1, {
+          status: statuses[Math.floor(random() * 3)] ?? 'READY',
+          viewer_count: Math.floor(random() * 4),
+          ...(random() < 0.5 ? { planned_at: new Date(NOW + random() * 7_200_000).toISOString() } : {}),
+        }),
+      );
+      const shuffled = [...states].sort(() => random() - 0.5);
+      const members = (list: readonly BroadcastState[]): unknown => {
+        let after = rows([]);
+        for (const state of list) after = applyStates(after, [state], NOW);
+        for (const name of ['live', 'upcoming', 'ended'] as const) {
+          const { ids } = after.lists[name];
+          const right = [...ids].sort((one, other) => order(name, after.byId[one], after.byId[other]));
+          expect(ids).toEqual(right);
+          for (const id of ids) {
+            const broadcast = after.byId[id];
+            expect(broadcast !== undefined && belongs(name, broadcast, NOW)).toBe(true);
+          }
+        }
+        return after.lists;
+      };
+      expect(members(shuffled)).toEqual(members(states));
+    }
   });
 });
 
@@ -146,10 +205,11 @@ describe('gather', () => {
   it('shows a busy catalogue at a steady pace, without asking for it', () => {
     vi.useFakeTimers();
     const fetched = vi.spyOn(globalThis, 'fetch');
-    useCatalogue.setState({ byId: { 7: BROADCAST }, order: [7], phase: 'ready' });
+    const lists = { live: { ids: [7], next: null }, upcoming: NO_LIST, ended: NO_LIST };
+    useCatalogue.setState({ byId: { 7: BROADCAST }, lists, phase: 'ready' });
     let drawn = 0;
     const stop = useCatalogue.subscribe(() => (drawn += 1));
-    for (let n = 1; n <= 1_000; n += 1) {
+    for (let n = 1; n <= 1_500; n += 1) {
       gather({ id: 7, viewer_count: n });
       gather({
         ...BROADCAST,
@@ -160,12 +220,11 @@ describe('gather', () => {
       vi.advanceTimersByTime(10);
     }
     vi.advanceTimersByTime(250);
-    expect(useCatalogue.getState().byId[7]?.viewer_count).toBe(1_000);
-    expect(useCatalogue.getState().order).toHaveLength(60);
-    expect(useCatalogue.getState().order[0]).toBe(2_000);
-    // Ten seconds: forty drawings, neither two thousand nor none, and no request.
-    expect(drawn).toBeGreaterThan(35);
-    expect(drawn).toBeLessThan(45);
+    expect(useCatalogue.getState().byId[7]?.viewer_count).toBe(1_500);
+    expect(useCatalogue.getState().lists.live.ids).toHaveLength(1_000);
+    // Fifteen seconds: sixty drawings, neither three thousand nor none, and no request.
+    expect(drawn).toBeGreaterThan(50);
+    expect(drawn).toBeLessThan(70);
     expect(fetched).not.toHaveBeenCalled();
     stop();
     vi.useRealTimers();

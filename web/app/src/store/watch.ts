@@ -15,6 +15,7 @@ import {
   type RemoteTrack,
   type Source,
   type VideoChoice,
+  viewing,
   WhepPlayer,
 } from '@madang/sdk';
 import { api, playEndpoint } from '../lib/api';
@@ -35,6 +36,8 @@ export interface WatchState {
   active: Partial<Record<Source, boolean>>;
   stats: PlayerStats | null;
   quality: Quality;
+  /** A picture has been seen. */
+  hadPicture: boolean;
   participantId: string | null;
 }
 
@@ -49,6 +52,7 @@ const EMPTY: WatchState = {
   active: {},
   stats: null,
   quality: null,
+  hadPicture: false,
   participantId: null,
 };
 
@@ -118,6 +122,12 @@ export const {
 /** Whether no picture is wanted, and the server sends none. */
 export function isSoundOnly({ known }: WatchState): boolean {
   return known.choice === 'audio' && known.layers !== null;
+}
+
+/** Whether nothing is to be seen now that was to be seen before, by no wish of anybody. */
+export function isInterrupted({ known, hadPicture }: WatchState): boolean {
+  const { kind } = viewing(known);
+  return kind === 'publisher-lost' || (hadPicture && kind === 'waiting');
 }
 
 /** Whether the line carries no moving picture. */
@@ -296,7 +306,9 @@ class Viewing {
   }
 
   private noteArriving(): void {
-    const { camera = false, screen = false, microphone = false } = this.store.getState().active;
+    const { active, hadPicture } = this.store.getState();
+    const { camera = false, screen = false, microphone = false } = active;
+    if ((camera || screen) && !hadPicture) this.store.setState({ hadPicture: true });
     this.note({ of: 'measured', picture: camera || screen, sound: microphone });
   }
 

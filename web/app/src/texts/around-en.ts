@@ -5,7 +5,7 @@ export const aroundEn = {
   startName: 'Name of the call',
   startNamePlaceholder: 'Weekly meeting (optional)',
   startTokenHint: 'Whoever runs this server gives it to people who may start calls. It stays in this tab.',
-  startTokenNeeded: 'This server lets invited people start calls. Enter your creator token.',
+  startTokenNeeded: 'Only invited people can start calls on this server. Enter your creator token.',
   startTokenRefused: 'The server did not accept this creator token. It may be mistyped or have expired.',
   startTooMany: 'Too many calls were started from your address. Wait a minute.',
 

@@ -1,10 +1,12 @@
 import { aroundEn } from './around-en';
+import { pagesEn } from './pages-en';
 import { roomEn } from './room-en';
 
 /** Every text of the pages in English. `ko.ts` has the same keys. */
 export const en = {
   ...roomEn,
   ...aroundEn,
+  ...pagesEn,
 
   // Frame
   skipToContent: 'Skip to content',
@@ -24,10 +26,11 @@ export const en = {
   // Broadcasts
   untitled: 'Untitled broadcast',
   statusLive: 'Live',
-  statusReady: 'Starting soon',
+  statusReady: 'Not started',
   statusEnded: 'Ended',
   statusDoubtful: 'Was live',
   viewers: (n: number) => (n === 1 ? '1 viewer' : `${n.toLocaleString('en')} viewers`),
+  now: 'just now',
   startedAgo: (ago: string) => `Started ${ago}`,
   createdAgo: (ago: string) => `Created ${ago}`,
   endedAgo: (ago: string) => `Ended ${ago}`,
@@ -59,7 +62,7 @@ export const en = {
   emptySearchHint: 'Try other words, or look at all broadcasts.',
   clearSearch: 'Show all broadcasts',
   listErrorTitle: 'The list cannot be loaded',
-  listErrorHint: 'Check your connection. It is tried again by itself.',
+  listErrorHint: 'The server does not answer. It is tried again by itself.',
 
   // Studio
   studioTitle: 'Studio',
@@ -107,7 +110,7 @@ export const en = {
   liveFor: (duration: string) => `Live for ${duration}`,
   nothingToSend: 'Turn on a camera, a microphone or a screen share first.',
   otherTab: 'This broadcast is live in another tab. Go on there, or close that tab and try again here.',
-  creatorTokenNeeded: 'This server lets invited people broadcast. Enter your creator token.',
+  creatorTokenNeeded: 'Only invited people can broadcast on this server. Enter your creator token.',
   creatorToken: 'Creator token',
 
   // Own statistics
@@ -130,7 +133,7 @@ export const en = {
   statAvailable: 'Upload estimate',
   notAvailable: 'n/a',
   fps: (n: number) => `${n}/s`,
-  limitedBandwidth: 'Your upload is slow, so the picture is reduced.',
+  limitedBandwidth: 'Your upload carries no more than this, so the picture is reduced.',
   limitedCpu: 'This computer is busy, so the picture is reduced.',
 
   // Watch
@@ -176,7 +179,7 @@ export const en = {
   stateOfflineHint: 'It goes on by itself as soon as this device has a network again.',
   stateServerAwayTitle: 'The server cannot be reached',
   stateServerAwayHint: 'It is tried again by itself.',
-  stateServerAwayGivenUpHint: 'Check your connection, or try again in a while.',
+  stateServerAwayGivenUpHint: 'It may be down, or your network may block it. Try again in a while.',
   listOffline: 'You are offline. This is what was known last.',
   listServerAway: 'The server cannot be reached. This is what was known last; it is tried again by itself.',
   listOld: 'The connection was lost and is being repaired. This is what was known last.',
@@ -205,7 +208,7 @@ export const en = {
     'No path for the media was found. A firewall may block UDP: try another network, or ask for a TURN relay.',
   failureDtls: 'The secure connection could not be set up. Reload the page.',
   failureFull: 'The server is full right now. It is tried again by itself.',
-  failureNetwork: 'The server cannot be reached. Check your connection.',
+  failureNetwork: 'The server cannot be reached: it may be down, or your network may block it.',
   failureServer: 'The server has a problem. Try again in a moment.',
   failureTooMany: 'Too many broadcasts were created from your address. Wait a minute.',
 
@@ -260,7 +263,7 @@ export const en = {
   callFull: 'The call is full.',
   callLocked: 'The call is locked: nobody new comes in.',
   callRemoved: 'You were removed from this call.',
-  callNetwork: 'The server cannot be reached. Check your connection.',
+  callNetwork: 'The server cannot be reached: it may be down, or your network may block it.',
   callMedia: 'No media connection could be made. UDP to the server may be blocked.',
   callServer: 'The server cannot take you in right now.',
 };

@@ -1,11 +1,13 @@
 import { aroundKo } from './around-ko';
 import type { Texts } from './en';
+import { pagesKo } from './pages-ko';
 import { roomKo } from './room-ko';
 
 /** Every text of the pages in Korean. */
 export const ko: Texts = {
   ...roomKo,
   ...aroundKo,
+  ...pagesKo,
 
   skipToContent: '본문으로 건너뛰기',
   navStudio: '스튜디오',
@@ -23,13 +25,14 @@ export const ko: Texts = {
 
   untitled: '제목 없는 방송',
   statusLive: '라이브',
-  statusReady: '곧 시작',
+  statusReady: '시작 전',
   statusEnded: '종료',
   statusDoubtful: '방송 중이었음',
   viewers: (n) => `시청자 ${n.toLocaleString('ko')}명`,
-  startedAgo: (ago) => `${ago} 시작`,
-  createdAgo: (ago) => `${ago} 만듦`,
-  endedAgo: (ago) => `${ago} 종료`,
+  now: '방금',
+  startedAgo: (ago) => `${ago} 시작됨`,
+  createdAgo: (ago) => `${ago} 만들어짐`,
+  endedAgo: (ago) => `${ago} 종료됨`,
   watch: '시청하기',
 
   homeTitle: '라이브',
@@ -56,7 +59,7 @@ export const ko: Texts = {
   emptySearchHint: '다른 말로 찾아보거나 전체 방송을 살펴보세요.',
   clearSearch: '전체 방송 보기',
   listErrorTitle: '목록을 불러오지 못했습니다',
-  listErrorHint: '네트워크를 확인해 주세요. 자동으로 다시 시도합니다.',
+  listErrorHint: '서버가 응답하지 않습니다. 자동으로 다시 시도합니다.',
 
   studioTitle: '스튜디오',
   studioHeading: '내 방송',
@@ -170,7 +173,7 @@ export const ko: Texts = {
   stateOfflineHint: '네트워크에 다시 연결되면 바로 이어집니다.',
   stateServerAwayTitle: '서버에 연결할 수 없습니다',
   stateServerAwayHint: '자동으로 다시 시도합니다.',
-  stateServerAwayGivenUpHint: '네트워크를 확인하거나 잠시 후 다시 시도해 주세요.',
+  stateServerAwayGivenUpHint: '서버가 멈췄거나 네트워크가 막고 있을 수 있습니다. 잠시 후 다시 시도해 주세요.',
   listOffline: '오프라인입니다. 마지막으로 확인한 목록입니다.',
   listServerAway: '서버에 연결할 수 없어 마지막으로 확인한 목록을 보여 줍니다. 자동으로 다시 시도합니다.',
   listOld: '연결이 끊겨 복구하고 있습니다. 마지막으로 확인한 목록입니다.',
@@ -199,7 +202,7 @@ export const ko: Texts = {
     '미디어가 지나갈 경로를 찾지 못했습니다. 방화벽이 UDP를 막았을 수 있으니 다른 네트워크를 쓰거나 TURN 중계를 요청하세요.',
   failureDtls: '보안 연결을 만들지 못했습니다. 페이지를 새로고침해 주세요.',
   failureFull: '지금 서버가 가득 찼습니다. 자동으로 다시 시도합니다.',
-  failureNetwork: '서버에 연결할 수 없습니다. 네트워크를 확인해 주세요.',
+  failureNetwork: '서버에 연결할 수 없습니다. 서버가 멈췄거나 네트워크가 막고 있을 수 있습니다.',
   failureServer: '서버에 문제가 있습니다. 잠시 후 다시 시도해 주세요.',
   failureTooMany: '같은 주소에서 방송을 너무 많이 만들었습니다. 1분 뒤에 다시 시도해 주세요.',
 
@@ -251,7 +254,7 @@ export const ko: Texts = {
   callFull: '통화 인원이 가득 찼습니다.',
   callLocked: '통화가 잠겨 있어 새로 들어올 수 없습니다.',
   callRemoved: '이 통화에서 내보내졌습니다.',
-  callNetwork: '서버에 연결할 수 없습니다. 네트워크를 확인해 주세요.',
+  callNetwork: '서버에 연결할 수 없습니다. 서버가 멈췄거나 네트워크가 막고 있을 수 있습니다.',
   callMedia: '미디어 연결을 만들지 못했습니다. 서버로 가는 UDP가 막혀 있을 수 있습니다.',
   callServer: '지금은 서버가 받아 줄 수 없습니다.',
 };

@@ -1,0 +1,61 @@
+import { type RefObject, useEffect, useState } from 'react';
+
+/** The bar and the pointer go away after this long without a movement. */
+export const IDLE_MS = 3_000;
+
+/** What of the player keeps the bar: somebody is about to use it. */
+const BUSY = '.player-bar :focus-visible, .player-bar button:hover, [aria-expanded="true"]';
+
+/** Whether nobody has moved over the player for a while; never while `plays` is false. */
+export function useIdle(frame: RefObject<HTMLElement | null>, plays: boolean): boolean {
+  const [idle, setIdle] = useState(false);
+  useEffect(() => {
+    const element = frame.current;
+    if (!plays || element === null) return;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let place = '';
+    const rest = (): void => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        if (element.querySelector(BUSY) === null) setIdle(true);
+        else rest();
+      }, IDLE_MS);
+    };
+    const wake = (): void => {
+      setIdle(false);
+      rest();
+    };
+    const moved = (event: PointerEvent): void => {
+      // Browsers tell of a pointer that stands still when what is under it changes.
+      const now = `${event.clientX} ${event.clientY}`;
+      if (event.pointerType === 'touch' || now === place) return;
+      place = now;
+      wake();
+    };
+    const touched = (event: PointerEvent): void => {
+      if (event.pointerType !== 'touch') return;
+      if (event.target instanceof Element && event.target.closest('button, input, [role="menu"]') !== null)
+        wake();
+      else
+        setIdle((before) => {
+          if (before) rest();
+          return !before;
+        });
+    };
+    element.addEventListener('pointermove', moved);
+    element.addEventListener('pointerup', touched);
+    element.addEventListener('focusin', wake);
+    // Keys move things without a pointer; what they do is to be seen.
+    addEventListener('keydown', wake);
+    rest();
+    return () => {
+      clearTimeout(timer);
+      setIdle(false);
+      element.removeEventListener('pointermove', moved);
+      element.removeEventListener('pointerup', touched);
+      element.removeEventListener('focusin', wake);
+      removeEventListener('keydown', wake);
+    };
+  }, [frame, plays]);
+  return idle && plays;
+}
