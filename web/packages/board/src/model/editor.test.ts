@@ -181,13 +181,11 @@ describe('an editor', () => {
     for (let count = 0; count < 100; count++) editor.add(FIRST_PAGE, anyDraft(dice));
     const text = JSON.stringify(boardSheet(editor.scene));
     expect(readSheet(text)).toEqual([...editor.scene.page(FIRST_PAGE)]);
-    for (const other of [
-      '',
-      'x',
-      '{}',
-      '{"madang":1}',
-      '{"madang":"board","objects":[null,1,{"type":"pen"}]}',
-    ]) {
+    const others = ['', 'x', '{}', '{"format":1}', '{"format":"madang-board"}'];
+    others.push(
+      '{"format":"madang-board","objects":{"a":null,"b":1,"c":{"type":"pen"},"__proto__":{"t":[]}}}',
+    );
+    for (const other of others) {
       expect(readSheet(other)?.length ?? 0).toBe(0);
     }
   });

@@ -1,6 +1,6 @@
 import * as Y from 'yjs';
 import { byOrder } from './order.js';
-import { readShape, type Shape } from './shape.js';
+import { hasText, readShape, type Shape } from './shape.js';
 import { roughly, type Measure } from './text.js';
 
 /** What became of one object: null is that it was or is not there. */
@@ -69,6 +69,19 @@ export class Scene {
   subscribe(listener: (changes: readonly Changed[]) => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
+  }
+
+  /** Reads all that has letters again: another font measures otherwise. */
+  remeasure(): void {
+    const changes: Changed[] = [];
+    for (const before of [...this.shapes.values()]) {
+      const after = hasText(before) ? readShape(before.id, this.objects.get(before.id)) : null;
+      if (after === null) continue;
+      this.take(before);
+      this.put(after, true);
+      changes.push({ before, after });
+    }
+    if (changes.length > 0) for (const listener of [...this.listeners]) listener(changes);
   }
 
   close(): void {

@@ -3,8 +3,9 @@ import type { Shape } from './shape.js';
 /** Width of a line of text, in units of its font size; the font is the board's. */
 export type Measure = (text: string, fontSize: number) => number;
 
-/** The font of boards: what a machine shows without loading anything. Names are quoted for SVG. */
-export const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Noto Sans KR', sans-serif";
+/** The font of boards: the pages' own where they have loaded it, else the machine's. */
+export const FONT =
+  "'Inter Variable', 'Noto Sans KR Variable', system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Noto Sans KR', sans-serif";
 export const LINE_HEIGHT = 1.3;
 /** Room around the words of a note, in board units. */
 export const NOTE_PADDING = 12;

@@ -35,16 +35,19 @@ export function objectOf(draft: Draft & Pick<Shape, 'page' | 'order'>): Y.Map<un
   return map;
 }
 
-/** An object as JSON, for the clipboard and for files. Bytes are base64. */
+/**
+ * An object as JSON, as the server's snapshots have it: bytes are `{"$bytes": base64}`, a shared text is
+ * `{"$text": "..."}`.
+ */
 export type Plain = Record<string, unknown>;
 
 export function toPlain(shape: Shape): Plain {
-  const { points, pressure, text, image, group, fill, dashed, locked, w, h, fontSize, ...rest } = shape;
-  const plain: Plain = { ...rest };
-  if (points !== null) plain.points = toBase64(encodePoints(points));
-  if (pressure !== null) plain.pressure = toBase64(pressure);
-  if (points === null) Object.assign(plain, { w, h });
-  if (hasText(shape)) Object.assign(plain, { text, fontSize });
+  const { type, page, order, points, pressure, image, group, fill, dashed, locked } = shape;
+  const plain: Plain = { type, page, order, t: shape.t, color: shape.color, width: shape.width };
+  if (points !== null) plain.points = { $bytes: toBase64(encodePoints(points)) };
+  else Object.assign(plain, { w: shape.w, h: shape.h });
+  if (pressure !== null) plain.pressure = { $bytes: toBase64(pressure) };
+  if (hasText(shape)) Object.assign(plain, { text: { $text: shape.text }, fontSize: shape.fontSize });
   if (image !== '') plain.image = image;
   if (group !== null) plain.group = group;
   if (fill !== null) plain.fill = fill;
@@ -53,13 +56,15 @@ export function toPlain(shape: Shape): Plain {
   return plain;
 }
 
-/** Reads what {@link toPlain} made, or somebody else: null if nothing can be shown of it. */
-export function fromPlain(value: unknown): Shape | null {
+/** Reads what {@link toPlain} or the server made, or somebody else: null if nothing can be shown of it. */
+export function fromPlain(id: string, value: unknown): Shape | null {
   if (typeof value !== 'object' || value === null) return null;
   const plain = value as Plain;
-  return readFields(typeof plain.id === 'string' ? plain.id : '', (key) => {
+  return readFields(id, (key) => {
     const field = Object.hasOwn(plain, key) ? plain[key] : undefined;
-    const isBytes = key === 'points' || key === 'pressure';
-    return isBytes && typeof field === 'string' ? fromBase64(field) : field;
+    if (typeof field !== 'object' || field === null || Array.isArray(field)) return field;
+    const { $bytes, $text } = field as Record<string, unknown>;
+    if (typeof $text === 'string') return $text;
+    return typeof $bytes === 'string' ? fromBase64($bytes) : undefined;
   });
 }

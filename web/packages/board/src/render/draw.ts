@@ -142,12 +142,12 @@ function drawMark(context: Context, mark: Mark, path: Path2D | null, env: Env): 
   }
 }
 
-/** Measures with a canvas, and remembers: the same words are measured again and again. */
-export function measureWith(context: Context): Measure {
+/** Measures with a canvas, and remembers: the same words are measured again and again, until `forget`. */
+export function measureWith(context: Context): Measure & { forget(): void } {
   const known = new Map<string, number>();
   // Letters of a large font are measured: small ones are rounded on some systems.
   const SIZE = 100;
-  return (text, fontSize) => {
+  const measure: Measure = (text, fontSize) => {
     let width = known.get(text);
     if (width === undefined) {
       context.font = `${SIZE}px ${FONT}`;
@@ -157,4 +157,5 @@ export function measureWith(context: Context): Measure {
     }
     return width * fontSize;
   };
+  return Object.assign(measure, { forget: () => known.clear() });
 }
