@@ -7,12 +7,13 @@ use crate::sink::KeyframePurpose;
 use crate::slides;
 
 /// Least time between two requests for one encoding, however many ask; also the time after which an unanswered
-/// one is repeated.
-pub const REQUEST_INTERVAL: Duration = Duration::from_millis(500);
+/// one is repeated. A publisher is to get no two of them within 500 ms, and what comes behind a busy turn of ours, or a
+/// queue of the line, may be so much later than the next one: the rest is for that.
+pub const REQUEST_INTERVAL: Duration = Duration::from_millis(550);
 
 /// A wish ends after this time unless it is repeated: whoever still waits repeats it with each packet that does not
 /// help, so that the requests end with those who wanted them.
-const WISH_LASTS: Duration = Duration::from_millis(1_100);
+const WISH_LASTS: Duration = Duration::from_millis(1_200);
 
 /// Requests in a row that must be answered before a publisher that left one unanswered counts as one that answers.
 const DEAF: u8 = 4;
@@ -205,6 +206,62 @@ mod tests {
         assert!(requests.is_deaf(), "nobody asked again, and it came late");
     }
 
+    /// What may happen to the requests of one encoding.
+    #[derive(Debug, Clone, Copy)]
+    enum Happens {
+        Wish,
+        Slide,
+        Both,
+        Keyframe,
+        Media,
+        Rest(bool),
+        Rise,
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_happens_no_two_requests_are_close(
+            happens in proptest::collection::vec((0..300u64, 0..8u8, proptest::bool::ANY), 1..300)
+        ) {
+            let mut now = Instant::now();
+            let mut requests = KeyframeRequests::default();
+            let mut last: Option<Instant> = None;
+            let mut polled = 0;
+            for (ms, what, flows) in happens {
+                let what = match what {
+                    0 | 1 => Happens::Wish,
+                    2 => Happens::Slide,
+                    3 => Happens::Both,
+                    4 => Happens::Keyframe,
+                    5 => Happens::Media,
+                    6 => Happens::Rest(flows),
+                    _ => Happens::Rise,
+                };
+                match what {
+                    Happens::Wish => requests.want(now),
+                    Happens::Slide => requests.want_slide(now),
+                    Happens::Both => requests.want_for(KeyframePurpose::Both, now),
+                    Happens::Keyframe => requests.came(now),
+                    Happens::Media => requests.media_came(),
+                    Happens::Rest(closed) => requests.rest(closed),
+                    Happens::Rise => requests.rise(),
+                }
+                // As the shard does it: now, and when it said that something is due.
+                for at in [Some(now), requests.due(flows, now)].into_iter().flatten() {
+                    if requests.poll(flows, at).is_some() {
+                        let gap = last.map(|last| at.saturating_duration_since(last));
+                        proptest::prop_assert!(gap.is_none_or(|gap| gap >= REQUEST_INTERVAL), "{:?}", gap);
+                        last = Some(at);
+                        polled += 1;
+                    }
+                    now = now.max(at);
+                }
+                now += Duration::from_millis(ms);
+            }
+            proptest::prop_assert_eq!(requests.count, polled);
+        }
+    }
+
     /// When requests go out, each ms looked at.
     fn sent(requests: &mut KeyframeRequests, flows: bool, from: Instant, ms: u64) -> Vec<u64> {
         (0..ms).filter(|&at| requests.poll(flows, from + Duration::from_millis(at)).is_some()).collect()
@@ -215,7 +272,7 @@ mod tests {
         let start = Instant::now();
         let mut requests = KeyframeRequests::default();
         requests.want(start);
-        assert_eq!(sent(&mut requests, true, start, 60_000), [0, 500, 1_000]);
+        assert_eq!(sent(&mut requests, true, start, 60_000), [0, 550, 1_100]);
         assert_eq!(requests.due(true, start + Duration::from_secs(60)), None);
     }
 

@@ -2,8 +2,8 @@
 //!
 //! The core binds: pictures by what pages want, voices by who is heard.
 //!
-//! What changes only marks members; they are served at the end of the turn ([`ShardThread::run_calls`]), so that many
-//! changes cost one decision and one message. Both messages of the channel are whole states, of which the latest counts:
+//! What changes only marks members; they are served before media goes out and at the end of the turn
+//! ([`ShardThread::run_calls`]), so that many changes cost one decision and one message. Both messages of the channel are whole states, of which the latest counts:
 //! one that cannot be sent or read now is replaced by the next and never lost.
 
 use std::time::{Duration, Instant};
@@ -38,6 +38,11 @@ pub(super) struct CallTurn {
 }
 
 impl CallTurn {
+    /// Whether somebody has something to do at the end of this turn.
+    pub(super) fn is_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
     /// When [`ShardThread::run_calls`] has something to do next.
     pub(super) fn next(&self, now: Instant) -> Option<Instant> {
         if self.due.is_empty() { self.retry_at } else { Some(now) }
@@ -164,6 +169,8 @@ impl ShardThread {
         if let Some(wants) = wants {
             if participant.channels.spend(size_of_wants(&wants), VIEWER_RATE, now) {
                 take_wants(&mut self.core, member, wants, now);
+                // The answer comes by another way, and later than the first picture.
+                self.mark_member(slot, |_| {});
             } else {
                 let waits = member.patched.as_ref().map(|waiting| waiting.generation);
                 if waits.is_none_or(|waits| waits <= wants.generation) {

@@ -117,8 +117,21 @@ impl ShardThread {
         true
     }
 
+    /// Says which slots show something else before anything of it goes out. What waits in a member's channel, or is lost on
+    /// the line, comes after it all the same.
+    fn tell_bindings(&mut self, now: Instant) {
+        if catch_unwind(AssertUnwindSafe(|| self.core.rebind_slots(now, &mut self.io))).is_err() {
+            self.core_failed("binding slots failed", now);
+        }
+        self.handle_core_events(now);
+        if self.calls.is_due() {
+            self.run_calls(now);
+        }
+    }
+
     /// Hands on what the core has taken in, viewer by viewer.
     pub(super) fn forward(&mut self, now: Instant) {
+        self.tell_bindings(now);
         if catch_unwind(AssertUnwindSafe(|| self.core.forward(now, &mut self.io))).is_err() {
             self.core_failed("forwarding failed", now);
         }
@@ -176,6 +189,7 @@ impl ShardThread {
 
     /// Does what the core has due.
     pub(super) fn run_core(&mut self, now: Instant) {
+        self.tell_bindings(now);
         if self.core.poll_timeout().is_some_and(|at| at <= now) {
             if catch_unwind(AssertUnwindSafe(|| self.core.handle_timeout(now, &mut self.io))).is_err() {
                 self.core_failed("the timers of the media core failed", now);
