@@ -13,3 +13,5 @@ export { type Action, actionOf, KEYS } from './ui/keys.js';
 export { colorOf, type Seen } from './ui/presence.js';
 export { type Notice, Surface, type SurfaceOptions, type SurfaceWords } from './ui/surface.js';
 export type * from './types.js';
+export { connectBoard } from './sync/connect.js';
+export type { WireOptions as BoardOptions } from './sync/wire.js';

@@ -1,8 +1,19 @@
 import { Client, type IMessage, ReconnectionTimeMode, type StompSubscription } from '@stomp/stompjs';
+import { Answers } from './answers.js';
 import { Backoff, sleep } from './backoff.js';
 import { Emitter } from './emitter.js';
 import { isReply, type Outcome, Replies } from './replies.js';
-import type { BroadcastState, ChatGap, ChatMessage, Presence, RoomCommand, RoomUpdate } from './types.js';
+import type {
+  BoardCommand,
+  BoardEvent,
+  BroadcastState,
+  ChatGap,
+  ChatMessage,
+  Presence,
+  Reply,
+  RoomCommand,
+  RoomUpdate,
+} from './types.js';
 
 /** How the signaling connection stands. */
 export type SignalingState = 'connecting' | 'connected' | 'lost' | 'closed';
@@ -49,6 +60,7 @@ export class Signaling extends Emitter<SignalingEvents> {
   private readonly client: Client;
   private readonly topics = new Set<Topic>();
   private readonly replies = new Replies();
+  private readonly answers = new Answers();
   private readonly backoff = new Backoff(FIRST_RETRY_MS, LAST_RETRY_MS);
   private readonly left = new AbortController();
   private connectedAt: number | null = null;
@@ -76,7 +88,9 @@ export class Signaling extends Emitter<SignalingEvents> {
         this.connectedAt = performance.now();
         this.client.subscribe('/user/queue/replies', ({ body }) => {
           const reply = parseObject(body);
-          if (reply !== null && isReply(reply)) this.replies.take(reply);
+          if (reply === null || !isReply(reply)) return;
+          this.replies.take(reply);
+          this.answers.take(reply);
         });
         this.setState('connected');
         for (const topic of this.topics) this.attach(topic);
@@ -85,6 +99,7 @@ export class Signaling extends Emitter<SignalingEvents> {
       onWebSocketClose: () => {
         for (const topic of this.topics) topic.subscription = null;
         this.replies.loseAll();
+        this.answers.loseAll();
         if (this.connectedAt !== null && performance.now() - this.connectedAt >= STABLE_MS)
           this.backoff.reset();
         this.connectedAt = null;
@@ -122,6 +137,7 @@ export class Signaling extends Emitter<SignalingEvents> {
     this.topics.clear();
     this.left.abort();
     this.replies.loseAll();
+    this.answers.loseAll();
     await this.client.deactivate();
   }
 
@@ -177,6 +193,31 @@ export class Signaling extends Emitter<SignalingEvents> {
    */
   async command(room: string, command: RoomCommand, request: string): Promise<Outcome> {
     return this.send(`/app/-/room/${room}`, command, request);
+  }
+
+  /** What is drawn on the whiteboard of a room, and who is there; how it is first. */
+  onBoard(room: string, listener: (event: BoardEvent) => void): () => void {
+    return this.subscribe(`/topic/-/board/${room}`, (body) => {
+      if (typeof body.type === 'string') listener(body as unknown as BoardEvent);
+    });
+  }
+
+  /** Asks something of the whiteboard of a room. The server's answer; null if none came. Never rejects. */
+  async askBoard(room: string, command: BoardCommand): Promise<Reply | null> {
+    return this.answers.ask((request) => {
+      if (!this.publish(`/app/-/board/${room}`, command, { 'request-id': request })) this.answers.loseAll();
+    });
+  }
+
+  /** Shows something on the whiteboard of a room, if there is a connection. It is not answered. */
+  showOnBoard(room: string, presence: Extract<BoardCommand, { type: 'presence' }>): void {
+    this.publish(`/app/-/board/${room}`, presence, {});
+  }
+
+  private publish(destination: string, body: object, headers: Record<string, string>): boolean {
+    if (!this.client.connected) return false;
+    this.client.publish({ destination, headers, body: JSON.stringify(body) });
+    return true;
   }
 
   private async send(destination: string, body: object, id?: string): Promise<Outcome> {
