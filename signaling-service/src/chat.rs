@@ -1,111 +1,24 @@
-//! Chat: the last messages of each room, and what of a text and a name is shown. Pure.
+//! Chat: what of a text and a name is shown, what is asked of the chat of a room, how it is kept, and what this replica
+//! holds of it.
 
-use std::collections::{HashMap, VecDeque};
+pub(crate) mod job;
+pub(crate) mod keeper;
+mod log;
+pub(crate) mod store;
+mod write;
 
-use contract::chat::{CHAT_HISTORY, CHAT_ID_BYTES, MAX_CHAT_CHARS};
-use contract::room::Room;
+use contract::chat::{CHAT_ID_BYTES, MAX_CHAT_CHARS};
 use contract::text;
 
-/// Rooms whose history is kept. Beyond, the one that was silent for longest is forgotten.
-pub(crate) const MAX_LOGS: usize = 2_000;
-/// Bytes of all histories together. Beyond, as with [`MAX_LOGS`].
-pub(crate) const MAX_BYTES: usize = 64 * 1024 * 1024;
+pub(crate) use job::Sanctioned;
+pub(crate) use log::{Logs, News, To};
+#[cfg(test)]
+pub(crate) use log::{MAX_BYTES, MAX_LOGS};
+pub(crate) use store::Kept;
+pub(crate) use write::write;
+
 /// Longest display name, in characters.
 pub(crate) const MAX_NAME_CHARS: usize = 64;
-
-/// The histories. `M` is a message as it goes out.
-#[derive(Debug)]
-pub(crate) struct Logs<M> {
-    rooms: HashMap<Room, Log<M>>,
-    clock: u64,
-    size: fn(&M) -> usize,
-    bytes: usize,
-    max_bytes: usize,
-}
-
-#[derive(Debug)]
-struct Log<M> {
-    last: u64,
-    entries: VecDeque<Entry<M>>,
-    used: u64,
-}
-
-#[derive(Debug)]
-struct Entry<M> {
-    seq: u64,
-    /// What its sender called it.
-    id: Option<Box<str>>,
-    message: M,
-}
-
-/// What became of a message.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Added<M> {
-    /// It got this number.
-    New(u64, M),
-    /// The room has had it before, under this number.
-    Known(u64),
-}
-
-impl<M> Default for Log<M> {
-    fn default() -> Self {
-        Self { last: 0, entries: VecDeque::new(), used: 0 }
-    }
-}
-
-impl<M: Clone> Logs<M> {
-    /// Empty histories; `size` tells what a message counts against `max_bytes`.
-    pub(crate) fn new(size: fn(&M) -> usize, max_bytes: usize) -> Self {
-        Self { rooms: HashMap::new(), clock: 0, size, bytes: 0, max_bytes }
-    }
-
-    /// Adds the message that `make` builds from its number, unless the history has one with this `id`: who got no
-    /// answer sends again, and nobody reads it twice. Ids are random, so whose they are is not asked: a guest is
-    /// somebody else on each connection.
-    pub(crate) fn add(&mut self, room: &Room, id: Option<&str>, make: impl FnOnce(u64) -> M) -> Added<M> {
-        if self.rooms.len() >= MAX_LOGS && !self.rooms.contains_key(room) {
-            self.forget_silent();
-        }
-        self.clock += 1;
-        let log = self.rooms.entry(room.clone()).or_default();
-        log.used = self.clock;
-        let first = id.and_then(|id| log.entries.iter().find(|entry| entry.id.as_deref() == Some(id)));
-        if let Some(entry) = first {
-            return Added::Known(entry.seq);
-        }
-        log.last += 1;
-        let seq = log.last;
-        let message = make(seq);
-        let oldest = if log.entries.len() >= CHAT_HISTORY { log.entries.pop_front() } else { None };
-        let entry = Entry { seq, id: id.map(Box::from), message: message.clone() };
-        let (freed, taken) = (oldest.map_or(0, |entry| entry.bytes(self.size)), entry.bytes(self.size));
-        log.entries.push_back(entry);
-        self.bytes = self.bytes.saturating_sub(freed).saturating_add(taken);
-        while self.bytes > self.max_bytes && self.rooms.len() > 1 {
-            self.forget_silent();
-        }
-        Added::New(seq, message)
-    }
-
-    fn forget_silent(&mut self) {
-        let silent = self.rooms.iter().min_by_key(|(_, log)| log.used).map(|(room, _)| room.clone());
-        if let Some(log) = silent.and_then(|room| self.rooms.remove(&room)) {
-            let freed = log.entries.iter().map(|entry| entry.bytes(self.size)).sum();
-            self.bytes = self.bytes.saturating_sub(freed);
-        }
-    }
-
-    /// The last messages of `room`, oldest first.
-    pub(crate) fn history(&self, room: &Room) -> impl Iterator<Item = &M> {
-        self.rooms.get(room).into_iter().flat_map(|log| &log.entries).map(|entry| &entry.message)
-    }
-}
-
-impl<M> Entry<M> {
-    fn bytes(&self, size: fn(&M) -> usize) -> usize {
-        size(&self.message).saturating_add(self.id.as_deref().map_or(0, str::len))
-    }
-}
 
 /// Why something is no chat message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -151,61 +64,6 @@ pub(crate) fn shown_name(name: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_last_hundred_are_kept_and_numbers_go_on() {
-        let mut logs = Logs::new(|_: &u64| 1, usize::MAX);
-        let room: Room = "7".parse().unwrap();
-        for _ in 0..150 {
-            logs.add(&room, None, |seq| seq);
-        }
-        assert_eq!(logs.history(&room).copied().collect::<Vec<_>>(), (51..=150).collect::<Vec<_>>());
-        assert_eq!(logs.history(&"8".parse().unwrap()).count(), 0);
-    }
-
-    #[test]
-    fn the_silent_rooms_are_forgotten_first() {
-        let mut logs = Logs::new(|_: &u64| 1, usize::MAX);
-        let room = |n: usize| (n + 1).to_string().parse::<Room>().unwrap();
-        for n in 0..MAX_LOGS {
-            logs.add(&room(n), None, |seq| seq);
-        }
-        logs.add(&room(0), None, |seq| seq);
-        logs.add(&room(MAX_LOGS), None, |seq| seq);
-        assert_eq!(logs.rooms.len(), MAX_LOGS);
-        assert_eq!((logs.history(&room(0)).count(), logs.history(&room(1)).count()), (2, 0));
-    }
-
-    #[test]
-    fn all_histories_together_are_bounded_in_bytes() {
-        let mut logs = Logs::new(|_: &u64| 10, 100);
-        let rooms: Vec<Room> = (1..4).map(|n| n.to_string().parse().unwrap()).collect();
-        for n in 0..12 {
-            logs.add(&rooms[n / 4], None, |seq| seq);
-        }
-        assert_eq!(rooms.iter().map(|room| logs.history(room).count()).collect::<Vec<_>>(), [0, 4, 4]);
-        assert_eq!(logs.bytes, 80);
-    }
-
-    #[test]
-    fn what_is_sent_again_is_there_once_while_it_is_remembered() {
-        let mut logs = Logs::new(|_: &u64| 10, usize::MAX);
-        let (room, other): (Room, Room) = ("7".parse().unwrap(), "8".parse().unwrap());
-        assert_eq!(logs.add(&room, Some("one"), |seq| seq), Added::New(1, 1));
-        assert_eq!(logs.add(&room, Some("two"), |seq| seq), Added::New(2, 2));
-        assert_eq!(logs.add(&room, Some("one"), |seq| seq), Added::Known(1));
-        assert_eq!(logs.add(&other, Some("one"), |seq| seq), Added::New(1, 1));
-        // Two without an id are two, however equal.
-        assert_eq!(logs.add(&room, None, |seq| seq), Added::New(3, 3));
-        assert_eq!(logs.add(&room, None, |seq| seq), Added::New(4, 4));
-        assert_eq!(logs.history(&room).count(), 4);
-        assert_eq!(logs.bytes, 5 * 10 + 3 * 3);
-        for _ in 0..CHAT_HISTORY {
-            logs.add(&room, None, |seq| seq);
-        }
-        assert_eq!(logs.add(&room, Some("one"), |seq| seq), Added::New(105, 105));
-        assert_eq!(logs.bytes, 101 * 10 + 2 * 3);
-    }
 
     #[test]
     fn ids_are_long_enough_to_be_random_and_plain() {

@@ -1,9 +1,13 @@
 //! Settings of the signaling service.
 
+use contract::chat::CHAT_HISTORY;
 use contract::token::{MIN_SECRET_LEN, TokenKeys};
 use documented::DocumentedFields;
 use serde::Deserialize;
 use service_kit::config::{ConfigError, Secret};
+
+/// Longest retention: a hundred years.
+const MAX_DAYS: u32 = 36_500;
 
 /// Settings. In the environment they are `SIGNALING_{FIELD}`.
 #[derive(Debug, Clone, Deserialize, DocumentedFields)]
@@ -23,6 +27,12 @@ pub struct Config {
     pub database_url: Secret,
     /// Most connections to the database (SQLite: 8 at most).
     pub database_connections: u32,
+    /// Days that chat messages are kept; 0: for ever.
+    pub chat_keep_days: u32,
+    /// Chat messages of one room that are kept at least; what is older is forgotten.
+    pub chat_keep_messages: u32,
+    /// Chat messages of all rooms together that are kept; the oldest are forgotten beyond.
+    pub chat_keep_messages_in_all: u64,
     /// Base URL of meta, for reports; empty: no reports.
     pub meta_url: String,
     /// Name of this replica in reports; empty: a random one.
@@ -42,6 +52,9 @@ impl Default for Config {
             token_secret_previous: Secret::default(),
             database_url: Secret::default(),
             database_connections: 8,
+            chat_keep_days: 90,
+            chat_keep_messages: 10_000,
+            chat_keep_messages_in_all: 2_000_000,
             meta_url: String::new(),
             replica: String::new(),
             max_connections: 50_000,
@@ -66,6 +79,14 @@ impl Config {
         }
         if !(1..=500).contains(&self.database_connections) {
             return Err(ConfigError::value("database_connections", "must be from 1 to 500"));
+        }
+        if self.chat_keep_days > MAX_DAYS {
+            return Err(ConfigError::value("chat_keep_days", "must be from 0 to 36500"));
+        }
+        let least = u32::try_from(CHAT_HISTORY).unwrap_or(u32::MAX);
+        if self.chat_keep_messages < least || self.chat_keep_messages_in_all < u64::from(least) {
+            let reason = "a late joiner gets the last 100 messages: keep them";
+            return Err(ConfigError::value("chat_keep_messages", reason));
         }
         let is_origin = |text: &String| {
             let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));

@@ -1,7 +1,10 @@
 //! `docs/signaling.md` and `docs/limits.md` say what the code does: every figure, setting, metric and destination that
 //! can be checked is.
 
-use contract::chat::{CHAT_HISTORY, MAX_CHAT_CHARS};
+use contract::chat::{
+    CHAT_EDIT_SECS, CHAT_HISTORY, MAX_CHAT_CHARS, MAX_FOLLOWERS_MINUTES, MAX_QUOTE_CHARS, MAX_SLOW_SECS,
+    MAX_TIMEOUT_SECS,
+};
 use contract::destination::{Address, MAX_REQUEST_ID_LEN};
 use contract::room::MAX_NAME_LEN;
 use contract::room_state::SNAPSHOT_SECS;
@@ -99,7 +102,21 @@ fn the_figures_are_those_of_the_code() {
         format!("1 to {MAX_CHAT_CHARS} characters"),
         format!("the last {CHAT_HISTORY} messages"),
         format!("chooses ({} characters)", chat::MAX_NAME_CHARS),
-        format!("Histories of {} rooms, {} in all", figure(chat::MAX_LOGS), kib(chat::MAX_BYTES)),
+        format!("Chats of {} rooms, {} in all, are held", figure(chat::MAX_LOGS), kib(chat::MAX_BYTES)),
+        format!("within {} minutes |", CHAT_EDIT_SECS / 60),
+        format!("1 s to {} days |", MAX_TIMEOUT_SECS / 24 / 3600),
+        format!("0 to {MAX_SLOW_SECS} between two"),
+        format!("| 0 to {};", figure(MAX_FOLLOWERS_MINUTES as usize)),
+        format!("text ({MAX_QUOTE_CHARS} characters)"),
+        format!("the latest {} |", chat::store::SHOWN_SANCTIONS),
+        format!("{} sanctions of a room", figure(chat::store::MAX_SANCTIONS as usize)),
+        format!("At most {} changes wait", figure(crate::hub::chats::MAX_JOBS)),
+        format!("`chat_keep_days` ({};", Config::default().chat_keep_days),
+        format!("`chat_keep_messages` ({}),", figure(Config::default().chat_keep_messages as usize)),
+        format!(
+            "`chat_keep_messages_in_all` ({});",
+            figure(Config::default().chat_keep_messages_in_all as usize)
+        ),
         format!("{} broadcasts are remembered", figure(broadcasts::MAX_KNOWN)),
         format!("not renewed for {} s is dropped. `lost`", broadcasts::TRACKS_LIFETIME.as_secs()),
         format!("not renewed for {} s is dropped; a", crate::viewers::PART_LIFETIME.as_secs()),
@@ -174,6 +191,7 @@ fn the_metrics_exist_and_all_are_named() {
     // A family shows up with its first value.
     metrics.dropped("full", 1);
     metrics.refused("rate");
+    metrics.chat_writes("x");
     metrics.closed("gone");
     metrics.report("ok");
     let mut text = String::new();

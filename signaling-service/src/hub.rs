@@ -3,6 +3,7 @@
 
 mod boards;
 mod calls;
+pub(crate) mod chats;
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -16,7 +17,6 @@ use contract::group::GroupChanged;
 use contract::id::{BroadcastId, NodeId};
 use contract::rest::{BroadcastChanged, RoomReport};
 use contract::room::Room;
-use serde::Serialize;
 use service_kit::shutdown::CancellationToken;
 use stomp_proto::Headers;
 use stomp_proto::broker::Broker;
@@ -29,7 +29,6 @@ use calls::of_members;
 
 use crate::boards::Boards;
 use crate::bus::{Bus, Envelope};
-use crate::chat::Added;
 use crate::limits::{ConnId, Demand, MAX_JOINED, Person, Sender, subscription_cost};
 use crate::mailbox::{Mailbox, Message};
 use crate::metrics::Metrics;
@@ -44,6 +43,7 @@ pub(crate) const TICK: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 struct Connection {
+    who: Arc<Identity>,
     sender: Sender,
     mailbox: Arc<Mailbox>,
     joined: HashSet<Room>,
@@ -52,6 +52,13 @@ struct Connection {
     /// What it is called where it has no token.
     name: Arc<str>,
     boards: HashMap<Room, OwnBoard>,
+}
+
+impl Connection {
+    /// Its network, as chats keep it.
+    fn address(&self) -> String {
+        self.sender.address.to_string()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +74,7 @@ pub(crate) struct Hub {
     next: AtomicU64,
     name: Arc<str>,
     bus: Arc<dyn Bus>,
+    pub(crate) chats: chats::Chats,
     pub(crate) metrics: Metrics,
     /// The whiteboards, once they are there.
     pub(crate) boards: OnceLock<Boards>,
@@ -86,6 +94,7 @@ impl Hub {
             next: AtomicU64::new(1),
             name: name.into(),
             bus,
+            chats: chats::Chats::default(),
             metrics,
             boards: OnceLock::new(),
             draining: CancellationToken::new(),
@@ -108,6 +117,7 @@ impl Hub {
         let mailbox = Mailbox::new(if is_service { Caps::SERVICE } else { Caps::CLIENT });
         let sender = Sender { person, address, is_service, moderates: who.moderates() };
         let connection = Connection {
+            who: Arc::new(who.clone()),
             sender: sender.clone(),
             mailbox: mailbox.clone(),
             joined: HashSet::new(),
@@ -117,26 +127,6 @@ impl Hub {
         };
         state.connections.insert(id, connection);
         Ok(Membership { hub: self.clone(), id, sender, mailbox })
-    }
-
-    /// Adds a chat message that `make` builds from its number, sends it to the room, and gives back the number: that of
-    /// the first one where the room has a message with this id already.
-    pub(crate) fn chat<T: Serialize>(
-        &self,
-        room: &Room,
-        id: Option<&str>,
-        make: impl FnOnce(u64) -> T,
-    ) -> u64 {
-        let destination = topic(Destination::Chat(room.clone()));
-        let mut state = self.lock();
-        match state.replica.chat.add(room, id, |seq| Message::json(destination, &make(seq))) {
-            Added::New(seq, message) => {
-                self.publish(&state, &Class::Chat, &message);
-                self.tell_replicas(&Class::Chat, &message);
-                seq
-            }
-            Added::Known(seq) => seq,
-        }
     }
 
     /// A node's part of the viewer counts.
@@ -218,7 +208,10 @@ impl Hub {
     /// A message of another replica.
     pub(crate) fn hear(&self, envelope: Envelope, now: Instant) {
         let is_own = envelope.origin == self.name;
-        if is_own || self.hear_node(&envelope.destination, &envelope.body, now) {
+        if is_own
+            || self.hear_node(&envelope.destination, &envelope.body, now)
+            || self.hear_chat(&envelope.destination, &envelope.body)
+        {
             return;
         }
         let message = Message::new(envelope.destination, envelope.headers, envelope.body);
@@ -311,9 +304,7 @@ impl Membership {
             // A node that listens in is not the streamer.
             Destination::Room(room) if !sender.is_service => state.replica.viewers.stream(room, *id),
             Destination::Chat(room) => {
-                for message in state.replica.chat.history(room) {
-                    hub.put(mailbox, key, &Class::Chat, message.clone());
-                }
+                self.enter_chat(&mut state, room, key);
                 state.replica.chatters.enter(room, sender);
                 state.replica.viewers.mark(room);
             }

@@ -38,7 +38,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use contract::token::TokenKeys;
-use database::Db;
+use database::{Db, Writer};
 use prometheus_client::registry::Registry;
 use service_kit::config::ConfigError;
 use service_kit::shutdown::CancellationToken;
@@ -49,7 +49,9 @@ pub use config::Config;
 
 use crate::boards::Boards;
 use crate::bus::{Bus, Heard};
+use crate::chat::store::Retention;
 use crate::http::Site;
+use crate::hub::chats::{Desk, MAX_JOBS, MAX_READS, Scribe};
 use crate::hub::{Hub, TICK};
 use crate::metrics::Metrics;
 use crate::report::Reporter;
@@ -75,6 +77,9 @@ pub enum StartError {
     /// The database.
     #[error(transparent)]
     Open(#[from] database::OpenError),
+    /// The first read of it.
+    #[error("cannot read the database: {0}")]
+    Read(#[from] database::Error),
 }
 
 /// The running service: its broker and its two tasks. The sockets live in the HTTP server that mounts
@@ -115,6 +120,15 @@ impl Signaling {
         // It is empty so far.
         let _ = hub.boards.set(boards.clone());
         let stop = CancellationToken::new();
+        let (writer, written) = Writer::start(db.clone(), Arc::new(Scribe(hub.clone())), MAX_JOBS);
+        let (reads, asked) = tokio::sync::mpsc::channel(MAX_READS);
+        let epoch = chat::store::epoch(&db).await?;
+        hub.open_chats(Desk { writer, reads, epoch });
+        let keep = Retention {
+            days: config.chat_keep_days,
+            per_room: config.chat_keep_messages,
+            in_all: config.chat_keep_messages_in_all,
+        };
         let mut tasks = vec![
             tokio::spawn(tick(hub.clone(), stop.clone())),
             tokio::spawn(sweep(boards.clone(), stop.clone())),
@@ -130,6 +144,8 @@ impl Signaling {
             };
             tasks.push(tokio::spawn(reporter.run(stop.clone())));
         }
+        tasks.extend(chat::keeper::start(&hub, &db, asked, keep, &stop));
+        tasks.push(written);
         Ok(Self { hub, seats, keys, config, db, boards, stop, tasks: Mutex::new(tasks) })
     }
 
@@ -156,6 +172,8 @@ impl Signaling {
         }
         self.boards.stop().await;
         self.stop.cancel();
+        // What was taken is written: the task of the writer ends then.
+        self.hub.close_chats();
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
             if let Err(error) = task.await {

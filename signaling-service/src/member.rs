@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use bytes::Bytes;
 use contract::board::BoardEvent;
-use contract::chat::{ChatEvent, ChatMessage};
+use contract::chat::ChatEvent;
 use contract::destination::{Address, Destination, Prefix, Reason, Reply};
 use contract::room::Room;
 use stomp_proto::outbox::Next;
@@ -15,6 +15,7 @@ use stomp_proto::session::{Outgoing, Session, SubscriptionKey};
 use crate::boards::http::flooded;
 use crate::boards::limits::Excess;
 use crate::boards::{Answer, Asked, Busy, Job, Wanted, Who};
+use crate::chat::job::Wanted as ChatWanted;
 use crate::hub::Membership;
 use crate::mailbox::{Mailbox, Message};
 use crate::refusal::{Refusal, Request};
@@ -34,8 +35,8 @@ enum HeldBack {
 
 /// What became of a message.
 enum Performed {
-    /// It was done; a chat message has its number.
-    Done { seq: Option<u64> },
+    /// It was done.
+    Done,
     /// Somebody else answers it.
     HandedOn,
 }
@@ -178,9 +179,9 @@ impl Member {
                 }
                 continue;
             }
-            match self.perform_one(work, now) {
-                Ok(Performed::Done { seq }) => {
-                    if let Some(reply) = request.done(seq) {
+            match self.perform_one(&request, work, now) {
+                Ok(Performed::Done) => {
+                    if let Some(reply) = request.done(None) {
                         self.reply(session, &reply, now);
                     }
                 }
@@ -190,7 +191,7 @@ impl Member {
         }
     }
 
-    fn perform_one(&self, work: Work, now: Instant) -> Result<Performed, Refusal> {
+    fn perform_one(&self, request: &Request, work: Work, now: Instant) -> Result<Performed, Refusal> {
         let Self { membership, who, .. } = self;
         let hub = membership.hub();
         hub.metrics.received.inc();
@@ -201,24 +202,14 @@ impl Member {
                 }
                 membership.relay(&to, headers, body)?;
             }
-            Work::Chat { room, text, name, id, .. } => {
-                let (from, host) = (who.subject().to_owned(), who.is_host(&room));
-                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                let at = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-                let named = id.clone();
-                let make = |seq| {
-                    ChatEvent::Message(ChatMessage {
-                        seq,
-                        from,
-                        name,
-                        host,
-                        text,
-                        at,
-                        id,
-                        ..ChatMessage::default()
-                    })
-                };
-                return Ok(Performed::Done { seq: Some(hub.chat(&room, named.as_deref(), make)) });
+            Work::Chat { room, wanted, name, .. } => {
+                match wanted {
+                    ChatWanted::Write(act) => {
+                        membership.write_chat(who, room, act, name.as_deref(), request)?
+                    }
+                    ChatWanted::Read(ask) => membership.read_chat(who, room, ask, request)?,
+                }
+                return Ok(Performed::HandedOn);
             }
             // Its keeper answers it: see `draw`.
             Work::Board { .. } => return Ok(Performed::HandedOn),
@@ -231,7 +222,7 @@ impl Member {
             Work::NodeRoom { node, said } => hub.node_room(&node, &said, now),
             Work::NodeReply { node, said } => hub.node_reply(&node, &said),
         }
-        Ok(Performed::Done { seq: None })
+        Ok(Performed::Done)
     }
 
     /// What is sent to a board: handed to its keeper, or shown to its readers. The error has the request, to be refused.

@@ -26,6 +26,7 @@ pub(crate) struct Metrics {
     pub(crate) board_barred: Counter,
     pub(crate) board_away: Counter,
     refused: Family<Reason, Counter>,
+    chat_writes: Family<Reason, Counter>,
     dropped: Family<Reason, Counter>,
     closed: Family<Reason, Counter>,
     reports: Family<Reason, Counter>,
@@ -71,6 +72,11 @@ impl Metrics {
             metrics.board_away.clone(),
         );
         registry.register("messages_refused", "Messages refused with a reply", metrics.refused.clone());
+        registry.register(
+            "chat_writes",
+            "Changes of chats that the database has done, refused by what is kept, or failed",
+            metrics.chat_writes.clone(),
+        );
         registry.register("connections_closed", "Connections that ended", metrics.closed.clone());
         registry.register("meta_reports", "Reports to meta", metrics.reports.clone());
         registry.register(
@@ -87,6 +93,11 @@ impl Metrics {
 
     pub(crate) fn refused(&self, reason: &'static str) {
         self.refused.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// A change of a chat is done, refused or failed.
+    pub(crate) fn chat_writes(&self, reason: &'static str) {
+        self.chat_writes.get_or_create(&Reason { reason }).inc();
     }
 
     pub(crate) fn closed(&self, reason: &'static str) {

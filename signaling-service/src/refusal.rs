@@ -1,11 +1,12 @@
 //! Why a message is not done, and what its sender hears of it.
 
 use contract::board::BoardDone;
+use contract::chat::{ChatBan, ChatHistory};
 use contract::destination::{Address, MAX_REQUEST_ID_LEN, REQUEST_ID, Reason, Reply};
 use stomp_proto::session::Outgoing;
 
 use crate::boards::{Busy, No};
-use crate::chat::BadText;
+use crate::chat::{BadText, Sanctioned};
 use crate::limits::{MAX_JOINED, TooFast};
 use crate::rights::Denied;
 
@@ -54,6 +55,34 @@ pub(crate) enum Refusal {
     NoRequestId,
     #[error("the reader does not keep up: send less, or later")]
     Full,
+    #[error("{0}")]
+    Order(&'static str),
+    #[error("{}", sanctioned_text(*is_ban, *wait_ms, reason.as_deref()))]
+    Sanctioned { is_ban: bool, wait_ms: Option<i64>, reason: Option<String> },
+    #[error("slow mode: one message every few seconds, wait {} s", seconds(*wait_ms))]
+    Slow { wait_ms: i64 },
+    #[error("only who has been known here for {minutes} minutes writes now: wait {} s", seconds(*wait_ms))]
+    NotFollowed { minutes: i64, wait_ms: i64 },
+    #[error("there is no such message")]
+    NoMessage,
+    #[error("that is the message of somebody else")]
+    NotYours,
+    #[error("a message can be edited for 15 minutes")]
+    TooLate,
+    #[error("only moderators do this")]
+    NotModerator,
+    #[error("this takes more rights than you have: moderators do it to those below them")]
+    Above,
+    #[error("nobody of this id is banned or timed out")]
+    NotBanned,
+    #[error("more people are banned in this room than it can hold: lift some")]
+    TooManyBans,
+    #[error("direct messages are for calls, and for somebody else who is in it")]
+    NotInCall,
+    #[error("the chat cannot be written at the moment: try again")]
+    Unavailable,
+    #[error("more is being written than the chat can hold: try again")]
+    Busy,
 }
 
 impl Refusal {
@@ -78,12 +107,49 @@ impl Refusal {
             | Self::DrawTaken
             | Self::NoDraw
             | Self::Barred
-            | Self::Locked => Reason::Right,
-            Self::Body { .. } | Self::Text(_) | Self::NoRequestId => Reason::Body,
-            Self::TooFast(_) | Self::TooManyRooms | Self::BoardBusy(_) => Reason::Rate,
-            Self::Closed | Self::Ended | Self::NotServed | Self::NoCall | Self::BoardClient => Reason::State,
+            | Self::Locked
+            | Self::Sanctioned { .. }
+            | Self::NotFollowed { .. }
+            | Self::NotYours
+            | Self::NotModerator
+            | Self::Above => Reason::Right,
+            Self::Body { .. } | Self::Text(_) | Self::NoRequestId | Self::Order(_) => Reason::Body,
+            Self::TooFast(_) | Self::TooManyRooms | Self::BoardBusy(_) | Self::Slow { .. } | Self::Busy => {
+                Reason::Rate
+            }
+            Self::Closed
+            | Self::Ended
+            | Self::NotServed
+            | Self::NoCall
+            | Self::BoardClient
+            | Self::NoMessage
+            | Self::TooLate
+            | Self::NotBanned
+            | Self::TooManyBans
+            | Self::NotInCall
+            | Self::Unavailable => Reason::State,
             Self::Full => Reason::Full,
         }
+    }
+
+    /// What keeps somebody from writing at `now`.
+    pub(crate) fn sanctioned(by: &Sanctioned, now: i64) -> Self {
+        let wait_ms = by.until.map(|until| until.saturating_sub(now));
+        Self::Sanctioned { is_ban: by.is_ban, wait_ms, reason: by.reason.clone() }
+    }
+
+    /// After how long the same message may be done.
+    fn retry_after_ms(&self) -> Option<u64> {
+        let wait_ms = match self {
+            Self::TooFast(too_fast) => {
+                return too_fast.retry_after.and_then(|wait| u64::try_from(wait.as_millis()).ok());
+            }
+            Self::Sanctioned { wait_ms, .. } => (*wait_ms)?,
+            Self::Slow { wait_ms } | Self::NotFollowed { wait_ms, .. } => *wait_ms,
+            Self::Unavailable | Self::Busy => 1_000,
+            _ => return None,
+        };
+        u64::try_from(wait_ms).ok()
     }
 
     /// The reason as a metric label.
@@ -95,6 +161,23 @@ impl Refusal {
             Reason::Body => "body",
             Reason::Full => "full",
         }
+    }
+}
+
+/// Begun seconds.
+fn seconds(ms: i64) -> i64 {
+    ms.saturating_add(999) / 1_000
+}
+
+fn sanctioned_text(is_ban: bool, wait_ms: Option<i64>, reason: Option<&str>) -> String {
+    let what = match wait_ms {
+        _ if is_ban => "you are banned from this chat".to_owned(),
+        Some(wait) => format!("you are timed out in this chat: wait {} s", seconds(wait)),
+        None => "you are timed out in this chat".to_owned(),
+    };
+    match reason {
+        Some(reason) => format!("{what} ({reason})"),
+        None => what,
     }
 }
 
@@ -116,13 +199,21 @@ impl Request {
         self.id.map(|request| Reply::Done { request, seq, history: None, bans: None, board: None })
     }
 
+    /// The page of history that was asked for.
+    pub(crate) fn history(self, history: ChatHistory) -> Option<Reply> {
+        let history = Some(history);
+        self.id.map(|request| Reply::Done { request, seq: None, history, bans: None, board: None })
+    }
+
+    /// The list of who may not write.
+    pub(crate) fn bans(self, bans: Vec<ChatBan>) -> Option<Reply> {
+        let bans = Some(bans);
+        self.id.map(|request| Reply::Done { request, seq: None, history: None, bans, board: None })
+    }
+
     /// That it was not done.
     pub(crate) fn refused(self, refusal: &Refusal) -> Reply {
-        let retry_after = match refusal {
-            Refusal::TooFast(too_fast) => too_fast.retry_after,
-            _ => None,
-        };
-        let retry_after_ms = retry_after.and_then(|wait| u64::try_from(wait.as_millis()).ok());
+        let retry_after_ms = refusal.retry_after_ms();
         let Self { id: request, destination } = self;
         Reply::Refused {
             request,

@@ -3,7 +3,6 @@
 //! settled between them; the rest of the hub is connections, which stay where they are. Pure.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Instant;
 
 use contract::destination::{BroadcastState, Destination, Presence};
@@ -14,11 +13,12 @@ use contract::room_state::RoomUpdate;
 
 use crate::barred::Barred;
 use crate::broadcasts::Broadcasts;
-use crate::chat::{self, Logs};
+use crate::chat::Logs;
+use crate::chat::job::{Act, Ask, MODERATOR, Rank, Wanted};
 use crate::chatters::Chatters;
 use crate::hub::BoardsState;
+use crate::hub::chats::now_ms;
 use crate::limits::{Limits, MAX_CONNECTIONS_PER_PERSON, Person, Sender};
-use crate::mailbox::Message;
 use crate::refusal::Refusal;
 use crate::rights::{Identity, Moderates};
 use crate::rooms::{Rooms, Ruled};
@@ -26,12 +26,12 @@ use crate::unknown::{Asked, Unknown};
 use crate::viewers::Viewers;
 use crate::work::Work;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Replica {
     pub(crate) viewers: Viewers,
     pub(crate) chatters: Chatters,
     pub(crate) broadcasts: Broadcasts,
-    pub(crate) chat: Logs<Arc<Message>>,
+    pub(crate) chat: Logs,
     pub(crate) limits: Limits,
     pub(crate) boards: BoardsState,
     /// Open connections of each person.
@@ -43,24 +43,6 @@ pub(crate) struct Replica {
     pub(crate) rooms: Rooms,
     /// Who has no part in them any more.
     pub(crate) barred: Barred,
-}
-
-impl Default for Replica {
-    fn default() -> Self {
-        Self {
-            viewers: Viewers::default(),
-            chatters: Chatters::default(),
-            broadcasts: Broadcasts::default(),
-            chat: Logs::new(|message| message.bytes(), chat::MAX_BYTES),
-            limits: Limits::default(),
-            boards: BoardsState::default(),
-            persons: HashMap::new(),
-            presence: HashMap::new(),
-            unknown: Unknown::default(),
-            rooms: Rooms::default(),
-            barred: Barred::default(),
-        }
-    }
 }
 
 /// What of a room has to be told to its watchers.
@@ -100,10 +82,9 @@ impl Replica {
         now: Instant,
     ) -> Result<(), Refusal> {
         match work {
-            Work::Chat { room, by_token, .. } => {
+            Work::Chat { room, wanted, by_token, .. } => {
                 self.may_read(room, sender)?;
-                self.may_chat(room, sender, *by_token)?;
-                self.is_open(room, sender, now)
+                self.fits_chat(who, sender, room, wanted, *by_token, now)
             }
             Work::Relay { to, .. } => match &to.path {
                 Destination::SfuQueue(node) => {
@@ -123,6 +104,54 @@ impl Replica {
                 Ok(())
             }
         }
+    }
+
+    /// Whether what is wanted of the chat of a room fits who wants it. That is checked here as things are now, and what
+    /// is kept of the room once more where it is written.
+    fn fits_chat(
+        &mut self,
+        who: &Identity,
+        sender: &Sender,
+        room: &Room,
+        wanted: &Wanted,
+        by_token: bool,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let rank = self.rank(who, room);
+        let act = match wanted {
+            Wanted::Read(Ask::History { .. }) => return Ok(()),
+            Wanted::Read(Ask::Bans) => {
+                return if rank >= MODERATOR { Ok(()) } else { Err(Refusal::NotModerator) };
+            }
+            Wanted::Write(act) => act,
+        };
+        if act.is_moderators() && rank < MODERATOR {
+            return Err(Refusal::NotModerator);
+        }
+        let (subject, address, at) = (who.subject(), sender.address.to_string(), now_ms());
+        if let Some(row) = self.chat.get(room).and_then(|log| log.sanction(subject, rank, &address, at)) {
+            return Err(Refusal::sanctioned(row, at));
+        }
+        if matches!(act, Act::Say { .. } | Act::Edit { .. }) {
+            self.may_chat(room, sender, by_token)?;
+            self.is_open(room, sender, now)?;
+        }
+        match act {
+            Act::Say { to: Some(to), .. }
+                if room.group().is_none() || to.id == subject || !self.rooms.is_in(room, &to.id) =>
+            {
+                Err(Refusal::NotInCall)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What somebody may do to others in the chat of `room`: by its token, or because it was made a moderator of the
+    /// call.
+    pub(crate) fn rank(&self, who: &Identity, room: &Room) -> Rank {
+        let by_token = who.chat_rank(room);
+        let by_room = who.token_subject().is_some_and(|subject| self.rooms.moderates(room, subject));
+        if by_room { by_token.max(MODERATOR) } else { by_token }
     }
 
     /// Whom the home of a room names is in it.

@@ -6,6 +6,8 @@ use contract::id::NodeId;
 use contract::room::Room;
 use contract::token::{Claims, Grant, Role};
 
+use crate::chat::job::{GUEST, HOST, MODERATOR, OPERATOR, PARTICIPANT, Rank};
+
 /// Who a connection is.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
@@ -70,6 +72,26 @@ impl Identity {
                 Moderates::In(room.clone())
             }
             _ => Moderates::Nowhere,
+        }
+    }
+
+    /// What the holder may do to others in the chat of a room, by its token.
+    pub(crate) fn chat_rank(&self, room: &Room) -> Rank {
+        match self.role() {
+            None => GUEST,
+            Some(Role::Admin | Role::Service) => OPERATOR,
+            Some(Role::Join { room: own, grants, .. }) if own == room => {
+                if grants.contains(&Grant::Publish)
+                    || (grants.contains(&Grant::Moderate) && room.group().is_some())
+                {
+                    HOST
+                } else if grants.contains(&Grant::Moderate) {
+                    MODERATOR
+                } else {
+                    PARTICIPANT
+                }
+            }
+            Some(Role::Join { .. } | Role::Creator) => PARTICIPANT,
         }
     }
 
@@ -181,8 +203,9 @@ impl Rights {
                 PeerLeaf::Offer | PeerLeaf::IceStreamer => self.room(who, room, PUBLISHER),
                 PeerLeaf::Answer | PeerLeaf::IceClient => self.room(who, room, MEMBER),
             },
-            // Whom a moderator gave the right its home knows: that is the hub's to check, as it changes.
-            (Prefix::App, Destination::Chat(room)) if room.group().is_some() && who.is_in(room) => Ok(()),
+            // Who reads it asks for its history; and whom a moderator gave the right to write, the home of the call knows:
+            // that is the hub's to check, as it changes.
+            (Prefix::App, Destination::Chat(room)) if who.is_in(room) => Ok(()),
             (Prefix::App, Destination::Chat(room)) => self.room(who, room, &[Grant::Chat]),
             // Who draws changes while a call runs: that is the hub's to check.
             (Prefix::App, Destination::Board(room)) => {
@@ -332,14 +355,14 @@ mod tests {
                 false,
                 join("7", &[Grant::Subscribe]),
                 "...x.x..xxxx...xx.x..x.x",
-                "xx..x.x.......x..x....x.",
+                "xx..x.xx......x..x....x.",
             ),
             (
                 "publisher",
                 false,
                 join("7", &[Grant::Publish]),
                 ".x.xxxx.xxxx...xx.x..x.x",
-                "xxxxxxx.......x..x....x.",
+                "xxxxxxxx......x..x....x.",
             ),
             (
                 "other room",

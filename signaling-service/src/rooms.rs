@@ -157,6 +157,19 @@ impl Rooms {
         self.by_name.get(room).is_some_and(|known| known.state.is_locked())
     }
 
+    /// Whether somebody moderates the call of `room`: it has the right there, or was given it.
+    pub(crate) fn moderates(&self, room: &Room, subject: &str) -> bool {
+        self.by_name.get(room).is_some_and(|known| match known.person(subject) {
+            Some(person) => person.rights.contains(&Right::Moderate),
+            None => known.held.moderators.contains(subject),
+        })
+    }
+
+    /// How somebody is called in the call of `room`.
+    pub(crate) fn name_of(&self, room: &Room, subject: &str) -> Option<&str> {
+        Some(self.by_name.get(room)?.person(subject)?.name.as_str())
+    }
+
     /// Whether somebody is in the call of `room`.
     pub(crate) fn is_in(&self, room: &Room, subject: &str) -> bool {
         self.by_name.get(room).is_some_and(|known| known.person(subject).is_some())

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use contract::board::{BoardCommand, MAX_BOARD_FRAME, MAX_BOARD_PRESENCE};
-use contract::chat::ChatSend;
+use contract::chat::{ChatCommand, ChatSend};
 use contract::destination::{
     Address, Destination, MAX_REQUEST_ID_LEN, NodeTracks, NodeViewers, Prefix, REQUEST_ID, SENDER,
     SENDER_ROLE, SENDER_ROOM, is_stamp,
@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use stomp_proto::Headers;
 use stomp_proto::session::Outgoing;
 
-use crate::chat;
+use crate::chat::job::{self, Act, Wanted};
 use crate::limits::{Demand, relay_cost};
 use crate::mailbox::size;
 use crate::refusal::{Refusal, shown};
@@ -36,10 +36,10 @@ pub(crate) enum Work {
     },
     Chat {
         room: Room,
-        text: String,
-        name: String,
-        id: Option<String>,
-        /// Its token has the right to it.
+        wanted: Wanted,
+        /// What a guest calls itself.
+        name: Option<String>,
+        /// Its token has the right to write.
         by_token: bool,
     },
     /// Goes to the keeper of the board, which answers it.
@@ -90,10 +90,12 @@ impl Work {
                 relay: relay_cost(size("", headers, body)),
                 ..Demand::default()
             },
-            Self::Chat { .. } => Demand { chat: 1, ..Demand::default() },
-            Self::Command { .. } => Demand { commands: 1, ..Demand::default() },
             // Boards have limits of their own.
             Self::Board { .. } => Demand::default(),
+            Self::Chat { wanted: Wanted::Write(Act::Say { .. } | Act::Edit { .. }), .. } => {
+                Demand { chat: 1, ..Demand::default() }
+            }
+            Self::Chat { .. } | Self::Command { .. } => Demand { commands: 1, ..Demand::default() },
             Self::Viewers { .. } | Self::Tracks { .. } | Self::NodeRoom { .. } | Self::NodeReply { .. } => {
                 Demand::default()
             }
@@ -116,11 +118,16 @@ pub(crate) fn check(rights: Rights, who: &Identity, message: Outgoing) -> Result
     let Address { prefix, path } = address;
     match path {
         Destination::Chat(room) => {
-            let ChatSend { text, name, id, .. } = json(&message)?;
-            let (text, id) = (chat::shown_text(&text)?, chat::message_id(id)?);
-            let name = chat::shown_name(who.name().or(name.as_deref()));
-            let by_token = rights.chats(who, &room);
-            Ok(Work::Chat { room, text, name, id, by_token })
+            let command: ChatCommand = json(&message)?;
+            let name = match &command {
+                ChatCommand::Message(ChatSend { name, .. }) => name.clone(),
+                ChatCommand::Order(_) => None,
+            };
+            let (wanted, by_token) = (job::wanted(command)?, rights.chats(who, &room));
+            if matches!(wanted, Wanted::Read(_)) && request_id(&message).is_none() {
+                return Err(Refusal::NoRequestId);
+            }
+            Ok(Work::Chat { room, wanted, name, by_token })
         }
         Destination::NodeViewers(node) => Ok(Work::Viewers { node, report: json(&message)? }),
         Destination::NodeTracks(node) => Ok(Work::Tracks { node, report: json(&message)? }),
@@ -132,10 +139,7 @@ pub(crate) fn check(rights: Rights, who: &Identity, message: Outgoing) -> Result
             Ok(Work::Board { room, command, by_token })
         }
         Destination::RoomState(room) => {
-            let id = message.headers.get(REQUEST_ID).unwrap_or_default();
-            if id.is_empty() || id.len() > MAX_REQUEST_ID_LEN {
-                return Err(Refusal::NoRequestId);
-            }
+            request_id(&message).ok_or(Refusal::NoRequestId)?;
             // What the home would not understand does not go there.
             json::<RoomCommand>(&message)?;
             Ok(Work::Command { room, headers: stamped(who, &message.headers), body: message.body })
@@ -181,6 +185,11 @@ fn stamped(who: &Identity, headers: &Headers) -> Headers {
     let room = who.room().map(|room| (SENDER_ROOM, room.as_str()));
     let stamps = [(SENDER, who.subject()), (SENDER_ROLE, who.role_name())];
     stamps.into_iter().chain(room).chain(own).collect()
+}
+
+/// What names the request, where it can.
+fn request_id(message: &Outgoing) -> Option<&str> {
+    message.headers.get(REQUEST_ID).filter(|id| (1..=MAX_REQUEST_ID_LEN).contains(&id.len()))
 }
 
 fn parse(destination: &str) -> Result<Address, Refusal> {

@@ -14,7 +14,7 @@ async fn chat_names_its_sender_and_late_joiners_get_the_last_hundred() {
     let service = Service::start(config(true)).await;
     let host_token = join_token("par_host", "7", &[Grant::Publish, Grant::Chat], Some("Hana"));
     let mut host = Peer::with_token(&service, &host_token).await;
-    host.subscribe("c", "/topic/-/chat/7").await;
+    host.chat("7").await;
     host.send_to("/app/-/chat/7", "{\"text\":\"hi \u{1F3A5}\",\"name\":\"Someone else\"}").await;
     let message = host.json().await;
     assert_eq!(message["type"], "message");
@@ -38,7 +38,7 @@ async fn chat_names_its_sender_and_late_joiners_get_the_last_hundred() {
         );
     }
     let mut late = Peer::guest(&service).await;
-    late.subscribe("c", "/topic/-/chat/7").await;
+    late.chat("7").await;
     for seq in 42..=141 {
         assert_eq!(late.json().await["seq"], seq);
     }
@@ -50,7 +50,7 @@ async fn chat_names_its_sender_and_late_joiners_get_the_last_hundred() {
 async fn a_message_that_is_sent_again_on_another_connection_is_read_once() {
     let service = Service::start(config(true)).await;
     let mut reader = Peer::guest(&service).await;
-    reader.subscribe("c", "/topic/-/chat/7").await;
+    reader.chat("7").await;
     let body = json!({"text": "a", "id": "0123456789abcdef"}).to_string();
     let mut first = Peer::guest(&service).await;
     first.send_to("/app/-/chat/7", &body).await;
@@ -77,7 +77,7 @@ async fn presence_comes_at_once_and_moves() {
     assert_eq!(watcher.json().await, json!({"viewer_count": 0, "chatting": 0}));
     let mut viewer = Peer::guest(&service).await;
     viewer.send_to("/app/7", "{}").await;
-    viewer.subscribe("c", "/topic/-/chat/7").await;
+    viewer.chat("7").await;
     watcher.json_where(|body| *body == json!({"viewer_count": 1, "chatting": 1})).await;
     viewer.leave().await;
     watcher.json_where(|body| *body == json!({"viewer_count": 0, "chatting": 0})).await;

@@ -10,7 +10,7 @@ use support::{Peer, Service, config, join_token, token};
 async fn a_bad_message_is_answered_and_the_connection_goes_on() {
     let service = Service::start(config(true)).await;
     let mut reader = Peer::guest(&service).await;
-    reader.subscribe("c", "/topic/-/chat/7").await;
+    reader.chat("7").await;
     let mut writer = Peer::guest(&service).await;
     writer.replies().await;
     for (n, (body, message)) in [
@@ -46,7 +46,7 @@ async fn a_bad_message_is_answered_and_the_connection_goes_on() {
 async fn one_message_too_fast_loses_that_message_and_nothing_else() {
     let service = Service::start(config(true)).await;
     let mut reader = Peer::guest(&service).await;
-    reader.subscribe("c", "/topic/-/chat/7").await;
+    reader.chat("7").await;
     let mut writer = Peer::guest(&service).await;
     writer.replies().await;
     let mut refused = Vec::new();
@@ -74,7 +74,7 @@ async fn one_message_too_fast_loses_that_message_and_nothing_else() {
 async fn a_transaction_takes_effect_whole_or_not_at_all() {
     let service = Service::start(config(true)).await;
     let mut reader = Peer::guest(&service).await;
-    reader.subscribe("c", "/topic/-/chat/7").await;
+    reader.chat("7").await;
     let transaction = |second: &str| {
         format!(
             "BEGIN\ntransaction:t\n\n\0\
@@ -183,7 +183,7 @@ async fn a_broadcast_that_is_over_takes_no_chat() {
     peer.request("join", "/app/7", "{}").await;
     assert_eq!(peer.reply().await["outcome"], "done");
     let mut late = Peer::with_token(&service, &viewer).await;
-    late.subscribe("c", "/topic/-/chat/7").await;
+    late.chat("7").await;
     for _ in 0..2 {
         assert_eq!(late.json().await["text"], "a");
     }

@@ -204,7 +204,7 @@ async fn sockets_of_one_person_are_one_in_a_chat() {
     let mut people = Vec::new();
     for n in [1, 1, 1, 2] {
         let mut peer = Peer::with_token(&service, &viewer(n)).await;
-        peer.subscribe("c", "/topic/-/chat/7").await;
+        peer.chat("7").await;
         people.push(peer);
     }
     let presence = watcher.json_where(|body| body["chatting"].as_i64() >= Some(2)).await;

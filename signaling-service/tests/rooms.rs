@@ -98,7 +98,7 @@ async fn viewers_of_nodes_and_of_peer_to_peer_count_once_and_a_silent_node_is_dr
     let grants = [Grant::Subscribe, Grant::Chat];
     let mut ann = Peer::with_token(&service, &join_token("par_ann", "7", &grants, None)).await;
     let mut chatter = Peer::guest(&service).await;
-    chatter.subscribe("c", "/topic/-/chat/7").await;
+    chatter.chat("7").await;
     ann.send_to("/app/7", "{}").await;
     ann.send_to("/app/7", "{}").await;
     ann.sync().await;

@@ -205,6 +205,23 @@ impl Peer {
         self.receipt(id).await;
     }
 
+    /// Reads the chat of `room`, under the subscription `c`: what it begins with.
+    pub async fn chat(&mut self, room: &str) -> serde_json::Value {
+        self.send(&format!("SUBSCRIBE\nid:c\ndestination:/topic/-/chat/{room}\n\n\0")).await;
+        let mut before = VecDeque::new();
+        loop {
+            match self.got().await {
+                Got::Frame(frame) if is_open(&frame) => {
+                    before.append(&mut self.ready);
+                    self.ready = before;
+                    return serde_json::from_slice(&frame.body).unwrap();
+                }
+                Got::Frame(frame) => before.push_back(frame),
+                Got::Closed(code) => panic!("closed with {code}"),
+            }
+        }
+    }
+
     pub async fn receipt(&mut self, id: &str) {
         let mut before = VecDeque::new();
         loop {
@@ -253,10 +270,14 @@ impl Peer {
         }
     }
 
+    /// The next frame, but for the beginnings of chats: those are for [`Peer::chat`].
     pub async fn frame(&mut self) -> Frame {
-        match self.got().await {
-            Got::Frame(frame) => frame,
-            Got::Closed(code) => panic!("closed with {code}"),
+        loop {
+            match self.got().await {
+                Got::Frame(frame) if is_open(&frame) => {}
+                Got::Frame(frame) => return frame,
+                Got::Closed(code) => panic!("closed with {code}"),
+            }
         }
     }
 
@@ -321,4 +342,9 @@ impl Peer {
         self.socket.close(None).await.unwrap();
         while let Some(Ok(_)) = self.socket.next().await {}
     }
+}
+
+fn is_open(frame: &Frame) -> bool {
+    let is_chat = frame.headers.get("destination").is_some_and(|to| to.starts_with("/topic/-/chat/"));
+    is_chat && frame.body.starts_with(b"{\"type\":\"open\"")
 }

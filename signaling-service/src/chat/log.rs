@@ -1,0 +1,477 @@
+//! What this replica holds of the chats that somebody reads or writes: their last messages, settings and sanctions, so
+//! that a reader gets them at once. The database is the truth: what is held is read from it, follows what is told of
+//! commits, and is read again where something was missed. Pure.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use contract::chat::{CHAT_HISTORY, ChatEvent, ChatMessage, ChatQuote, ChatSettings};
+use contract::room::Room;
+use stomp_proto::session::SubscriptionKey;
+
+use super::job::{Change, Rank, Sanctioned, Told};
+use super::store::Kept;
+use crate::limits::ConnId;
+use crate::mailbox::Message;
+
+/// Rooms whose chat is held. Beyond, the one that was silent for longest is let go, and read again when it is needed.
+pub(crate) const MAX_LOGS: usize = 2_000;
+/// Bytes of all chats that are held. Beyond, as with [`MAX_LOGS`].
+pub(crate) const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Direct messages of a room that are held beside the public ones.
+const MAX_DIRECT: usize = 200;
+/// Rooms that wait to be read. Beyond, readers of more wait for their own next try.
+const MAX_WAITING: usize = 10_000;
+
+/// A message that is held.
+#[derive(Debug, Clone)]
+struct Held {
+    message: ChatMessage,
+    /// As it goes out.
+    out: Arc<Message>,
+}
+
+/// The chat of one room.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Log {
+    pub(crate) last: u64,
+    /// Up to here nothing was missed.
+    version: i64,
+    pub(crate) settings: ChatSettings,
+    pub(crate) pinned: Option<ChatMessage>,
+    messages: BTreeMap<u64, Held>,
+    direct: usize,
+    pub(crate) sanctions: HashMap<String, Sanctioned>,
+    bytes: usize,
+}
+
+/// Who hears a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum To {
+    Everybody,
+    /// These two.
+    Two([String; 2]),
+    /// Whom this sanction is for, as it is now or was.
+    Sanctioned(Sanctioned),
+}
+
+/// What readers are told.
+#[derive(Debug, Clone)]
+pub(crate) struct News {
+    pub(crate) to: To,
+    pub(crate) event: ChatEvent,
+}
+
+impl News {
+    fn all(event: ChatEvent) -> Self {
+        Self { to: To::Everybody, event }
+    }
+
+    /// What readers hear of `change`.
+    pub(crate) fn of(change: Change) -> Self {
+        let to = |only: Option<[String; 2]>| only.map_or(To::Everybody, To::Two);
+        match change {
+            Change::Message { message } => {
+                let only = message.to.as_ref().map(|person| [message.from.clone(), person.id.clone()]);
+                Self { to: to(only), event: ChatEvent::Message(message) }
+            }
+            Change::Edited { seq, text, edited_at, only } => {
+                Self { to: to(only), event: ChatEvent::Edited { seq, text, edited_at } }
+            }
+            Change::Deleted { seq, by, only } => Self { to: to(only), event: ChatEvent::Deleted { seq, by } },
+            Change::DeletedFrom { from, by } => Self::all(ChatEvent::DeletedFrom { from, by }),
+            Change::Settings { settings, pinned } => Self::all(ChatEvent::Settings { settings, pinned }),
+            Change::Sanction { row } => {
+                let event = ChatEvent::Sanction(row.shown());
+                Self { to: To::Sanctioned(row), event }
+            }
+            Change::Lifted { row } => {
+                let lifted = contract::chat::ChatSanction {
+                    kind: contract::chat::SanctionKind::Lifted,
+                    until: None,
+                    reason: None,
+                };
+                Self { to: To::Sanctioned(row), event: ChatEvent::Sanction(lifted) }
+            }
+        }
+    }
+}
+
+impl Log {
+    fn of(kept: Kept, out: impl Fn(&ChatMessage) -> Arc<Message>) -> Self {
+        let mut log = Self {
+            last: kept.last,
+            version: kept.version,
+            settings: kept.settings,
+            pinned: kept.pinned,
+            sanctions: kept.sanctions.into_iter().map(|row| (row.person.clone(), row)).collect(),
+            ..Self::default()
+        };
+        kept.messages.into_iter().for_each(|message| log.hold(message, &out));
+        log
+    }
+
+    /// The messages that `person` reads, oldest first.
+    pub(crate) fn messages(&self, person: &str) -> impl Iterator<Item = &Arc<Message>> {
+        let is_for = move |message: &ChatMessage| {
+            message.to.as_ref().is_none_or(|to| to.id == person || message.from == person)
+        };
+        let visible: Vec<_> = self.messages.values().filter(|held| is_for(&held.message)).collect();
+        let first = visible.len().saturating_sub(CHAT_HISTORY);
+        visible.into_iter().skip(first).map(|held| &held.out)
+    }
+
+    /// What keeps somebody from writing at `now`: that which lasts longest.
+    pub(crate) fn sanction(&self, person: &str, rank: Rank, address: &str, now: i64) -> Option<&Sanctioned> {
+        let binding = self.sanctions.values().filter(|row| row.binds(person, rank, address, now));
+        binding.max_by_key(|row| row.until.unwrap_or(i64::MAX))
+    }
+
+    fn hold(&mut self, message: ChatMessage, out: impl Fn(&ChatMessage) -> Arc<Message>) {
+        self.last = self.last.max(message.seq);
+        let held = Held { out: out(&message), message };
+        self.bytes = self.bytes.saturating_add(held.bytes());
+        self.direct += usize::from(held.message.to.is_some());
+        if let Some(before) = self.messages.insert(held.message.seq, held) {
+            self.forget(&before);
+        }
+        if self.direct > MAX_DIRECT {
+            self.drop_first(true);
+        }
+        if self.messages.len() - self.direct.min(self.messages.len()) > CHAT_HISTORY {
+            self.drop_first(false);
+        }
+    }
+
+    fn forget(&mut self, held: &Held) {
+        self.bytes = self.bytes.saturating_sub(held.bytes());
+        self.direct = self.direct.saturating_sub(usize::from(held.message.to.is_some()));
+    }
+
+    fn drop_first(&mut self, direct: bool) {
+        let first = self.messages.iter().find(|(_, held)| held.message.to.is_some() == direct);
+        if let Some(held) = first.map(|(seq, _)| *seq).and_then(|seq| self.messages.remove(&seq)) {
+            self.forget(&held);
+        }
+    }
+
+    /// Changes the messages that `which` names, and what quotes them.
+    fn change(
+        &mut self,
+        which: impl Fn(&ChatMessage) -> bool,
+        how: impl Fn(&mut ChatMessage),
+        out: &impl Fn(&ChatMessage) -> Arc<Message>,
+    ) {
+        let changed: Vec<u64> =
+            self.messages.values().filter(|held| which(&held.message)).map(|held| held.message.seq).collect();
+        let quotes = |message: &ChatMessage| {
+            message.reply_to.as_ref().is_some_and(|quote| changed.binary_search(&quote.seq).is_ok())
+        };
+        let answers: Vec<u64> = self
+            .messages
+            .values()
+            .filter(|held| quotes(&held.message))
+            .map(|held| held.message.seq)
+            .collect();
+        for seq in &changed {
+            self.put(*seq, &how, out);
+        }
+        for seq in answers {
+            let quoted = self.messages.get(&seq).and_then(|held| held.message.reply_to.as_ref());
+            let Some(now) = quoted.and_then(|quote| self.messages.get(&quote.seq)).map(|held| {
+                let ChatMessage { seq, from, name, text, deleted, .. } = held.message.clone();
+                let text = text.chars().take(contract::chat::MAX_QUOTE_CHARS).collect();
+                ChatQuote { seq, from, name, text, deleted }
+            }) else {
+                continue;
+            };
+            self.put(seq, &|message| message.reply_to = Some(now.clone()), out);
+        }
+    }
+
+    fn put(
+        &mut self,
+        seq: u64,
+        how: &impl Fn(&mut ChatMessage),
+        out: &impl Fn(&ChatMessage) -> Arc<Message>,
+    ) {
+        let Some(mut held) = self.messages.remove(&seq) else { return };
+        self.forget(&held);
+        how(&mut held.message);
+        self.hold(held.message, out);
+    }
+
+    fn apply(&mut self, change: &Change, out: &impl Fn(&ChatMessage) -> Arc<Message>) {
+        match change {
+            Change::Message { message } => self.hold(message.clone(), out),
+            Change::Edited { seq, text, edited_at, .. } => self.change(
+                |message| message.seq == *seq,
+                |message| (message.text, message.edited_at) = (text.clone(), Some(*edited_at)),
+                out,
+            ),
+            Change::Deleted { seq, .. } => self.change(
+                |message| message.seq == *seq,
+                |message| (message.text, message.deleted) = (String::new(), true),
+                out,
+            ),
+            Change::DeletedFrom { from, .. } => self.change(
+                |message| message.from == *from,
+                |message| (message.text, message.deleted) = (String::new(), true),
+                out,
+            ),
+            Change::Settings { settings, pinned } => {
+                (self.settings, self.pinned) = (settings.clone(), pinned.clone());
+            }
+            Change::Sanction { row } => drop(self.sanctions.insert(row.person.clone(), row.clone())),
+            Change::Lifted { row } => drop(self.sanctions.remove(&row.person)),
+        }
+    }
+
+    /// What is different in `kept`, which is later, from what readers were told.
+    fn difference(&self, kept: &Kept) -> Vec<News> {
+        let mut news = Vec::new();
+        for message in &kept.messages {
+            let change = match self.messages.get(&message.seq).map(|held| &held.message) {
+                None if message.seq > self.last
+                    || self.messages.first_key_value().is_some_and(|(first, _)| message.seq > *first) =>
+                {
+                    Change::Message { message: message.clone() }
+                }
+                Some(before) if message.deleted && !before.deleted => Change::Deleted {
+                    seq: message.seq,
+                    by: contract::chat::DeletedBy::Moderator,
+                    only: message.to.as_ref().map(|to| [message.from.clone(), to.id.clone()]),
+                },
+                Some(before) if message.edited_at != before.edited_at => Change::Edited {
+                    seq: message.seq,
+                    text: message.text.clone(),
+                    edited_at: message.edited_at.unwrap_or(message.at),
+                    only: message.to.as_ref().map(|to| [message.from.clone(), to.id.clone()]),
+                },
+                _ => continue,
+            };
+            news.push(News::of(change));
+        }
+        if (&kept.settings, &kept.pinned) != (&self.settings, &self.pinned) {
+            let (settings, pinned) = (kept.settings.clone(), kept.pinned.clone());
+            news.push(News::of(Change::Settings { settings, pinned }));
+        }
+        for row in &kept.sanctions {
+            if self.sanctions.get(&row.person) != Some(row) {
+                news.push(News::of(Change::Sanction { row: row.clone() }));
+            }
+        }
+        for row in self.sanctions.values() {
+            if !kept.sanctions.iter().any(|now| now.person == row.person) {
+                news.push(News::of(Change::Lifted { row: row.clone() }));
+            }
+        }
+        news
+    }
+}
+
+impl Held {
+    fn bytes(&self) -> usize {
+        // The text is there twice, and the rest is small.
+        self.out.bytes().saturating_mul(2).saturating_add(256)
+    }
+}
+
+/// A subscription that waits for its chat.
+pub(crate) type Waiting = (ConnId, SubscriptionKey);
+
+#[derive(Debug)]
+enum Chat {
+    /// Is being read. Who waits for it hears nothing until then; what is told meanwhile is kept for it.
+    Reading {
+        waiting: HashSet<Waiting>,
+        told: Vec<Told>,
+    },
+    Ready(Box<Log>),
+}
+
+#[derive(Debug)]
+struct Known {
+    chat: Chat,
+    used: u64,
+}
+
+/// The chats that are held.
+#[derive(Debug, Default)]
+pub(crate) struct Logs {
+    rooms: HashMap<Room, Known>,
+    clock: u64,
+    bytes: usize,
+    /// To be read from the database, the first first.
+    wanted: VecDeque<Room>,
+}
+
+/// What readers of a room hear when its chat was read.
+#[derive(Debug, Default)]
+pub(crate) struct Arrived {
+    /// They get it from the beginning.
+    pub(crate) waiting: HashSet<Waiting>,
+    /// For those who read it already.
+    pub(crate) news: Vec<News>,
+}
+
+/// Told of more than this while a room is being read, it is read again instead.
+const MAX_TOLD: usize = 1_000;
+
+impl Logs {
+    /// The chat of `room`, if it is held.
+    pub(crate) fn get(&mut self, room: &Room) -> Option<&Log> {
+        self.clock += 1;
+        let known = self.rooms.get_mut(room)?;
+        known.used = self.clock;
+        match &known.chat {
+            Chat::Ready(log) => Some(log),
+            Chat::Reading { .. } => None,
+        }
+    }
+
+    /// The same without counting as use.
+    pub(crate) fn peek(&self, room: &Room) -> Option<&Log> {
+        match &self.rooms.get(room)?.chat {
+            Chat::Ready(log) => Some(log),
+            Chat::Reading { .. } => None,
+        }
+    }
+
+    /// `who` waits for the chat of `room`, which is not held.
+    pub(crate) fn wait(&mut self, room: &Room, who: Waiting) {
+        self.clock += 1;
+        let used = self.clock;
+        let known = self.rooms.entry(room.clone()).or_insert_with(|| {
+            self.wanted.push_back(room.clone());
+            Known { chat: Chat::Reading { waiting: HashSet::new(), told: Vec::new() }, used }
+        });
+        known.used = used;
+        if let Chat::Reading { waiting, .. } = &mut known.chat {
+            waiting.insert(who);
+        }
+        self.let_go();
+    }
+
+    /// Whether `who` waits for the chat of `room`, and hears nothing of it yet.
+    pub(crate) fn is_waiting(&self, room: &Room, who: Waiting) -> bool {
+        match self.rooms.get(room).map(|known| &known.chat) {
+            Some(Chat::Reading { waiting, .. }) => waiting.contains(&who),
+            _ => false,
+        }
+    }
+
+    /// The next room to be read.
+    pub(crate) fn next_wanted(&mut self) -> Option<Room> {
+        self.wanted.pop_front()
+    }
+
+    /// Has `room` read again: something of it was missed, or its reading failed.
+    pub(crate) fn read_again(&mut self, room: &Room) {
+        let is_known = self.rooms.contains_key(room);
+        if is_known && self.wanted.len() < MAX_WAITING && !self.wanted.contains(room) {
+            self.wanted.push_back(room.clone());
+        }
+    }
+
+    /// A change was committed. Gives back what readers are told: nothing where they know it.
+    pub(crate) fn tell(
+        &mut self,
+        room: &Room,
+        told: &Told,
+        out: impl Fn(&ChatMessage) -> Arc<Message>,
+    ) -> Vec<News> {
+        let news = || told.changes.iter().cloned().map(News::of).collect();
+        let Some(known) = self.rooms.get_mut(room) else { return news() };
+        let missed = match &mut known.chat {
+            Chat::Reading { told: before, .. } => {
+                if before.len() < MAX_TOLD {
+                    before.push(told.clone());
+                }
+                return news();
+            }
+            Chat::Ready(log) if told.version <= log.version => return Vec::new(),
+            Chat::Ready(log) => {
+                let bytes = log.bytes;
+                told.changes.iter().for_each(|change| log.apply(change, &out));
+                self.bytes = self.bytes.saturating_sub(bytes).saturating_add(log.bytes);
+                let missed = told.version > log.version.saturating_add(1);
+                if !missed {
+                    log.version = told.version;
+                }
+                missed
+            }
+        };
+        if missed {
+            self.read_again(room);
+        }
+        self.let_go();
+        news()
+    }
+
+    /// The version of what is held of `room`.
+    pub(crate) fn version(&self, room: &Room) -> Option<i64> {
+        match &self.rooms.get(room)?.chat {
+            Chat::Ready(log) => Some(log.version),
+            Chat::Reading { .. } => None,
+        }
+    }
+
+    /// The chat of `room` was read.
+    pub(crate) fn arrive(
+        &mut self,
+        room: &Room,
+        kept: Kept,
+        out: impl Fn(&ChatMessage) -> Arc<Message>,
+    ) -> Arrived {
+        let Some(known) = self.rooms.get_mut(room) else { return Arrived::default() };
+        let mut arrived = Arrived::default();
+        let mut missed = false;
+        match &mut known.chat {
+            Chat::Ready(log) if kept.version <= log.version => return arrived,
+            Chat::Ready(log) => {
+                arrived.news = log.difference(&kept);
+                self.bytes = self.bytes.saturating_sub(log.bytes);
+                **log = Log::of(kept, &out);
+                self.bytes = self.bytes.saturating_add(log.bytes);
+            }
+            Chat::Reading { waiting, told } => {
+                arrived.waiting = std::mem::take(waiting);
+                let mut told = std::mem::take(told);
+                let mut log = Log::of(kept, &out);
+                told.sort_by_key(|told| told.version);
+                let read = log.version;
+                for told in told.iter().filter(|told| told.version > read) {
+                    told.changes.iter().for_each(|change| log.apply(change, &out));
+                }
+                for told in &told {
+                    if told.version == log.version.saturating_add(1) {
+                        log.version = told.version;
+                    } else if told.version > log.version {
+                        missed = true;
+                    }
+                }
+                self.bytes = self.bytes.saturating_add(log.bytes);
+                known.chat = Chat::Ready(Box::new(log));
+            }
+        }
+        if missed {
+            self.read_again(room);
+        }
+        self.let_go();
+        arrived
+    }
+
+    /// Lets go of the silent ones over the limits. Who reads them goes on reading.
+    fn let_go(&mut self) {
+        while self.rooms.len() > MAX_LOGS || self.bytes > MAX_BYTES {
+            let ready = self.rooms.iter().filter(|(_, known)| matches!(known.chat, Chat::Ready(_)));
+            let Some(room) = ready.min_by_key(|(_, known)| known.used).map(|(room, _)| room.clone()) else {
+                return;
+            };
+            if let Some(Known { chat: Chat::Ready(log), .. }) = self.rooms.remove(&room) {
+                self.bytes = self.bytes.saturating_sub(log.bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! Chats in the database: what is read of them, and what is forgotten. What changes them is in `write`.
+
+use contract::chat::{
+    ChatBan, ChatMessage, ChatPerson, ChatQuote, ChatSettings, MAX_QUOTE_CHARS, SanctionKind,
+};
+use contract::room::Room;
+use database::{Db, Error, Sql, Value, bounded};
+
+use super::job::{Rank, Sanctioned, stored};
+
+/// Direct messages beside the last public ones that are read with a chat.
+const DIRECT_MESSAGES: i64 = 200;
+/// Who may not write in one room: more than so many are refused.
+pub(crate) const MAX_SANCTIONS: i64 = 1_000;
+/// The latest sanctions that a moderator reads at once.
+pub(crate) const SHOWN_SANCTIONS: i64 = 200;
+/// Rows that one statement of upkeep deletes.
+const SWEEP_ROWS: i64 = 500;
+/// Statements of upkeep in a row; the rest waits for the next time.
+const SWEEPS: usize = 20;
+/// Rooms whose new version is read at once.
+const MAX_NEWS: i64 = 1_000;
+
+/// A row of `chat_message`.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct MessageRow {
+    pub(crate) seq: i64,
+    pub(crate) sender: String,
+    pub(crate) name: String,
+    pub(crate) host: bool,
+    pub(crate) rank: Rank,
+    pub(crate) address: String,
+    pub(crate) text: String,
+    pub(crate) at: i64,
+    pub(crate) id: Option<String>,
+    pub(crate) reply_to: Option<i64>,
+    pub(crate) to_id: Option<String>,
+    pub(crate) to_name: Option<String>,
+    pub(crate) edited_at: Option<i64>,
+    pub(crate) deleted: bool,
+}
+
+/// The columns of [`MessageRow`], in a query that calls the table `m`.
+pub(crate) const MESSAGE: &str = "m.seq, m.sender, m.name, m.host, m.rank, m.address, m.text, m.at, m.id, \
+     m.reply_to, m.to_id, m.to_name, m.edited_at, m.deleted";
+
+impl MessageRow {
+    pub(crate) fn number(&self) -> u64 {
+        u64::try_from(self.seq).unwrap_or(0)
+    }
+
+    /// Whether `person` reads it.
+    pub(crate) fn is_for(&self, person: &str) -> bool {
+        self.to_id.as_deref().is_none_or(|to| to == person || self.sender == person)
+    }
+
+    /// Its two people, where it is a direct one.
+    pub(crate) fn only(&self) -> Option<[String; 2]> {
+        self.to_id.clone().map(|to| [self.sender.clone(), to])
+    }
+
+    pub(crate) fn quote(&self) -> ChatQuote {
+        ChatQuote {
+            seq: self.number(),
+            from: self.sender.clone(),
+            name: self.name.clone(),
+            text: self.text.chars().take(MAX_QUOTE_CHARS).collect(),
+            deleted: self.deleted,
+        }
+    }
+
+    /// As readers get it, with what it answers.
+    pub(crate) fn shown(self, quoted: Option<ChatQuote>) -> ChatMessage {
+        let lost = |seq| ChatQuote { seq, deleted: true, ..ChatQuote::default() };
+        let answers = self.reply_to.and_then(|seq| u64::try_from(seq).ok());
+        ChatMessage {
+            seq: self.number(),
+            from: self.sender,
+            name: self.name,
+            host: self.host,
+            text: self.text,
+            at: self.at,
+            id: self.id,
+            reply_to: quoted.or_else(|| answers.map(lost)),
+            to: self.to_id.map(|id| ChatPerson { id, name: self.to_name.unwrap_or_default() }),
+            edited_at: self.edited_at,
+            deleted: self.deleted,
+        }
+    }
+}
+
+/// A row of `chat_room`.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub(crate) struct RoomRow {
+    pub(crate) room: String,
+    pub(crate) last_seq: i64,
+    pub(crate) version: i64,
+    pub(crate) slow_seconds: i64,
+    pub(crate) followers_minutes: Option<i64>,
+    pub(crate) pinned: Option<i64>,
+}
+
+/// The columns of [`RoomRow`].
+pub(crate) const ROOM: &str = "room, last_seq, version, slow_seconds, followers_minutes, pinned";
+
+impl RoomRow {
+    pub(crate) fn settings(&self) -> ChatSettings {
+        ChatSettings {
+            slow_seconds: u32::try_from(self.slow_seconds).unwrap_or(0),
+            followers_minutes: self.followers_minutes.and_then(|minutes| u32::try_from(minutes).ok()),
+        }
+    }
+}
+
+/// A row of `chat_sanction`.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct SanctionRow {
+    person: String,
+    name: String,
+    is_ban: bool,
+    until_ms: Option<i64>,
+    reason: Option<String>,
+    by_name: String,
+    by_rank: Rank,
+    at: i64,
+    address: Option<String>,
+}
+
+/// The columns of [`SanctionRow`].
+pub(crate) const SANCTION: &str = "person, name, is_ban, until_ms, reason, by_name, by_rank, at, address";
+
+impl From<SanctionRow> for Sanctioned {
+    fn from(row: SanctionRow) -> Self {
+        let SanctionRow { person, name, is_ban, until_ms, reason, by_name, by_rank, at, address } = row;
+        Self { person, name, is_ban, until: until_ms, reason, by: by_name, by_rank, at, address }
+    }
+}
+
+/// A chat as it is kept: what a replica has to know of it to serve readers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) last: u64,
+    pub(crate) version: i64,
+    pub(crate) settings: ChatSettings,
+    pub(crate) pinned: Option<ChatMessage>,
+    /// Oldest first.
+    pub(crate) messages: Vec<ChatMessage>,
+    pub(crate) sanctions: Vec<Sanctioned>,
+}
+
+/// How long chats are kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Retention {
+    /// 0: for ever.
+    pub(crate) days: u32,
+    /// Messages of one room.
+    pub(crate) per_room: u32,
+    /// Messages in all.
+    pub(crate) in_all: u64,
+}
+
+/// The epoch of this database's numbers.
+pub(crate) async fn epoch(db: &Db) -> Result<u64, Error> {
+    let row: Option<(i64,)> = bounded(db.row(Sql::new("SELECT epoch FROM chat_epoch"))).await?;
+    let epoch = row.and_then(|(epoch,)| u64::try_from(epoch).ok());
+    epoch.ok_or_else(|| Error::Failed("there is no epoch of chats".into()))
+}
+
+/// Reads a chat: the last `most` public messages, direct ones beside them, settings, and who may not write at `now`.
+pub(crate) async fn load(db: &Db, room: &Room, most: usize, now: i64) -> Result<Kept, Error> {
+    bounded(async {
+        // First: what is committed meanwhile is told as well, and a change that is told twice is one.
+        let sql = Sql::new(format!("SELECT {ROOM} FROM chat_room WHERE room = $1")).bind(room.as_str());
+        let Some(row) = db.row::<RoomRow>(sql).await? else { return Ok(Kept::default()) };
+        let public = Sql::new(format!(
+            "SELECT {MESSAGE} FROM chat_message m WHERE room = $1 AND to_id IS NULL ORDER BY seq DESC LIMIT $2"
+        ));
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let mut rows: Vec<MessageRow> = db.rows(public.bind(room.as_str()).bind(most)).await?;
+        let oldest = if rows.len() as i64 == most { rows.last().map_or(0, |row| row.seq) } else { 0 };
+        let direct = Sql::new(format!(
+            "SELECT {MESSAGE} FROM chat_message m WHERE room = $1 AND to_id IS NOT NULL AND seq > $2 \
+             ORDER BY seq DESC LIMIT $3"
+        ));
+        let direct = direct.bind(room.as_str()).bind(oldest).bind(DIRECT_MESSAGES);
+        rows.extend(db.rows::<MessageRow>(direct).await?);
+        rows.sort_by_key(|row| row.seq);
+        let sanctions = Sql::new(format!(
+            "SELECT {SANCTION} FROM chat_sanction WHERE room = $1 AND (until_ms IS NULL OR until_ms > $2)"
+        ));
+        let sanctions: Vec<SanctionRow> = db.rows(sanctions.bind(room.as_str()).bind(now)).await?;
+        let pinned = match row.pinned {
+            Some(seq) => message(db, room, seq).await?,
+            None => None,
+        };
+        let pinned = match pinned.filter(|pinned| !pinned.deleted) {
+            Some(pinned) => shown(db, room, vec![pinned]).await?.pop(),
+            None => None,
+        };
+        Ok(Kept {
+            last: u64::try_from(row.last_seq).unwrap_or(0),
+            version: row.version,
+            settings: row.settings(),
+            pinned,
+            messages: shown(db, room, rows).await?,
+            sanctions: sanctions.into_iter().map(Sanctioned::from).collect(),
+        })
+    })
+    .await
+}
+
+async fn message(db: &Db, room: &Room, seq: i64) -> Result<Option<MessageRow>, Error> {
+    let sql = Sql::new(format!("SELECT {MESSAGE} FROM chat_message m WHERE room = $1 AND seq = $2"));
+    db.row(sql.bind(room.as_str()).bind(seq)).await
+}
+
+/// Messages with what they answer.
+async fn shown(db: &Db, room: &Room, rows: Vec<MessageRow>) -> Result<Vec<ChatMessage>, Error> {
+    let mut answered: Vec<i64> = rows.iter().filter_map(|row| row.reply_to).collect();
+    answered.sort_unstable();
+    answered.dedup();
+    let mut quoted: Vec<MessageRow> = Vec::new();
+    if !answered.is_empty() {
+        let mut sql = Sql::new(format!("SELECT {MESSAGE} FROM chat_message m WHERE room = $1 AND seq IN ("))
+            .bind(room.as_str());
+        sql.push_rows(answered.into_iter().map(|seq| [Value::from(seq)]));
+        sql.push(")");
+        quoted = db.rows(sql).await?;
+    }
+    let quote = |seq: i64| quoted.iter().find(|row| row.seq == seq).map(MessageRow::quote);
+    let shown = rows.into_iter().map(|row| {
+        let quoted = row.reply_to.and_then(quote);
+        row.shown(quoted)
+    });
+    Ok(shown.collect())
+}
+
+/// The messages before `before` that `person` reads, oldest first, and whether there are older ones.
+pub(crate) async fn history(
+    db: &Db,
+    room: &Room,
+    person: &str,
+    before: u64,
+    limit: usize,
+) -> Result<(Vec<ChatMessage>, bool), Error> {
+    bounded(async {
+        let sql = Sql::new(format!(
+            "SELECT {MESSAGE} FROM chat_message m WHERE room = $1 AND seq < $2 \
+             AND (to_id IS NULL OR to_id = $3 OR sender = $3) ORDER BY seq DESC LIMIT $4"
+        ));
+        let most = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+        let sql = sql.bind(room.as_str()).bind(stored(before)).bind(person).bind(most);
+        let mut rows: Vec<MessageRow> = db.rows(sql).await?;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        rows.reverse();
+        Ok((shown(db, room, rows).await?, more))
+    })
+    .await
+}
+
+/// Who may not write in `room` at `now`, the latest first.
+pub(crate) async fn bans(db: &Db, room: &Room, now: i64) -> Result<Vec<ChatBan>, Error> {
+    let sql = Sql::new(format!(
+        "SELECT {SANCTION} FROM chat_sanction WHERE room = $1 AND (until_ms IS NULL OR until_ms > $2) \
+         ORDER BY at DESC LIMIT $3"
+    ));
+    let sql = sql.bind(room.as_str()).bind(now).bind(SHOWN_SANCTIONS);
+    let rows: Vec<SanctionRow> = bounded(db.rows(sql)).await?;
+    let ban = |row: SanctionRow| ChatBan {
+        person: row.person,
+        name: row.name,
+        kind: if row.is_ban { SanctionKind::Ban } else { SanctionKind::Timeout },
+        until: row.until_ms,
+        by: row.by_name,
+        at: row.at,
+        address: row.address.is_some(),
+        reason: row.reason,
+    };
+    Ok(rows.into_iter().map(ban).collect())
+}
+
+/// The rooms whose chat was changed at `since` or later, with their versions.
+pub(crate) async fn news(db: &Db, since: i64) -> Result<Vec<(String, i64)>, Error> {
+    let sql =
+        Sql::new("SELECT room, version FROM chat_room WHERE used_at >= $1 ORDER BY used_at DESC LIMIT $2");
+    bounded(db.rows(sql.bind(since).bind(MAX_NEWS))).await
+}
+
+/// Forgets what is older or more than is kept, in small steps; how many messages that were. Numbers are never given
+/// again: the rows of rooms stay.
+pub(crate) async fn sweep(db: &Db, keep: Retention, now: i64) -> Result<u64, Error> {
+    let mut forgotten = 0;
+    let day = 24 * 3_600 * 1_000;
+    let oldest = now.saturating_sub(i64::from(keep.days).saturating_mul(day));
+    if keep.days > 0 {
+        let old = "SELECT room, seq FROM chat_message WHERE at < $1 ORDER BY at LIMIT $2";
+        forgotten += forget(db, old, &[oldest, SWEEP_ROWS]).await?;
+        let people = Sql::new(
+            "DELETE FROM chat_person WHERE (room, person) IN \
+             (SELECT room, person FROM chat_person WHERE first_at < $1 AND NOT EXISTS (SELECT 1 FROM chat_room r \
+             WHERE r.room = chat_person.room AND r.used_at >= $1) ORDER BY first_at LIMIT $2)",
+        );
+        change(db, people.bind(oldest).bind(SWEEP_ROWS)).await?;
+    }
+    let surplus = "SELECT m.room, m.seq FROM chat_room r JOIN chat_message m ON m.room = r.room \
+         AND m.seq <= r.last_seq - $1 WHERE r.used_at >= $2 LIMIT $3";
+    let lately = now.saturating_sub(day);
+    forgotten += forget(db, surplus, &[i64::from(keep.per_room), lately, SWEEP_ROWS]).await?;
+    let count: Option<(i64,)> = bounded(db.row(Sql::new("SELECT COUNT(*) FROM chat_message"))).await?;
+    let most = i64::try_from(keep.in_all).unwrap_or(i64::MAX);
+    let mut over = count.map_or(0, |(count,)| count.saturating_sub(most));
+    while over > 0 {
+        let rows = over.min(SWEEP_ROWS);
+        let gone = step(db, "SELECT room, seq FROM chat_message ORDER BY at LIMIT $1", &[rows]).await?;
+        forgotten += gone;
+        over = if gone == 0 { 0 } else { over - rows };
+    }
+    let ended = Sql::new("DELETE FROM chat_sanction WHERE until_ms IS NOT NULL AND until_ms < $1").bind(now);
+    change(db, ended).await?;
+    Ok(forgotten)
+}
+
+/// Deletes the messages that `which` selects, until there are no more or it has been long enough.
+async fn forget(db: &Db, which: &str, values: &[i64]) -> Result<u64, Error> {
+    let mut forgotten = 0;
+    for _ in 0..SWEEPS {
+        let gone = step(db, which, values).await?;
+        forgotten += gone;
+        if gone < SWEEP_ROWS as u64 {
+            break;
+        }
+    }
+    Ok(forgotten)
+}
+
+async fn step(db: &Db, which: &str, values: &[i64]) -> Result<u64, Error> {
+    let sql = Sql::new(format!("DELETE FROM chat_message WHERE (room, seq) IN ({which})"));
+    change(db, values.iter().fold(sql, |sql, value| sql.bind(*value))).await
+}
+
+async fn change(db: &Db, sql: Sql) -> Result<u64, Error> {
+    bounded(async {
+        let mut write = db.begin().await?;
+        let rows = write.execute(sql).await?;
+        write.commit().await?;
+        Ok(rows)
+    })
+    .await
+}
