@@ -98,6 +98,22 @@ export const AlertIcon = icon(
 export const ChartIcon = icon(<path d="M4 20V4m0 16h16M8.5 16v-4m4 4V8m4 8v-6" />);
 export const StopIcon = icon(<rect x="6" y="6" width="12" height="12" rx="2" fill="currentColor" />);
 
+export const ReplyIcon = icon(<path d="M9.5 6 4 11.500 9.500 17M4.500 11.500H14a6 6 0 0 1 6 6" />);
+export const EditIcon = icon(<path d="m5 19 .8-3.800L16 5l3 3L8.800 18.200 5 19Zm9-12 3 3" />);
+export const TrashIcon = icon(
+  <path d="M4.500 7h15M10 4h4M7 7l.8 12a1.500 1.500 0 0 0 1.500 1.400h5.400a1.500 1.500 0 0 0 1.500-1.400L17 7M10.500 11v5.500m3-5.500v5.500" />,
+);
+export const MoreIcon = icon(<path d="M6 12h.01M12 12h.01M18 12h.01" strokeWidth="3" />);
+export const PinIcon = icon(
+  <path d="m14.500 4 5.500 5.500-3.500 1-3.500 3.500-.5 4L6 11.500l4-.5 3.500-3.500 1-3.500ZM9 15l-5 5" />,
+);
+export const SmileIcon = icon(
+  <>
+    <circle cx="12" cy="12" r="8.500" />
+    <path d="M8.500 14.200a4 4 0 0 0 7 0M9 9.500v.6m6-.6v.6" />
+  </>,
+);
+
 export const HandIcon = icon(
   <path d="M8 12V6.200a1.500 1.500 0 0 1 3 0V11m0-6.300V4.500a1.500 1.500 0 0 1 3 0V11m0-4.800a1.500 1.500 0 0 1 3 0V14c0 4-2.300 6.800-6 6.800-2.700 0-4.200-1.300-5.400-3.600l-2-3.900c-.900-1.700 1.100-2.900 2.300-1.500L8 14V9" />,
 );

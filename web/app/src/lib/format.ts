@@ -9,6 +9,8 @@ const moment = new Intl.DateTimeFormat(language, {
   minute: '2-digit',
 });
 
+const day = new Intl.DateTimeFormat(language, { weekday: 'short', month: 'short', day: 'numeric' });
+
 const UNITS: readonly [Intl.RelativeTimeFormatUnit, number][] = [
   ['day', 86_400],
   ['hour', 3_600],
@@ -60,6 +62,11 @@ export function clockTime(ms: number): string {
 /** "Nov 22, 3:15 PM" for now. */
 export function momentOf(ms: number): string {
   return moment.format(ms);
+}
+
+/** "Sun, Nov 22" for Unix milliseconds. */
+export function dayWords(ms: number): string {
+  return day.format(ms);
 }
 
 /** "2.4 Mbit/s" or "64 kbit/s". */

@@ -1,6 +1,7 @@
 /** What the pages keep in the browser. Storage may be off: then nothing is kept and nothing fails. */
 
 import type { VideoChoice } from '@madang/sdk';
+import type { KeptRead } from './read-mark';
 
 const STUDIO = 'madang.studio';
 const CREATION = 'madang.creation';
@@ -11,6 +12,7 @@ const OWNER = 'madang.call-owner.';
 const CREATOR = 'madang.creator';
 const BLUR = 'madang.blur';
 const VIDEO = 'madang.video';
+const READ = 'madang.read.';
 const SOUND = 'madang.sound';
 const THEATRE = 'madang.theatre';
 const BANNER = 'madang.banner-read';
@@ -115,6 +117,12 @@ export const keptName = {
   write: (name: string): void => write(() => localStorage, NAME, name),
 };
 
+/** How far the tab has read the chat of a room. */
+export const keptRead = {
+  read: (room: string): KeptRead | null => read(() => sessionStorage, READ + room, isKeptRead),
+  write: (room: string, kept: KeptRead): void => write(() => sessionStorage, READ + room, kept),
+};
+
 /** The picture that this person chose last. */
 export const keptVideo = {
   read: (): VideoChoice => read(() => localStorage, VIDEO, isVideoChoice) ?? 'auto',
@@ -202,6 +210,11 @@ function isKeptCallView(value: unknown): value is KeptCallView {
 function isVideoChoice(value: unknown): value is VideoChoice {
   const height = typeof value === 'number' && Number.isInteger(value) && value > 0 && value <= MAX_HEIGHT;
   return height || value === 'auto' || value === 'audio';
+}
+
+function isKeptRead(value: unknown): value is KeptRead {
+  const kept = value as Partial<KeptRead> | null;
+  return Number.isInteger(kept?.epoch) && Number.isInteger(kept?.read);
 }
 
 function isKeptBroadcast(value: unknown): value is Omit<KeptBroadcast, 'ownerKey'> & { ownerKey?: string } {

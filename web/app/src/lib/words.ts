@@ -1,4 +1,4 @@
-import type { CaptureFailure, LinkFailure, Refusal } from '@madang/sdk';
+import type { CaptureFailure, LinkFailure } from '@madang/sdk';
 import type { StudioProblem } from '../store/studio';
 import { t } from '../texts';
 
@@ -52,10 +52,4 @@ export function captureWords(kind: 'camera' | 'microphone' | 'screen', failure: 
     default:
       return t.captureUnknown;
   }
-}
-
-/** Why a chat message was not sent. */
-export function refusalWords({ reason }: Refusal): string {
-  if (reason === 'state') return t.chatEnded;
-  return reason === 'right' ? t.chatNoRight : t.chatRefused;
 }

@@ -2,7 +2,7 @@ import { useNow } from '@madang/react';
 import { type ReactNode, useEffect, useMemo, useState } from 'react';
 import { canShareScreen, type Sending, sending } from '@madang/sdk';
 import { StatusBadge, ViewerCount } from '../components/badges';
-import { Chat } from '../components/chat';
+import { BroadcastChat } from '../components/chat/broadcast-chat';
 import { Confirm } from '../components/confirm';
 import {
   CameraIcon,
@@ -353,7 +353,7 @@ function SharePanel(): ReactNode {
 
 function StudioChat(): ReactNode {
   const live = useStudio((state) => isOnAir(state) && state.broadcast !== null);
-  return live ? <Chat own={null} closed={false} /> : null;
+  return live ? <BroadcastChat own={null} closed={false} moderator /> : null;
 }
 
 function Ended(): ReactNode {

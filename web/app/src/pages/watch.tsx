@@ -3,7 +3,7 @@ import { type ReactNode, useEffect, useId, useMemo, useState } from 'react';
 import { StatusBadge, ViewerCount } from '../components/badges';
 import { timeLine } from '../components/broadcast-card';
 import { BackIcon, ChatIcon } from '../components/call-icons';
-import { Chat } from '../components/chat';
+import { BroadcastChat } from '../components/chat/broadcast-chat';
 import { ChevronIcon } from '../components/icons';
 import { Link } from '../components/link';
 import { Message } from '../components/message';
@@ -142,7 +142,7 @@ function Opened({ id }: { id: number }): ReactNode {
       />
       <Info id={id} />
       <div className="watch-side">
-        <Chat own={participantId} closed={closed} />
+        <BroadcastChat own={participantId} closed={closed} />
       </div>
     </div>
   );

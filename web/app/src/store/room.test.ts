@@ -1,5 +1,5 @@
-import type { ChatGap, ChatMessage, SignalingState } from '@madang/sdk';
-import { beforeEach, describe, expect, it, vi } from 'vitest';
+import type { ChatEvent, ChatSend, SignalingState } from '@madang/sdk';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 const { FakeSignaling } = vi.hoisted(() => {
   class FakeSignaling {
@@ -7,7 +7,7 @@ const { FakeSignaling } = vi.hoisted(() => {
     static readonly opened: FakeSignaling[] = [];
     state: SignalingState = 'connecting';
     readonly sent: { room: string; text: string }[] = [];
-    chat: (event: ChatMessage | ChatGap) => void = () => undefined;
+    chat: (event: ChatEvent) => void = () => undefined;
     private listeners: ((state: SignalingState) => void)[] = [];
 
     constructor() {
@@ -23,15 +23,19 @@ const { FakeSignaling } = vi.hoisted(() => {
     onPresence(): void {
       // Nothing is told of it.
     }
-    onChat(_room: string, listener: (event: ChatMessage | ChatGap) => void): void {
+    onChat(_room: string, listener: (event: ChatEvent) => void): () => void {
       this.chat = listener;
+      return () => undefined;
     }
     start(): void {
       this.state = 'connected';
       for (const listener of this.listeners) listener('connected');
     }
-    sendChat(room: string, { text }: { text: string }): Promise<never> {
+    sendChat(room: string, { text }: ChatSend): Promise<never> {
       this.sent.push({ room, text });
+      return new Promise(() => undefined);
+    }
+    orderChat(): Promise<never> {
       return new Promise(() => undefined);
     }
     close(): Promise<void> {
@@ -50,29 +54,40 @@ const { opened } = FakeSignaling;
 
 const token = (): Promise<undefined> => Promise.resolve(undefined);
 
-function line(seq: number, at: number, text: string): ChatMessage {
-  return { type: 'message', seq, at, from: 'par_1', name: '', host: false, text };
+function line(seq: number, text: string): ChatEvent {
+  return { type: 'message', seq, at: seq, from: 'par_1', name: '', host: false, text };
 }
 
 function texts({ store }: Room): string[] {
-  return store.getState().lines.map((one) => (one.type === 'message' ? one.text : 'gap'));
+  // What comes is there with the next frame.
+  vi.advanceTimersByTime(300);
+  return (
+    store
+      .getState()
+      .chat?.messages.get()
+      .map(({ text }) => text) ?? []
+  );
 }
 
 describe('a room', () => {
-  beforeEach(() => void opened.splice(0));
+  beforeEach(() => {
+    opened.splice(0);
+    vi.useFakeTimers();
+  });
+  afterEach(() => void vi.useRealTimers());
 
   it('takes no late line of the connection just left, which would hide the history of the new one', async () => {
     const room = new Room(7, token);
     room.enter()();
     const leave = room.enter();
     await Promise.resolve();
-    opened[0]?.chat(line(1, 1_000, 'history'));
+    opened[0]?.chat(line(1, 'history'));
     leave();
     const leaveAgain = room.enter();
     await Promise.resolve();
-    opened[0]?.chat(line(50, 9_000, 'late'));
-    opened[1]?.chat(line(1, 1_000, 'history'));
-    opened[1]?.chat(line(2, 2_000, 'more of it'));
+    opened[0]?.chat(line(50, 'late'));
+    opened[1]?.chat(line(1, 'history'));
+    opened[1]?.chat(line(2, 'more of it'));
     expect(texts(room)).toEqual(['history', 'more of it']);
     expect(opened).toHaveLength(2);
     leaveAgain();
@@ -81,26 +96,14 @@ describe('a room', () => {
   it('has a state of its own, beside others', async () => {
     const [first, second] = [new Room(7, token), new Room(8, token)];
     const leave = [first.enter(), second.enter()];
+    expect(first.store.getState().chat).toBeNull();
     await Promise.resolve();
-    opened[0]?.chat(line(50, 9_000, 'of the one'));
-    opened[1]?.chat(line(1, 1_000, 'of the other'));
+    opened[0]?.chat(line(50, 'of the one'));
+    opened[1]?.chat(line(1, 'of the other'));
     expect([texts(first), texts(second)]).toEqual([['of the one'], ['of the other']]);
-    expect(second.write('hello', '')).toBe(true);
+    expect(second.store.getState().chat?.send('hello')).toBe(true);
     expect([opened[0]?.sent, opened[1]?.sent]).toEqual([[], [{ room: '8', text: 'hello' }]]);
     for (const end of leave) end();
-  });
-
-  it('sends what is written while it is entered', async () => {
-    const room = new Room(7, token);
-    expect(room.write('to nobody', '')).toBe(false);
-    const leave = room.enter();
-    await Promise.resolve();
-    expect(room.write('hello', '')).toBe(true);
-    expect(opened[0]?.sent).toEqual([{ room: '7', text: 'hello' }]);
-    expect(room.store.getState().pending.map(({ state }) => state.kind)).toEqual(['sending']);
-    opened[0]?.chat({ type: 'gap', dropped: 2 });
-    expect(texts(room)).toEqual(['gap']);
-    leave();
-    expect(room.write('to nobody', '')).toBe(false);
+    expect(vi.getTimerCount()).toBe(0);
   });
 });

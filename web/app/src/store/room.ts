@@ -1,22 +1,13 @@
 import { createInstanceContext, type Instance } from '@madang/react';
 import { createStore } from 'zustand';
-import {
-  addLine,
-  type BroadcastState,
-  type ChatLine,
-  ChatSender,
-  type Pending,
-  Signaling,
-  type SignalingState,
-} from '@madang/sdk';
+import { type BroadcastState, Chat, type RoomChat, Signaling, type SignalingState } from '@madang/sdk';
 import { signalingEndpoint } from '../lib/api';
 
 /** What is known of the room of a broadcast: chat, presence and state, as signaling tells them. */
 export interface RoomState {
   connection: SignalingState;
-  lines: readonly ChatLine[];
-  /** What was written here and is no line yet. */
-  pending: readonly Pending[];
+  /** Its chat; null until the page has found signaling. */
+  chat: RoomChat | null;
   viewerCount: number | null;
   chatting: number | null;
   /** The latest state of the broadcast; null until signaling has told one. */
@@ -25,25 +16,15 @@ export interface RoomState {
 
 const EMPTY: RoomState = {
   connection: 'connecting',
-  lines: [],
-  pending: [],
+  chat: null,
   viewerCount: null,
   chatting: null,
   broadcast: null,
 };
 
-/** A room with a chat, of a broadcast or of a call. */
-export interface ChatRoom extends Instance<RoomState> {
-  /** Writes into the chat; `false` if it takes no more, and the text should stay where it is. */
-  write(text: string, name: string): boolean;
-  /** Forgets a message that was refused. */
-  drop(id: string): void;
-}
-
 /** The room of a broadcast, as this page sees it while it is in it. */
-export class Room implements ChatRoom {
+export class Room implements Instance<RoomState> {
   readonly store = createStore<RoomState>(() => EMPTY);
-  private sender: ChatSender | null = null;
 
   constructor(
     readonly id: number,
@@ -63,14 +44,11 @@ export class Room implements ChatRoom {
       if (left) return;
       const signaling = new Signaling({ url, token: this.token });
       const room = String(this.id);
-      const own = new ChatSender(signaling, room);
-      this.sender = own;
+      const chat = new Chat({ signaling, room });
       leave = (): void => {
-        if (this.sender === own) this.sender = null;
-        own.close();
+        chat.close();
         void signaling.close().catch(() => undefined);
       };
-      own.on('pending', (pending) => set({ pending }));
       signaling.on('state', (connection) => set({ connection }));
       signaling.onBroadcast(this.id, (broadcast) => {
         set({ broadcast, viewerCount: broadcast.viewer_count });
@@ -78,27 +56,13 @@ export class Room implements ChatRoom {
       signaling.onPresence(room, ({ viewer_count, chatting }) => {
         set({ viewerCount: viewer_count, chatting });
       });
-      signaling.onChat(room, (event) => {
-        if (left) return;
-        const { lines } = this.store.getState();
-        const line = event.type === 'gap' ? { ...event, seq: lines.at(-1)?.seq ?? -1 } : event;
-        set({ lines: addLine(lines, line) });
-        if (event.type === 'message') own.hear(event);
-      });
+      set({ chat });
       signaling.start();
     });
     return () => {
       left = true;
       leave();
     };
-  }
-
-  write(text: string, name: string): boolean {
-    return this.sender?.write(text, name) ?? false;
-  }
-
-  drop(id: string): void {
-    this.sender?.drop(id);
   }
 }
 
@@ -107,4 +71,4 @@ export const {
   Provider: RoomProvider,
   useInstance: useRoomInstance,
   useSelected: useRoom,
-} = createInstanceContext<RoomState, ChatRoom>('room');
+} = createInstanceContext<RoomState, Room>('room');

@@ -1,13 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import {
-  addLine,
-  type Broadcast,
-  type BroadcastState,
-  type ChatLine,
-  type ChatMessage,
-  type PlayerStats,
-  type TrackStats,
-} from '@madang/sdk';
+import { type Broadcast, type BroadcastState, type PlayerStats, type TrackStats } from '@madang/sdk';
 import { gather, useCatalogue } from './catalogue';
 import { applyStates, belongs, merge, NO_LIST, order, type Rows } from './deltas';
 import { invitationOf } from './guest';
@@ -24,37 +16,6 @@ const BROADCAST: Broadcast = {
   created_at: '2026-01-01T00:00:00Z',
   modified_at: '2026-01-01T00:00:00Z',
 };
-
-function message(seq: number, at = seq): ChatMessage {
-  return { type: 'message', seq, at, from: 'par_1', name: '', host: false, text: String(seq) };
-}
-
-describe('addLine', () => {
-  it('adds each message once, also when history comes again', () => {
-    let lines: readonly ChatLine[] = [];
-    for (const seq of [1, 2, 3, 1, 2, 3, 4]) lines = addLine(lines, message(seq));
-    expect(lines.map(({ seq }) => seq)).toEqual([1, 2, 3, 4]);
-  });
-
-  it('stays the same where nothing is new, so that nothing lights up', () => {
-    const lines = addLine(addLine([], message(1)), message(2));
-    expect(addLine(lines, message(1))).toBe(lines);
-    const named = addLine(lines, { ...message(3), id: 'a'.repeat(32) });
-    expect(addLine(named, { ...message(9), id: 'a'.repeat(32) })).toBe(named);
-  });
-
-  it('takes the messages of a server that counts anew', () => {
-    const lines = addLine([message(5, 50)], message(1, 60));
-    expect(lines.map(({ seq }) => seq)).toEqual([5, 1]);
-  });
-
-  it('keeps a bounded number of lines', () => {
-    let lines: readonly ChatLine[] = [];
-    for (let seq = 0; seq < 400; seq += 1) lines = addLine(lines, message(seq));
-    expect(lines).toHaveLength(300);
-    expect(lines[0]?.seq).toBe(100);
-  });
-});
 
 describe('merge', () => {
   it('takes what signaling tells and keeps the rest', () => {

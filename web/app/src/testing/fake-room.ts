@@ -1,8 +1,6 @@
 import type {
-  ChatMessage,
   DeviceState,
   Outcome,
-  Pending,
   Person,
   Room,
   RoomState,
@@ -11,6 +9,7 @@ import type {
   Store,
 } from '@madang/sdk';
 import { vi } from 'vitest';
+import { fakeChat } from './fake-chat';
 
 /** A store whose value a test sets. */
 export class Held<T> implements Store<T> {
@@ -70,13 +69,7 @@ export function fakeRoom(me = 'par_me') {
     volume: vi.fn<(volume: number) => void>(),
     output: nothing(),
   };
-  const chat = {
-    messages: new Held<readonly ChatMessage[]>([]),
-    pending: new Held<readonly Pending[]>([]),
-    send: vi.fn<(text: string) => boolean>(() => true),
-    retry: vi.fn<(id: string) => void>(),
-    drop: vi.fn<(id: string) => void>(),
-  };
+  const { chat, signaling } = fakeChat();
   const moderate = {
     mute: command(),
     lowerHand: command(),
@@ -89,7 +82,7 @@ export function fakeRoom(me = 'par_me') {
   const on = vi.fn(() => () => undefined);
   const rest = { view: vi.fn(), on, stats: vi.fn(), leave: nothing() };
   const parts = { state, people, speaking, me: own, sound, chat, moderate, ...rest, group: 'grp_a' };
-  return { ...parts, room: parts as unknown as Room };
+  return { ...parts, signaling, room: parts as unknown as Room };
 }
 
 /** Somebody in a room. */

@@ -94,8 +94,7 @@ export const aroundEn = {
   adviceFirewall: 'In a company: ask the network’s administrators to allow UDP to this server, or TURN.',
   adviceLater: 'Try again in a moment.',
 
-  // Chat and devices in the call
-  chatSilenced: 'A moderator has taken your right to write here. You can read on.',
+  // Devices in the call
   deviceMore: 'All devices, background',
   deviceMicrophones: 'Choose a microphone',
   deviceCameras: 'Choose a camera',

@@ -93,7 +93,6 @@ export const aroundKo: typeof aroundEn = {
   adviceFirewall: '회사라면 네트워크 관리자에게 이 서버로 가는 UDP나 TURN을 허용해 달라고 요청하세요.',
   adviceLater: '잠시 뒤 다시 시도하세요.',
 
-  chatSilenced: '진행자가 채팅 권한을 거두었습니다. 읽을 수는 있습니다.',
   deviceMore: '모든 장치와 배경',
   deviceMicrophones: '마이크 선택',
   deviceCameras: '카메라 선택',

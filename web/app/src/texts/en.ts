@@ -1,5 +1,6 @@
 import { aroundEn } from './around-en';
 import { pagesEn } from './pages-en';
+import { chatEn } from './chat-en';
 import { roomEn } from './room-en';
 
 /** Every text of the pages in English. `ko.ts` has the same keys. */
@@ -7,6 +8,7 @@ export const en = {
   ...roomEn,
   ...aroundEn,
   ...pagesEn,
+  ...chatEn,
 
   // Frame
   skipToContent: 'Skip to content',
@@ -211,28 +213,6 @@ export const en = {
   failureNetwork: 'The server cannot be reached: it may be down, or your network may block it.',
   failureServer: 'The server has a problem. Try again in a moment.',
   failureTooMany: 'Too many broadcasts were created from your address. Wait a minute.',
-
-  // Chat
-  chat: 'Chat',
-  chatEmpty: 'Say hello. Messages appear here for everyone.',
-  chatPlaceholder: 'Write a message',
-  chatName: 'Your name',
-  chatNamePlaceholder: 'Guest',
-  chatSend: 'Send',
-  chatHost: 'Host',
-  chatYou: 'You',
-  chatGap: (n: number) => `${n.toLocaleString('en')} messages were skipped`,
-  chatOffline: 'Chat is reconnecting',
-  chatConnecting: 'Connecting to the chat',
-  chatEnded: 'The chat is closed.',
-  chatNewMessages: 'New messages',
-  chatting: (n: number) => `${n.toLocaleString('en')} in chat`,
-  chatRefused: 'The message was not sent.',
-  chatNoRight: 'Not sent: you may not write here.',
-  chatSending: 'Sending',
-  chatKept: 'Not sent yet: it is sent when the chat is back.',
-  chatDrop: 'Dismiss',
-  chatFull: 'Too many messages wait to be sent. They are sent when the chat is back.',
 
   // Devices in trouble
   captureDeniedCamera:

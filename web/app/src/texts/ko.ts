@@ -1,4 +1,5 @@
 import { aroundKo } from './around-ko';
+import { chatKo } from './chat-ko';
 import type { Texts } from './en';
 import { pagesKo } from './pages-ko';
 import { roomKo } from './room-ko';
@@ -8,6 +9,7 @@ export const ko: Texts = {
   ...roomKo,
   ...aroundKo,
   ...pagesKo,
+  ...chatKo,
 
   skipToContent: '본문으로 건너뛰기',
   navStudio: '스튜디오',
@@ -205,27 +207,6 @@ export const ko: Texts = {
   failureNetwork: '서버에 연결할 수 없습니다. 서버가 멈췄거나 네트워크가 막고 있을 수 있습니다.',
   failureServer: '서버에 문제가 있습니다. 잠시 후 다시 시도해 주세요.',
   failureTooMany: '같은 주소에서 방송을 너무 많이 만들었습니다. 1분 뒤에 다시 시도해 주세요.',
-
-  chat: '채팅',
-  chatEmpty: '인사를 건네 보세요. 모두에게 보입니다.',
-  chatPlaceholder: '메시지 입력',
-  chatName: '이름',
-  chatNamePlaceholder: '손님',
-  chatSend: '보내기',
-  chatHost: '방송인',
-  chatYou: '나',
-  chatGap: (n) => `메시지 ${n.toLocaleString('ko')}개를 건너뛰었습니다`,
-  chatOffline: '채팅에 다시 연결하는 중',
-  chatConnecting: '채팅에 연결하는 중',
-  chatEnded: '채팅이 끝났습니다.',
-  chatNewMessages: '새 메시지',
-  chatting: (n) => `채팅 ${n.toLocaleString('ko')}명`,
-  chatRefused: '메시지를 보내지 못했습니다.',
-  chatNoRight: '여기에는 글을 쓸 수 없어 보내지 못했습니다.',
-  chatSending: '보내는 중',
-  chatKept: '아직 보내지 못했습니다. 채팅이 다시 연결되면 보냅니다.',
-  chatDrop: '지우기',
-  chatFull: '보내지 못한 메시지가 너무 많습니다. 채팅이 다시 연결되면 보냅니다.',
 
   captureDeniedCamera:
     '카메라가 차단되었습니다. 주소창 왼쪽 아이콘을 눌러 카메라를 허용한 뒤 다시 시도하세요.',

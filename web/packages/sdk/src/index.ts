@@ -12,9 +12,11 @@ export {
   openMicrophone,
   openScreen,
 } from './capture.js';
-export { addLine, type ChatLine } from './chat-lines.js';
-export { MAX_PENDING, type Pending, type PendingState, type Refusal } from './chat-outbox.js';
-export { ChatSender } from './chat-sender.js';
+export { Chat, type ChatOptions, type ChatSignaling } from './chat/chat.js';
+export { type ChatGap, type ChatLine, messageOf, type MessageLine } from './chat/log.js';
+export { MAX_PENDING, type Pending, type PendingState, type Refusal, type Written } from './chat/outbox.js';
+export { SHOWN_PER_SECOND } from './chat/pace.js';
+export type * from './chat/types.js';
 export { type IceServerSource, RenewedIceServers } from './ice-servers.js';
 export {
   type Fact,

@@ -21,11 +21,11 @@ describe('Replies', () => {
       request: first.request,
       destination: '/app/-/chat/7',
       reason: 'rate',
-      message: '',
+      message: 'wait',
       retry_after_ms: 900,
     });
     expect(await second.outcome).toEqual({ sent: true, seq: 7 });
-    expect(await first.outcome).toEqual({ sent: false, reason: 'rate', retryAfterMs: 900 });
+    expect(await first.outcome).toEqual({ sent: false, reason: 'rate', retryAfterMs: 900, message: 'wait' });
   });
 
   it('counts what is not answered as lost', async () => {

@@ -1,14 +1,23 @@
-import type { Reason, Reply } from './types.js';
+import type { ChatBan, ChatHistory, Reason, Reply } from './types.js';
 
 /** What became of a message: the server has it, or why it does not, as far as anyone knows. */
 export type Outcome =
-  | { sent: true; seq: number | null }
+  | {
+      sent: true;
+      /** The number that a chat message got. */
+      seq: number | null;
+      /** What was asked of a chat. */
+      history?: ChatHistory;
+      bans?: ChatBan[];
+    }
   | {
       sent: false;
       /** The server's reason, or `lost`: no answer came, and the server may have the message or not. */
       reason: Reason | 'lost';
-      /** After this time the same message may be within the rate. */
+      /** After this time the same message may be taken. */
       retryAfterMs: number | null;
+      /** Why, in the server's words. */
+      message?: string;
     };
 
 /** An answer that has not come by then will not come. */
@@ -43,8 +52,13 @@ export class Replies {
     if (reply.request === undefined) return;
     const outcome: Outcome =
       reply.outcome === 'done'
-        ? { sent: true, seq: reply.seq ?? null }
-        : { sent: false, reason: reply.reason, retryAfterMs: reply.retry_after_ms ?? null };
+        ? done(reply)
+        : {
+            sent: false,
+            reason: reply.reason,
+            retryAfterMs: reply.retry_after_ms ?? null,
+            message: reply.message,
+          };
     this.settle(reply.request, outcome);
   }
 
@@ -58,6 +72,14 @@ export class Replies {
     this.waiting.delete(request);
     done?.(outcome);
   }
+}
+
+function done({ seq, history, bans }: Extract<Reply, { outcome: 'done' }>): Outcome {
+  return {
+    ...{ sent: true, seq: seq ?? null },
+    ...(history === undefined ? {} : { history }),
+    ...(bans === undefined ? {} : { bans }),
+  };
 }
 
 const LOST: Outcome = { sent: false, reason: 'lost', retryAfterMs: null };

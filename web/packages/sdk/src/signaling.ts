@@ -7,8 +7,9 @@ import type {
   BoardCommand,
   BoardEvent,
   BroadcastState,
-  ChatGap,
-  ChatMessage,
+  ChatEvent,
+  ChatOrder,
+  ChatSend,
   Presence,
   Reply,
   RoomCommand,
@@ -141,8 +142,8 @@ export class Signaling extends Emitter<SignalingEvents> {
     await this.client.deactivate();
   }
 
-  /** Chat of a room, the last messages first. */
-  onChat(room: string, listener: (event: ChatMessage | ChatGap) => void): () => void {
+  /** Chat of a room: how it is, the last messages, then what comes. */
+  onChat(room: string, listener: (event: ChatEvent) => void): () => void {
     return this.subscribe(`/topic/-/chat/${room}`, (body) => {
       if (isChatEvent(body)) listener(body);
     });
@@ -180,11 +181,13 @@ export class Signaling extends Emitter<SignalingEvents> {
    * Sends a chat message and tells what became of it. Never rejects. A message that is sent again under its `id`, 128
    * random bits, is in the room once.
    */
-  async sendChat(
-    room: string,
-    { id, text, name }: { id: string; text: string; name: string },
-  ): Promise<Outcome> {
-    return this.send(`/app/-/chat/${room}`, name === '' ? { id, text } : { id, text, name });
+  async sendChat(room: string, message: ChatSend): Promise<Outcome> {
+    return this.send(`/app/-/chat/${room}`, message);
+  }
+
+  /** Asks something of a chat, beside sending a message, and tells what became of it. Never rejects. */
+  async orderChat(room: string, order: ChatOrder): Promise<Outcome> {
+    return this.send(`/app/-/chat/${room}`, order);
   }
 
   /**
@@ -302,9 +305,29 @@ function parseObject(body: string): Record<string, unknown> | null {
   }
 }
 
-/** The lines of a chat: what else a server says of it is not read here. */
-function isChatEvent(body: object): body is ChatMessage | ChatGap {
-  const event = body as Partial<ChatMessage | ChatGap>;
-  if (event.type === 'gap') return typeof event.dropped === 'number';
-  return event.type === 'message' && typeof event.text === 'string' && typeof event.seq === 'number';
+/** Whether a body is an event of a chat; one of a later release that is not known here is none. */
+function isChatEvent(body: object): body is ChatEvent {
+  const event = body as Record<string, unknown>;
+  const has = (type: 'number' | 'string' | 'object', ...names: string[]): boolean =>
+    names.every((name) => typeof event[name] === type && event[name] !== null);
+  switch (event.type) {
+    case 'message':
+      return has('number', 'seq', 'at') && has('string', 'text', 'from', 'name');
+    case 'open':
+      return has('number', 'epoch', 'last') && has('object', 'settings', 'you');
+    case 'edited':
+      return has('number', 'seq', 'edited_at') && has('string', 'text');
+    case 'deleted':
+      return has('number', 'seq');
+    case 'deleted_from':
+      return has('string', 'from');
+    case 'settings':
+      return has('object', 'settings');
+    case 'sanction':
+      return has('string', 'kind');
+    case 'gap':
+      return has('number', 'dropped');
+    default:
+      return false;
+  }
 }

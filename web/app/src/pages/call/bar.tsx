@@ -1,7 +1,7 @@
 import { type ComponentProps, type ReactNode, useEffect, useRef } from 'react';
 import { usePeople, useRoom, useRoomState, useStoreValue } from '@madang/react';
 import { canShareScreen, type Device } from '@madang/sdk';
-import { useUnread } from '../../components/call-chat';
+import { useUnread } from '../../components/chat/call-chat';
 import {
   BlockedIcon,
   ChatIcon,
@@ -325,7 +325,7 @@ function PeopleControl(): ReactNode {
 function ChatControl(): ReactNode {
   const ui = useUi();
   const open = useUiState(({ panel }) => panel === 'chat');
-  const unread = useUnread(open);
+  const unread = useUnread();
   return (
     <button
       type="button"

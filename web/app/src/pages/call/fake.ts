@@ -1,3 +1,4 @@
+import { Chat } from '@madang/sdk';
 import type {
   DeviceState,
   Person,
@@ -82,13 +83,17 @@ export class FakeRoom {
     volume: (): void => undefined,
     output: (): Promise<void> => Promise.resolve(),
   };
-  readonly chat = {
-    messages: new FakeStore<readonly never[]>([]),
-    pending: new FakeStore<readonly never[]>([]),
-    send: (): boolean => true,
-    retry: (): void => undefined,
-    drop: (): void => undefined,
-  };
+  /** Nobody answers: what is written waits. */
+  readonly chat = new Chat({
+    room: 'grp_fake',
+    signaling: {
+      state: 'connecting',
+      on: () => () => undefined,
+      onChat: () => () => undefined,
+      sendChat: () => new Promise<never>(() => undefined),
+      orderChat: () => new Promise<never>(() => undefined),
+    },
+  });
   private readonly listeners = new Map<keyof RoomEvents, Set<(value: never) => void>>();
 
   /** `paint` gives the pictures; without it nobody has one. */

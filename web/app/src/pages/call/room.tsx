@@ -1,7 +1,7 @@
 import { type ReactNode, useEffect, useRef, useState } from 'react';
 import { RoomProvider, useFullscreen, useMedia, useRoomState } from '@madang/react';
 import { type Room, thisMachine } from '@madang/sdk';
-import { CallChat } from '../../components/call-chat';
+import { CallChat } from '../../components/chat/call-chat';
 import { DeviceNotices } from '../../components/device-notices';
 import { PeoplePanel } from '../../components/people-panel';
 import { t } from '../../texts';

@@ -1,24 +1,24 @@
 import { randomKey } from '../meta-api.js';
 import type { Outcome } from '../replies.js';
 import type { Signaling } from '../signaling.js';
-import type { RoomCommand } from '../types.js';
 
 /** Whoever waits longer than this for signaling to come back is told that the command was lost. */
 const PATIENCE_MS = 10_000;
 /** Commands that wait at a time; more are lost at once. */
 const MAX_WAITING = 64;
 
-/** Sends commands to a room; one whose answer was lost is repeated under its id, which does no harm. */
-export class Commands {
+/** Sends commands of which one whose answer was lost is repeated under its id, which does no harm. */
+export class Commands<Command> {
   private waiting = 0;
 
+  /** `ask` sends a command under a request id, and never rejects. */
   constructor(
-    private readonly signaling: Pick<Signaling, 'on' | 'state' | 'command'>,
-    private readonly group: string,
+    private readonly signaling: Pick<Signaling, 'on' | 'state'>,
+    private readonly ask: (command: Command, request: string) => Promise<Outcome>,
   ) {}
 
   /** What became of it; never rejects. What is of the moment only (`once`) is not repeated. */
-  async send(command: RoomCommand, once = false): Promise<Outcome> {
+  async send(command: Command, once = false): Promise<Outcome> {
     if (this.waiting >= MAX_WAITING) return LOST;
     this.waiting += 1;
     try {
@@ -28,13 +28,13 @@ export class Commands {
     }
   }
 
-  private async repeat(command: RoomCommand, once: boolean): Promise<Outcome> {
+  private async repeat(command: Command, once: boolean): Promise<Outcome> {
     const request = randomKey();
     const until = performance.now() + PATIENCE_MS;
     for (;;) {
       const left = until - performance.now();
       if (!(await this.connected(once ? 0 : left))) return LOST;
-      const outcome = await this.signaling.command(this.group, command, request);
+      const outcome = await this.ask(command, request);
       if (once || outcome.sent || outcome.reason !== 'lost' || performance.now() >= until) return outcome;
     }
   }

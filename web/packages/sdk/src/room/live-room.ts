@@ -1,11 +1,11 @@
 import { Call, type CallSlot } from '../call.js';
 import { openCamera, openMicrophone } from '../capture.js';
+import { Chat } from '../chat/chat.js';
 import { Emitter } from '../emitter.js';
 import { RenewedIceServers } from '../ice-servers.js';
 import { MetaApi } from '../meta-api.js';
 import { Signaling } from '../signaling.js';
-import type { JoinedCall, Person, Right, Source, Speakers } from '../types.js';
-import { GroupChat } from './chat.js';
+import type { JoinedCall, Person, Right, RoomCommand, Source, Speakers } from '../types.js';
 import { Commands } from './commands.js';
 import { LocalDevice } from './device.js';
 import { KnownRoom } from './known-room.js';
@@ -63,13 +63,13 @@ export class LiveRoom implements Room {
   readonly state: Value<RoomState>;
   readonly speaking = new Value(NOBODY_SPEAKS);
   readonly sound = new SlotSound();
-  readonly chat: GroupChat;
+  readonly chat: Chat;
   readonly me: Me;
   readonly moderate: Room['moderate'];
   private readonly events = new Events();
   private readonly signaling: Signaling;
   private readonly known: KnownRoom;
-  private readonly commands: Commands;
+  private readonly commands: Commands<RoomCommand>;
   private readonly switches: Switches;
   private readonly call: Call;
   private readonly views: Views;
@@ -116,12 +116,14 @@ export class LiveRoom implements Room {
     // One token for the session and for signaling: the same participant.
     this.signaling = new Signaling({ url: services.signaling, token });
     this.known = new KnownRoom(this.signaling, this.group, (happened) => this.events.tell(happened));
-    this.commands = new Commands(this.signaling, this.group);
+    this.commands = new Commands(this.signaling, (command, request) =>
+      this.signaling.command(this.group, command, request),
+    );
     this.switches = new Switches({
       send: (command) => this.commands.send(command, true),
       muted: (source) => this.muted(source),
     });
-    this.chat = new GroupChat(this.signaling, this.group, () => this.name());
+    this.chat = new Chat({ signaling: this.signaling, room: this.group, name: () => this.name() });
     this.views = new Views(slots, (wants) => this.call.want(wants));
     this.mic = this.device('microphone');
     this.camera = this.device('camera');

@@ -1,9 +1,9 @@
-import type { Source } from '../types.js';
+import type { RoomCommand, Source } from '../types.js';
 import type { Commands } from './commands.js';
 import type { Moderation } from './types.js';
 
 /** What moderators do, as commands. */
-export function moderation(commands: Pick<Commands, 'send'>): Moderation {
+export function moderation(commands: Pick<Commands<RoomCommand>, 'send'>): Moderation {
   return {
     mute: (participant, source: Source = 'microphone') =>
       commands.send({ type: 'mute', participant, source }),

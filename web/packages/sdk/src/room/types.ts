@@ -1,18 +1,9 @@
 import type { CallFailure, CallState } from '../call.js';
 import type { CaptureFailure } from '../capture.js';
-import type { Pending } from '../chat-outbox.js';
+import type { RoomChat } from '../chat/types.js';
 import type { Outcome } from '../replies.js';
 import type { SignalingState } from '../signaling.js';
-import type {
-  ChatMessage,
-  Person,
-  ReactionKind,
-  Right,
-  Source,
-  SourceState,
-  WhyGone,
-  WhyMissing,
-} from '../types.js';
+import type { Person, ReactionKind, Right, Source, SourceState, WhyGone, WhyMissing } from '../types.js';
 
 /** A value that changes. `get` gives the same object until it changes, as `useSyncExternalStore` wants it. */
 export interface Store<T> {
@@ -144,18 +135,6 @@ export interface RoomSound {
   volume(volume: number): void;
   /** Another loudspeaker, where the browser can. */
   output(deviceId: string): Promise<void>;
-}
-
-export interface RoomChat {
-  readonly messages: Store<readonly ChatMessage[]>;
-  /** What the server has not confirmed yet, or refused. */
-  readonly pending: Store<readonly Pending[]>;
-  /** `false` if too many wait already: the text should stay in the field. */
-  send(text: string): boolean;
-  /** Sends again what was refused. */
-  retry(id: string): void;
-  /** Forgets what was refused. */
-  drop(id: string): void;
 }
 
 export interface Moderation {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { dice } from './dice.test.util.js';
+import { dice } from '../dice.test.util.js';
 import {
   connected,
   drop,
@@ -11,11 +11,12 @@ import {
   sending,
   settled,
   write,
-} from './chat-outbox.js';
-import type { Outcome } from './replies.js';
+} from './outbox.js';
+import type { Outcome } from '../replies.js';
 
 const LOST: Outcome = { sent: false, reason: 'lost', retryAfterMs: null };
 const TOO_FAST: Outcome = { sent: false, reason: 'rate', retryAfterMs: 900 };
+const SLOW: Outcome = { sent: false, reason: 'rate', retryAfterMs: 30_000, message: 'slow mode' };
 const FORBIDDEN: Outcome = { sent: false, reason: 'right', retryAfterMs: null };
 
 function written(...ids: string[]): Outbox {
@@ -59,6 +60,10 @@ describe('messages on their way', () => {
     const refused = settled(sending(written('a', 'b'), 'a'), 'a', FORBIDDEN, 0);
     expect([kinds(refused), nextToSend(refused, 0)?.id]).toEqual([{ a: 'refused', b: 'waiting' }, 'b']);
     expect(kinds(drop(refused, 'a'))).toEqual({ b: 'waiting' });
+    // Half a minute of slow mode is no time to keep a text from who wrote it.
+    const slow = settled(sending(written('a', 'b'), 'a'), 'a', SLOW, 0);
+    expect([kinds(slow), slow.notBefore]).toEqual([{ a: 'refused', b: 'waiting' }, 0]);
+    expect(slow.pending[0]?.state).toEqual({ kind: 'refused', refusal: SLOW });
   });
 
   it('are bounded', () => {

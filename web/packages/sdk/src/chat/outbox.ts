@@ -4,7 +4,7 @@
  * repetition. Pure: it is told what happens and at what time, and says what to send.
  */
 
-import type { Outcome } from './replies.js';
+import type { Outcome } from '../replies.js';
 
 /** How a message stands. */
 export type PendingState =
@@ -14,17 +14,25 @@ export type PendingState =
   | { kind: 'sending' }
   /** The server has it; it comes back as a line of the room, if that has not happened yet. */
   | { kind: 'sent'; seq: number | null }
-  /** The server does not take it, and would not take it again. */
+  /** The server does not take it now; the person may change it, or send it again later. */
   | { kind: 'refused'; refusal: Refusal };
 
 /** An outcome of a message that was not sent. */
 export type Refusal = Extract<Outcome, { sent: false }>;
 
-/** A message that is not a line of the room yet. */
-export interface Pending {
+/** What a person has written. */
+export interface Written {
   readonly id: string;
   readonly text: string;
   readonly name: string;
+  /** What it answers. */
+  readonly replyTo?: { readonly seq: number; readonly name: string; readonly text: string };
+  /** Whom alone it is for. */
+  readonly to?: { readonly id: string; readonly name: string };
+}
+
+/** A message that is not a line of the room yet. */
+export interface Pending extends Written {
   readonly state: PendingState;
 }
 
@@ -40,11 +48,13 @@ export interface Outbox {
 export const MAX_PENDING = 20;
 /** Before a message is repeated on a connection that is there. */
 const AGAIN_MS = 1_000;
+/** So long a message waits by itself for the rate to allow it; for longer the person gets it back. */
+const SOON_MS = 5_000;
 
 export const EMPTY_OUTBOX: Outbox = { pending: [], connected: false, notBefore: 0 };
 
 /** A person has written something. Unchanged where too much waits: the text stays in the field. */
-export function write(outbox: Outbox, message: { id: string; text: string; name: string }): Outbox {
+export function write(outbox: Outbox, message: Written): Outbox {
   if (outbox.pending.length >= MAX_PENDING) return outbox;
   return { ...outbox, pending: [...outbox.pending, { ...message, state: { kind: 'waiting' } }] };
 }
@@ -77,7 +87,8 @@ export function sending(outbox: Outbox, id: string): Outbox {
 /** What became of a message that was sent. A late word of one that waits again counts too. */
 export function settled(outbox: Outbox, id: string, outcome: Outcome, nowMs: number): Outbox {
   if (outcome.sent) return withState(outbox, id, () => ({ kind: 'sent', seq: outcome.seq }));
-  const later = outcome.reason === 'rate' || outcome.reason === 'lost';
+  const soon = outcome.reason === 'rate' && (outcome.retryAfterMs ?? 0) <= SOON_MS;
+  const later = soon || outcome.reason === 'lost';
   if (!later) return withState(outbox, id, () => ({ kind: 'refused', refusal: outcome }));
   const waits = withState(outbox, id, ({ kind }) => (kind === 'sent' ? null : { kind: 'waiting' }));
   return { ...waits, notBefore: nowMs + (outcome.retryAfterMs ?? AGAIN_MS) };

@@ -1,0 +1,143 @@
+/** The texts of a chat in English. `chat-ko.ts` has the same keys. */
+export const chatEn = {
+  chat: 'Chat',
+  chatEmpty: 'Say hello. Messages appear here for everyone.',
+  chatPlaceholder: 'Write a message',
+  chatPlaceholderTo: (name: string) => `Write to ${name} only`,
+  chatName: 'Your name',
+  chatNamePlaceholder: 'Guest',
+  chatSend: 'Send',
+  chatHost: 'Host',
+  chatYou: 'You',
+  chatNew: 'New',
+  chatNewMessages: 'New messages',
+  chatNewCount: (n: number) => (n === 1 ? '1 new message' : `${n.toLocaleString('en')} new messages`),
+  chatToEnd: 'To the latest',
+  chatting: (n: number) => `${n.toLocaleString('en')} in chat`,
+  chatHelp: 'Arrow keys go from message to message, Enter opens what can be done with one.',
+
+  // What is not there
+  chatGap: (n: number) =>
+    n === 1
+      ? '1 message did not reach this page'
+      : `${n.toLocaleString('en')} messages did not reach this page`,
+  chatPassed: (n: number) =>
+    n === 1 ? '1 message is not shown' : `${n.toLocaleString('en')} messages of a busy time are not shown`,
+  chatShowAll: 'Show',
+  chatBusy: (n: number) => `Showing some of ${n.toLocaleString('en')} messages a second`,
+  chatOlder: 'Show older messages',
+  chatOlderLoading: 'Loading older messages',
+  chatOlderFailed: 'Older messages did not come.',
+  chatBeginning: 'This is where the chat begins.',
+  chatQuoteGone: 'The message is no longer there.',
+  chatDeleted: 'Deleted message',
+  chatEdited: 'edited',
+  chatEditedAt: (time: string) => `Edited ${time}`,
+
+  // Sending
+  chatOffline: 'Chat is reconnecting',
+  chatConnecting: 'Connecting to the chat',
+  chatEnded: 'The chat is closed.',
+  chatSending: 'Sending',
+  chatSent: 'Sent',
+  chatKept: 'Not sent yet: it is sent when the chat is back.',
+  chatDrop: 'Dismiss',
+  chatBack: 'Change',
+  chatFull: 'Too many messages wait to be sent. They are sent when the chat is back.',
+  chatLeft: (n: number) => (n === 1 ? '1 character left' : `${n.toLocaleString('en')} characters left`),
+  chatTooLong: (n: number) =>
+    n === 1 ? '1 character too many' : `${n.toLocaleString('en')} characters too many`,
+  chatNotSent: 'Not sent.',
+  chatRefused: 'The message was not sent.',
+  chatNoRight: 'Not sent: you may not write here.',
+  chatNotNow: 'Not sent: that is not possible now.',
+  chatTooFast: 'Not sent: you write too fast.',
+  chatTooSoon: 'Not sent: the chat is in slow mode.',
+  chatAgainIn: (time: string) => `You can send it in ${time}.`,
+  chatAgainNow: 'You can send it now.',
+  chatWait: (time: string) => `Send: in ${time}`,
+
+  // Who may write
+  chatSilenced: 'A moderator has taken your right to write here. You can read on.',
+  chatSlow: (time: string) => `Slow mode: one message every ${time}.`,
+  chatFollowers: (time: string) => `Only people who have been here for ${time} may write.`,
+  chatKnownOnly: 'Only people who have been here before may write.',
+  chatBanned: 'You are banned from writing here. You can read on.',
+  chatTimedOut: (until: string, left: string) =>
+    `A moderator has paused your writing until ${until} (${left}). You can read on.`,
+  chatTimedOutForever: 'A moderator has paused your writing. You can read on.',
+  chatReason: (reason: string) => `Reason: ${reason}`,
+
+  // One message
+  chatActions: (name: string) => `Message of ${name}`,
+  chatMore: 'More',
+  chatReply: 'Reply',
+  chatReplyTo: (name: string) => `Reply to ${name}`,
+  chatReplyEnd: 'Do not reply',
+  chatJump: (name: string) => `Go to the message of ${name}`,
+  chatEdit: 'Edit',
+  chatEditing: 'You are changing your message',
+  chatEditEnd: 'Do not change it',
+  chatSave: 'Save',
+  chatDelete: 'Delete',
+  chatDeleteTitle: 'Delete this message?',
+  chatDeleteText: 'Nobody can read it any more. It does not come back.',
+  chatKeep: 'Keep it',
+  chatCopy: 'Copy text',
+  chatPin: 'Pin',
+  chatUnpin: 'Unpin',
+  chatPinned: 'Pinned',
+  chatPinnedMore: 'Show all',
+  chatPinnedLess: 'Show less',
+  chatUnpinHint: 'Take the pinned message down',
+
+  // Direct messages
+  chatTo: 'To',
+  chatEveryone: 'Everyone',
+  chatDirect: (name: string) => `Write to ${name} only`,
+  chatOnlyYou: (name: string) => `Only you and ${name} see this`,
+  chatOnlySees: (name: string) => `Only ${name} will see this`,
+  chatGone: (name: string) => `${name} (left)`,
+  chatGoneHint: (name: string) => `${name} has left and would not get it.`,
+
+  // Moderators
+  chatTimeout1: 'Pause for 1 minute',
+  chatTimeout10: 'Pause for 10 minutes',
+  chatTimeout60: 'Pause for 1 hour',
+  chatBan: 'Ban from writing',
+  chatBanAddress: 'Ban, and the address too',
+  chatBanTitle: (name: string) => `Ban ${name} from writing?`,
+  chatBanText:
+    'They can read on, and write nothing until you lift it. Coming back under another name does not help.',
+  chatBanAddressText:
+    'Whoever comes from the same address cannot write either: in an office or at a school these may be others.',
+  chatBanDelete: 'Also delete what they have written',
+  chatBanYes: 'Ban',
+  chatBanDone: (name: string) => `${name} is banned from writing.`,
+  chatTimeoutDone: (name: string, time: string) => `${name} cannot write for ${time}.`,
+  chatRules: 'Rules of the chat',
+  chatRuleSlow: 'Slow mode: time between two messages of a person',
+  chatRuleFollowers: 'May write who has been here for',
+  chatRuleOff: 'Off',
+  chatRuleAnyTime: 'any time',
+  chatBans: 'Who may not write',
+  chatBansNone: 'Nobody is kept from writing.',
+  chatBansLoading: 'Loading',
+  chatBanUntil: (time: string) => `until ${time}`,
+  chatBanForever: 'banned',
+  chatBanWithAddress: 'with the address',
+  chatBanBy: (name: string) => `by ${name}`,
+  chatUnban: 'Let write again',
+  chatUnbanOf: (name: string) => `Let ${name} write again`,
+
+  // Durations
+  chatSeconds: (n: number) => `${n} s`,
+  chatMinutes: (n: number) => `${n} min`,
+  chatHours: (n: number) => `${n} h`,
+  chatDays: (n: number) => (n === 1 ? '1 day' : `${n} days`),
+
+  // Emoji
+  emoji: 'Emoji',
+  emojiSearch: 'Search emoji',
+  emojiNone: 'No such emoji here.',
+};
