@@ -28,7 +28,12 @@ export function ShareButton(props: { url: string; title: string; embed: string }
           <Suspense fallback={<div className="qr" />}>
             <QrCode url={props.url} />
           </Suspense>
-          <CopyField label={t.shareEmbed} value={frameOf(props.embed)} testId="share-embed" />
+          <CopyField
+            label={t.shareEmbed}
+            value={frameOf(props.embed)}
+            action={t.copyCode}
+            testId="share-embed"
+          />
         </Dialog>
       ) : null}
     </>
@@ -62,9 +67,16 @@ function Reach({ url }: { url: string }): ReactNode {
   return <p className="quiet small share-reach">{local ? t.shareLocal : t.shareLan}</p>;
 }
 
-function CopyField(props: { label: string; value: string; testId: string }): ReactNode {
+function CopyField(props: {
+  label: string;
+  value: string;
+  /** What the button says; that it copies a link where it is not said. */
+  action?: string;
+  testId: string;
+}): ReactNode {
   const { label, value, testId } = props;
-  const { copied, label: copies, copy } = useCopy(value);
+  const { copied, label: said, copy } = useCopy(value);
+  const copies = copied ? said : (props.action ?? said);
   return (
     <div className="copy-field">
       <label className="field">

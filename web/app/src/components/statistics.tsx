@@ -71,10 +71,11 @@ export function publisherFigures(stats: LinkStats | null): Figure[] {
   const tracks = stats?.tracks ?? [];
   const main = tracks.some(({ source, packets }) => source === 'camera' && packets > 0) ? 'camera' : 'screen';
   const encodings = tracks.filter(({ source, rid }) => source === main && rid !== null);
-  const names = encodings.map((track) => {
-    const name =
-      track.height === null ? (track.rid ?? '') : t.videoHeight(shorter(track.width ?? 0, track.height));
-    return track.active ? `${name} ${bitrate(track.kbps)}` : t.statEncodingOff(name);
+  // One that has no picture, because its camera is off, has no size to name.
+  const names = encodings.flatMap((track) => {
+    if (track.height === null || track.height === 0) return [];
+    const name = t.videoHeight(shorter(track.width ?? 0, track.height));
+    return [track.active && track.packets > 0 ? `${name} ${bitrate(track.kbps)}` : t.statEncodingOff(name)];
   });
   const available = stats?.availableKbps ?? null;
   return [
@@ -95,6 +96,16 @@ export function publisherFigures(stats: LinkStats | null): Figure[] {
           },
         ]),
   ];
+}
+
+/** Whether a publisher holds back its larger pictures because nobody watches. */
+export function isIdle(stats: LinkStats | null): boolean {
+  const sent = stats?.tracks.filter(({ source, rid }) => source === 'camera' && rid !== null) ?? [];
+  return (
+    sent.length > 1 &&
+    sent.filter(({ active }) => active).length <= 1 &&
+    sent.some(({ packets }) => packets > 0)
+  );
 }
 
 function resolution(track: TrackStats | undefined): string {

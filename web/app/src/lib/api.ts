@@ -53,6 +53,13 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host.endsWith('.localhost') || host === '[::1]' || host.startsWith('127.');
 }
 
+/** `url` as others can open it, where it is one of this computer only and the server knows another. */
+export function othersUrl(url: string): string {
+  if (!URL.canParse(url)) return url;
+  const { hostname, pathname } = new URL(url);
+  return isLoopback(hostname) && isLoopback(location.hostname) ? pageUrl(pathname) : url;
+}
+
 /** The URL of a path of this site that others can open, as far as the server knows one. */
 export function pageUrl(path: string): string {
   const lan = useServer.getState().config?.lan_url ?? '';

@@ -1,11 +1,13 @@
 import { type SubmitEvent, type ReactNode, useState } from 'react';
-import { MAX_TEXT_CHARS } from '@madang/sdk';
 import { Meter } from '../components/meter';
 import { Notice } from '../components/message';
+import { ToldField, tooMany } from '../components/told-field';
+import { noDeviceWords } from '../lib/preview-words';
 import { captureWords } from '../lib/words';
 import { useStudio } from '../store/studio';
 import { studio } from '../store/studio-session';
 import { t } from '../texts';
+import { PlanField } from './studio-plans';
 
 /** Title and description; saved with a button once the broadcast exists. */
 export function TextsPanel(): ReactNode {
@@ -14,9 +16,10 @@ export function TextsPanel(): ReactNode {
   const broadcast = useStudio((state) => state.broadcast);
   const [state, setState] = useState<'idle' | 'saving' | 'saved' | 'failed'>('idle');
   const changed = broadcast !== null && (name !== broadcast.name || description !== broadcast.description);
+  const long = tooMany(name) + tooMany(description) > 0;
   const save = (event: SubmitEvent): void => {
     event.preventDefault();
-    if (!changed) return;
+    if (!changed || long) return;
     setState('saving');
     studio.saveTexts().then(
       () => setState('saved'),
@@ -29,35 +32,28 @@ export function TextsPanel(): ReactNode {
   };
   return (
     <form className="panel form" onSubmit={save}>
-      <label className="field">
-        <span>{t.title}</span>
-        <input
-          className="input"
-          value={name}
-          maxLength={MAX_TEXT_CHARS}
-          placeholder={t.titlePlaceholder}
-          onChange={(event) => edit({ name: event.target.value })}
-          data-testid="name"
-        />
-      </label>
-      <label className="field">
-        <span>{t.description}</span>
-        <textarea
-          className="input"
-          rows={2}
-          value={description}
-          maxLength={MAX_TEXT_CHARS}
-          placeholder={t.descriptionPlaceholder}
-          onChange={(event) => edit({ description: event.target.value })}
-          data-testid="description"
-        />
-      </label>
+      <ToldField
+        label={t.title}
+        value={name}
+        placeholder={t.titlePlaceholder}
+        onChange={(value) => edit({ name: value })}
+        testId="name"
+      />
+      <ToldField
+        label={t.description}
+        lines={2}
+        value={description}
+        placeholder={t.descriptionPlaceholder}
+        onChange={(value) => edit({ description: value })}
+        testId="description"
+      />
+      {broadcast === null ? <PlanField /> : null}
       {broadcast === null ? null : (
         <div className="row">
           <button
             type="submit"
             className="button"
-            disabled={!changed || state === 'saving'}
+            disabled={!changed || long || state === 'saving'}
             data-testid="save"
           >
             {state === 'saving' ? <span className="spinner small" /> : null}
@@ -109,7 +105,9 @@ function Picker({ kind }: { kind: 'camera' | 'microphone' }): ReactNode {
           onChange={(event) => void studio.devices.choose(kind, event.target.value)}
           data-testid={`${kind}-select`}
         >
-          {choices.length === 0 ? <option value={device.deviceId}>{none}</option> : null}
+          {choices.length === 0 ? (
+            <option value={device.deviceId}>{noDeviceWords(device, none)}</option>
+          ) : null}
           {choices.map((choice, index) => (
             <option key={choice.deviceId} value={choice.deviceId}>
               {choice.label === '' ? numbered(index + 1) : choice.label}

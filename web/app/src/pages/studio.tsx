@@ -1,9 +1,10 @@
-import { useNow } from '@madang/react';
+import { useMedia, useNow } from '@madang/react';
 import { type ReactNode, useEffect, useMemo, useState } from 'react';
 import { canShareScreen, type Sending, sending } from '@madang/sdk';
 import { StatusBadge, ViewerCount } from '../components/badges';
 import { BroadcastChat } from '../components/chat/broadcast-chat';
 import { Confirm } from '../components/confirm';
+import { Dialog } from '../components/dialog';
 import {
   CameraIcon,
   CameraOffIcon,
@@ -11,20 +12,26 @@ import {
   MicOffIcon,
   ScreenIcon,
   ScreenOffIcon,
+  SettingsIcon,
   StopIcon,
 } from '../components/icons';
 import { Link } from '../components/link';
 import { Message, Notice } from '../components/message';
 import { ShareField } from '../components/share';
 import { Stage } from '../components/stage';
-import { Figures, linkFigures, publisherFigures } from '../components/statistics';
+import { Figures, isIdle, linkFigures, publisherFigures } from '../components/statistics';
+import { tooMany } from '../components/told-field';
+import { othersUrl } from '../lib/api';
 import { duration } from '../lib/format';
+import { useSeenHeight } from '../lib/hooks';
+import { previewWords } from '../lib/preview-words';
 import { problemWords } from '../lib/words';
 import { Room, RoomProvider, useRoom } from '../store/room';
 import { isOnAir, useStudio } from '../store/studio';
 import { hasMedia, studio } from '../store/studio-session';
 import { t } from '../texts';
 import { DevicesPanel, TextsPanel } from './studio-panels';
+import { PlansPanel } from './studio-plans';
 
 /** Where a person broadcasts. */
 export function StudioPage(): ReactNode {
@@ -34,38 +41,81 @@ export function StudioPage(): ReactNode {
   }, []);
   const ended = useStudio((state) => state.phase === 'ended');
   const onAir = useStudio(isOnAir);
+  const phone = useMedia(PHONE);
   const room = useStudioRoom();
+  useSeenHeight();
   if (ended) return <Ended />;
   return (
     <RoomProvider value={room}>
-      <div className="page studio" data-testid="studio">
-        <div className="studio-main">
-          <Preview />
-          <Controls />
-          <Problems />
-          <OwnStatistics />
-          {onAir ? (
-            <div className="studio-panels">
-              <TextsPanel />
-              <DevicesPanel />
-            </div>
-          ) : null}
-        </div>
-        <div className="studio-side">
-          {onAir ? (
-            <>
-              <SharePanel />
-              <StudioChat />
-            </>
-          ) : (
-            <>
-              <TextsPanel />
-              <DevicesPanel />
-            </>
-          )}
-        </div>
+      <div className="page studio" data-air={onAir} data-testid="studio">
+        {phone ? <OnPhone onAir={onAir} /> : <OnDesktop onAir={onAir} />}
       </div>
     </RoomProvider>
+  );
+}
+
+/** Where there is room for one thing beside another. */
+const PHONE = '(max-width: 640px)';
+
+function OnDesktop({ onAir }: { onAir: boolean }): ReactNode {
+  return (
+    <>
+      <div className="studio-main">
+        <Preview />
+        <Controls />
+        <Problems />
+        <OwnStatistics />
+        {onAir ? (
+          <div className="studio-panels">
+            <TextsPanel />
+            <DevicesPanel />
+          </div>
+        ) : null}
+      </div>
+      <div className="studio-side">
+        {onAir ? (
+          <>
+            <SharePanel />
+            <StudioChat />
+          </>
+        ) : (
+          <>
+            <TextsPanel />
+            <PlansPanel />
+            <DevicesPanel />
+          </>
+        )}
+      </div>
+    </>
+  );
+}
+
+/** Preview, controls and chat; everything else is in a sheet while there is somebody to look at. */
+function OnPhone({ onAir }: { onAir: boolean }): ReactNode {
+  const [open, setOpen] = useState(false);
+  return (
+    <>
+      <Preview />
+      <Controls more={onAir ? () => setOpen(true) : null} />
+      <Problems />
+      {onAir ? (
+        <StudioChat />
+      ) : (
+        <>
+          <TextsPanel />
+          <PlansPanel />
+          <DevicesPanel />
+        </>
+      )}
+      {open && onAir ? (
+        <Dialog title={t.settings} className="sheet" onClose={() => setOpen(false)} testId="studio-sheet">
+          <SharePanel />
+          <TextsPanel />
+          <DevicesPanel />
+          <OwnStatistics />
+        </Dialog>
+      ) : null}
+    </>
   );
 }
 
@@ -92,30 +142,33 @@ function useStudioRoom(): Room | null {
 
 function Preview(): ReactNode {
   const camera = useStudio((state) => (state.camera.on ? state.camera.track : null));
-  const opening = useStudio((state) => state.camera.opening);
   const screen = useStudio((state) => state.screen.track);
   const empty = camera === null && screen === null;
   return (
     <div className="stage-frame">
       <h1 className="visually-hidden">{t.studioHeading}</h1>
-      <Stage
-        camera={camera}
-        screen={screen}
-        overlay={
-          empty ? (
-            <div className="stage-overlay">
-              <div className="cover" role="status" data-kind="preview">
-                {opening ? <span className="spinner" /> : <CameraOffIcon />}
-                <p className="cover-title">{opening ? t.previewStarting : t.previewCameraOff}</p>
-              </div>
-            </div>
-          ) : null
-        }
-      >
+      <Stage camera={camera} screen={screen} overlay={empty ? <NoPreview /> : null}>
         <div className="stage-top">
           <AirState />
         </div>
       </Stage>
+    </div>
+  );
+}
+
+/** Why there is no picture, in one place. */
+function NoPreview(): ReactNode {
+  const camera = useStudio((state) => state.camera);
+  const microphone = useStudio((state) => state.microphone);
+  const granted = useStudio((state) => state.granted === true);
+  const { kind, title, hint, busy } = previewWords(camera, microphone, granted);
+  return (
+    <div className="stage-overlay">
+      <div className="cover" role="status" data-kind={kind} data-testid="preview-state">
+        {busy ? <span className="spinner" /> : <CameraOffIcon />}
+        <p className="cover-title">{title}</p>
+        {hint === undefined ? null : <p className="cover-hint">{hint}</p>}
+      </div>
     </div>
   );
 }
@@ -165,12 +218,13 @@ const SENDING: Readonly<Record<Exclude<Sending, 'live'>, string>> = {
   failed: t.sendingFailed,
 };
 
-function Controls(): ReactNode {
+function Controls({ more = null }: { more?: (() => void) | null }): ReactNode {
   const microphone = useStudio((state) => state.microphone);
   const camera = useStudio((state) => state.camera);
   const sharing = useStudio((state) => state.screen.track !== null);
-  const onMic = microphone.on && microphone.track !== null;
-  const onCamera = camera.on && camera.track !== null;
+  // While they are being opened they are what they are going to be: nothing is muted that nobody has muted.
+  const onMic = microphone.on && (microphone.track !== null || microphone.opening);
+  const onCamera = camera.on && (camera.track !== null || camera.opening);
   return (
     <div className="controls" role="group" aria-label={t.studioHeading}>
       <Toggle
@@ -197,6 +251,17 @@ function Controls(): ReactNode {
           testId="toggle-screen"
         />
       ) : null}
+      {more === null ? null : (
+        <button
+          type="button"
+          className="control"
+          aria-label={t.settings}
+          onClick={more}
+          data-testid="studio-more"
+        >
+          <SettingsIcon />
+        </button>
+      )}
       <span className="bar-space" />
       <LiveButton />
     </div>
@@ -231,11 +296,13 @@ function LiveButton(): ReactNode {
   const phase = useStudio((state) => state.phase);
   const resuming = useStudio((state) => state.resuming);
   const [asking, setAsking] = useState(false);
+  const long = useStudio(({ name, description }) => tooMany(name) + tooMany(description) > 0);
   if (phase === 'setup') {
     return (
       <button
         type="button"
         className="button primary large"
+        disabled={long}
         onClick={() => void studio.goLive()}
         data-testid="go-live"
       >
@@ -281,12 +348,9 @@ function LiveButton(): ReactNode {
 function Problems(): ReactNode {
   const problem = useStudio((state) => state.problem);
   const creatorToken = useStudio((state) => state.creatorToken);
-  const limitation = useStudio((state) => {
-    const camera = state.stats?.tracks.find(({ source, active }) => source === 'camera' && active);
-    // While nothing reaches the server, that is what is the matter.
-    const live = state.phase === 'live' && sending(state.known) === 'live';
-    return live ? (camera?.limitation ?? null) : null;
-  });
+  const limited = useStudio((state) =>
+    state.phase === 'live' && sending(state.known) === 'live' ? state.limited : null,
+  );
   const media = useStudio(hasMedia);
   return (
     <>
@@ -321,8 +385,8 @@ function Problems(): ReactNode {
           </label>
         </Notice>
       )}
-      {limitation === 'bandwidth' ? <Notice tone="info">{t.limitedBandwidth}</Notice> : null}
-      {limitation === 'cpu' ? <Notice tone="info">{t.limitedCpu}</Notice> : null}
+      {limited === 'bandwidth' ? <Notice tone="info">{t.limitedBandwidth}</Notice> : null}
+      {limited === 'cpu' ? <Notice tone="info">{t.limitedCpu}</Notice> : null}
     </>
   );
 }
@@ -330,13 +394,25 @@ function Problems(): ReactNode {
 function OwnStatistics(): ReactNode {
   const stats = useStudio((state) => state.stats);
   const live = useStudio((state) => state.phase === 'live');
+  const track = useStudio((state) => (state.camera.on ? state.camera.track : null));
   if (!live) return null;
+  const { width, height } = track?.getSettings() ?? {};
+  const source = width === undefined || height === undefined ? t.notAvailable : `${width} × ${height}`;
+  // What is sent of it depends on who watches: that stands apart.
+  const link = linkFigures(stats).filter(({ testId }) => testId !== 'stat-resolution');
   return (
     <section className="panel" aria-labelledby="statistics-title" data-testid="statistics">
       <header className="panel-header">
         <h2 id="statistics-title">{t.statistics}</h2>
       </header>
-      <Figures figures={[...linkFigures(stats), ...publisherFigures(stats)]} />
+      <Figures
+        figures={[
+          { label: t.statSource, value: source, testId: 'stat-source' },
+          ...link,
+          ...publisherFigures(stats),
+        ]}
+      />
+      {isIdle(stats) ? <p className="quiet small statistics-note">{t.statIdle}</p> : null}
     </section>
   );
 }
@@ -346,7 +422,7 @@ function SharePanel(): ReactNode {
   if (url === '') return null;
   return (
     <section className="panel" aria-label={t.share}>
-      <ShareField url={url} />
+      <ShareField url={othersUrl(url)} />
     </section>
   );
 }

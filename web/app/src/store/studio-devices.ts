@@ -27,6 +27,7 @@ export class StudioDevices {
 
   /** Opens what is wanted and not open yet, and waits for what is being opened already. */
   async open(): Promise<void> {
+    void this.askGranted();
     this.stopListening ??= onDevicesChanged(() => void this.refresh());
     for (const kind of KINDS) {
       const { on, track, deviceId } = useStudio.getState()[kind];
@@ -101,6 +102,21 @@ export class StudioDevices {
     this.stopScreen();
     this.release('camera');
     this.release('microphone');
+  }
+
+  /** Whether the browser will ask the person first. */
+  private async askGranted(): Promise<void> {
+    const ask = async (name: string): Promise<boolean> => {
+      const { state } = await navigator.permissions.query({ name: name as PermissionName });
+      return state === 'granted';
+    };
+    try {
+      const [camera, microphone] = await Promise.all([ask('camera'), ask('microphone')]);
+      useStudio.setState({ granted: camera && microphone });
+    } catch {
+      // Not every browser tells.
+      useStudio.setState({ granted: null });
+    }
   }
 
   private openOne(kind: Kind, deviceId: string): Promise<void> {

@@ -5,15 +5,24 @@ import {
   NOTHING_KNOWN,
   randomKey,
   RenewedIceServers,
+  sending,
   type Source,
   WhipPublisher,
 } from '@madang/sdk';
 import { api } from '../lib/api';
 import { momentOf } from '../lib/format';
-import { type KeptBroadcast, keptBroadcast, type KeptCreation, keptCreation } from '../lib/storage';
+import {
+  type KeptBroadcast,
+  keptBroadcast,
+  type KeptPlan,
+  type KeptCreation,
+  keptCreation,
+} from '../lib/storage';
 import { tabLock } from '../lib/tab-lock';
 import { takePicture } from '../lib/thumbnail';
 import { t } from '../texts';
+import { Limits } from './limits';
+import { forgetPlan } from './plans';
 import { EMPTY_STUDIO, isOnAir, type StudioState, useStudio } from './studio';
 import { StudioDevices } from './studio-devices';
 
@@ -29,6 +38,7 @@ class StudioSession {
   private kept: KeptBroadcast | null = null;
   /** A creation whose answer has not come: asked again as it was, it makes no second broadcast. */
   private asked: KeptCreation | null = null;
+  private limits = new Limits();
   private stopTimers: (() => void) | null = null;
   private releaseLock: (() => void) | null = null;
 
@@ -67,6 +77,22 @@ class StudioSession {
     }
   }
 
+  /** Begins a broadcast that was planned. */
+  async begin(plan: KeptPlan): Promise<void> {
+    if (isOnAir(useStudio.getState())) return;
+    set({ phase: 'starting', problem: null, resuming: false });
+    if (!hasMedia(useStudio.getState())) await this.devices.open();
+    if (!isStarting()) return;
+    if (!hasMedia(useStudio.getState())) {
+      set({ phase: 'setup', problem: { kind: 'nothing' } });
+      return;
+    }
+    const { id, streamKey, ownerKey, whipUrl, watchUrl } = plan;
+    const kept: KeptBroadcast = { id, streamKey, ownerKey, whipUrl, watchUrl };
+    keptBroadcast.write(kept);
+    await this.resume(kept, Promise.resolve());
+  }
+
   /** Saves name and description of a broadcast that exists. */
   async saveTexts(): Promise<void> {
     const { name, description, broadcast } = useStudio.getState();
@@ -101,7 +127,9 @@ class StudioSession {
     const { liveSince } = useStudio.getState();
     void this.publisher?.close();
     this.publisher = null;
+    if (this.kept !== null) forgetPlan(this.kept.id);
     this.kept = null;
+    this.limits = new Limits();
     keptBroadcast.clear();
     this.stopTimers?.();
     this.stopTimers = null;
@@ -209,6 +237,7 @@ class StudioSession {
       // Ended by the person while the answer was on its way.
       if (!this.wants(kept)) return;
       if (broadcast.status === 'CLOSED') {
+        forgetPlan(kept.id);
         keptBroadcast.clear();
         this.kept = null;
         set({ phase: 'setup', resuming: false });
@@ -297,7 +326,9 @@ class StudioSession {
 
   private async measure(): Promise<void> {
     const stats = await this.publisher?.stats().catch(() => null);
-    if (stats != null) set({ stats });
+    // While nothing reaches the server, that is what is the matter.
+    const live = sending(useStudio.getState().known) === 'live';
+    if (stats != null) set({ stats, limited: this.limits.next(live ? stats : null) });
   }
 
   /** A thumbnail that cannot be made or sent is left out; the next one comes soon. */

@@ -7,6 +7,7 @@ import {
   type LinkStats,
   NOTHING_KNOWN,
 } from '@madang/sdk';
+import type { Limitation } from './limits';
 
 /** Where a broadcast of this tab stands. */
 export type StudioPhase = 'setup' | 'starting' | 'live' | 'ending' | 'ended';
@@ -50,6 +51,10 @@ export interface StudioState {
   screen: { track: MediaStreamTrack | null; audio: MediaStreamTrack | null; failure: CaptureFailure | null };
   devices: readonly MediaDeviceInfo[];
   stats: LinkStats | null;
+  /** What has limited the picture for a while. */
+  limited: Limitation;
+  /** Whether the browser gives camera and microphone without asking; null where it does not say. */
+  granted: boolean | null;
   /** Unix milliseconds of going live in this tab. */
   liveSince: number | null;
   liveForMs: number;
@@ -74,6 +79,8 @@ export const EMPTY_STUDIO: StudioState = {
   screen: { track: null, audio: null, failure: null },
   devices: [],
   stats: null,
+  limited: null,
+  granted: null,
   liveSince: null,
   liveForMs: 0,
   peakViewers: 0,

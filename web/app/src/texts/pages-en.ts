@@ -54,6 +54,7 @@ export const pagesEn = {
   shareLan: 'The link for this network: at “localhost” only you could open it.',
   shareLocal: 'This link works on this computer only.',
   shareEmbed: 'Player for other sites',
+  copyCode: 'Copy code',
 
   // Studio
   bannerDismiss: 'Dismiss this note',

@@ -53,6 +53,7 @@ export const pagesKo: typeof pagesEn = {
   shareLan: '같은 네트워크에서 열 수 있는 링크입니다. “localhost” 링크는 이 컴퓨터에서만 열립니다.',
   shareLocal: '이 링크는 이 컴퓨터에서만 열립니다.',
   shareEmbed: '다른 사이트에 넣을 플레이어',
+  copyCode: '코드 복사',
 
   bannerDismiss: '이 알림 닫기',
   settings: '설정',
