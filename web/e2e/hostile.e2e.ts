@@ -191,6 +191,11 @@ test('a participant that forges, floods and pries is alone with it', async () =>
     console.log(`${sent} of 200 messages of ${message.length} bytes were taken`);
   }
   await goesOn('rubbish');
+  // Who sends what is too long is told so, and has no channel any more.
+  const ended = await hostile.do((raw, at) => raw.ended(at), handle);
+  console.log(`its channel: ${JSON.stringify(ended)}`);
+  expect(ended.state).toBe('closed');
+  expect(ended.why).toContain('max-message-size');
   expect(await hostile.do((raw, at) => Object.keys(raw.heard(at)), handle)).toContain('bound');
 
   // What belongs to others.

@@ -30,6 +30,8 @@ export interface RawCalls {
   flood(handle: number, count: number, message: string): Promise<number>;
   /** What was heard on the channel: the latest message of each type. */
   heard(handle: number): Record<string, Record<string, unknown>>;
+  /** How its channel stands, and what was said when it ended. */
+  ended(handle: number): { state: string; why: string };
   /** Frames decoded and sound got in all slots so far. */
   got(handle: number): Promise<{ frames: number; energy: number }>;
   /** Numbers that stand as CSRC on what the slots get. */
@@ -49,6 +51,7 @@ function rawPage(): void {
     receive: RTCPeerConnection;
     channel: RTCDataChannel;
     heard: Record<string, Record<string, unknown>>;
+    why: string;
   }
   const sessions: Session[] = [];
   const session = (handle: number): Session => {
@@ -98,7 +101,8 @@ function rawPage(): void {
         heard[event.type] = event;
       };
       await Promise.all([publish.setLocalDescription(), receive.setLocalDescription()]);
-      const handle = sessions.push({ publish, receive, channel, heard }) - 1;
+      const handle = sessions.push({ publish, receive, channel, heard, why: '' }) - 1;
+      channel.onerror = ({ error }) => (session(handle).why = error.message);
       const answer = await fetch(`/rooms/${group}/sessions`, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${token}` },
@@ -140,6 +144,7 @@ function rawPage(): void {
       return count;
     },
     heard: (handle) => session(handle).heard,
+    ended: (handle) => ({ state: session(handle).channel.readyState, why: session(handle).why }),
     async got(handle) {
       const sum = { frames: 0, energy: 0 };
       (await session(handle).receive.getStats()).forEach((entry: Record<string, unknown>) => {

@@ -68,7 +68,8 @@ fn transport_config(remote: DataParameters) -> Arc<TransportConfig> {
             .with_remote_port(remote.port)
             .with_max_receive_buffer_size(RECEIVE_BUFFER)
             .with_max_receive_message_size(MAX_MESSAGE_LEN as u32)
-            .with_max_send_message_size(MAX_MESSAGE_LEN as u32)
+            // What is sent was looked at before.
+            .with_max_send_message_size(RECEIVE_BUFFER)
             .with_max_num_inbound_streams(MAX_STREAMS)
             .with_max_num_outbound_streams(MAX_STREAMS)
             // ICE consent says whether the peer is there; a lossy minute must not end the association.

@@ -1,6 +1,7 @@
 //! Data channels (RFC 8831) of one transport: SCTP over DTLS, and DCEP to open them.
 //!
 //! ```text
+//! abort        the end of an association, said to a peer that does not keep to the limits
 //! association  SCTP, the one file that names `sctp-proto`
 //! dcep         OPEN and ACK
 //! guard        bounds what a peer can make the SCTP implementation keep
@@ -8,6 +9,7 @@
 //! Whoever opened the DTLS handshake begins the association and has the even channel numbers (RFC 8832, section 6).
 //! Nothing is allocated before the first packet of a peer, or before [`DataChannels::connect`].
 
+mod abort;
 mod association;
 mod dcep;
 mod guard;
@@ -147,6 +149,10 @@ pub(crate) struct DataChannels {
     now: Instant,
     /// SCTP was given something to send since it was last asked for packets.
     wants_to_send: bool,
+    /// What a peer is told whose association has ended here.
+    aborts: Option<Vec<u8>>,
+    /// What the peer knows our packets by, once there was one.
+    tag: Option<[u8; 4]>,
 }
 
 impl DataChannels {
@@ -163,6 +169,8 @@ impl DataChannels {
             readable: VecDeque::new(),
             now,
             wants_to_send: false,
+            aborts: None,
+            tag: None,
         }
     }
 
@@ -176,22 +184,32 @@ impl DataChannels {
     pub(crate) fn handle_packet(&mut self, packet: &[u8], now: Instant) {
         self.now = now;
         match self.guard.check(packet, now) {
-            _ if self.is_lost => return,
-            Screened::Pass => {}
+            _ if self.is_lost => {}
             Screened::Drop => return,
-            Screened::End => return self.lose(),
+            Screened::End => self.lose(),
+            Screened::Pass => {
+                match &mut self.association {
+                    Some(association) => association.handle_packet(packet, now),
+                    None => self.association = Association::accept(self.remote, packet, now),
+                }
+                self.process();
+            }
         }
-        match &mut self.association {
-            Some(association) => association.handle_packet(packet, now),
-            None => self.association = Association::accept(self.remote, packet, now),
+        if self.is_lost {
+            // The one that ends it, and each that comes after: the answer may be lost.
+            self.aborts = self.tag.and_then(|tag| abort::abort(packet, tag));
         }
-        self.process();
     }
 
     /// SCTP packets to send. Call until `None`.
     pub(crate) fn poll_transmit(&mut self, now: Instant) -> Option<Vec<bytes::Bytes>> {
+        if let Some(abort) = self.aborts.take() {
+            return Some(vec![abort.into()]);
+        }
         let packets = self.association.as_mut()?.poll_transmit(now);
         self.wants_to_send &= packets.is_some();
+        let last = packets.as_ref().and_then(|packets| packets.last());
+        self.tag = last.and_then(|packet| abort::tag(packet)).or(self.tag);
         packets
     }
 
@@ -398,4 +416,50 @@ pub(crate) fn round_trip(bytes: &[u8]) {
 fn opened(channel: &Channel) -> DataEvent {
     let ChannelConfig { label, protocol, .. } = channel.config.clone();
     DataEvent::Opened { channel: ChannelId(channel.id), label, protocol }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Brings everything that either has to say to the other, for a while.
+    fn settle(both: &mut [DataChannels; 2], now: &mut Instant) -> Vec<DataEvent> {
+        let mut events = Vec::new();
+        for _ in 0..400 {
+            for (from, to) in [(0, 1), (1, 0)] {
+                both[from].handle_timeout(*now);
+                while let Some(packets) = both[from].poll_transmit(*now) {
+                    packets.iter().for_each(|packet| both[to].handle_packet(packet, *now));
+                }
+            }
+            events.extend(std::iter::from_fn(|| both[0].poll_event()));
+            while both[1].poll_event().is_some() {}
+            *now += Duration::from_millis(5);
+        }
+        events
+    }
+
+    #[test]
+    fn who_sends_longer_messages_than_were_agreed_is_told_that_its_channels_are_gone() {
+        let mut now = Instant::now();
+        let side = |begins| DataChannels::new(DataParameters::default(), begins, now);
+        let mut both = [side(true), side(false)];
+        both[0].connect();
+        let channel = both[0].open(ChannelConfig::reliable("-/call")).unwrap();
+        let events = settle(&mut both, &mut now);
+        assert!(matches!(&events[..], [DataEvent::Opened { .. }]), "{events:?}");
+        both[0].send(channel, &[7; MAX_MESSAGE_LEN], true).unwrap();
+        assert_eq!(settle(&mut both, &mut now), []);
+
+        // As a client that keeps to nothing.
+        let association = both[0].association.as_mut().unwrap();
+        association.write(channel.0, &[7; 60_000], Kind::Binary).unwrap();
+        let events = settle(&mut both, &mut now);
+        assert_eq!(events, [DataEvent::Closed(channel)]);
+        assert!(both.iter().all(|side| side.is_lost && side.poll_timeout().is_none()));
+        assert_eq!(both[0].send(channel, b"more", true), Err(DataError::Unavailable));
+        assert_eq!(settle(&mut both, &mut now), [], "neither says any more");
+    }
 }

@@ -73,6 +73,8 @@ export class Connections {
     }
     this.channel = this.receive.createDataChannel(CALL_CHANNEL);
     this.channel.addEventListener('open', () => this.flush());
+    // Without it nothing can be asked for: a session whose channel the server has ended is resumed with another.
+    this.channel.addEventListener('close', () => this.receive.close());
     this.channel.addEventListener('message', ({ data }: MessageEvent<unknown>) => this.heard(data));
   }
 
