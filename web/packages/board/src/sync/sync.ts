@@ -12,6 +12,8 @@ const GATHER_MS = 60;
 /** After something did not work. */
 const RETRY_MS = 1_000;
 const LAST_RETRY_MS = 10_000;
+/** That something is due is looked for this often, whatever was to say so. */
+const UPKEEP_MS = 5_000;
 /** A full board is tried again after this. */
 const FULL_MS = 5_000;
 
@@ -65,6 +67,7 @@ export class Sync {
   private timer: ReturnType<typeof setTimeout> | null = null;
   private isClosed = false;
   private lastSent = 0;
+  private readonly upkeep: ReturnType<typeof setInterval>;
   private unfollow = (): void => undefined;
 
   constructor(private readonly wire: Wire) {
@@ -72,6 +75,10 @@ export class Sync {
     wire.onConnected((is) => (is ? this.connected() : this.lost()));
     wire.onEvent((event) => this.hear(event));
     if (wire.isConnected()) this.connected();
+    this.upkeep = setInterval(() => {
+      const isDue = this.pending.length > 0 || this.isBehind || !this.isLoaded;
+      if (isDue && this.timer === null && !this.isBarred) this.later(0);
+    }, UPKEEP_MS);
   }
 
   /** The id that this page draws under now. */
@@ -82,6 +89,7 @@ export class Sync {
   close(): void {
     this.isClosed = true;
     this.unfollow();
+    clearInterval(this.upkeep);
     if (this.timer !== null) clearTimeout(this.timer);
     this.wire.close();
   }
