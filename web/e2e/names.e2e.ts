@@ -19,6 +19,8 @@ const PUBLISHERS: readonly Name[] = ['Anna', 'Bert', 'Cleo', 'Dora'];
 const TILES = 2;
 /** What a switch may take until it is seen. */
 const PATIENCE_MS = 20_000;
+/** All switches of a browser: the long form takes its time on a busy machine. */
+const LIMIT = { timeout: 120_000 + SWITCHES * 4_000 };
 
 let madang: Madang;
 let chromium: Browser;
@@ -129,7 +131,7 @@ function isSeen({ tiles }: Shot, person: number): boolean {
 }
 
 describe('switches that the page asks for never show anybody under a wrong name', () => {
-  test('in Chromium', async () => {
+  test('in Chromium', LIMIT, async () => {
     await publish();
     const init = initOf('Hugo');
     const page = await openPage(chromium, blank(madang.url), { init, viewport: { width: 512, height: 300 } });
@@ -143,7 +145,7 @@ describe('switches that the page asks for never show anybody under a wrong name'
     expect(record.readable).toBeGreaterThan(SWITCHES);
   });
 
-  test('in Firefox', async () => {
+  test('in Firefox', LIMIT, async () => {
     await publish();
     const page = await openFirefoxPage(firefox, blank(madang.url), initOf('Hugo'));
     await page.setViewport({ width: 512, height: 300 });

@@ -1,5 +1,5 @@
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 
 import { closePages, launchChromium, openPage } from './harness/browser';
 import { blank, openBoard } from './harness/board';
@@ -13,6 +13,8 @@ import { eventually } from './harness/process';
 
 /** How often everybody speaks. */
 const ROUNDS = Number(process.env.E2E_ROUNDS ?? 2);
+// Everybody's sentence in each round takes its time on a busy machine.
+vi.setConfig({ testTimeout: 90_000 + ROUNDS * 60_000 });
 const SPEAKERS: readonly [name: Name, voice: string][] = [
   ['Anna', 'en+f2'],
   ['Bert', 'en+m3'],

@@ -14,13 +14,16 @@ import { recordClip } from './clip';
 import { Figures, quantile } from './figures';
 import { type Joining, watchJoining } from './joining';
 import { LightCall } from './light';
+import { TASKS, longestTaskCpu } from './tasks';
 
 /** Who is there when a page joins; on a busy machine `NUMBERS_CALLERS` says fewer, and twelve are enough for a whole page. */
 const CALLERS = Number(process.env.NUMBERS_CALLERS ?? 29);
 /** How often a page joins. */
 const JOINS = Number(process.env.NUMBERS_JOINS ?? 20);
-/** How often everybody joins a call in which a page is. */
-const ROUNDS = 3;
+/** Joins whose tasks are traced; they do not count among the others, since that takes time, too. */
+const TRACED = 5;
+/** How often everybody joins a call in which a page is, and as often with a trace. */
+const CROWDS = 3;
 /** How many of them a second. */
 const CROWD_RATE = 50;
 /** How long the CPU of a page is measured. */
@@ -59,14 +62,20 @@ function joiningOf(page: Page): Promise<Joining> {
   return within('an answer of the page', ANSWER_MS, look);
 }
 
-/** A page of the call that has asked to join, and watches for so many tiles and voices. */
-async function enters(group: string, tiles: number, voices: number): Promise<Page> {
+/** A page before a call that watches for so many tiles and voices. */
+async function opens(group: string, tiles: number, voices: number): Promise<Page> {
   const init = calmCamera + watchJoining(tiles, voices);
   const viewport = { width: 1600, height: 900 };
   const page = await openPage(browser, `${madang.url}/call/${group}`, { init, viewport });
   await page.locator(id('call-join')).waitFor();
   const name = page.locator(id('call-name'));
   if ((await name.count()) > 0) await name.fill('Page');
+  return page;
+}
+
+/** As {@link opens}, and it has asked to join. */
+async function enters(group: string, tiles: number, voices: number): Promise<Page> {
+  const page = await opens(group, tiles, voices);
   await page.click(id('call-join'));
   return page;
 }
@@ -124,29 +133,59 @@ test('a page joins thirty, and shows twelve of them', { timeout: 240_000 }, asyn
     figures.add(`call_join_page_ms_p50_${CALLERS + 1}`, quantile(took, 0.5));
     figures.add(`call_join_page_ms_p95_${CALLERS + 1}`, quantile(took, 0.95));
     figures.add('call_page_longest_task_while_joining_ms_most', quantile(longest, 1));
+    for (let n = 0; n < TRACED; n += 1) {
+      const page = await opens(light.group, TILES, VOICES);
+      const longestCpu = await traced(page, async () => {
+        await page.click(id('call-join'));
+        await whole(page);
+      });
+      figures.add('call_page_longest_task_cpu_ms_while_joining', longestCpu);
+      await page.context().close();
+    }
   } finally {
     await light.leave();
   }
 });
 
-test('thirty join around a page', { timeout: 150_000 }, async () => {
-  for (let round = 0; round < ROUNDS; round += 1) {
-    const { id: group } = await createGroup(madang.url);
-    const page = await enters(group, TILES, VOICES);
-    await page.locator(`${id('call')}[data-state="connected"]`).waitFor();
-    // What the page did to join by itself is not meant.
-    await page.evaluate(() => {
-      const { __joining } = window as unknown as { __joining: Joining };
-      Object.assign(__joining, { asked: performance.now(), longestTask: 0 });
+/** Runs `work` while the tasks of the browser are traced; returns the CPU of the longest one. */
+async function traced(page: Page, work: () => Promise<unknown>): Promise<number> {
+  await browser.startTracing(page, { categories: TASKS });
+  await work();
+  return longestTaskCpu(await within('a trace of Chromium', ANSWER_MS, browser.stopTracing()));
+}
+
+/** A page in a call of its own, around which everybody joins while `watch` looks. */
+async function crowd(watch: (page: Page, join: () => Promise<Joining>) => Promise<void>): Promise<void> {
+  const { id: group } = await createGroup(madang.url);
+  const page = await enters(group, TILES, VOICES);
+  await page.locator(`${id('call')}[data-state="connected"]`).waitFor();
+  // What the page did to join by itself is not meant.
+  await page.evaluate(() => {
+    const { __joining } = window as unknown as { __joining: Joining };
+    Object.assign(__joining, { asked: performance.now(), longestTask: 0 });
+  });
+  let light: LightCall | null = null;
+  try {
+    await watch(page, async () => {
+      light = await LightCall.start(madang, clip, CALLERS, { group, rate: CROWD_RATE });
+      return whole(page);
     });
-    const light = await LightCall.start(madang, clip, CALLERS, { group, rate: CROWD_RATE });
-    try {
-      const joining = await whole(page);
-      figures.add('call_page_longest_task_while_all_join_ms', joining.longestTask);
-    } finally {
-      await light.leave();
-      await page.context().close();
-    }
+  } finally {
+    await (light as LightCall | null)?.leave();
+    await page.context().close();
+  }
+}
+
+test('thirty join around a page', { timeout: 240_000 }, async () => {
+  for (let round = 0; round < CROWDS; round += 1) {
+    await crowd(async (_, join) => {
+      figures.add('call_page_longest_task_while_all_join_ms', (await join()).longestTask);
+    });
+  }
+  for (let round = 0; round < CROWDS; round += 1) {
+    await crowd(async (page, join) => {
+      figures.add('call_page_longest_task_cpu_ms_while_all_join', await traced(page, join));
+    });
   }
 });
 
