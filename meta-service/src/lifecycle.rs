@@ -11,6 +11,7 @@
 //! ```
 
 use chrono::{DateTime, TimeDelta, Utc};
+use contract::group::HOME_LEASE_SECS;
 use contract::rest::{
     Broadcast, CloseReason, MAX_TEXT_CHARS, MediaReport, MediaState, Status, UpdateBroadcast,
 };
@@ -317,31 +318,56 @@ fn move_to(
     }
 }
 
-/// Whether the sweeper has watched long enough to call a publisher gone. While meta or its database was away
-/// nobody could report, so the grace starts again.
-#[derive(Debug, Default)]
+/// Whether the sweeper has watched long enough to call a publisher, or the home of a room, gone. While meta or its database
+/// was away nobody could report, so the grace starts again.
+#[derive(Debug, Clone, Copy)]
 pub struct Watch {
+    grace: TimeDelta,
+    gap: TimeDelta,
     since: Option<DateTime<Utc>>,
     last: Option<DateTime<Utc>>,
 }
 
 /// A longer gap between two good sweeps (or a clock that stepped) starts the watch again.
 const WATCH_GAP: TimeDelta = TimeDelta::seconds(10);
+/// The same for homes: a lease that is renewed in time has more left.
+const HOME_GAP: TimeDelta = TimeDelta::seconds(HOME_LEASE_SECS / 2);
 
 impl Watch {
+    /// Of publishers.
+    #[must_use]
+    pub fn of_publishers() -> Self {
+        Self { grace: PUBLISHER_GRACE, gap: WATCH_GAP, since: None, last: None }
+    }
+
+    /// Of the homes of rooms, which have a lease.
+    #[must_use]
+    pub fn of_homes() -> Self {
+        Self { grace: TimeDelta::seconds(HOME_LEASE_SECS), gap: HOME_GAP, since: None, last: None }
+    }
+
     /// A sweep found the database well at `now`; whether silence counts.
     pub fn good(&mut self, now: DateTime<Utc>) -> bool {
-        let steady = self.last.is_some_and(|last| last <= now && now - last <= WATCH_GAP);
-        if !steady {
+        if !self.is_steady(now) {
             self.since = Some(now);
         }
         self.last = Some(now);
-        self.since.is_some_and(|since| now - since >= PUBLISHER_GRACE)
+        self.silence_counts(now)
+    }
+
+    /// Whether silence counts at `now`, between two sweeps.
+    #[must_use]
+    pub fn silence_counts(&self, now: DateTime<Utc>) -> bool {
+        self.is_steady(now) && self.since.is_some_and(|since| now - since >= self.grace)
+    }
+
+    fn is_steady(&self, now: DateTime<Utc>) -> bool {
+        self.last.is_some_and(|last| last <= now && now - last <= self.gap)
     }
 
     /// A sweep found the database away.
     pub fn bad(&mut self) {
-        *self = Self::default();
+        (self.since, self.last) = (None, None);
     }
 }
 

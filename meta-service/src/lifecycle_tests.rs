@@ -252,7 +252,7 @@ fn the_end_is_never_before_the_start() {
 
 #[test]
 fn silence_counts_only_after_thirty_seconds_of_steady_watching() {
-    let mut watch = Watch::default();
+    let mut watch = Watch::of_publishers();
     assert!((0..30).all(|second| !watch.good(at(second))));
     assert!(watch.good(at(30)));
     watch.bad();
@@ -262,6 +262,20 @@ fn silence_counts_only_after_thirty_seconds_of_steady_watching() {
     // A step of the clock, forward or back, is not thirty seconds of watching.
     assert!(!watch.good(at(1_000)));
     assert!(!watch.good(at(900)));
+}
+
+#[test]
+fn a_home_is_gone_only_after_it_could_have_spoken_for_a_lease() {
+    let mut watch = Watch::of_homes();
+    assert!(!watch.silence_counts(at(0)), "nobody has looked yet");
+    assert!((0..10).all(|second| !watch.good(at(second))));
+    assert!(watch.good(at(10)) && watch.silence_counts(at(15)));
+    assert!(!watch.silence_counts(at(16)), "nobody looks any more: the process stood still");
+    assert!(!watch.good(at(20)), "it goes on");
+    watch.bad();
+    assert!(!watch.silence_counts(at(21)));
+    assert!((22..32).all(|second| !watch.good(at(second))));
+    assert!(watch.good(at(32)));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use service_kit::{HttpProblem, Readiness};
 use crate::announce::Announcer;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::lifecycle::{Change, Outcome};
+use crate::lifecycle::{Change, Outcome, Watch};
 use crate::metrics::{Label, Metrics};
 use crate::rate::{Asker, RateLimit};
 use crate::record::Record;
@@ -71,6 +71,7 @@ pub(crate) struct Shared {
     /// A call failed since the last sweep, which then tries whether the database takes changes.
     pub(crate) suspect: AtomicBool,
     limits: Limits,
+    homes: Mutex<Watch>,
     nodes: Mutex<HashMap<NodeId, (String, DateTime<Utc>)>>,
 }
 
@@ -88,6 +89,7 @@ impl Shared {
             limits: Limits::new(&config),
             suspect: AtomicBool::new(false),
             turn: config.turn_secret(),
+            homes: Mutex::new(Watch::of_homes()),
             nodes: Mutex::default(),
             store,
             keys,
@@ -97,6 +99,16 @@ impl Shared {
             readiness,
             config,
         }
+    }
+
+    /// Whether a home of a room that lives could have said so in the time of a lease before `now`.
+    pub(crate) fn homes_could_speak(&self, now: DateTime<Utc>) -> bool {
+        self.watch_homes(|homes| homes.silence_counts(now))
+    }
+
+    /// Does something with the watch of the homes of rooms.
+    pub(crate) fn watch_homes<T>(&self, act: impl FnOnce(&mut Watch) -> T) -> T {
+        act(&mut self.homes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes one of `what` from the budget of `asker`.

@@ -37,7 +37,7 @@ impl Sweeper {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self {
             shared,
-            watch: Watch::default(),
+            watch: Watch::of_publishers(),
             patience: Patience::default(),
             well: true,
             probed_at: None,
@@ -66,6 +66,7 @@ impl Sweeper {
                 }
                 self.well = false;
                 self.watch.bad();
+                self.shared.watch_homes(Watch::bad);
                 self.patience.bad();
                 self.shared.readiness.not_ready(CONDITION, what);
             }
@@ -78,6 +79,7 @@ impl Sweeper {
         shared.clock.follow(shared.store.upkeep.now().await?);
         let now = shared.clock.now();
         self.probe(now).await?;
+        shared.watch_homes(|homes| homes.good(now));
         let counts = self.count(now).await?;
         self.peer_to_peer(&counts, now).await?;
         let broadcasts = &shared.store.broadcasts;

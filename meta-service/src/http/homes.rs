@@ -33,7 +33,8 @@ pub(crate) async fn open(
 ) -> Answer {
     check_opening(&asked)?;
     let node = asked.node_id.clone();
-    let opening = meta.store.homes.open(id, asked, meta.clock.now()).await?;
+    let now = meta.clock.now();
+    let opening = meta.store.homes.open(id, asked, now, meta.homes_could_speak(now)).await?;
     match opening.ok_or_else(missing::<GroupId>)? {
         Opening::Home(opened) => {
             let Opened { record, rules } = *opened;

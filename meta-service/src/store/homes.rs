@@ -69,9 +69,11 @@ enum Decision {
     Late,
 }
 
-fn decide(stored: &HomeRow, asked: &OpenGroup, now: DateTime<Utc>) -> Decision {
+/// `silence_counts` is whether a home that lives could have said so lately.
+fn decide(stored: &HomeRow, asked: &OpenGroup, now: DateTime<Utc>, silence_counts: bool) -> Decision {
     if stored.home_node.as_deref() != Some(asked.node_id.as_str()) {
-        let lives = stored.home_node.is_some() && stored.home_until.is_some_and(|until| until > now);
+        let may_live = |until: DateTime<Utc>| until > now || !silence_counts;
+        let lives = stored.home_node.is_some() && stored.home_until.is_some_and(may_live);
         return if lives { Decision::Refuse } else { Decision::Begin };
     }
     if let Some(opening) = &asked.opening
@@ -92,7 +94,8 @@ pub struct Homes {
 impl Homes {
     /// A node opens a group's room: it becomes the home unless another one is; `None` where there is no such group. A
     /// node that holds the room keeps its epoch, for any other a new one begins. Rules of people whose tokens have all run
-    /// out by `now` are forgotten.
+    /// out by `now` are forgotten. Unless `silence_counts` a home whose lease has run out is one still: the database was
+    /// away, and nobody could renew.
     ///
     /// # Errors
     /// [`StoreError`], here and below.
@@ -101,6 +104,7 @@ impl Homes {
         id: GroupId,
         asked: OpenGroup,
         now: DateTime<Utc>,
+        silence_counts: bool,
     ) -> Result<Option<Opening>, StoreError> {
         #[derive(sqlx::FromRow)]
         struct Row {
@@ -117,7 +121,7 @@ impl Homes {
             );
             let stored: Option<HomeRow> = write.row(Sql::new(sql).bind(id.as_str())).await?;
             let Some(stored) = stored else { return Ok(None) };
-            let decision = decide(&stored, &asked, now);
+            let decision = decide(&stored, &asked, now, silence_counts);
             if decision == Decision::Refuse {
                 return Ok(Some(Opening::Elsewhere { url: stored.home_url.unwrap_or_default() }));
             }
@@ -245,10 +249,17 @@ mod tests {
             (OpenGroup { opening: None, ..asked("nod_a", "", 0, None) }, now, Decision::Begin),
             (OpenGroup { opening: None, ..asked("nod_b", "", 0, None) }, now, Decision::Refuse),
         ] {
-            assert_eq!(decide(&stored, &open, at), decision, "{open:?}");
+            assert_eq!(decide(&stored, &open, at, true), decision, "{open:?}");
+            // Where nobody could say that it lives, every home does: the same as long before its lease runs out.
+            let other = open.node_id.as_str() != "nod_a";
+            let unsure = if other { Decision::Refuse } else { decision };
+            assert_eq!(decide(&stored, &open, at, false), unsure, "{open:?}");
         }
-        assert_eq!(decide(&HomeRow::default(), &asked("nod_b", "r", 1, None), now), Decision::Begin);
+        for counts in [true, false] {
+            let nobody = HomeRow::default();
+            assert_eq!(decide(&nobody, &asked("nod_b", "r", 1, None), now, counts), Decision::Begin);
+        }
         let released = HomeRow { home_until: None, ..stored };
-        assert_eq!(decide(&released, &asked("nod_b", "r", 1, None), now), Decision::Begin);
+        assert_eq!(decide(&released, &asked("nod_b", "r", 1, None), now, false), Decision::Begin);
     }
 }

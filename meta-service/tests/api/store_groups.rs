@@ -158,7 +158,7 @@ async fn reopened(store: &Store, id: &GroupId, at: DateTime<Utc>) -> (i64, RoomR
 /// A node that holds nothing opens the room.
 async fn open(store: &Store, id: &GroupId, at: DateTime<Utc>) -> Option<Opened> {
     let asked = serde_json::from_value(serde_json::json!({ "node_id": "nod_a" })).unwrap();
-    match store.homes.open(id.clone(), asked, at).await.unwrap()? {
+    match store.homes.open(id.clone(), asked, at, true).await.unwrap()? {
         Opening::Home(opened) => Some(*opened),
         Opening::Elsewhere { url } => panic!("another home at {url:?}"),
     }
