@@ -201,10 +201,16 @@ describe('what is read', () => {
     const asked = chat.older();
     await signaling.answer({ sent: false, reason: 'state', retryAfterMs: null });
     expect([await asked, chat.past.get().state]).toEqual([false, 'failed']);
+    const waits = chat.older();
+    await signaling.answer(refused('rate', 900));
+    await vi.advanceTimersByTimeAsync(900);
+    expect(signaling.orders).toHaveLength(3);
+    await signaling.answer(page([message(7)], true));
+    expect([await waits, numbers()]).toEqual([true, [7, 9]]);
     const late = chat.older();
     await vi.advanceTimersByTimeAsync(0);
     await signaling.says(open(2, { epoch: 2 }), message(2, { text: 'new' }));
-    await signaling.answer(page([message(8)], true));
+    await signaling.answer(page([message(6)], true));
     expect([await late, numbers()]).toEqual([false, [2]]);
   });
 

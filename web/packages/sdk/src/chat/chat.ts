@@ -1,3 +1,4 @@
+import { sleep } from '../backoff.js';
 import { randomKey } from '../meta-api.js';
 import type { Outcome } from '../replies.js';
 import { Commands } from '../room/commands.js';
@@ -58,6 +59,9 @@ const NO_STATUS: ChatStatus = {
   busy: null,
 };
 
+/** A page that may not be asked for yet is waited for so often, so long each time. */
+const MAX_WAITS = 3;
+const PAGE_WAIT_MS = 3_000;
 /** Pages that are fetched at most to find a message. */
 const FIND_PAGES = 10;
 /** While a sample is shown, and shortly after, the figure of it is made this often. */
@@ -96,6 +100,7 @@ export class Chat implements RoomChat {
   private stopReading: () => void;
   private readonly stopListening: () => void;
   private closed = false;
+  private readonly left = new AbortController();
 
   constructor(private readonly options: ChatOptions) {
     const { signaling, room } = options;
@@ -164,6 +169,7 @@ export class Chat implements RoomChat {
   /** Forgets everything, and reads no more. */
   close(): void {
     this.closed = true;
+    this.left.abort();
     this.stopReading();
     this.stopListening();
     this.cancelFrame?.();
@@ -355,7 +361,14 @@ export class Chat implements RoomChat {
     const before = this.isStale() ? log.since : (log.messages[0]?.seq ?? log.last + 1);
     if (before === null || (!log.more && !this.isStale())) return false;
     this.past.change({ state: 'loading' });
-    const outcome = await this.orders.send({ type: 'history', before });
+    let outcome = await this.orders.send({ type: 'history', before });
+    // Whoever reads back fast waits a little for the next page.
+    for (let again = 0; again < MAX_WAITS && !outcome.sent && !this.closed; again += 1) {
+      const { retryAfterMs } = outcome;
+      if (retryAfterMs === null || retryAfterMs > PAGE_WAIT_MS) break;
+      await sleep(retryAfterMs, this.left.signal).catch(() => undefined);
+      outcome = await this.orders.send({ type: 'history', before });
+    }
     if (this.closed) return false;
     const page = outcome.sent ? outcome.history : undefined;
     // Of a chat that was opened anew meanwhile the answer may say what was before.

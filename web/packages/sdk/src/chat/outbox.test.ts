@@ -60,6 +60,8 @@ describe('messages on their way', () => {
     const refused = settled(sending(written('a', 'b'), 'a'), 'a', FORBIDDEN, 0);
     expect([kinds(refused), nextToSend(refused, 0)?.id]).toEqual([{ a: 'refused', b: 'waiting' }, 'b']);
     expect(kinds(drop(refused, 'a'))).toEqual({ b: 'waiting' });
+    const away: Outcome = { sent: false, reason: 'state', retryAfterMs: 1_000 };
+    expect(kinds(settled(sending(written('a'), 'a'), 'a', away, 0))).toEqual({ a: 'waiting' });
     // Half a minute of slow mode is no time to keep a text from who wrote it.
     const slow = settled(sending(written('a', 'b'), 'a'), 'a', SLOW, 0);
     expect([kinds(slow), slow.notBefore]).toEqual([{ a: 'refused', b: 'waiting' }, 0]);

@@ -87,8 +87,10 @@ export function sending(outbox: Outbox, id: string): Outbox {
 /** What became of a message that was sent. A late word of one that waits again counts too. */
 export function settled(outbox: Outbox, id: string, outcome: Outcome, nowMs: number): Outbox {
   if (outcome.sent) return withState(outbox, id, () => ({ kind: 'sent', seq: outcome.seq }));
-  const soon = outcome.reason === 'rate' && (outcome.retryAfterMs ?? 0) <= SOON_MS;
-  const later = soon || outcome.reason === 'lost';
+  const { reason, retryAfterMs } = outcome;
+  // The server's store may be away: then it says after which time to ask again.
+  const isPassing = reason === 'rate' || (reason === 'state' && retryAfterMs !== null);
+  const later = reason === 'lost' || (isPassing && (retryAfterMs ?? 0) <= SOON_MS);
   if (!later) return withState(outbox, id, () => ({ kind: 'refused', refusal: outcome }));
   const waits = withState(outbox, id, ({ kind }) => (kind === 'sent' ? null : { kind: 'waiting' }));
   return { ...waits, notBefore: nowMs + (outcome.retryAfterMs ?? AGAIN_MS) };
