@@ -42,7 +42,7 @@ test('a viewer gets the picture it chooses, and what nobody watches is not sent'
   }
   await choose(viewer, 'auto');
   await showsHeight(viewer, 720);
-  const shown = viewer.locator(id('quality-button'));
+  const shown = viewer.locator('.quality-short');
   await eventually('what arrives is named', async () => (await shown.innerText()) === '720p');
 
   // Nobody watches the two larger ones: they leave the publisher no more.

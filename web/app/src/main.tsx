@@ -29,7 +29,9 @@ function App(): ReactNode {
       {/* Before the page, which may have more to say. */}
       <Title text={at === null ? t.pageNotFoundTitle : at.page.title} key={`title ${path}`} />
       <ErrorBoundary key={path}>
-        <Suspense fallback={<div className="page" aria-busy="true" aria-label={t.stateLoading} />}>
+        <Suspense
+          fallback={<div className="page page-waiting" aria-busy="true" aria-label={t.stateLoading} />}
+        >
           {at === null ? <NotFoundPage /> : at.view}
         </Suspense>
       </ErrorBoundary>

@@ -54,7 +54,7 @@ function DevBanner(): ReactNode {
   const [read, setRead] = useState(keptBanner.read);
   if (read) return null;
   return (
-    <div className="dev-banner" role="note" data-testid="dev-banner">
+    <aside className="dev-banner" aria-label={t.bannerName} data-testid="dev-banner">
       <p>{t.devBanner}</p>
       <button
         type="button"
@@ -68,6 +68,6 @@ function DevBanner(): ReactNode {
       >
         <CloseIcon />
       </button>
-    </div>
+    </aside>
   );
 }

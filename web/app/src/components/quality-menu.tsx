@@ -44,7 +44,6 @@ export function QualityMenu(): ReactNode {
         className="quality-button over-video"
         aria-haspopup="menu"
         aria-expanded={open}
-        aria-label={`${t.videoQuality}: ${choiceName(choice, received)}`}
         onClick={() => setOpen(!open)}
         onKeyDown={(event) => {
           if (event.key !== 'ArrowUp' && event.key !== 'ArrowDown') return;
@@ -56,6 +55,8 @@ export function QualityMenu(): ReactNode {
       >
         <QualityIcon />
         <span className="quality-short">{short}</span>
+        {/* What is to be seen comes first: who speaks to the browser says what is to be seen. */}
+        <span className="visually-hidden">{`${t.videoQuality}: ${choiceName(choice, received)}`}</span>
       </button>
       {open ? <Choices received={received} onClose={close} /> : null}
     </div>

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { pickLanguage } from '../texts';
 import { en } from '../texts/en';
 import { ko } from '../texts/ko';
-import { ago, between, bitrate, duration, percent } from './format';
+import { ago, between, bitrate, calendarTime, duration, percent, plain } from './format';
 import { keptBroadcast, keptName, keptToken } from './storage';
 
 describe('texts', () => {
@@ -69,5 +69,19 @@ describe('storage', () => {
     expect(keptBroadcast.read()).toBeNull();
     expect(keptToken.read(1)).toBeNull();
     expect(keptName.read()).toBe('');
+  });
+});
+
+describe('plain', () => {
+  it('takes out what turns the words after it, and leaves every letter', () => {
+    expect(plain('ab\u202ecd\u202c \u2066ef\u2069')).toBe('abcd ef');
+    expect(plain('שלום \u200f مرحبا 한국어 👩\u200d🔬')).toBe('שלום \u200f مرحبا 한국어 👩\u200d🔬');
+  });
+});
+
+describe('calendarTime', () => {
+  it('writes a time that is one, and nothing wrong of one that is none', () => {
+    expect(calendarTime('2026-01-02T10:00:00Z')).toContain('2');
+    expect(calendarTime('soon')).toBe('soon');
   });
 });

@@ -32,6 +32,7 @@ export function HomePage(): ReactNode {
       <div className="catalogue">
         <Tabs question={question} />
         <Worth />
+        <h2 className="visually-hidden">{TABS.find(([show]) => show === question.show)?.[1]}</h2>
         {question.show === 'calls' ? <Calls /> : <Broadcasts name={question.show} question={question} />}
         {question.show === 'live' ? <Below query={question.query} /> : null}
       </div>

@@ -57,6 +57,7 @@ export const pagesEn = {
   copyCode: 'Copy code',
 
   // Studio
+  bannerName: 'About this server',
   bannerDismiss: 'Dismiss this note',
   settings: 'Settings',
   textsHint: (max: number) => `At most ${max} characters`,

@@ -55,6 +55,7 @@ export const pagesKo: typeof pagesEn = {
   shareEmbed: '다른 사이트에 넣을 플레이어',
   copyCode: '코드 복사',
 
+  bannerName: '서버 안내',
   bannerDismiss: '이 알림 닫기',
   settings: '설정',
   textsHint: (max) => `최대 ${max}자`,
