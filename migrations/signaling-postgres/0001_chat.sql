@@ -2,10 +2,10 @@
 
 -- One row: the epoch of all numbers in this database.
 CREATE TABLE chat_epoch (
-    only  SMALLINT PRIMARY KEY CHECK (only = 1),
+    one   SMALLINT PRIMARY KEY CHECK (one = 1),
     epoch BIGINT NOT NULL
 );
-INSERT INTO chat_epoch (only, epoch) VALUES (1, floor(random() * 4503599627370495)::bigint + 1);
+INSERT INTO chat_epoch (one, epoch) VALUES (1, floor(random() * 4503599627370495)::bigint + 1);
 
 -- A room that somebody has written in, or that has settings. Its row is locked while its chat is changed: the order of
 -- numbers is the order of commits.

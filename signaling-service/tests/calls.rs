@@ -10,6 +10,8 @@ use contract::room_state::{NodeReply, NodeRoom, Right, RoomCommand, RoomUpdate, 
 use contract::token::{Grant, Role};
 use room::{Applied, Joining, Replica, Room, Rules};
 use serde_json::{Value, json};
+use service_kit::config::Secret;
+use signaling_service::Config;
 use signaling_service::bus::InMemoryBus;
 use stomp_proto::Frame;
 use support::{Peer, Service, config, join_token, token};
@@ -439,6 +441,95 @@ async fn who_has_lost_the_right_to_chat_in_the_call_does_not_chat() {
     peers[0].request("left", &chat, &text).await;
     assert_eq!(peers[0].reply().await["outcome"], "done");
     service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn direct_messages_reach_their_two_people_alone_at_every_replica() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("signaling.db").display().to_string();
+    let of_one = || Config { database_url: Secret::new(path.clone()), ..config(false) };
+    let bus = Arc::new(InMemoryBus::default());
+    let one = Service::on_bus(of_one(), bus.clone()).await;
+    let two = Service::on_bus(of_one(), bus).await;
+    let mut home = Home::start(&one, "nod_1", 1).await;
+    home.say_snapshot().await;
+    home.join("par_1", "Ann");
+    home.join("par_2", "Bob");
+    home.join_with("par_m", "Mod", &[Right::Chat, Right::Moderate]);
+    home.say_delta().await;
+    let mut heard_by_two = Peer::with_token(&two, &talker("par_1")).await;
+    heard_by_two.subscribe("s", STATE).await;
+    heard_by_two.json().await;
+    let mut peers = Vec::new();
+    for (service, who) in
+        [(&one, "par_1"), (&two, "par_1"), (&two, "par_2"), (&one, "par_m"), (&two, "par_3")]
+    {
+        let mut peer = Peer::with_token(service, &talker(who)).await;
+        peer.replies().await;
+        peer.chat(ROOM).await;
+        peers.push(peer);
+    }
+    let [ann, _, bob, moderator, _] = &mut peers[..] else { panic!() };
+    let sent = ann.ask(CHAT, &json!({"text": "psst", "to": "par_2"})).await;
+    assert_eq!(sent["outcome"], "done", "{sent}");
+    let answer = bob.ask(CHAT, &json!({"text": "yes?", "to": "par_1", "reply_to": sent["seq"]})).await;
+    assert_eq!(answer["outcome"], "done", "{answer}");
+    for (peer, body, reason) in [
+        // Not in the call, nobody, oneself.
+        (0, json!({"text": "a", "to": "par_3"}), "state"),
+        (0, json!({"text": "a", "to": "par_1"}), "state"),
+        (0, json!({"text": "a", "to": ""}), "body"),
+        // What was said to one is quoted to nobody else, and is nobody else's to act on.
+        (0, json!({"text": "a", "reply_to": sent["seq"]}), "state"),
+        (0, json!({"text": "a", "reply_to": sent["seq"], "to": "par_m"}), "state"),
+        (3, json!({"text": "a", "reply_to": sent["seq"]}), "state"),
+        (3, json!({"type": "delete", "seq": sent["seq"]}), "state"),
+        (3, json!({"type": "ban", "seq": sent["seq"]}), "state"),
+        (3, json!({"type": "pin", "seq": sent["seq"]}), "state"),
+        (4, json!({"type": "edit", "seq": sent["seq"], "text": "b"}), "state"),
+    ] {
+        let reply = peers[peer].ask(CHAT, &body).await;
+        assert_eq!(
+            (&reply["outcome"], &reply["reason"]),
+            (&json!("refused"), &json!(reason)),
+            "{body} {reply}"
+        );
+    }
+    let edit = json!({"type": "edit", "seq": sent["seq"], "text": "psst!"});
+    assert_eq!(peers[0].ask(CHAT, &edit).await["outcome"], "done");
+    assert_eq!(peers[2].ask(CHAT, &json!({"type": "delete", "seq": answer["seq"]})).await["outcome"], "done");
+    assert_eq!(peers[3].ask(CHAT, &json!({"text": "to all"})).await["outcome"], "done");
+    let mut heard = Vec::new();
+    for peer in &mut peers {
+        let mut own = Vec::new();
+        loop {
+            let event: Value = peer.json().await;
+            own.push(event["type"].as_str().unwrap().to_owned());
+            if event["text"] == "to all" {
+                break;
+            }
+        }
+        heard.push(own);
+    }
+    let all = ["message", "message", "edited", "deleted", "message"].as_slice();
+    assert_eq!(heard, [all, all, all, &["message"], &["message"]]);
+    // Who comes later, and who pages back.
+    for (service, who, count) in
+        [(&two, "par_1", 3), (&one, "par_2", 3), (&one, "par_m", 1), (&two, "par_3", 1)]
+    {
+        let mut late = Peer::with_token(service, &talker(who)).await;
+        late.replies().await;
+        late.chat(ROOM).await;
+        let mut read = 1;
+        while late.json().await["text"] != "to all" {
+            read += 1;
+        }
+        let page = late.ask(CHAT, &json!({"type": "history", "before": 99})).await;
+        let page = page["history"]["messages"].as_array().unwrap().len();
+        assert_eq!((read, page), (count, count), "{who}");
+    }
+    one.stop().await;
+    two.stop().await;
 }
 
 /// A home that says rules with everything.

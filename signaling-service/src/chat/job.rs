@@ -154,6 +154,16 @@ pub(crate) struct Told {
     pub(crate) changes: Vec<Change>,
 }
 
+impl Told {
+    /// The numbers of new messages.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.changes.iter().filter_map(|change| match change {
+            Change::Message { message } => Some(message.seq),
+            _ => None,
+        })
+    }
+}
+
 /// Somebody who may not write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Sanctioned {

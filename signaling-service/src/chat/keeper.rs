@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use contract::chat::{CHAT_HISTORY, ChatHistory};
+use contract::chat::ChatHistory;
 use database::Db;
 use service_kit::shutdown::CancellationToken;
 use tokio::sync::{Mutex, Semaphore, mpsc};
@@ -60,12 +60,12 @@ async fn load(hub: Arc<Hub>, db: Db) {
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut reading = tokio::task::JoinSet::new();
     loop {
-        while let Some(room) = hub.next_wanted_chat() {
+        while let Some((room, since)) = hub.next_wanted_chat() {
             let Ok(place) = places.clone().acquire_owned().await else { return };
             while reading.try_join_next().is_some() {}
             let (hub, db) = (hub.clone(), db.clone());
             reading.spawn(async move {
-                let read = store::load(&db, &room, CHAT_HISTORY, now_ms()).await;
+                let read = store::load(&db, &room, since, now_ms()).await;
                 drop(place);
                 match read {
                     Ok(kept) => hub.chat_arrived(&room, kept),

@@ -37,6 +37,10 @@ pub(crate) struct Log {
     pub(crate) last: u64,
     /// Up to here nothing was missed.
     version: i64,
+    /// The highest number up to there.
+    settled: u64,
+    /// What is known beyond that, by its version: something before it was missed.
+    ahead: BTreeMap<i64, Told>,
     pub(crate) settings: ChatSettings,
     pub(crate) pinned: Option<ChatMessage>,
     messages: BTreeMap<u64, Held>,
@@ -101,6 +105,7 @@ impl Log {
     fn of(kept: Kept, out: impl Fn(&ChatMessage) -> Arc<Message>) -> Self {
         let mut log = Self {
             last: kept.last,
+            settled: kept.last,
             version: kept.version,
             settings: kept.settings,
             pinned: kept.pinned,
@@ -201,6 +206,23 @@ impl Log {
         self.hold(held.message, out);
     }
 
+    /// Whether what led to this version is in it.
+    fn knows(&self, version: i64) -> bool {
+        version <= self.version || self.ahead.contains_key(&version)
+    }
+
+    /// Applies what it does not know yet.
+    fn follow(&mut self, told: &Told, out: &impl Fn(&ChatMessage) -> Arc<Message>) {
+        told.changes.iter().for_each(|change| self.apply(change, out));
+        if self.ahead.len() < MAX_TOLD {
+            self.ahead.insert(told.version, told.clone());
+        }
+        while let Some(next) = self.ahead.remove(&self.version.saturating_add(1)) {
+            self.version = next.version;
+            self.settled = next.numbers().max().unwrap_or(0).max(self.settled);
+        }
+    }
+
     fn apply(&mut self, change: &Change, out: &impl Fn(&ChatMessage) -> Arc<Message>) {
         match change {
             Change::Message { message } => self.hold(message.clone(), out),
@@ -230,11 +252,10 @@ impl Log {
     /// What is different in `kept`, which is later, from what readers were told.
     fn difference(&self, kept: &Kept) -> Vec<News> {
         let mut news = Vec::new();
+        let shown: HashSet<u64> = self.ahead.values().flat_map(Told::numbers).collect();
         for message in &kept.messages {
             let change = match self.messages.get(&message.seq).map(|held| &held.message) {
-                None if message.seq > self.last
-                    || self.messages.first_key_value().is_some_and(|(first, _)| message.seq > *first) =>
-                {
+                None if message.seq > self.settled && !shown.contains(&message.seq) => {
                     Change::Message { message: message.clone() }
                 }
                 Some(before) if message.deleted && !before.deleted => Change::Deleted {
@@ -390,16 +411,12 @@ impl Logs {
                 }
                 return news();
             }
-            Chat::Ready(log) if told.version <= log.version => return Vec::new(),
+            Chat::Ready(log) if log.knows(told.version) => return Vec::new(),
             Chat::Ready(log) => {
                 let bytes = log.bytes;
-                told.changes.iter().for_each(|change| log.apply(change, &out));
+                log.follow(told, &out);
                 self.bytes = self.bytes.saturating_sub(bytes).saturating_add(log.bytes);
-                let missed = told.version > log.version.saturating_add(1);
-                if !missed {
-                    log.version = told.version;
-                }
-                missed
+                !log.ahead.is_empty()
             }
         };
         if missed {
@@ -407,6 +424,11 @@ impl Logs {
         }
         self.let_go();
         news()
+    }
+
+    /// The highest number of `room` up to which nothing was missed here; `None` where the room is not held.
+    pub(crate) fn settled(&self, room: &Room) -> Option<u64> {
+        self.peek(room).map(|log| log.settled)
     }
 
     /// The version of what is held of `room`.
@@ -428,29 +450,32 @@ impl Logs {
         let mut arrived = Arrived::default();
         let mut missed = false;
         match &mut known.chat {
-            Chat::Ready(log) if kept.version <= log.version => return arrived,
+            // It was read before what is known here.
+            Chat::Ready(log) if kept.version <= log.version => missed = !log.ahead.is_empty(),
             Chat::Ready(log) => {
                 arrived.news = log.difference(&kept);
                 self.bytes = self.bytes.saturating_sub(log.bytes);
-                **log = Log::of(kept, &out);
-                self.bytes = self.bytes.saturating_add(log.bytes);
+                let mut now = Log::of(kept, &out);
+                for told in
+                    log.ahead.values().filter(|told| !now.knows(told.version)).cloned().collect::<Vec<_>>()
+                {
+                    now.follow(&told, &out);
+                }
+                missed = !now.ahead.is_empty();
+                self.bytes = self.bytes.saturating_add(now.bytes);
+                **log = now;
             }
             Chat::Reading { waiting, told } => {
                 arrived.waiting = std::mem::take(waiting);
                 let mut told = std::mem::take(told);
                 let mut log = Log::of(kept, &out);
                 told.sort_by_key(|told| told.version);
-                let read = log.version;
-                for told in told.iter().filter(|told| told.version > read) {
-                    told.changes.iter().for_each(|change| log.apply(change, &out));
-                }
                 for told in &told {
-                    if told.version == log.version.saturating_add(1) {
-                        log.version = told.version;
-                    } else if told.version > log.version {
-                        missed = true;
+                    if !log.knows(told.version) {
+                        log.follow(told, &out);
                     }
                 }
+                missed = !log.ahead.is_empty();
                 self.bytes = self.bytes.saturating_add(log.bytes);
                 known.chat = Chat::Ready(Box::new(log));
             }

@@ -1,7 +1,7 @@
 //! Chats in the database: what is read of them, and what is forgotten. What changes them is in `write`.
 
 use contract::chat::{
-    ChatBan, ChatMessage, ChatPerson, ChatQuote, ChatSettings, MAX_QUOTE_CHARS, SanctionKind,
+    CHAT_HISTORY, ChatBan, ChatMessage, ChatPerson, ChatQuote, ChatSettings, MAX_QUOTE_CHARS, SanctionKind,
 };
 use contract::room::Room;
 use database::{Db, Error, Sql, Value, bounded};
@@ -10,6 +10,10 @@ use super::job::{Rank, Sanctioned, stored};
 
 /// Direct messages beside the last public ones that are read with a chat.
 const DIRECT_MESSAGES: i64 = 200;
+/// Public messages that are read with a chat.
+const HISTORY: i64 = CHAT_HISTORY as i64;
+/// Messages of another process that are shown at once. Of more the latest are, and the rest is in the history.
+const MAX_MISSED: i64 = 1_000;
 /// Who may not write in one room: more than so many are refused.
 pub(crate) const MAX_SANCTIONS: i64 = 1_000;
 /// The latest sanctions that a moderator reads at once.
@@ -166,8 +170,9 @@ pub(crate) async fn epoch(db: &Db) -> Result<u64, Error> {
     epoch.ok_or_else(|| Error::Failed("there is no epoch of chats".into()))
 }
 
-/// Reads a chat: the last `most` public messages, direct ones beside them, settings, and who may not write at `now`.
-pub(crate) async fn load(db: &Db, room: &Room, most: usize, now: i64) -> Result<Kept, Error> {
+/// Reads a chat: the last public messages, direct ones beside them, settings, and who may not write at `now`. Where a
+/// part is known already, up to the number `since`, all messages after that as far as [`MAX_MISSED`] goes.
+pub(crate) async fn load(db: &Db, room: &Room, since: Option<u64>, now: i64) -> Result<Kept, Error> {
     bounded(async {
         // First: what is committed meanwhile is told as well, and a change that is told twice is one.
         let sql = Sql::new(format!("SELECT {ROOM} FROM chat_room WHERE room = $1")).bind(room.as_str());
@@ -175,7 +180,8 @@ pub(crate) async fn load(db: &Db, room: &Room, most: usize, now: i64) -> Result<
         let public = Sql::new(format!(
             "SELECT {MESSAGE} FROM chat_message m WHERE room = $1 AND to_id IS NULL ORDER BY seq DESC LIMIT $2"
         ));
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let missed = since.map_or(0, |since| row.last_seq.saturating_sub(stored(since)));
+        let most = missed.clamp(HISTORY, MAX_MISSED);
         let mut rows: Vec<MessageRow> = db.rows(public.bind(room.as_str()).bind(most)).await?;
         let oldest = if rows.len() as i64 == most { rows.last().map_or(0, |row| row.seq) } else { 0 };
         let direct = Sql::new(format!(

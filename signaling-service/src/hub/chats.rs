@@ -165,9 +165,12 @@ impl Hub {
         }
     }
 
-    /// The next room to be read from the database.
-    pub(crate) fn next_wanted_chat(&self) -> Option<Room> {
-        self.lock().replica.chat.next_wanted()
+    /// The next room to be read from the database, and up to which number it is known.
+    pub(crate) fn next_wanted_chat(&self) -> Option<(Room, Option<u64>)> {
+        let mut state = self.lock();
+        let room = state.replica.chat.next_wanted()?;
+        let since = state.replica.chat.settled(&room);
+        Some((room, since))
     }
 
     /// A room could not be read, or something of it was missed.

@@ -141,10 +141,18 @@ impl Peer {
         service: &Service,
         headers: &[(&'static str, &str)],
     ) -> Result<Self, u16> {
+        Self::upgrade_to(service.address, last, headers).await
+    }
+
+    async fn upgrade_to(
+        address: std::net::SocketAddr,
+        last: u8,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Self, u16> {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(std::net::SocketAddr::from(([127, 0, 0, last], 0))).unwrap();
-        let stream = MaybeTlsStream::Plain(socket.connect(service.address).await.unwrap());
-        let mut request = format!("ws://{}/streaming", service.address).into_client_request().unwrap();
+        let stream = MaybeTlsStream::Plain(socket.connect(address).await.unwrap());
+        let mut request = format!("ws://{address}/streaming").into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().append(*name, value.parse().unwrap());
         }
@@ -177,6 +185,27 @@ impl Peer {
     pub async fn with_token_from(last: u8, service: &Service, token: &str) -> Self {
         let peer = Self::upgrade_from(last, service, &[]).await.unwrap();
         peer.begin(&format!("Authorization:Bearer {token}\n")).await
+    }
+
+    /// A session at a process of its own.
+    pub async fn at(address: std::net::SocketAddr, token: &str) -> Self {
+        let peer = Self::upgrade_to(address, 1, &[]).await.unwrap();
+        peer.begin(&format!("Authorization:Bearer {token}\n")).await
+    }
+
+    /// Asks something, and waits for the answer; what else comes meanwhile is kept.
+    pub async fn ask(&mut self, destination: &str, body: &serde_json::Value) -> serde_json::Value {
+        self.request("ask", destination, &body.to_string()).await;
+        let mut before = VecDeque::new();
+        loop {
+            let frame = self.frame().await;
+            if frame.headers.get("destination") == Some("/user/queue/replies") {
+                before.append(&mut self.ready);
+                self.ready = before;
+                return serde_json::from_slice(&frame.body).unwrap();
+            }
+            before.push_back(frame);
+        }
     }
 
     async fn connect(service: &Service, headers: &str) -> Self {
