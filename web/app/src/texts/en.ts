@@ -1,4 +1,5 @@
 import { aroundEn } from './around-en';
+import { boardEn } from './board-en';
 import { pagesEn } from './pages-en';
 import { chatEn } from './chat-en';
 import { roomEn } from './room-en';
@@ -7,6 +8,7 @@ import { roomEn } from './room-en';
 export const en = {
   ...roomEn,
   ...aroundEn,
+  ...boardEn,
   ...pagesEn,
   ...chatEn,
 

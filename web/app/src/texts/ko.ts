@@ -1,6 +1,7 @@
 import { aroundKo } from './around-ko';
 import { chatKo } from './chat-ko';
 import type { Texts } from './en';
+import { boardKo } from './board-ko';
 import { pagesKo } from './pages-ko';
 import { roomKo } from './room-ko';
 
@@ -8,6 +9,7 @@ import { roomKo } from './room-ko';
 export const ko: Texts = {
   ...roomKo,
   ...aroundKo,
+  ...boardKo,
   ...pagesKo,
   ...chatKo,
 
