@@ -50,7 +50,7 @@ export { joinRoom } from './room/join.js';
 export type * from './room/types.js';
 export { canDecode } from './rtp.js';
 export { thisMachine } from './simulcast.js';
-export { Signaling, type SignalingState, signalingUrl } from './signaling.js';
+export { Signaling, signalingHttp, type SignalingState, signalingUrl } from './signaling.js';
 export type { LinkStats, TrackStats } from './stats.js';
 export * from './types.js';
 export { type PlayerOptions, type PlayerStats, type RemoteTrack, WhepPlayer } from './whep.js';

@@ -56,6 +56,11 @@ export function signalingUrl(
   return `${page.protocol === 'https:' ? 'wss' : 'ws'}://${page.host}/streaming`;
 }
 
+/** The base URL of the HTTP of the same service: `https://host` for `wss://host/streaming`. */
+export function signalingHttp(url: string): string {
+  return url.replace(/^ws/, 'http').replace(/\/streaming\/?$/, '');
+}
+
 /** A STOMP connection that comes back by itself and subscribes again. */
 export class Signaling extends Emitter<SignalingEvents> {
   private readonly client: Client;

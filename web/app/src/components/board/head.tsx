@@ -53,11 +53,7 @@ function Pages({ surface, say }: { surface: Surface; say: (word: string) => void
     <div className="board-bar" data-part="pages">
       <Menu
         label={t.boardPage(at + 1, pages.length)}
-        button={
-          <span className="board-page-name">
-            {name === '' ? `${at + 1} / ${pages.length}` : name}
-          </span>
-        }
+        button={<span className="board-page-name">{name === '' ? `${at + 1} / ${pages.length}` : name}</span>}
         className="board-button wide"
         items={items}
         testId="board-pages"
@@ -176,7 +172,7 @@ function More(props: { surface: Surface; say: (word: string) => void; onKeys: ()
   });
   const drawing: MenuItem[] = [
     item('rename', t.boardPageRename, null, () => setAsked('rename')),
-    item('insert', t.boardInsert, null, () => file.current?.click()),
+    { key: 'insert', label: t.boardInsert, onSelect: () => file.current?.click(), testId: 'board-insert' },
     item('clear', t.boardClear, <TrashIcon />, () => setAsked('clear')),
     ...(pages.length > 1
       ? [item('page-remove', t.boardPageRemove, <TrashIcon />, () => setAsked('remove'))]

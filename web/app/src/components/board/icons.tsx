@@ -12,7 +12,9 @@ export const SelectIcon = icon(<path d="m5.500 4 13 6.500-5.700 1.800L10.500 18z
 export const MoveIcon = icon(
   <path d="M12 3.500v17m-8.500-8.500h17M12 3.500 9.500 6M12 3.500 14.500 6M12 20.500 9.500 18m2.500 2.500 2.500-2.500M3.500 12 6 9.500M3.500 12 6 14.500M20.500 12 18 9.500m2.500 2.500L18 14.500" />,
 );
-export const PenIcon = icon(<path d="m4 20 1.200-4.500L16 4.700a2 2 0 0 1 2.800 0l.5.5a2 2 0 0 1 0 2.800L8.500 18.800z" />);
+export const PenIcon = icon(
+  <path d="m4 20 1.200-4.500L16 4.700a2 2 0 0 1 2.800 0l.5.5a2 2 0 0 1 0 2.800L8.500 18.800z" />,
+);
 export const MarkerIcon = icon(
   <path d="M9 14.500 17.500 4l3.500 3-9 10H8.500zM8.500 17 6 20H3.500l2.500-4 3-1.500M13 20.500h8" />,
 );
@@ -22,7 +24,9 @@ export const RectangleIcon = icon(<rect x="4" y="5.500" width="16" height="13" /
 export const EllipseIcon = icon(<ellipse cx="12" cy="12" rx="8.500" ry="6.500" />);
 export const TextIcon = icon(<path d="M5 7.500V5h14v2.500M12 5v14m-3 0h6" />);
 export const NoteIcon = icon(<path d="M4.500 4.500h15v9.500l-5.500 5.500H4.500zM19.500 14H14v5.500" />);
-export const EraserIcon = icon(<path d="m8 19.500-4-4a1.500 1.500 0 0 1 0-2.100l8.400-8.400a1.500 1.500 0 0 1 2.100 0l5 5a1.500 1.500 0 0 1 0 2.100L12.100 19.500zM8.500 9l6.500 6.500M8 19.500h12" />);
+export const EraserIcon = icon(
+  <path d="m8 19.500-4-4a1.500 1.500 0 0 1 0-2.100l8.400-8.400a1.500 1.500 0 0 1 2.100 0l5 5a1.500 1.500 0 0 1 0 2.100L12.100 19.500zM8.500 9l6.500 6.500M8 19.500h12" />,
+);
 export const LaserIcon = icon(
   <>
     <circle cx="12" cy="12" r="2.500" />
@@ -43,7 +47,9 @@ export const PlusIcon = icon(<path d="M12 5v14M5 12h14" />);
 export const MinusIcon = icon(<path d="M5 12h14" />);
 export const FillIcon = icon(<rect x="5" y="5" width="14" height="14" rx="2" fill="currentColor" />);
 export const DashIcon = icon(<path d="M4 12h3.500m3 0h3m3 0H20" />);
-export const TrashIcon = icon(<path d="M4.500 7h15M9.500 7V4.500h5V7m-8 0 1 12.500h9l1-12.500M10 10.500v5.500m4-5.500v5.500" />);
+export const TrashIcon = icon(
+  <path d="M4.500 7h15M9.500 7V4.500h5V7m-8 0 1 12.500h9l1-12.500M10 10.500v5.500m4-5.500v5.500" />,
+);
 export const CopyIcon = icon(
   <>
     <rect x="8.500" y="8.500" width="11" height="11" rx="2" />
@@ -60,6 +66,8 @@ export const LockIcon = icon(
   </>,
 );
 export const LayersIcon = icon(<path d="m12 4 8.500 4.500L12 13 3.500 8.500zM4 13l8 4.500 8-4.500" />);
-export const PresentIcon = icon(<path d="M4 5h16M5.500 5v9.500h13V5M12 14.500V18m-3 2.500 3-2.500 3 2.500M11 8l3 1.800-3 1.800z" />);
+export const PresentIcon = icon(
+  <path d="M4 5h16M5.500 5v9.500h13V5M12 14.500V18m-3 2.500 3-2.500 3 2.500M11 8l3 1.800-3 1.800z" />,
+);
 export const SaveIcon = icon(<path d="M12 4v10.500m-4-4 4 4 4-4M4.500 16v3.500h15V16" />);
 export const AlignIcon = icon(<path d="M4.500 4v16M8 7.500h11.500v3H8zm0 6h7v3H8z" />);

@@ -1,6 +1,6 @@
 import type { ReactNode } from 'react';
 import { useStoreValue } from '@madang/react';
-import { COLORS, type Shape, type Style, type Surface, type Tool } from '@madang/board';
+import { type ColorName, COLORS, type Shape, type Style, type Surface, type Tool } from '@madang/board';
 import { t } from '../../texts';
 import { Menu, type MenuItem } from '../menu';
 import { AlignIcon, CopyIcon, DashIcon, FillIcon, GroupIcon, LayersIcon, LockIcon, TrashIcon } from './icons';
@@ -15,6 +15,19 @@ interface Offers {
   fontSize: boolean;
   eraser: boolean;
 }
+
+const COLOR_NAMES: Readonly<Record<ColorName, string>> = {
+  ink: t.boardColorInk,
+  gray: t.boardColorGray,
+  red: t.boardColorRed,
+  orange: t.boardColorOrange,
+  yellow: t.boardColorYellow,
+  green: t.boardColorGreen,
+  teal: t.boardColorTeal,
+  blue: t.boardColorBlue,
+  violet: t.boardColorViolet,
+  pink: t.boardColorPink,
+};
 
 const LINES: readonly string[] = ['line', 'arrow', 'rectangle', 'ellipse'];
 
@@ -58,7 +71,8 @@ export function Looks({ surface }: { surface: Surface }): ReactNode {
   const offers = offersOf(tool, selected);
   const [first] = selected;
   const isNote = tool === 'note' || (first !== undefined && selected.every(({ type }) => type === 'note'));
-  const color = first === undefined ? (isNote ? choice.noteColor : choice.color) : isNote ? first.fill : first.color;
+  const color =
+    first === undefined ? (isNote ? choice.noteColor : choice.color) : isNote ? first.fill : first.color;
   const isMarker = tool === 'marker' || first?.type === 'marker';
   const width = first?.width ?? (isMarker ? choice.markerWidth : choice.width);
   const set = (style: Style): void => {
@@ -80,8 +94,8 @@ export function Looks({ surface }: { surface: Surface }): ReactNode {
                   type="button"
                   className="board-color"
                   data-color={name}
-                  aria-label={t.boardColor(t.boardColors[name] ?? name)}
-                  title={t.boardColors[name] ?? name}
+                  aria-label={t.boardColor(COLOR_NAMES[name])}
+                  title={COLOR_NAMES[name]}
                   aria-pressed={color === name}
                   onClick={() => set(isFilled && offers.fill ? { color: name, fill: name } : { color: name })}
                   data-testid={`board-color-${name}`}
@@ -241,7 +255,10 @@ const dots = new Map<string, () => ReactNode>();
 /** A dot as thick as the line, within reason. */
 function widthIcon(width: number): () => ReactNode {
   return kept(`width ${width}`, () => (
-    <span className="board-dot" data-size={width <= 2 || width === 10 ? 1 : width <= 4 || width === 16 ? 2 : 3} />
+    <span
+      className="board-dot"
+      data-size={width <= 2 || width === 10 ? 1 : width <= 4 || width === 16 ? 2 : 3}
+    />
   ));
 }
 

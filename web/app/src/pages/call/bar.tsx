@@ -1,6 +1,7 @@
 import { type ComponentProps, type ReactNode, useEffect, useRef } from 'react';
 import { usePeople, useRoom, useRoomState, useStoreValue } from '@madang/react';
 import { canShareScreen, type Device } from '@madang/sdk';
+import { BoardIcon } from '../../components/board/icons';
 import { useUnread } from '../../components/chat/call-chat';
 import {
   BlockedIcon,
@@ -62,6 +63,7 @@ export function CallBar(props: { actions: Actions; controls: PageControls; small
       </div>
       <div className="call-bar-part" data-part="page">
         {small ? null : <ViewMenu actions={actions} />}
+        {small ? null : <BoardControl />}
         {small ? null : <PeopleControl />}
         <ChatControl />
         <MoreMenu actions={actions} controls={controls} small={small} />
@@ -300,6 +302,25 @@ function ViewMenu({ actions }: { actions: Actions }): ReactNode {
   );
 }
 
+function BoardControl(): ReactNode {
+  const ui = useUi();
+  const open = useUiState(({ board }) => board);
+  const label = open ? t.boardClose : t.boardOpen;
+  return (
+    <button
+      type="button"
+      className="call-control plain"
+      aria-label={t.board}
+      title={`${label} (W)`}
+      aria-pressed={open}
+      onClick={() => ui.set({ board: !open })}
+      data-testid="call-board"
+    >
+      <BoardIcon />
+    </button>
+  );
+}
+
 function PeopleControl(): ReactNode {
   const ui = useUi();
   const open = useUiState(({ panel }) => panel === 'people');
@@ -354,6 +375,7 @@ function MoreMenu(props: { actions: Actions; controls: PageControls; small: bool
   const views = useViewItems(actions);
   const selfView = useUiState((state) => state.selfView);
   const mirror = useUiState((state) => state.mirror);
+  const board = useUiState((state) => state.board);
   const count = usePeople((people) => people.size);
   const sharing = useStoreValue(room.me.screen.state, ({ state }) => state === 'on' || state === 'starting');
   const plain = (key: string, label: string, icon: ReactNode, onSelect: () => void): MenuItem => ({
@@ -380,6 +402,7 @@ function MoreMenu(props: { actions: Actions; controls: PageControls; small: bool
           ),
         ]
       : []),
+    plain('board', board ? t.boardClose : t.boardOpen, <BoardIcon />, () => ui.set({ board: !board })),
     plain('people', `${t.roomPeople} (${count})`, <PeopleIcon />, () => ui.toggle('people')),
     ...views,
   ];

@@ -34,6 +34,7 @@ const MEANING: Readonly<Record<Exclude<Shortcut, 'talk' | 'help'>, string>> = {
   hand: t.roomHandUp,
   chat: t.roomChat,
   people: t.roomPeople,
+  board: t.board,
   view: t.roomKeyView,
   fullscreen: t.roomFullscreen,
   picture: t.roomPicture,

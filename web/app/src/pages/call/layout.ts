@@ -100,6 +100,27 @@ export function split(area: Rect, gap: number, count: number, most: number): Spl
   return area.width >= area.height ? column(area, gap, count, most) : below(area, gap, count, most);
 }
 
+/** A phone divided for a whiteboard: one row above it or one column beside it, as thin as faces can be told. */
+export function strip(area: Rect, gap: number, count: number, most: number): Split {
+  const shown = Math.min(count, most);
+  if (shown === 0) return { main: area, side: [] };
+  const isUpright = area.height > area.width;
+  const along = isUpright ? area.width : area.height;
+  const length = Math.floor((along - (most - 1) * gap) / most);
+  const across = Math.floor(isUpright ? (length * 3) / 4 : length * (4 / 3));
+  const side = Array.from({ length: shown }, (_, index): Rect => {
+    const at = index * (length + gap);
+    return isUpright
+      ? { x: area.x + at, y: area.y, width: length, height: across }
+      : { x: area.x + area.width - across, y: area.y + at, width: across, height: length };
+  });
+  const rest = across + gap;
+  const main = isUpright
+    ? { ...area, y: area.y + rest, height: Math.max(0, area.height - rest) }
+    : { ...area, width: Math.max(0, area.width - rest) };
+  return { main, side };
+}
+
 /** A column of small pictures at the end, from the top on. */
 function column(area: Rect, gap: number, count: number, most: number): Split {
   const width = Math.floor(clamp(area.width * 0.2, LEAST.width, 300));

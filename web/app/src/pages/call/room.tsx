@@ -59,6 +59,9 @@ function Inside({ room, onLeave }: { room: Room; onLeave: () => void }): ReactNo
       case 'chat':
         ui.toggle(shortcut);
         return true;
+      case 'board':
+        ui.set({ board: !ui.store.getState().board });
+        return true;
       case 'fullscreen':
         toggleFull();
         return true;

@@ -1,5 +1,8 @@
 import type { PictureOf } from '@madang/sdk';
-import { cornerRect, gridCapacity, gridRects, mainRects, type Rect, type Size, split } from './layout';
+import { cornerRect, gridCapacity, gridRects, mainRects, type Rect, type Size, split, strip } from './layout';
+
+/** On a phone so many stand beside the whiteboard. */
+const BESIDE_BOARD = 4;
 
 /** How the person wants to see the call. */
 export type ViewKind = 'grid' | 'speaker';
@@ -12,6 +15,8 @@ export interface Wish {
   /** Shared screens that were put away: they do not take the stage by themselves again. */
   away: ReadonlySet<string>;
   selfView: boolean;
+  /** The whiteboard has the stage; everybody stands beside it. */
+  board?: boolean;
 }
 
 /** What the device can show at a time. */
@@ -37,8 +42,10 @@ export interface Placed {
 
 /** What is to be seen of a call, but for who stands in which of the small places. */
 export interface Scene {
-  mode: 'grid' | 'speaker' | 'screen' | 'pin';
+  mode: 'grid' | 'speaker' | 'screen' | 'pin' | 'board';
   main: Placed[];
+  /** Where the whiteboard is; null while it is closed. */
+  board: Rect | null;
   corner: Placed | null;
   /** The places of the small pictures of a page. */
   places: Rect[];
@@ -83,7 +90,8 @@ export function rolesOf(seats: readonly Seat[], me: string | null, wish: Wish, m
 
   let mode: Scene['mode'] = 'grid';
   let main: PictureOf[] = [];
-  if (pinned !== undefined) [mode, main] = ['pin', [pinned]];
+  if (wish.board === true) mode = 'board';
+  else if (pinned !== undefined) [mode, main] = ['pin', [pinned]];
   else if (fresh.length > 0) [mode, main] = ['screen', fresh.slice(0, means.screens)];
   else if (wish.view === 'speaker' && others.length > 0) {
     // Of two people the other one is the speaker, whoever speaks.
@@ -94,8 +102,9 @@ export function rolesOf(seats: readonly Seat[], me: string | null, wish: Wish, m
   const selfSmall = self !== null && !large.has(keyOf(self)) ? self : null;
   const few = mode === 'grid' || mode === 'speaker' ? small.length + large.size : small.length;
   // Beside a large picture there is a strip, and the corner would hide what is shared.
-  const hasStrip = main.length > 0 && small.length > 0;
-  const inCorner = selfSmall !== null && others.length > 0 && !hasStrip && few <= (means.small ? 2 : 1);
+  const hasStrip = (main.length > 0 || mode === 'board') && small.length > 0;
+  const inCorner =
+    mode !== 'board' && selfSmall !== null && others.length > 0 && !hasStrip && few <= (means.small ? 2 : 1);
   return {
     mode,
     main,
@@ -115,7 +124,10 @@ export function sceneOf(
   const { mode, main, rest, corner } = rolesOf(seats, me, wish, means);
   const area: Rect = { x: 0, y: 0, width: Math.floor(stage.width), height: Math.floor(stage.height) };
   const gap = means.small ? 6 : 10;
-  const parts = main.length === 0 ? null : split(area, gap, rest.length, means.tiles);
+  const isBoard = mode === 'board';
+  const most = isBoard && means.small ? BESIDE_BOARD : means.tiles;
+  const divide = isBoard && means.small ? strip : split;
+  const parts = main.length === 0 && !isBoard ? null : divide(area, gap, rest.length, most);
   const around = parts?.main ?? area;
   const upright = means.small && area.width < area.height;
   const place = (role: Placed['role'], picture: PictureOf, rect: Rect): Placed => ({
@@ -129,6 +141,7 @@ export function sceneOf(
   const own = me === null ? [] : [camera(me), screen(me)];
   return {
     mode,
+    board: isBoard ? around : null,
     main: main.map((picture, index) => place('main', picture, large[index] ?? around)),
     corner: corner === null ? null : place('corner', corner, cornerRect(around, upright)),
     places: parts?.side ?? gridPlaces(rest.length, area, gap, means.tiles),

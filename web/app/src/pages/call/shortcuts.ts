@@ -6,6 +6,7 @@ export type Shortcut =
   | 'hand'
   | 'chat'
   | 'people'
+  | 'board'
   | 'view'
   | 'fullscreen'
   | 'picture'
@@ -23,6 +24,7 @@ export const KEYS: readonly { shortcut: Shortcut; code: string; shown: string }[
   { shortcut: 'hand', code: 'KeyH', shown: 'H' },
   { shortcut: 'chat', code: 'KeyC', shown: 'C' },
   { shortcut: 'people', code: 'KeyP', shown: 'P' },
+  { shortcut: 'board', code: 'KeyW', shown: 'W' },
   { shortcut: 'view', code: 'KeyG', shown: 'G' },
   { shortcut: 'fullscreen', code: 'KeyF', shown: 'F' },
   { shortcut: 'picture', code: 'KeyI', shown: 'I' },

@@ -9,11 +9,12 @@ import {
   useState,
 } from 'react';
 import { usePeople, usePerson, useRoom, useRoomState, useSpeaker, useSpeaks, useTiles } from '@madang/react';
+import { Board } from '../../components/board/board';
 import { BackIcon, ForwardIcon } from '../../components/call-icons';
 import { MicIcon } from '../../components/icons';
 import { Invite } from '../../components/invite';
 import { t } from '../../texts';
-import type { Size } from './layout';
+import type { Rect, Size } from './layout';
 import { type Means, type Placed, type Seat, sceneOf } from './scene';
 import { CallTile } from './tile';
 import { useUi, useUiState } from './ui';
@@ -43,10 +44,11 @@ function Pictures({ means, size }: { means: Means; size: Size }): ReactNode {
   const pin = useUiState((state) => state.pin);
   const away = useUiState((state) => state.away);
   const selfView = useUiState((state) => state.selfView);
+  const board = useUiState((state) => state.board);
   const wanted = useUiState((state) => state.page);
   const scene = useMemo(
-    () => sceneOf(seats, me, { view, pin, away, selfView }, means, size),
-    [seats, me, view, pin, away, selfView, means, size],
+    () => sceneOf(seats, me, { view, pin, away, selfView, board }, means, size),
+    [seats, me, view, pin, away, selfView, board, means, size],
   );
   const { tiles, page, pages } = useTiles({
     page: wanted,
@@ -67,10 +69,22 @@ function Pictures({ means, size }: { means: Means; size: Size }): ReactNode {
           <CallTile key={key} picture={picture} role={role} rect={rect} />
         ))}
       </ul>
-      {seats.length === 1 && me !== null ? <Alone /> : null}
+      {scene.board === null ? null : <BoardPlace rect={scene.board} />}
+      {seats.length === 1 && me !== null && scene.board === null ? <Alone /> : null}
       <Pager page={page} pages={pages} />
       {shown.has('speaker') ? null : <Unseen shown={shown} me={me} />}
     </>
+  );
+}
+
+function BoardPlace({ rect }: { rect: Rect }): ReactNode {
+  const ui = useUi();
+  const { link } = useRoom();
+  const { x, y, width, height } = rect;
+  return (
+    <div className="call-board" style={{ left: x, top: y, width, height }}>
+      <Board link={link} onClose={() => ui.set({ board: false })} />
+    </div>
   );
 }
 
@@ -173,8 +187,11 @@ function useSwipe(): Pick<ComponentProps<'section'>, 'onPointerDown' | 'onPointe
   const ui = useUi();
   const from = useRef<{ id: number; x: number; y: number } | null>(null);
   return {
-    onPointerDown: ({ pointerType, pointerId, clientX, clientY, isPrimary }) => {
-      from.current = pointerType === 'touch' && isPrimary ? { id: pointerId, x: clientX, y: clientY } : null;
+    onPointerDown: ({ pointerType, pointerId, clientX, clientY, isPrimary, target }) => {
+      // On the whiteboard fingers draw.
+      const isBoard = target instanceof Element && target.closest('.board') !== null;
+      from.current =
+        pointerType === 'touch' && isPrimary && !isBoard ? { id: pointerId, x: clientX, y: clientY } : null;
     },
     onPointerUpCapture: (event) => {
       const start = from.current;

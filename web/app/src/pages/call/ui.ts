@@ -21,6 +21,8 @@ export interface UiState extends Wish {
   /** One’s own picture as in a mirror. */
   mirror: boolean;
   panel: Panel | null;
+  /** The whiteboard has the stage. */
+  board: boolean;
   dialog: Dialog | null;
   toasts: readonly Toast[];
   /** The picture that goes on in a small window of the browser, by its key. */
@@ -42,6 +44,7 @@ export class Ui implements Instance<UiState> {
     away: new Set(),
     page: 0,
     panel: null,
+    board: false,
     dialog: null,
     toasts: [],
     floating: null,

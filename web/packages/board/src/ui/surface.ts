@@ -12,7 +12,7 @@ import { Desk, type Tool } from '../tools/desk.js';
 import { figure } from '../tools/draw.js';
 import type { Board, Point } from '../types.js';
 import { Value } from '../value.js';
-import { broughtBy, copied, put, putImages } from './clipboard.js';
+import { broughtBy, copied, put, putImages, putShapes } from './clipboard.js';
 import { Handles, type HandleWords } from './handles.js';
 import { type Action, actionOf } from './keys.js';
 import { Overlay } from './overlay.js';
@@ -164,6 +164,14 @@ export class Surface {
     } finally {
       this.uploading.set(this.uploading.get() - 1);
     }
+  }
+
+  /** Puts objects of a file on the page, in the middle of what is seen, and shows them. */
+  insert(shapes: readonly Shape[]): void {
+    if (!this.allowed()) return;
+    const desk = this.desk.get();
+    putShapes(desk, shapes, desk.middle());
+    desk.fit();
   }
 
   /** The page that is shown as a file; JSON is of the whole board. */

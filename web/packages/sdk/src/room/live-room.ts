@@ -4,7 +4,7 @@ import { Chat } from '../chat/chat.js';
 import { Emitter } from '../emitter.js';
 import { RenewedIceServers } from '../ice-servers.js';
 import { MetaApi } from '../meta-api.js';
-import { Signaling } from '../signaling.js';
+import { Signaling, signalingHttp } from '../signaling.js';
 import type { JoinedCall, Person, Right, RoomCommand, Source, Speakers } from '../types.js';
 import { Commands } from './commands.js';
 import { LocalDevice } from './device.js';
@@ -27,6 +27,7 @@ import type {
   PictureOf,
   Room,
   RoomEvents,
+  RoomLink,
   RoomState,
   RoomStats,
   Speaking,
@@ -60,6 +61,7 @@ class Events extends Emitter<RoomEvents> {
 /** A room while this page is in it: the session, what is known over signaling, one's own devices. */
 export class LiveRoom implements Room {
   readonly group: string;
+  readonly link: RoomLink;
   readonly state: Value<RoomState>;
   readonly speaking = new Value(NOBODY_SPEAKS);
   readonly sound = new SlotSound();
@@ -115,6 +117,8 @@ export class LiveRoom implements Room {
     });
     // One token for the session and for signaling: the same participant.
     this.signaling = new Signaling({ url: services.signaling, token });
+    const { signaling, group: room } = this;
+    this.link = { signaling, url: signalingHttp(services.signaling), room, token };
     this.known = new KnownRoom(this.signaling, this.group, (happened) => this.events.tell(happened));
     this.commands = new Commands(this.signaling, (command, request) =>
       this.signaling.command(this.group, command, request),

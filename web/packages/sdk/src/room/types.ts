@@ -2,7 +2,7 @@ import type { CallFailure, CallState } from '../call.js';
 import type { CaptureFailure } from '../capture.js';
 import type { RoomChat } from '../chat/types.js';
 import type { Outcome } from '../replies.js';
-import type { SignalingState } from '../signaling.js';
+import type { Signaling, SignalingState } from '../signaling.js';
 import type { Person, ReactionKind, Right, Source, SourceState, WhyGone, WhyMissing } from '../types.js';
 
 /** A value that changes. `get` gives the same object until it changes, as `useSyncExternalStore` wants it. */
@@ -166,9 +166,22 @@ export interface RoomStats {
   pictures: readonly { participant: string; source: Source; width: number; height: number; fps: number }[];
 }
 
+/** By which other parts of a page reach what belongs to a room: the whiteboard. */
+export interface RoomLink {
+  /** The connection of the room; whoever opened the room closes it. */
+  signaling: Signaling;
+  /** The base URL of signaling's HTTP, without a slash at its end; empty for the page's own origin. */
+  url: string;
+  /** The name of the room in signaling's destinations and paths. */
+  room: string;
+  /** The token of each request; none in a room that asks for none. */
+  token?: () => Promise<string | undefined>;
+}
+
 /** A room that this page is in. */
 export interface Room {
   readonly group: string;
+  readonly link: RoomLink;
   readonly state: Store<RoomState>;
   /** Everybody, oneself too, in the order in which they came. */
   readonly people: Store<ReadonlyMap<string, Person>>;
