@@ -49,11 +49,13 @@ function Pages({ surface, say }: { surface: Surface; say: (word: string) => void
     surface.focus();
   };
   const name = pages[at]?.name ?? '';
+  // What is seen is said, too.
+  const shown = name === '' ? `${at + 1} / ${pages.length}` : name;
   return (
     <div className="board-bar" data-part="pages">
       <Menu
-        label={t.boardPage(at + 1, pages.length)}
-        button={<span className="board-page-name">{name === '' ? `${at + 1} / ${pages.length}` : name}</span>}
+        label={`${shown}: ${t.boardPage(at + 1, pages.length)}`}
+        button={<span className="board-page-name">{shown}</span>}
         className="board-button wide"
         items={items}
         testId="board-pages"

@@ -13,6 +13,8 @@ import { useSurface } from './use-surface';
 
 /** A word that passes is seen for so long. */
 const WORD_MS = 5_000;
+/** Who may what is known for sure so long after the board was ready. */
+const SETTLED_MS = 1_000;
 
 /** The whiteboard: the drawing, and around it what one draws with. */
 export function BoardPanel({ link, onClose }: BoardProps): ReactNode {
@@ -103,13 +105,15 @@ function useRightsWord(surface: Surface, say: (word: string) => void): void {
   });
   useEffect(() => {
     const { state } = surface.board;
-    let { phase, mayDraw } = state.get();
+    let { mayDraw } = state.get();
+    let readyAt = Infinity;
     return state.subscribe(() => {
       const now = state.get();
-      // How it is at first is nobody's doing.
-      const isNews = phase !== 'loading' && now.phase !== 'loading' && now.mayDraw !== mayDraw;
-      ({ phase, mayDraw } = now);
-      if (!isNews) return;
+      if (now.phase === 'ready') readyAt = Math.min(readyAt, performance.now());
+      if (now.mayDraw === mayDraw) return;
+      ({ mayDraw } = now);
+      // How it is at first, as far as it comes in parts, is nobody's doing.
+      if (performance.now() - readyAt < SETTLED_MS || readyAt === Infinity) return;
       if (now.mayDraw) said.current(t.boardGiven);
       else said.current(now.unsent > 0 ? t.boardTakenUnsent(now.unsent) : t.boardTaken);
     });
