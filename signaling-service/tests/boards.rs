@@ -1,198 +1,23 @@
 //! Whiteboards over real sockets: who reads and draws, what is kept, and what hostile updates cost.
 
+#[path = "support/page.rs"]
+mod page;
 mod support;
 
-use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use contract::token::{Grant, Role};
+use page::{APP, DRAWS, Page, ROOM, TOPIC, document, drawn, keys, stored, take};
 use serde_json::{Value, json};
 use service_kit::config::Secret;
 use support::{Peer, Service, config, join_token, token};
-use yrs::updates::decoder::Decode as _;
 use yrs::updates::encoder::Encode as _;
-use yrs::{ClientID, Doc, Map, MapPrelim, OffsetKind, Options, ReadTxn, StateVector, Transact, Update};
-
-const ROOM: &str = "grp_board";
-const APP: &str = "/app/-/board/grp_board";
-const TOPIC: &str = "/topic/-/board/grp_board";
-const DRAWS: &[Grant] = &[Grant::Subscribe, Grant::Draw];
-
-/// A page: a document, the connection that it draws by, and what it heard.
-struct Page {
-    peer: Peer,
-    token: String,
-    doc: Doc,
-    epoch: u64,
-    client: u64,
-    holder: String,
-    requests: u32,
-    /// Answers that came before others were asked for.
-    answers: HashMap<String, Value>,
-    /// What came on the topic.
-    heard: VecDeque<Value>,
-}
-
-impl Page {
-    async fn open(service: &Service, name: &str) -> Self {
-        Self::with_token(service, &join_token(name, ROOM, DRAWS, None)).await
-    }
-
-    async fn with_token(service: &Service, token: &str) -> Self {
-        let mut page = Self::reading(service, token).await;
-        let done = page.ask(json!({"type": "open"})).await;
-        assert_eq!(done["outcome"], "done", "{done}");
-        page.took(&done);
-        page
-    }
-
-    /// One that reads and has asked for no id.
-    async fn reading(service: &Service, token: &str) -> Self {
-        let mut peer = Peer::with_token(service, token).await;
-        peer.replies().await;
-        peer.subscribe("board", TOPIC).await;
-        let mut page = Self {
-            peer,
-            token: token.to_owned(),
-            doc: document(0),
-            epoch: 0,
-            client: 0,
-            holder: String::new(),
-            requests: 0,
-            answers: HashMap::new(),
-            heard: VecDeque::new(),
-        };
-        let opened = page.hear("open").await;
-        page.epoch = opened["epoch"].as_u64().unwrap();
-        page
-    }
-
-    fn took(&mut self, done: &Value) {
-        self.epoch = done["board"]["epoch"].as_u64().unwrap();
-        self.client = done["board"]["client"].as_u64().unwrap();
-        self.holder = done["board"]["holder"].as_str().unwrap().to_owned();
-        self.doc = document(self.client);
-    }
-
-    /// Sends a command, and gives back what is answered.
-    async fn ask(&mut self, command: Value) -> Value {
-        let id = self.send(command).await;
-        self.answer(&id).await
-    }
-
-    async fn send(&mut self, command: Value) -> String {
-        self.requests += 1;
-        let id = format!("q{}", self.requests);
-        self.peer.request(&id, APP, &command.to_string()).await;
-        id
-    }
-
-    async fn answer(&mut self, id: &str) -> Value {
-        loop {
-            if let Some(answer) = self.answers.remove(id) {
-                return answer;
-            }
-            let message = self.peer.message().await;
-            let body: Value = serde_json::from_slice(&message.body).unwrap();
-            if message.headers.get("destination") == Some(TOPIC) {
-                self.heard.push_back(body);
-            } else {
-                self.answers.insert(body["request"].as_str().unwrap().to_owned(), body);
-            }
-        }
-    }
-
-    /// The next event of a kind; those before it are passed over, but for updates, which are taken in.
-    async fn hear(&mut self, kind: &str) -> Value {
-        loop {
-            let event = match self.heard.pop_front() {
-                Some(event) => event,
-                None => {
-                    let message = self.peer.message().await;
-                    assert_eq!(message.headers.get("destination"), Some(TOPIC), "{message:?}");
-                    serde_json::from_slice(&message.body).unwrap()
-                }
-            };
-            if let Some(update) = event["update"].as_str() {
-                take(&self.doc, &STANDARD.decode(update).unwrap());
-            }
-            if event["type"] == kind {
-                return event;
-            }
-        }
-    }
-
-    fn update(&self, bytes: &[u8]) -> Value {
-        json!({
-            "type": "update", "epoch": self.epoch, "client": self.client, "update": STANDARD.encode(bytes),
-        })
-    }
-
-    /// Draws an object and waits until it is stored.
-    async fn draw(&mut self, key: &str) {
-        let update = drawn(&self.doc, key);
-        let update = self.update(&update);
-        let done = self.ask(update).await;
-        assert_eq!(done["outcome"], "done", "{done}");
-    }
-
-    async fn get(&self, service: &Service, path: &str) -> reqwest::Response {
-        self.call(service, reqwest::Method::GET, path, Vec::new()).await
-    }
-
-    async fn call(
-        &self,
-        service: &Service,
-        method: reqwest::Method,
-        path: &str,
-        body: Vec<u8>,
-    ) -> reqwest::Response {
-        let url = service.url(&format!("/boards/{ROOM}/{path}"));
-        let request = reqwest::Client::new().request(method, url).bearer_auth(&self.token).body(body);
-        request.send().await.unwrap()
-    }
-}
-
-fn document(client: u64) -> Doc {
-    let options =
-        Options { offset_kind: OffsetKind::Utf16, ..Options::with_client_id(ClientID::new(client)) };
-    let doc = Doc::with_options(options);
-    doc.get_or_insert_map("objects");
-    doc
-}
-
-fn take(doc: &Doc, update: &[u8]) {
-    doc.transact_mut().apply_update(Update::decode_v1(update).unwrap()).unwrap();
-}
-
-fn drawn(doc: &Doc, key: &str) -> Vec<u8> {
-    let objects = doc.get_or_insert_map("objects");
-    let mut change = doc.transact_mut();
-    objects.insert(&mut change, key, MapPrelim::from([("kind", "pen")]));
-    change.encode_update_v1()
-}
-
-fn keys(doc: &Doc) -> Vec<String> {
-    let objects = doc.get_or_insert_map("objects");
-    let read = doc.transact();
-    let mut keys: Vec<String> = objects.keys(&read).map(str::to_owned).collect();
-    keys.sort_unstable();
-    keys
-}
+use yrs::{ClientID, Map, MapPrelim, ReadTxn, StateVector, Transact};
 
 /// Makes an update of a client.
 type Make = Box<dyn Fn(u64) -> Vec<u8>>;
-
-/// The board as whoever opens it gets it.
-async fn stored(page: &Page, service: &Service) -> Vec<String> {
-    let doc = document(0);
-    let whole = page.get(service, "document").await;
-    assert_eq!(whole.status(), 200);
-    take(&doc, &whole.bytes().await.unwrap());
-    keys(&doc)
-}
 
 /// A database file that is removed with the value.
 struct File(PathBuf);
