@@ -85,7 +85,7 @@ export function Actions(props: { message: MessageLine; mine: boolean; name: stri
           title={t.chatReply}
           onClick={() => {
             const alone = to === undefined ? null : mine ? to : { id: from, name };
-            desk.set({ replyTo: { seq, name: message.name, text: message.text }, to: alone });
+            desk.set({ replyTo: { seq, name, text: message.text }, to: alone });
           }}
           data-testid="chat-reply"
         >

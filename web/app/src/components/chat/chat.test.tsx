@@ -273,11 +273,33 @@ describe('the chat', () => {
     act(() => void document.dispatchEvent(new Event('visibilitychange')));
     expect(mark.getState()).toMatchObject({ read: 6, unread: 0, divider: 4 });
     expect(find('chat-new')?.nextElementSibling?.getAttribute('data-seq')).toBe('5');
+    // More came than fits: the list begins where it begins, and what is below is not read yet.
+    visibility.mockReturnValue('hidden');
+    act(() => void document.dispatchEvent(new Event('visibilitychange')));
+    const height = vi.spyOn(HTMLElement.prototype, 'offsetTop', 'get').mockImplementation(function (
+      this: HTMLElement,
+    ) {
+      return 100 * Number(this.dataset.seq ?? 6.9);
+    });
+    const list = find('chat-lines');
+    Object.defineProperties(list, {
+      scrollHeight: { value: 1_600, configurable: true },
+      clientHeight: { value: 500 },
+    });
+    says(...[7, 8, 9, 10, 11, 12, 13, 14, 15].map((seq) => chatMessage(seq)));
+    visibility.mockReturnValue('visible');
+    act(() => void document.dispatchEvent(new Event('visibilitychange')));
+    expect(list?.scrollTop).toBe(690);
+    expect(mark.getState()).toMatchObject({ read: 11, unread: 4, divider: 6 });
+    expect(find('chat-newer')?.textContent).toBe('4 new messages');
+    click('chat-newer');
+    expect(mark.getState()).toMatchObject({ read: 15, unread: 0 });
+    height.mockRestore();
     // Further down than the window is nothing in view.
     layout.mockReturnValue(new DOMRect(0, 5_000, 300, 500));
-    says(chatMessage(7));
-    expect(mark.getState()).toMatchObject({ read: 6, unread: 1 });
-    expect(JSON.parse(sessionStorage.getItem('madang.read.7') ?? '')).toEqual({ epoch: 1, read: 6 });
+    says(chatMessage(16));
+    expect(mark.getState()).toMatchObject({ read: 15, unread: 1 });
+    expect(JSON.parse(sessionStorage.getItem('madang.read.7') ?? '')).toEqual({ epoch: 1, read: 15 });
   });
 
   it('fetches older messages, and says where it begins', async () => {

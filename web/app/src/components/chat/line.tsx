@@ -14,8 +14,13 @@ import { ChatText } from './text';
 const NAMELESS = 'guest';
 
 /** What somebody in a chat is called. */
-export function chatName({ name }: { name: string }): string {
-  return name === '' || name === NAMELESS ? t.chatNamePlaceholder : name;
+export function chatName({ name, host = false }: { name: string; host?: boolean }): string {
+  if (!isNameless(name)) return name;
+  return host ? t.chatHost : t.chatNamePlaceholder;
+}
+
+function isNameless(name: string): boolean {
+  return name === '' || name === NAMELESS;
 }
 
 /** A message. One that is there is drawn once, however many come after it. */
@@ -33,7 +38,8 @@ export const Line = memo(function Line(props: {
   const { message, goesOn, mine, active, marked, onJump } = props;
   const { seq, host, at, text, deleted = false, edited_at: editedAt, reply_to: quote, to } = message;
   const name = chatName(message);
-  const isNamelessHost = host && name === t.chatNamePlaceholder;
+  // The mark of a host says it.
+  const isNamelessHost = host && isNameless(message.name);
   return (
     <li
       className="chat-line"

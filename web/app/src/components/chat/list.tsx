@@ -25,6 +25,8 @@ import { Announcer } from './announcer';
 const END_PX = 60;
 /** So near its beginning older messages are fetched. */
 const NEAR_PX = 400;
+/** So many rows are drawn while the newest ones are looked at; whoever reads further up gets all of them. */
+const ROWS_AT_END = 120;
 /** A message that was jumped to is marked for so long. */
 const MARK_MS = 2_000;
 
@@ -43,6 +45,10 @@ export function ChatList(): ReactNode {
   const view = useRef<ListView>(null);
   const help = useId();
   const rows = useMemo(() => rowsOf(shownGaps(lines, busy), divider), [lines, busy, divider]);
+  // What is new since the person was here is drawn, however far up it begins.
+  const mark = rows.findIndex(({ kind }) => kind === 'new');
+  const from = Math.max(0, rows.length - ROWS_AT_END);
+  const drawn = behind ? rows : rows.slice(mark < 0 ? from : Math.min(mark, from));
 
   const onScroll = (): void => {
     view.current?.read();
@@ -59,13 +65,15 @@ export function ChatList(): ReactNode {
     };
   }, [chat, desk]);
   useLayoutEffect(() => {
+    view.current?.meet(divider);
     view.current?.settle();
     view.current?.read();
-  }, [rows, pending]);
+  }, [rows, pending, behind, divider]);
   useEffect(() => {
     const visible = (): void => {
       desk.mark.watch(document.visibilityState === 'visible');
-      view.current?.read();
+      // Where something came meanwhile the list goes there first, when it is drawn with the mark.
+      if (desk.mark.store.getState().divider === null) view.current?.read();
     };
     visible();
     const moved = (): void => view.current?.read();
@@ -154,7 +162,7 @@ export function ChatList(): ReactNode {
       >
         <Past />
         <ol onPointerOver={point} onFocus={point} onClick={point}>
-          {rows.map((row) => {
+          {drawn.map((row) => {
             switch (row.kind) {
               case 'day':
                 return (
@@ -248,6 +256,7 @@ function seqOf(target: EventTarget | null): number | null {
 /** Where the list stands: at its end, or at a message that stays where it is, whatever comes above or below. */
 class ListView {
   following = true;
+  private met: number | null = null;
   private anchor: { seq: number; top: number } | null = null;
 
   constructor(
@@ -257,10 +266,22 @@ class ListView {
     private readonly behind: (is: boolean) => void,
   ) {}
 
-  /** Takes note of what is in view now. */
+  /** Goes to the mark of what is new, once, where that does not fit into the view with the end. */
+  meet(divider: number | null): void {
+    const { list, met } = this;
+    if (divider === met) return;
+    this.met = divider;
+    const mark = list.querySelector<HTMLElement>('[data-testid="chat-new"]');
+    if (mark === null || list.scrollHeight - mark.offsetTop <= list.clientHeight) return;
+    this.following = false;
+    this.anchor = null;
+    list.scrollTop = mark.offsetTop;
+  }
+
+  /** Takes note of what is in view now, if somebody looks. */
   read(): void {
     const { atEnd, top, seen } = this.look();
-    if (seen !== null) this.mark.see(seen);
+    if (seen !== null && this.mark.store.getState().watched) this.mark.see(seen);
     this.behind(!atEnd);
     this.chat.read(atEnd ? null : top);
   }
