@@ -243,6 +243,7 @@ fn the_tests_of_limits_exist() {
     let files = [
         ("boards", include_str!("../tests/boards.rs")),
         ("hostile", include_str!("../../crates/board/tests/hostile.rs")),
+        ("chat", include_str!("../tests/chat.rs")),
         ("limits", include_str!("../tests/limits.rs")),
         ("meta", include_str!("../tests/meta.rs")),
         ("commands", include_str!("../tests/commands.rs")),

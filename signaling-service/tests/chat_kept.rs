@@ -276,7 +276,7 @@ async fn a_database_that_is_away_stops_writing_and_nothing_else() {
         assert_eq!(history["reason"], "state", "{history}");
         // What is held is read, and the rest of signaling does not notice.
         let mut late = Peer::with_token(&service, &bot()).await;
-        assert_eq!(late.chat("7").await["last"].as_u64().is_some(), true);
+        assert!(late.chat("7").await["last"].as_u64().is_some());
         late.json_where(|message| message["text"] == "before").await;
         late.subscribe("p", "/topic/-/presence/7").await;
         late.json_where(|body| body.get("viewer_count").is_some()).await;

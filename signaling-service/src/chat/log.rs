@@ -3,6 +3,7 @@
 //! commits, and is read again where something was missed. Pure.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use contract::chat::{CHAT_HISTORY, ChatEvent, ChatMessage, ChatQuote, ChatSettings};
@@ -211,9 +212,14 @@ impl Log {
         version <= self.version || self.ahead.contains_key(&version)
     }
 
-    /// Applies what it does not know yet.
-    fn follow(&mut self, told: &Told, out: &impl Fn(&ChatMessage) -> Arc<Message>) {
+    /// Applies what it does not know yet, and once more what is known of later: changes of messages hold on top. Gives
+    /// back what readers hear again because of that.
+    fn follow(&mut self, told: &Told, out: &impl Fn(&ChatMessage) -> Arc<Message>) -> Vec<News> {
         told.changes.iter().for_each(|change| self.apply(change, out));
+        let after = (Bound::Excluded(told.version), Bound::Unbounded);
+        let later = self.ahead.range(after).flat_map(|(_, told)| told.changes.clone());
+        let again: Vec<Change> = later.filter(|change| !matches!(change, Change::Message { .. })).collect();
+        again.iter().for_each(|change| self.apply(change, out));
         if self.ahead.len() < MAX_TOLD {
             self.ahead.insert(told.version, told.clone());
         }
@@ -221,6 +227,7 @@ impl Log {
             self.version = next.version;
             self.settled = next.numbers().max().unwrap_or(0).max(self.settled);
         }
+        again.into_iter().map(News::of).collect()
     }
 
     fn apply(&mut self, change: &Change, out: &impl Fn(&ChatMessage) -> Arc<Message>) {
@@ -404,7 +411,7 @@ impl Logs {
     ) -> Vec<News> {
         let news = || told.changes.iter().cloned().map(News::of).collect();
         let Some(known) = self.rooms.get_mut(room) else { return news() };
-        let missed = match &mut known.chat {
+        let (missed, again) = match &mut known.chat {
             Chat::Reading { told: before, .. } => {
                 if before.len() < MAX_TOLD {
                     before.push(told.clone());
@@ -414,16 +421,18 @@ impl Logs {
             Chat::Ready(log) if log.knows(told.version) => return Vec::new(),
             Chat::Ready(log) => {
                 let bytes = log.bytes;
-                log.follow(told, &out);
+                let again = log.follow(told, &out);
                 self.bytes = self.bytes.saturating_sub(bytes).saturating_add(log.bytes);
-                !log.ahead.is_empty()
+                (!log.ahead.is_empty(), again)
             }
         };
         if missed {
             self.read_again(room);
         }
         self.let_go();
-        news()
+        let mut all: Vec<News> = news();
+        all.extend(again);
+        all
     }
 
     /// The highest number of `room` up to which nothing was missed here; `None` where the room is not held.
@@ -448,10 +457,9 @@ impl Logs {
     ) -> Arrived {
         let Some(known) = self.rooms.get_mut(room) else { return Arrived::default() };
         let mut arrived = Arrived::default();
-        let mut missed = false;
-        match &mut known.chat {
+        let missed = match &mut known.chat {
             // It was read before what is known here.
-            Chat::Ready(log) if kept.version <= log.version => missed = !log.ahead.is_empty(),
+            Chat::Ready(log) if kept.version <= log.version => !log.ahead.is_empty(),
             Chat::Ready(log) => {
                 arrived.news = log.difference(&kept);
                 self.bytes = self.bytes.saturating_sub(log.bytes);
@@ -460,10 +468,13 @@ impl Logs {
                     log.ahead.values().filter(|told| !now.knows(told.version)).cloned().collect::<Vec<_>>()
                 {
                     now.follow(&told, &out);
+                    let changes = told.changes.into_iter();
+                    let again = changes.filter(|change| !matches!(change, Change::Message { .. }));
+                    arrived.news.extend(again.map(News::of));
                 }
-                missed = !now.ahead.is_empty();
                 self.bytes = self.bytes.saturating_add(now.bytes);
                 **log = now;
+                !log.ahead.is_empty()
             }
             Chat::Reading { waiting, told } => {
                 arrived.waiting = std::mem::take(waiting);
@@ -475,11 +486,12 @@ impl Logs {
                         log.follow(told, &out);
                     }
                 }
-                missed = !log.ahead.is_empty();
                 self.bytes = self.bytes.saturating_add(log.bytes);
+                let missed = !log.ahead.is_empty();
                 known.chat = Chat::Ready(Box::new(log));
+                missed
             }
-        }
+        };
         if missed {
             self.read_again(room);
         }
@@ -498,5 +510,189 @@ impl Logs {
                 self.bytes = self.bytes.saturating_sub(log.bytes);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::chat::DeletedBy;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn room() -> Room {
+        "7".parse().unwrap()
+    }
+
+    fn out(message: &ChatMessage) -> Arc<Message> {
+        Message::json("/topic/-/chat/7".into(), message)
+    }
+
+    fn message(seq: u64) -> ChatMessage {
+        let from = format!("par_{}", seq % 3);
+        ChatMessage { seq, from, text: format!("text {seq}"), ..ChatMessage::default() }
+    }
+
+    /// A database: what `kept` gives is all that was committed.
+    #[derive(Default)]
+    struct Truth {
+        kept: Kept,
+        commits: Vec<Told>,
+    }
+
+    impl Truth {
+        fn commit(&mut self, what: u8) {
+            let last = self.kept.last;
+            let messages = &mut self.kept.messages;
+            let live = messages.iter_mut().rev().find(|message| !message.deleted);
+            let change = match (what, live) {
+                (0, Some(message)) => {
+                    message.text = format!("{}!", message.text);
+                    message.edited_at = Some(message.edited_at.unwrap_or(0) + 1);
+                    let edited_at = message.edited_at.unwrap();
+                    Change::Edited { seq: message.seq, text: message.text.clone(), edited_at, only: None }
+                }
+                (1, Some(message)) => {
+                    (message.deleted, message.text) = (true, String::new());
+                    Change::Deleted { seq: message.seq, by: DeletedBy::Moderator, only: None }
+                }
+                (2, _) => {
+                    self.kept.settings.slow_seconds += 1;
+                    Change::Settings { settings: self.kept.settings.clone(), pinned: None }
+                }
+                _ => {
+                    self.kept.last = last + 1;
+                    messages.push(message(last + 1));
+                    Change::Message { message: message(last + 1) }
+                }
+            };
+            self.kept.version += 1;
+            self.commits.push(Told { version: self.kept.version, changes: vec![change] });
+        }
+    }
+
+    /// A reader's page: what it shows after what it was told.
+    #[derive(Default, Debug, PartialEq)]
+    struct Page {
+        messages: BTreeMap<u64, (String, bool)>,
+        slow: u32,
+    }
+
+    impl Page {
+        fn hear(&mut self, news: Vec<News>) {
+            for News { event, .. } in news {
+                match event {
+                    ChatEvent::Message(message) => {
+                        let new = self.messages.insert(message.seq, (message.text, message.deleted));
+                        assert_eq!(new, None, "it came twice");
+                    }
+                    ChatEvent::Edited { seq, text, .. } => {
+                        if let Some(line) = self.messages.get_mut(&seq) {
+                            line.0 = text;
+                        }
+                    }
+                    ChatEvent::Deleted { seq, .. } => {
+                        if let Some(line) = self.messages.get_mut(&seq) {
+                            *line = (String::new(), true);
+                        }
+                    }
+                    ChatEvent::Settings { settings, .. } => self.slow = settings.slow_seconds,
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+
+        fn of(kept: &Kept) -> Self {
+            let lines = kept.messages.iter();
+            let line = |message: &ChatMessage| (message.seq, (message.text.clone(), message.deleted));
+            Self { messages: lines.map(line).collect(), slow: kept.settings.slow_seconds }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        /// Whatever is told in which order or never, and whenever the database is read: at the end a reader has seen
+        /// each message once, and everything as it is.
+        #[test]
+        fn a_reader_ends_with_what_is_kept(
+            whats in proptest::collection::vec(0..6_u8, 1..40),
+            steps in proptest::collection::vec((0..5_u8, any::<prop::sample::Index>()), 0..80),
+        ) {
+            let (mut truth, mut logs, mut page) = (Truth::default(), Logs::default(), Page::default());
+            let reader = (1, SubscriptionKey(1));
+            logs.wait(&room(), reader);
+            let begun = logs.arrive(&room(), truth.kept.clone(), out);
+            prop_assert!(begun.waiting.contains(&reader));
+            let (mut whats, mut told, mut read) = (whats.into_iter(), Vec::new(), Vec::new());
+            for (step, index) in steps {
+                match step {
+                    // Something is committed here or elsewhere; elsewhere nobody here may ever be told.
+                    0 | 1 => {
+                        let Some(what) = whats.next() else { continue };
+                        truth.commit(what);
+                        if step == 0 {
+                            told.extend(truth.commits.last().cloned());
+                        }
+                    }
+                    // It is told of late, and of others before it.
+                    2 if !told.is_empty() => {
+                        let which = told.remove(index.index(told.len()));
+                        page.hear(logs.tell(&room(), &which, out));
+                    }
+                    // The database is read, and that takes a while.
+                    3 => read.push(truth.kept.clone()),
+                    4 if !read.is_empty() => {
+                        let kept = read.remove(index.index(read.len()));
+                        page.hear(logs.arrive(&room(), kept, out).news);
+                    }
+                    _ => {}
+                }
+            }
+            page.hear(logs.arrive(&room(), truth.kept.clone(), out).news);
+            for which in told {
+                page.hear(logs.tell(&room(), &which, out));
+            }
+            page.hear(logs.arrive(&room(), truth.kept.clone(), out).news);
+            prop_assert_eq!(page, Page::of(&truth.kept));
+            prop_assert_eq!(logs.version(&room()), Some(truth.kept.version));
+            let own: Vec<_> = logs.peek(&room()).unwrap().messages.values().map(|held| &held.message).collect();
+            prop_assert_eq!(own, truth.kept.messages.iter().collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn the_last_hundred_and_what_is_direct_are_held_within_bounds() {
+        let mut logs = Logs::default();
+        logs.wait(&room(), (1, SubscriptionKey(1)));
+        logs.arrive(&room(), Kept::default(), out);
+        for seq in 1..=1_000 {
+            let to = (seq % 2 == 0)
+                .then(|| contract::chat::ChatPerson { id: "par_x".into(), name: String::new() });
+            let message = ChatMessage { to, ..message(seq) };
+            let version = i64::try_from(seq).unwrap();
+            logs.tell(&room(), &Told { version, changes: vec![Change::Message { message }] }, out);
+        }
+        let log = logs.get(&room()).unwrap();
+        assert_eq!((log.messages.len(), log.direct), (CHAT_HISTORY + MAX_DIRECT, MAX_DIRECT));
+        assert_eq!(log.messages("par_y").count(), CHAT_HISTORY);
+        assert_eq!(log.messages("par_x").count(), CHAT_HISTORY);
+        let bytes: usize = log.messages.values().map(Held::bytes).sum();
+        assert_eq!((log.bytes, log.last), (bytes, 1_000));
+        assert_eq!(logs.bytes, bytes);
+    }
+
+    #[test]
+    fn the_silent_rooms_are_let_go_first() {
+        let mut logs = Logs::default();
+        let room = |n: usize| (n + 1).to_string().parse::<Room>().unwrap();
+        for n in 0..MAX_LOGS {
+            logs.wait(&room(n), (1, SubscriptionKey(1)));
+            logs.arrive(&room(n), Kept::default(), out);
+        }
+        assert!(logs.get(&room(0)).is_some());
+        logs.wait(&room(MAX_LOGS), (1, SubscriptionKey(1)));
+        assert!(logs.peek(&room(0)).is_some() && logs.peek(&room(1)).is_none());
+        assert_eq!(logs.rooms.len(), MAX_LOGS);
     }
 }

@@ -354,3 +354,75 @@ async fn change(db: &Db, sql: Sql) -> Result<u64, Error> {
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::job::{Act, Author, Job, PARTICIPANT};
+    use crate::chat::write;
+
+    const DAY: i64 = 24 * 3_600 * 1_000;
+
+    async fn db() -> Db {
+        crate::store::open(&crate::Config::default()).await.unwrap()
+    }
+
+    async fn say(db: &Db, room: &str, at: &[i64]) {
+        let author = |n: usize| Author {
+            id: format!("par_{}", n % 3),
+            name: "A".into(),
+            host: false,
+            rank: PARTICIPANT,
+            address: "192.0.2.1".into(),
+        };
+        let job = |(n, at): (usize, &i64)| Job {
+            room: room.parse().unwrap(),
+            author: author(n),
+            act: Act::Say { text: n.to_string(), id: None, reply_to: None, to: None },
+            at: *at,
+            asker: None,
+        };
+        let jobs: Vec<Job> = at.iter().enumerate().map(job).collect();
+        for jobs in jobs.chunks(100) {
+            let mut transaction = db.begin().await.unwrap();
+            let done = write(&mut transaction, jobs).await.unwrap();
+            assert!(done.iter().all(Result::is_ok));
+            transaction.commit().await.unwrap();
+        }
+    }
+
+    async fn kept(db: &Db, room: &str) -> (usize, u64) {
+        let room = room.parse().unwrap();
+        let (messages, more) = history(db, &room, "par_0", u64::MAX, 10_000).await.unwrap();
+        assert!(!more);
+        (messages.len(), load(db, &room, None, 0).await.unwrap().last)
+    }
+
+    #[tokio::test]
+    async fn what_is_old_or_too_much_is_forgotten_and_numbers_go_on() {
+        let db = db().await;
+        let now = 100 * DAY;
+        say(&db, "7", &[now - 91 * DAY, now - 89 * DAY, now - 1, now]).await;
+        say(&db, "8", &vec![now; 1_500]).await;
+        let keep = Retention { days: 90, per_room: 200, in_all: 2_000 };
+        assert_eq!(sweep(&db, keep, now).await.unwrap(), 1 + 1_300);
+        assert_eq!((kept(&db, "7").await, kept(&db, "8").await), ((3, 4), (200, 1_500)));
+        assert_eq!(sweep(&db, keep, now).await.unwrap(), 0);
+        // Over the limit of all, the oldest of any room go.
+        assert_eq!(sweep(&db, Retention { in_all: 150, ..keep }, now).await.unwrap(), 53);
+        assert_eq!(sweep(&db, Retention { days: 1, ..keep }, now + 3 * DAY).await.unwrap(), 150);
+        assert_eq!((kept(&db, "7").await, kept(&db, "8").await), ((0, 4), (0, 1_500)));
+        say(&db, "7", &[now + 3 * DAY]).await;
+        assert_eq!(kept(&db, "7").await, (1, 5));
+        let for_ever = Retention { days: 0, ..keep };
+        assert_eq!(sweep(&db, for_ever, now + 10_000 * DAY).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_epoch_is_that_of_its_database() {
+        let (one, other) = (db().await, db().await);
+        assert_eq!(epoch(&one).await.unwrap(), epoch(&one).await.unwrap());
+        assert_ne!(epoch(&one).await.unwrap(), epoch(&other).await.unwrap());
+        assert!(epoch(&one).await.unwrap() < 1 << 53);
+    }
+}
