@@ -33,12 +33,17 @@ struct Held {
     draw: HashMap<String, bool>,
     /// Who was made a moderator.
     moderators: HashSet<String>,
+    /// Who was in when it was locked, and may come back.
+    seated: HashSet<String>,
 }
 
 impl Held {
     fn of(rules: &RoomRules) -> Self {
         let mut held = Self::default();
-        for PersonRule { subject, given, taken, .. } in &rules.people {
+        for PersonRule { subject, given, taken, seated, .. } in &rules.people {
+            if *seated {
+                held.seated.insert(subject.clone());
+            }
             for (grants, is_given) in [(given, true), (taken, false)] {
                 if grants.contains(&Grant::Chat) {
                     held.chat.insert(subject.clone(), is_given);
@@ -143,12 +148,18 @@ impl Rooms {
         self.by_name.get(room).is_some_and(|known| known.held.moderators.contains(subject))
     }
 
-    /// Whether the call of `room` is locked, and somebody is neither in it nor was made its moderator.
+    /// Whether the call of `room` is locked, and somebody is neither in it, nor was when it was locked, nor was made its
+    /// moderator.
     pub(crate) fn keeps_out(&self, room: &Room, subject: Option<&str>) -> bool {
         let Some(known) = self.by_name.get(room).filter(|known| known.state.is_locked()) else {
             return false;
         };
-        let is_known = |subject| known.person(subject).is_some() || known.held.moderators.contains(subject);
+        let held = &known.held;
+        let is_known = |subject| {
+            known.person(subject).is_some()
+                || held.moderators.contains(subject)
+                || held.seated.contains(subject)
+        };
         !subject.is_some_and(is_known)
     }
 

@@ -79,14 +79,14 @@ test('media goes on without signaling, and afterwards everybody knows the same',
 
   // The process, for everybody.
   const killed = Date.now();
-  await services.killSignaling();
+  await services.kill('signaling-service');
   await bert.says('into nothing');
   await moves('without signaling');
   await eventually('half of it is over', () => Date.now() - killed > AWAY_MS / 2, AWAY_MS);
   await moves('still');
   await bert.click('call-microphone');
   await eventually('it is away long enough', () => Date.now() - killed > AWAY_MS, AWAY_MS);
-  await services.restartSignaling();
+  await services.restart('signaling-service');
   await equal('after signaling was away', ['into nothing']);
   await eventually('Bert is muted on both pages', async () => {
     const marks = await Promise.all([anna.isMuted('Bert'), bert.isMuted('Bert')]);

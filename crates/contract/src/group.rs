@@ -270,6 +270,9 @@ pub struct PersonRule {
     /// Rights of its token that it does not have. A renewed token does not name them.
     #[serde(default, deserialize_with = "known_grants")]
     pub taken: Vec<Grant>,
+    /// Was in when the room was locked: it may come back while that is so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub seated: bool,
 }
 
 /// `PUT /internal/groups/{id}/rules`. It is stored if `epoch` is the newest and `version` is higher than what is stored;

@@ -109,6 +109,8 @@ pub struct Room {
     seq: u64,
     most_people: usize,
     rules: Rules,
+    /// Who was in when it was locked, and has left by itself since; the next home does not know.
+    left: BTreeSet<ParticipantId>,
     /// Raised with every change of the rules.
     rules_revision: u64,
     state: State,
@@ -141,6 +143,7 @@ impl Room {
             seq: 0,
             most_people: most_people.min(MAX_PEOPLE),
             rules,
+            left: BTreeSet::new(),
             rules_revision: 0,
             told: state.clone(),
             state,
@@ -173,7 +176,8 @@ impl Room {
         if self.state.people.contains_key(who) {
             return Ok(());
         }
-        if self.rules.locked && !self.rules.rights_of(who, granted).contains(&Right::Moderate) {
+        let is_seated = self.rules.seated.contains(who) && !self.left.contains(who);
+        if self.rules.locked && !is_seated && !self.rules.rights_of(who, granted).contains(&Right::Moderate) {
             return Err(JoinRefused::Locked);
         }
         if self.state.people.len() >= self.most_people { Err(JoinRefused::Full) } else { Ok(()) }
@@ -213,6 +217,11 @@ impl Room {
     pub fn leave(&mut self, who: &ParticipantId, why: WhyGone, now: Instant) {
         if self.state.people.remove(who).is_some() {
             self.members.remove(who);
+            // Whoever has left a locked room by itself is new when it comes again.
+            if why == WhyGone::Left && self.rules.seated.contains(who) {
+                self.left.insert(who.clone());
+                self.rules_revision = self.rules_revision.saturating_add(1);
+            }
             if self.told.people.contains_key(who) {
                 self.why.insert(who.clone(), why);
                 self.touch(who, now);
@@ -394,6 +403,14 @@ impl Room {
         &self.rules
     }
 
+    /// The rules as they hold now: without the seats of those who have left by themselves.
+    #[must_use]
+    pub fn rules_in_force(&self) -> Rules {
+        let mut rules = self.rules.clone();
+        rules.seated.retain(|who| !self.left.contains(who));
+        rules
+    }
+
     /// How often the rules have changed.
     #[must_use]
     pub fn rules_revision(&self) -> u64 {
@@ -441,7 +458,10 @@ impl Room {
             }
             RoomCommand::Mute { source, .. } => self.mute(&about, source, now)?,
             RoomCommand::Remove { .. } => return self.to_store(Change::Remove(about)),
-            RoomCommand::Lock { on } => return self.to_store(Change::Lock(on)),
+            RoomCommand::Lock { on } => {
+                let inside = || self.state.people.keys().cloned().collect();
+                return self.to_store(Change::Lock(on.then(inside)));
+            }
             RoomCommand::Grant { right, .. } => return self.to_store(Change::Grant(about, right)),
             RoomCommand::Revoke { right, .. } => return self.to_store(Change::Revoke(about, right)),
         }
@@ -545,8 +565,11 @@ impl Room {
     /// The rules are other ones: what follows for who is there.
     fn follow(&mut self, change: &Change, now: Instant) {
         match change {
-            Change::Lock(on) => {
-                self.state.locked = *on;
+            Change::Lock(seated) => {
+                if seated.is_none() {
+                    self.left.clear();
+                }
+                self.state.locked = seated.is_some();
                 self.changed_at.get_or_insert(now);
             }
             Change::Remove(who) => {

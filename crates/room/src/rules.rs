@@ -10,8 +10,8 @@ use crate::limits::MAX_RULES;
 /// One change of the rules. To make it twice is to make it once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// Locked or open.
-    Lock(bool),
+    /// Locked, with those who are in, or open.
+    Lock(Option<BTreeSet<ParticipantId>>),
     /// Somebody may not come back.
     Remove(ParticipantId),
     /// Somebody has a right, whatever its token says.
@@ -25,6 +25,8 @@ pub enum Change {
 pub struct Rules {
     /// Nobody new comes in but moderators.
     pub locked: bool,
+    /// Who was in when it was locked: no one new, also where another node has become the home since.
+    pub seated: BTreeSet<ParticipantId>,
     /// Who was removed.
     pub removed: BTreeSet<ParticipantId>,
     /// Whom moderators gave rights or took them: true for each right given, false for each taken.
@@ -48,9 +50,15 @@ impl Rules {
             self.rights.entry(who.clone()).or_default().insert(right, is_given);
         };
         match change {
-            Change::Lock(on) => self.locked = *on,
+            // Who locks what is locked changes nothing.
+            Change::Lock(Some(_)) if self.locked => {}
+            Change::Lock(seated) => {
+                self.locked = seated.is_some();
+                self.seated = seated.clone().unwrap_or_default();
+            }
             Change::Remove(who) => {
                 self.removed.insert(who.clone());
+                self.seated.remove(who);
             }
             Change::Grant(who, right) => set(who, *right, true),
             Change::Revoke(who, right) => set(who, *right, false),

@@ -223,6 +223,32 @@ fn so_many_changes_wait_and_no_more() {
 }
 
 #[test]
+fn who_was_in_when_it_was_locked_may_come_back_to_the_next_home() {
+    let mut house = house(3);
+    house.ask(0, "lock", RoomCommand::Lock { on: true }).unwrap();
+    house.ask(0, "remove", RoomCommand::Remove { participant: par(2) }).unwrap();
+    let rules = house.room.rules().clone();
+    assert_eq!(rules.seated, [par(0), par(1)].into_iter().collect());
+    // The next home knows the rules, and nobody.
+    let next = Room::new(2, 100, rules);
+    let granted = all_but_moderate();
+    assert_eq!(next.may_join(&par(1), &granted), Ok(()));
+    assert_eq!(next.may_join(&par(2), &granted), Err(JoinRefused::Removed));
+    assert_eq!(next.may_join(&par(3), &granted), Err(JoinRefused::Locked));
+    // Who has left by itself is new; who was waited for in vain is not.
+    let now = house.now;
+    house.room.leave(&par(1), WhyGone::Lost, now);
+    assert_eq!(house.room.may_join(&par(1), &granted), Ok(()));
+    house.join(1, all_but_moderate()).unwrap();
+    let revision = house.room.rules_revision();
+    house.room.leave(&par(1), WhyGone::Left, now);
+    assert_eq!(house.room.may_join(&par(1), &granted), Err(JoinRefused::Locked));
+    assert!(house.room.rules_revision() > revision, "signaling is told");
+    house.ask(0, "open", RoomCommand::Lock { on: false }).unwrap();
+    assert!(house.room.rules().seated.is_empty());
+}
+
+#[test]
 fn a_locked_room_takes_who_was_there_and_who_moderates() {
     let mut house = house(2);
     house.ask(0, "lock", RoomCommand::Lock { on: true }).unwrap();

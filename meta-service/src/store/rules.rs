@@ -29,6 +29,7 @@ struct PersonRow {
     removed: bool,
     given: String,
     taken: String,
+    seated: bool,
 }
 
 impl TryFrom<PersonRow> for PersonRule {
@@ -36,7 +37,7 @@ impl TryFrom<PersonRow> for PersonRule {
 
     fn try_from(row: PersonRow) -> Result<Self, StoreError> {
         let (given, taken) = (grants_from(&row.given)?, grants_from(&row.taken)?);
-        Ok(Self { subject: row.subject, removed: row.removed, given, taken })
+        Ok(Self { subject: row.subject, removed: row.removed, given, taken, seated: row.seated })
     }
 }
 
@@ -98,7 +99,7 @@ impl Rules {
     /// What holds for one person.
     pub async fn of_person(&self, id: GroupId, subject: &str) -> Result<Option<PersonRule>, StoreError> {
         let sql = Sql::new(
-            "SELECT subject, removed, given, taken FROM group_person WHERE group_id = $1 AND subject = $2",
+            "SELECT subject, removed, given, taken, seated FROM group_person WHERE group_id = $1 AND subject = $2",
         );
         let row: Option<PersonRow> = bounded(self.db.row(sql.bind(id.as_str()).bind(subject))).await?;
         row.map(PersonRule::try_from).transpose()
@@ -142,7 +143,7 @@ pub(super) async fn held(
     let sql = Sql::new("DELETE FROM group_person WHERE group_id = $1 AND expires_at <= $2");
     write.execute(sql.bind(id.as_str()).bind(now)).await?;
     let sql = Sql::new(
-        "SELECT subject, removed, given, taken FROM group_person WHERE group_id = $1 ORDER BY subject",
+        "SELECT subject, removed, given, taken, seated FROM group_person WHERE group_id = $1 ORDER BY subject",
     );
     let people: Vec<PersonRow> = write.rows(sql.bind(id.as_str())).await?;
     people.into_iter().map(PersonRule::try_from).collect()
@@ -155,7 +156,8 @@ async fn store_people(
     people: &[PersonRule],
     expires_at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let holds = |rule: &&PersonRule| rule.removed || !rule.given.is_empty() || !rule.taken.is_empty();
+    let holds =
+        |rule: &&PersonRule| rule.removed || rule.seated || !rule.given.is_empty() || !rule.taken.is_empty();
     let people: Vec<&PersonRule> = people.iter().filter(holds).collect();
     let mut sql = Sql::new("DELETE FROM group_person WHERE group_id = $1").bind(id.as_str());
     if !people.is_empty() {
@@ -166,7 +168,7 @@ async fn store_people(
     write.execute(sql).await?;
     for chunk in people.chunks(BATCH_ROWS) {
         let mut sql = Sql::new(
-            "INSERT INTO group_person (group_id, subject, removed, given, taken, expires_at) VALUES ",
+            "INSERT INTO group_person (group_id, subject, removed, given, taken, seated, expires_at) VALUES ",
         );
         let mut rows = Vec::with_capacity(chunk.len());
         for rule in chunk {
@@ -176,14 +178,16 @@ async fn store_people(
                 Value::from(rule.removed),
                 Value::from(grants_text(&rule.given)?),
                 Value::from(grants_text(&rule.taken)?),
+                Value::from(rule.seated),
                 Value::from(expires_at),
             ]);
         }
         sql.push_rows(rows);
         sql.push(
             " ON CONFLICT (group_id, subject) DO UPDATE SET removed = excluded.removed, given = excluded.given, \
-             taken = excluded.taken, expires_at = CASE WHEN group_person.removed = excluded.removed \
-             AND group_person.given = excluded.given AND group_person.taken = excluded.taken \
+             taken = excluded.taken, seated = excluded.seated, expires_at = CASE \
+             WHEN group_person.removed = excluded.removed AND group_person.given = excluded.given \
+             AND group_person.taken = excluded.taken AND group_person.seated = excluded.seated \
              THEN group_person.expires_at ELSE excluded.expires_at END",
         );
         write.execute(sql).await?;

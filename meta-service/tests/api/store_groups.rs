@@ -129,7 +129,13 @@ async fn changes_at_once_are_made_one_after_the_other(backend: Backend) {
 }
 
 fn person(subject: &str) -> PersonRule {
-    PersonRule { subject: subject.into(), removed: false, given: Vec::new(), taken: Vec::new() }
+    PersonRule {
+        subject: subject.into(),
+        removed: false,
+        given: Vec::new(),
+        taken: Vec::new(),
+        seated: false,
+    }
 }
 
 fn removed(subject: &str) -> PersonRule {
@@ -213,7 +219,7 @@ async fn rules_last_as_long_as_the_tokens_that_they_are_about(backend: Backend) 
     let id = &insert(&store, new("g")).await.group.id;
     let second = TimeDelta::seconds(1);
     let (epoch, _) = reopened(&store, id, now()).await;
-    let people = [removed("par_a"), PersonRule { taken: vec![Grant::Chat], ..person("par_b") }];
+    let people = [removed("par_a"), PersonRule { taken: vec![Grant::Chat], seated: true, ..person("par_b") }];
     assert_eq!(put(&store, id, epoch, 1, rules(false, &people)).await, Put::Stored);
     // Said again later it lasts no longer; what changes does.
     let put_later = async |version, people: &[PersonRule]| {

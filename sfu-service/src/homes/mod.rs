@@ -330,7 +330,8 @@ impl Homes {
         let revision = home.room.rules_revision();
         act(&mut home.room);
         // Before what is answered to whoever changed them: by then they hold.
-        let rules = (home.room.rules_revision() != revision).then(|| rules::to_meta(home.room.rules()));
+        let rules =
+            (home.room.rules_revision() != revision).then(|| rules::to_meta(&home.room.rules_in_force()));
         let told = RoomUpdate::Delta(home.room.nothing_new());
         let (mut orders, mut answers) = (Vec::new(), Vec::new());
         let gates = &mut self.gates;
@@ -396,7 +397,7 @@ impl Homes {
 /// All that signaling is told of a room.
 fn snapshot(group: &GroupId, room: &Room) -> NodeRoom {
     let update = RoomUpdate::Snapshot(room.snapshot());
-    NodeRoom { room: RoomName::from(group), update, rules: Some(rules::to_meta(room.rules())) }
+    NodeRoom { room: RoomName::from(group), update, rules: Some(rules::to_meta(&room.rules_in_force())) }
 }
 
 fn changed(group: &GroupId, delta: RoomDelta) -> NodeRoom {

@@ -6,6 +6,10 @@ import { Child, binary, eventually, root } from './process';
 
 const names = ['meta-service', 'signaling-service', 'sfu-service', 'turn-relay'] as const;
 
+/** Those that a test ends and starts again. */
+type Kept = 'signaling-service' | 'sfu-service';
+const kept: readonly Kept[] = ['signaling-service', 'sfu-service'];
+
 /** The four services as four processes on one Postgres. */
 export class Services {
   private constructor(
@@ -19,10 +23,12 @@ export class Services {
     const bin = join(dataDir, 'bin');
     await mkdir(bin);
     for (const name of names) {
-      if (name !== 'signaling-service') await symlink(binary(name), join(bin, name));
+      if (!kept.some((other) => other === name)) await symlink(binary(name), join(bin, name));
     }
-    await writeFile(join(bin, 'signaling-service'), keeper(dataDir));
-    await chmod(join(bin, 'signaling-service'), 0o755);
+    for (const name of kept) {
+      await writeFile(join(bin, name), keeper(dataDir, name));
+      await chmod(join(bin, name), 0o755);
+    }
     // Services that find each other by setting need ports that are known beforehand.
     const base = 20_000 + Math.floor(Math.random() * 8_000);
     const ports = ['META', 'SIGNALING', 'SFU', 'TURN', 'MEDIA'].map((name, index) => [
@@ -35,17 +41,17 @@ export class Services {
     return new Services(child, home[1] ?? '', dataDir);
   }
 
-  /** Ends signaling at once, without a word to anybody, and keeps it away. */
-  async killSignaling(): Promise<void> {
-    await writeFile(join(this.dataDir, 'hold'), '');
-    process.kill(await this.signalingPid(), 'SIGKILL');
+  /** Ends a service at once, without a word to anybody, and keeps it away. */
+  async kill(name: Kept): Promise<void> {
+    await writeFile(join(this.dataDir, `${name}.hold`), '');
+    process.kill(await this.pid(name), 'SIGKILL');
   }
 
   /** Starts it again, knowing nothing. */
-  async restartSignaling(): Promise<void> {
-    const before = await this.signalingPid();
-    await rm(join(this.dataDir, 'hold'));
-    await eventually('another signaling process', async () => (await this.signalingPid()) !== before);
+  async restart(name: Kept): Promise<void> {
+    const before = await this.pid(name);
+    await rm(join(this.dataDir, `${name}.hold`));
+    await eventually('another process', async () => (await this.pid(name)) !== before);
   }
 
   /** Stops all of them and returns the exit code. */
@@ -55,21 +61,21 @@ export class Services {
     return code;
   }
 
-  private async signalingPid(): Promise<number> {
-    return Number(await readFile(join(this.dataDir, 'signaling.pid'), 'utf8'));
+  private async pid(name: Kept): Promise<number> {
+    return Number(await readFile(join(this.dataDir, `${name}.pid`), 'utf8'));
   }
 }
 
-/** Stands where the signaling service is looked for: one service that ends would take the others with it. */
-function keeper(dataDir: string): string {
+/** Stands where a service is looked for: one that ends would take the others with it. */
+function keeper(dataDir: string, name: Kept): string {
   return `#!/bin/sh
 trap 'kill -TERM "$pid" 2>/dev/null; wait "$pid"; exit 0' TERM
 while :; do
-  '${binary('signaling-service')}' &
+  '${binary(name)}' &
   pid=$!
-  echo "$pid" >'${dataDir}/signaling.pid'
+  echo "$pid" >'${dataDir}/${name}.pid'
   wait "$pid"
-  while [ -e '${dataDir}/hold' ]; do sleep 0.2; done
+  while [ -e '${dataDir}/${name}.hold' ]; do sleep 0.2; done
 done
 `;
 }
