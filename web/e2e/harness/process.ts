@@ -14,6 +14,12 @@ export function binary(name: string): string {
 /** The children that run, for {@link logs}. */
 const running = new Set<Child>();
 
+// A test file whose beginning failed ends nothing that it has started; vitest ends it like this.
+process.once('SIGTERM', () => {
+  for (const child of running) child.kill('SIGKILL');
+  process.exit(1);
+});
+
 /** The last lines of each process that runs: what a failure elsewhere may be explained by. */
 export function logs(): string {
   return [...running].map(({ name, lines }) => `--- ${name}\n${lines.slice(-30).join('\n')}`).join('\n');
@@ -44,7 +50,16 @@ export class Child {
       running.delete(this);
       this.notify();
     });
-    this.process.on('error', (error) => this.read(`${error.message}\n`));
+    this.process.on('error', (error) => {
+      this.read(`${error.message}\n`);
+      if (this.isOver) running.delete(this);
+    });
+  }
+
+  /** It has ended, or was never there: what could not be started has no number, and never ends. */
+  private get isOver(): boolean {
+    const { pid, exitCode, signalCode } = this.process;
+    return pid === undefined || exitCode !== null || signalCode !== null;
   }
 
   get exitCode(): number | null {
@@ -67,7 +82,12 @@ export class Child {
     };
     const deadline = Date.now() + timeoutMs;
     while (!search()) {
-      if (this.process.exitCode !== null) throw this.failure(`ended with ${this.process.exitCode}`);
+      if (this.isOver) {
+        // What it said last, or why it could not be started, is told a moment later.
+        await new Promise((told) => setImmediate(told));
+        if (search()) break;
+        throw this.failure(`ended with ${this.process.exitCode ?? this.process.signalCode}`);
+      }
       const left = deadline - Date.now();
       if (left <= 0) throw this.failure(`printed nothing like ${pattern.source} in ${timeoutMs} ms`);
       await new Promise<void>((wake) => {
@@ -90,12 +110,12 @@ export class Child {
 
   /** Resolves when it has ended. */
   async ended(): Promise<void> {
-    if (this.process.exitCode === null && this.process.signalCode === null) await once(this.process, 'exit');
+    if (!this.isOver) await once(this.process, 'exit');
   }
 
   /** Asks it to stop and waits; returns the exit code. Killed after `timeoutMs`. */
   async stop(timeoutMs = 20_000, signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
-    if (this.process.exitCode !== null || this.process.signalCode !== null) return this.process.exitCode;
+    if (this.isOver) return this.process.exitCode;
     const exited = once(this.process, 'exit');
     this.process.kill(signal);
     const timer = setTimeout(() => this.process.kill('SIGKILL'), timeoutMs);
