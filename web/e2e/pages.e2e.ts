@@ -135,9 +135,10 @@ describe('the player', () => {
     await plays(page);
     await page.mouse.move(300, 300);
     await eventually('no bar', async () => (await player(page)).idle, 10_000);
-    expect(await page.locator('.player-bar').evaluate((bar) => getComputedStyle(bar).pointerEvents)).toBe(
-      'none',
-    );
+    const seen = (): Promise<string> =>
+      page.locator('.player-bar').evaluate((bar) => getComputedStyle(bar).opacity);
+    await eventually('nothing of it to be seen', async () => (await seen()) === '0');
+    expect(await page.locator(id('player')).evaluate((frame) => getComputedStyle(frame).cursor)).toBe('none');
     await page.mouse.move(320, 320);
     await eventually('a bar', async () => !(await player(page)).idle);
     await page.mouse.dblclick(320, 320);
@@ -202,6 +203,20 @@ describe('a phone', () => {
     // The bar goes away by itself; any touch or key brings it back.
     await page.keyboard.press('Shift');
     expect(await touchable(page, 'chat-toggle')).toBe(true);
+  });
+
+  test('brings the bar back with a touch that presses nothing, and the next one presses', async () => {
+    const page = await openPage(browser, `${madang.url}/watch/${demo}`, { ...PHONE, init: watchConnections });
+    await plays(page);
+    await eventually('no bar', async () => (await player(page)).idle, 10_000);
+    const button = await page.locator(id('play-toggle')).boundingBox();
+    const [x, y] = [(button?.x ?? 0) + 20, (button?.y ?? 0) + 20];
+    await page.touchscreen.tap(x, y);
+    await eventually('a bar', async () => !(await player(page)).idle);
+    expect((await player(page)).paused).toBe(false);
+    await page.waitForTimeout(600);
+    await page.touchscreen.tap(x, y);
+    await eventually('a pause', async () => (await player(page)).paused);
   });
 
   test('dismisses the banner of the development mode, for its tab', async () => {

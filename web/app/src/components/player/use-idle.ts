@@ -6,7 +6,13 @@ export const IDLE_MS = 3_000;
 /** What of the player keeps the bar: somebody is about to use it. */
 const BUSY = '.player-bar :focus-visible, .player-bar button:hover, [aria-expanded="true"]';
 
-/** Whether nobody has moved over the player for a while; never while `plays` is false. */
+/** The click of a touch comes within this time after it. */
+const CLICK_MS = 500;
+
+/**
+ * Whether nobody has moved over the player for a while; never while `plays` is false. A touch that brings the bar back
+ * presses nothing of what nobody could see.
+ */
 export function useIdle(frame: RefObject<HTMLElement | null>, plays: boolean): boolean {
   const [idle, setIdle] = useState(false);
   useEffect(() => {
@@ -32,16 +38,24 @@ export function useIdle(frame: RefObject<HTMLElement | null>, plays: boolean): b
       place = now;
       wake();
     };
+    let woken = -Infinity;
     const touched = (event: PointerEvent): void => {
       if (event.pointerType !== 'touch') return;
+      if (element.dataset.idle === 'true') {
+        woken = event.timeStamp;
+        wake();
+        return;
+      }
       if (event.target instanceof Element && event.target.closest('button, input, [role="menu"]') !== null)
         wake();
-      else
-        setIdle((before) => {
-          if (before) rest();
-          return !before;
-        });
+      else setIdle(true);
     };
+    const clicked = (event: MouseEvent): void => {
+      if (event.timeStamp - woken > CLICK_MS) return;
+      event.preventDefault();
+      event.stopPropagation();
+    };
+    element.addEventListener('click', clicked, { capture: true });
     element.addEventListener('pointermove', moved);
     element.addEventListener('pointerup', touched);
     element.addEventListener('focusin', wake);
@@ -51,6 +65,7 @@ export function useIdle(frame: RefObject<HTMLElement | null>, plays: boolean): b
     return () => {
       clearTimeout(timer);
       setIdle(false);
+      element.removeEventListener('click', clicked, { capture: true });
       element.removeEventListener('pointermove', moved);
       element.removeEventListener('pointerup', touched);
       element.removeEventListener('focusin', wake);
