@@ -469,7 +469,7 @@ async fn direct_messages_reach_their_two_people_alone_at_every_replica() {
         peer.chat(ROOM).await;
         peers.push(peer);
     }
-    let [ann, _, bob, moderator, _] = &mut peers[..] else { panic!() };
+    let [ann, _, bob, ..] = &mut peers[..] else { panic!() };
     let sent = ann.ask(CHAT, &json!({"text": "psst", "to": "par_2"})).await;
     assert_eq!(sent["outcome"], "done", "{sent}");
     let answer = bob.ask(CHAT, &json!({"text": "yes?", "to": "par_1", "reply_to": sent["seq"]})).await;

@@ -381,11 +381,11 @@ impl Logs {
         self.let_go();
     }
 
-    /// Whether `who` waits for the chat of `room`, and hears nothing of it yet.
-    pub(crate) fn is_waiting(&self, room: &Room, who: Waiting) -> bool {
-        match self.rooms.get(room).map(|known| &known.chat) {
-            Some(Chat::Reading { waiting, .. }) => waiting.contains(&who),
-            _ => false,
+    /// Who waits for the chat of `room`, and hears nothing of it yet.
+    pub(crate) fn waiting(&self, room: &Room) -> Option<&HashSet<Waiting>> {
+        match &self.rooms.get(room)?.chat {
+            Chat::Reading { waiting, .. } => Some(waiting),
+            Chat::Ready(_) => None,
         }
     }
 

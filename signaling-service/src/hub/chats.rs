@@ -111,10 +111,12 @@ impl Hub {
     }
 
     fn spread(&self, state: &State, room: &Room, news: Vec<News>) {
+        let waiting = state.replica.chat.waiting(room);
+        let is_waiting = |reader: &(ConnId, SubscriptionKey)| waiting.is_some_and(|who| who.contains(reader));
         for News { to, event } in news {
             let message = outgoing(room, &event);
             let readers = state.broker.subscribers(&message.destination);
-            for (id, key) in readers.filter(|reader| !state.replica.chat.is_waiting(room, *reader)) {
+            for (id, key) in readers.filter(|reader| !is_waiting(reader)) {
                 let Some(connection) = state.connections.get(&id) else { continue };
                 let subject = connection.who.subject();
                 match &to {
