@@ -221,9 +221,10 @@ async fn moderation_is_done_here_and_kept_by_meta() {
     assert_eq!(other.ask(&switch).await, Err(Reason::Right));
 
     let rules = sfu.meta.state.lock().unwrap().rules[ROOM].clone();
-    assert!(rules.locked && rules.people.len() == 1);
-    let kept = &rules.people[0];
-    assert_eq!((kept.subject.as_str(), kept.removed), ("par_guest", true));
+    let [kept, host] = &rules.people[..] else { panic!("{rules:?}") };
+    assert!(rules.locked);
+    assert_eq!((kept.subject.as_str(), kept.removed, kept.seated), ("par_guest", true, false));
+    assert_eq!((host.subject.as_str(), host.seated), ("par_host", true), "in when it was locked");
     assert_eq!(kept.taken, [Grant::PublishCamera]);
     service.drain(Instant::now() + Duration::from_secs(5)).await;
     stop.cancel();
