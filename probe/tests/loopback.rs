@@ -31,6 +31,7 @@ fn meta() -> SocketAddr {
             viewer_count: 0,
             started_at: None,
             ended_at: None,
+            planned_at: None,
             created_at: now,
             modified_at: now,
         })
