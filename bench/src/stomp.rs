@@ -4,6 +4,8 @@
 //! whose CPU is not counted. The senders have a service's token, which no rate limits; readers are guests of the
 //! development mode.
 
+mod board;
+
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -115,6 +117,7 @@ pub(crate) async fn figures(rounds: usize, window: Duration, results: &mut Resul
         results.add("stomp_us_per_message_to_one", cost);
     }
     drop((sender, many, one));
+    board::figures(&token, results).await?;
     // Each in a process that has not grown yet.
     let idle = || "CONNECT\naccept-version:1.2\n\n\0".to_owned();
     results.add("stomp_bytes_per_connection", held(idle()).await?);
