@@ -5,6 +5,7 @@ export { boardSheet, readSheet, type Sheet } from './model/json.js';
 export type { Page } from './model/pages.js';
 export { Scene } from './model/scene.js';
 export type { Shape, ShapeType } from './model/shape.js';
+export type { Draft } from './model/write.js';
 export { drawBoard, type Env, measureWith, type View } from './render/draw.js';
 export { drawPicture, toSvg } from './render/export.js';
 export { COLORS, type ColorName, PALETTE, PAPER, type Theme } from './render/palette.js';

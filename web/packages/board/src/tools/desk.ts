@@ -249,14 +249,16 @@ export class Desk {
   /** Shows all that is on the page. */
   fit(): void {
     const box = this.extent();
-    if (isEmpty(box)) this.look({ x: -this.size.width / 2, y: -this.size.height / 2, zoom: 1 });
-    else
-      this.look(
-        fitted(
-          { left: box.left - 40, top: box.top - 40, right: box.right + 40, bottom: box.bottom + 40 },
-          this.size,
-        ),
-      );
+    const { width, height } = this.size;
+    if (isEmpty(box)) {
+      this.look({ x: -width / 2, y: -height / 2, zoom: 1 });
+      return;
+    }
+    // Room for the bars that lie over the edges, where there is any.
+    const [above, below, beside] = height > 480 ? [64, 120, 24] : [8, 8, 8];
+    const free = { width: width - 2 * beside, height: height - above - below };
+    const { x, y, zoom } = fitted(box, free);
+    this.look({ x: x - beside / zoom, y: y - above / zoom, zoom });
   }
 
   extent(): Box {
