@@ -433,6 +433,36 @@ mod tests {
     use crate::bus::InMemoryBus;
 
     #[test]
+    fn who_loses_its_part_while_a_chat_is_read_gets_none_of_it() {
+        let metrics = Metrics::register(&mut Registry::default());
+        let hub = Hub::new("test", Arc::new(InMemoryBus::default()), metrics);
+        let room: Room = "grp_a".parse().unwrap();
+        let keys = contract::token::TokenKeys::new("0123456789abcdef0123456789abcdef", None).unwrap();
+        let claims = |sub: &str| {
+            let role = contract::token::Role::Creator;
+            keys.verify(&keys.mint(sub, role, 1_000, 60), 1_000).unwrap()
+        };
+        let enter = |sub: &str| {
+            let who = Identity::new(Some(claims(sub)), String::new());
+            hub.enter(&who, IpAddr::from([192, 0, 2, 1])).unwrap()
+        };
+        let (stays, goes) = (enter("par_stays"), enter("par_goes"));
+        let address = "/topic/-/chat/grp_a".parse().unwrap();
+        for member in [&stays, &goes] {
+            member.subscribe(SubscriptionKey(1), &address, Instant::now());
+        }
+        {
+            let mut state = hub.lock();
+            state.replica.barred.remove(&room, "par_goes", Instant::now());
+            hub.settle(&mut state, &room, &[]);
+        }
+        let message = contract::chat::ChatMessage { seq: 1, ..Default::default() };
+        let kept = crate::chat::Kept { last: 1, version: 1, messages: vec![message], ..Default::default() };
+        hub.chat_arrived(&room, kept);
+        assert_eq!(hub.metrics.delivered.get(), 2, "the beginning and one message, to one reader");
+    }
+
+    #[test]
     fn a_connection_that_panics_leaves_nothing_behind() {
         let metrics = Metrics::register(&mut Registry::default());
         let hub = Hub::new("test", Arc::new(InMemoryBus::default()), metrics);

@@ -297,6 +297,56 @@ async fn slow_mode_followers_and_the_pin_hold_for_everybody_and_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_is_gone_from_quotes_and_from_the_pin() {
+    let service = Service::start(config(false)).await;
+    let mut host = host(&service).await;
+    let mut ann = viewer(&service, "par_ann", 1).await;
+    let mut bob = viewer(&service, "par_bob", 2).await;
+    assert_eq!(done(&says(&mut ann, "SECRET").await), 1);
+    assert_eq!(done(&says(&mut ann, "SECRET TOO").await), 2);
+    let mut bot = Peer::with_token(&service, &token("bot", Role::Service)).await;
+    bot.replies().await;
+    for n in 0..110 {
+        done(&says(&mut bot, &n.to_string()).await);
+    }
+    let answer = done(&bob.ask(CHAT, &json!({"text": "to one", "reply_to": 1})).await);
+    let other = done(&bob.ask(CHAT, &json!({"text": "to two", "reply_to": 2})).await);
+    for (pinned, order) in [
+        (answer, json!({"type": "delete", "seq": 1})),
+        (other, json!({"type": "ban", "person": "par_ann", "delete": true})),
+    ] {
+        done(&host.ask(CHAT, &json!({"type": "pin", "seq": pinned})).await);
+        bob.json_where(|event| event["pinned"]["reply_to"]["text"].as_str().is_some_and(|t| t != "")).await;
+        done(&host.ask(CHAT, &order).await);
+        let told = bob.json_where(|event| event["type"] == "settings").await;
+        assert_eq!(
+            (&told["pinned"]["seq"], &told["pinned"]["reply_to"]["text"]),
+            (&json!(pinned), &json!(""))
+        );
+        let late = join_token("par_late", "7", &VIEWER, None);
+        let mut late = Peer::with_token_from(3, &service, &late).await;
+        let open = late.chat("7").await;
+        assert_eq!(open["pinned"]["reply_to"]["deleted"], true);
+        let shown = late.json_where(|message| message["seq"] == pinned).await;
+        assert_eq!((&shown["reply_to"]["text"], &shown["reply_to"]["deleted"]), (&json!(""), &json!(true)));
+    }
+    // Without what they are to be set to, orders do nothing.
+    for order in
+        [json!({"type": "pin"}), json!({"type": "followers"}), json!({"type": "followers", "minute": 1})]
+    {
+        assert_eq!(refused(&host.ask(CHAT, &order).await), "body", "{order}");
+    }
+    let open = viewer_open(&service).await;
+    assert_eq!(open["pinned"]["seq"], other);
+    service.stop().await;
+}
+
+async fn viewer_open(service: &Service) -> Value {
+    let mut late = Peer::with_token_from(4, service, &join_token("par_late", "7", &VIEWER, None)).await;
+    late.chat("7").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_guest_is_known_by_its_address_alone() {
     let service = Service::start(config(true)).await;
     let mut host = host(&service).await;

@@ -322,15 +322,22 @@ pub enum ChatOrder {
     /// Sets [`ChatSettings::followers_minutes`].
     Followers {
         /// 0 to [`MAX_FOLLOWERS_MINUTES`]; `null` is off.
+        #[serde(deserialize_with = "or_null")]
         #[schema(required = true)]
         minutes: Option<u32>,
     },
     /// Pins a public message above the chat, instead of the one before.
     Pin {
         /// Its number; `null` takes the pin away.
+        #[serde(deserialize_with = "or_null")]
         #[schema(required = true)]
         seq: Option<u64>,
     },
+}
+
+/// A field that has to be there, though it may be `null`: an absent one would do what `null` does.
+fn or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(deserializer)
 }
 
 /// A page of a chat's history.
@@ -419,6 +426,8 @@ mod tests {
             (json!({"type": 5, "text": "hi"}), "invalid type"),
             (json!({"type": null, "text": "hi"}), "invalid type"),
             (json!({"type": "delete"}), "missing field `seq`"),
+            (json!({"type": "pin"}), "missing field `seq`"),
+            (json!({"type": "followers", "minute": 5}), "missing field `minutes`"),
             (json!({"type": "delete", "seq": -1}), "invalid value"),
             (json!({"type": "slow", "seconds": 4_294_967_296_u64}), "invalid value"),
             (json!(["text"]), "invalid type"),

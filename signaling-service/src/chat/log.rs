@@ -21,6 +21,8 @@ pub(crate) const MAX_LOGS: usize = 2_000;
 pub(crate) const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Direct messages of a room that are held beside the public ones.
 const MAX_DIRECT: usize = 200;
+/// People of a room of whom it is known up to where direct messages are missing. Beyond, it counts for everybody.
+pub(crate) const MAX_CUT: usize = 1_000;
 /// Rooms that wait to be read. Beyond, readers of more wait for their own next try.
 const MAX_WAITING: usize = 10_000;
 
@@ -46,6 +48,10 @@ pub(crate) struct Log {
     pub(crate) pinned: Option<ChatMessage>,
     messages: BTreeMap<u64, Held>,
     direct: usize,
+    /// Up to here messages are missing.
+    cut: u64,
+    /// Up to here direct messages of a person are missing.
+    cut_of: HashMap<String, u64>,
     pub(crate) sanctions: HashMap<String, Sanctioned>,
     bytes: usize,
 }
@@ -114,15 +120,20 @@ impl Log {
             ..Self::default()
         };
         kept.messages.into_iter().for_each(|message| log.hold(message, &out));
+        log.cut = log.cut.max(kept.cut);
+        kept.cut_of.into_iter().for_each(|(person, seq)| log.cut_off(person, seq));
         log
     }
 
-    /// The messages that `person` reads, oldest first.
+    /// The messages that `person` reads, oldest first: the last ones without a hole, for who has some asks for those
+    /// before the first.
     pub(crate) fn messages(&self, person: &str) -> impl Iterator<Item = &Arc<Message>> {
         let is_for = move |message: &ChatMessage| {
             message.to.as_ref().is_none_or(|to| to.id == person || message.from == person)
         };
-        let visible: Vec<_> = self.messages.values().filter(|held| is_for(&held.message)).collect();
+        let cut = self.cut.max(self.cut_of.get(person).copied().unwrap_or(0));
+        let whole = self.messages.range((Bound::Excluded(cut), Bound::Unbounded)).map(|(_, held)| held);
+        let visible: Vec<_> = whole.filter(|held| is_for(&held.message)).collect();
         let first = visible.len().saturating_sub(CHAT_HISTORY);
         visible.into_iter().skip(first).map(|held| &held.out)
     }
@@ -158,53 +169,55 @@ impl Log {
         let first = self.messages.iter().find(|(_, held)| held.message.to.is_some() == direct);
         if let Some(held) = first.map(|(seq, _)| *seq).and_then(|seq| self.messages.remove(&seq)) {
             self.forget(&held);
+            let ChatMessage { seq, from, to, .. } = held.message;
+            match to {
+                Some(to) => [from, to.id].into_iter().for_each(|person| self.cut_off(person, seq)),
+                None => self.cut = self.cut.max(seq),
+            }
         }
     }
 
-    /// Changes the messages that `which` names, and what quotes them.
+    /// What `person` reads is missing up to `seq`.
+    fn cut_off(&mut self, person: String, seq: u64) {
+        if self.cut_of.len() >= MAX_CUT && !self.cut_of.contains_key(&person) {
+            let most = self.cut_of.drain().map(|(_, seq)| seq).max();
+            self.cut = self.cut.max(most.unwrap_or(0));
+        }
+        let before = self.cut_of.entry(person).or_default();
+        *before = seq.max(*before);
+    }
+
+    /// Changes the messages that `which` names by number and author, and what quotes them, held or not.
     fn change(
         &mut self,
-        which: impl Fn(&ChatMessage) -> bool,
-        how: impl Fn(&mut ChatMessage),
+        which: impl Fn(u64, &str) -> bool,
+        text: &str,
+        edited_at: Option<i64>,
         out: &impl Fn(&ChatMessage) -> Arc<Message>,
     ) {
-        let changed: Vec<u64> =
-            self.messages.values().filter(|held| which(&held.message)).map(|held| held.message.seq).collect();
-        let quotes = |message: &ChatMessage| {
-            message.reply_to.as_ref().is_some_and(|quote| changed.binary_search(&quote.seq).is_ok())
-        };
-        let answers: Vec<u64> = self
-            .messages
-            .values()
-            .filter(|held| quotes(&held.message))
-            .map(|held| held.message.seq)
+        let is_meant = |message: &ChatMessage| which(message.seq, &message.from);
+        let is_quoted = |quote: &ChatQuote| which(quote.seq, &quote.from);
+        let meant: Vec<u64> = (self.messages.values())
+            .map(|held| &held.message)
+            .filter(|message| is_meant(message) || message.reply_to.as_ref().is_some_and(is_quoted))
+            .map(|message| message.seq)
             .collect();
-        for seq in &changed {
-            self.put(*seq, &how, out);
+        for seq in meant {
+            let Some(mut held) = self.messages.remove(&seq) else { continue };
+            self.forget(&held);
+            if is_meant(&held.message) {
+                held.message.text = text.to_owned();
+                match edited_at {
+                    Some(at) => held.message.edited_at = Some(at),
+                    None => held.message.deleted = true,
+                }
+            }
+            if let Some(quote) = held.message.reply_to.as_mut().filter(|quote| is_quoted(quote)) {
+                quote.text = text.chars().take(contract::chat::MAX_QUOTE_CHARS).collect();
+                quote.deleted |= edited_at.is_none();
+            }
+            self.hold(held.message, out);
         }
-        for seq in answers {
-            let quoted = self.messages.get(&seq).and_then(|held| held.message.reply_to.as_ref());
-            let Some(now) = quoted.and_then(|quote| self.messages.get(&quote.seq)).map(|held| {
-                let ChatMessage { seq, from, name, text, deleted, .. } = held.message.clone();
-                let text = text.chars().take(contract::chat::MAX_QUOTE_CHARS).collect();
-                ChatQuote { seq, from, name, text, deleted }
-            }) else {
-                continue;
-            };
-            self.put(seq, &|message| message.reply_to = Some(now.clone()), out);
-        }
-    }
-
-    fn put(
-        &mut self,
-        seq: u64,
-        how: &impl Fn(&mut ChatMessage),
-        out: &impl Fn(&ChatMessage) -> Arc<Message>,
-    ) {
-        let Some(mut held) = self.messages.remove(&seq) else { return };
-        self.forget(&held);
-        how(&mut held.message);
-        self.hold(held.message, out);
     }
 
     /// Whether what led to this version is in it.
@@ -233,21 +246,11 @@ impl Log {
     fn apply(&mut self, change: &Change, out: &impl Fn(&ChatMessage) -> Arc<Message>) {
         match change {
             Change::Message { message } => self.hold(message.clone(), out),
-            Change::Edited { seq, text, edited_at, .. } => self.change(
-                |message| message.seq == *seq,
-                |message| (message.text, message.edited_at) = (text.clone(), Some(*edited_at)),
-                out,
-            ),
-            Change::Deleted { seq, .. } => self.change(
-                |message| message.seq == *seq,
-                |message| (message.text, message.deleted) = (String::new(), true),
-                out,
-            ),
-            Change::DeletedFrom { from, .. } => self.change(
-                |message| message.from == *from,
-                |message| (message.text, message.deleted) = (String::new(), true),
-                out,
-            ),
+            Change::Edited { seq, text, edited_at, .. } => {
+                self.change(|number, _| number == *seq, text, Some(*edited_at), out);
+            }
+            Change::Deleted { seq, .. } => self.change(|number, _| number == *seq, "", None, out),
+            Change::DeletedFrom { from, .. } => self.change(|_, author| author == from, "", None, out),
             Change::Settings { settings, pinned } => {
                 (self.settings, self.pinned) = (settings.clone(), pinned.clone());
             }
@@ -261,6 +264,15 @@ impl Log {
         let mut news = Vec::new();
         let shown: HashSet<u64> = self.ahead.values().flat_map(Told::numbers).collect();
         for message in &kept.messages {
+            let only = || message.to.as_ref().map(|to| [message.from.clone(), to.id.clone()]);
+            let quoted = self.messages.get(&message.seq).and_then(|held| held.message.reply_to.as_ref());
+            if let (Some(before), Some(now)) = (quoted, &message.reply_to)
+                && (now.deleted && !before.deleted)
+            {
+                // What is quoted may not be held here: who shows it hears of it all the same.
+                let by = contract::chat::DeletedBy::Moderator;
+                news.push(News::of(Change::Deleted { seq: now.seq, by, only: only() }));
+            }
             let change = match self.messages.get(&message.seq).map(|held| &held.message) {
                 None if message.seq > self.settled && !shown.contains(&message.seq) => {
                     Change::Message { message: message.clone() }
@@ -268,13 +280,13 @@ impl Log {
                 Some(before) if message.deleted && !before.deleted => Change::Deleted {
                     seq: message.seq,
                     by: contract::chat::DeletedBy::Moderator,
-                    only: message.to.as_ref().map(|to| [message.from.clone(), to.id.clone()]),
+                    only: only(),
                 },
                 Some(before) if message.edited_at != before.edited_at => Change::Edited {
                     seq: message.seq,
                     text: message.text.clone(),
                     edited_at: message.edited_at.unwrap_or(message.at),
-                    only: message.to.as_ref().map(|to| [message.from.clone(), to.id.clone()]),
+                    only: only(),
                 },
                 _ => continue,
             };
@@ -562,10 +574,22 @@ mod tests {
                 }
                 _ => {
                     self.kept.last = last + 1;
-                    messages.push(message(last + 1));
-                    Change::Message { message: message(last + 1) }
+                    let quoted = messages.iter().rev().nth(2).filter(|_| what == 3);
+                    let quote = |quoted: &ChatMessage| {
+                        let ChatMessage { seq, from, name, text, deleted, .. } = quoted.clone();
+                        ChatQuote { seq, from, name, text, deleted }
+                    };
+                    let message = ChatMessage { reply_to: quoted.map(quote), ..message(last + 1) };
+                    messages.push(message.clone());
+                    Change::Message { message }
                 }
             };
+            let now: HashMap<u64, (String, bool)> = (messages.iter())
+                .map(|message| (message.seq, (message.text.clone(), message.deleted)))
+                .collect();
+            for quote in messages.iter_mut().filter_map(|message| message.reply_to.as_mut()) {
+                (quote.text, quote.deleted) = now[&quote.seq].clone();
+            }
             self.kept.version += 1;
             self.commits.push(Told { version: self.kept.version, changes: vec![change] });
         }
@@ -680,6 +704,84 @@ mod tests {
         let bytes: usize = log.messages.values().map(Held::bytes).sum();
         assert_eq!((log.bytes, log.last), (bytes, 1_000));
         assert_eq!(logs.bytes, bytes);
+    }
+
+    fn said(logs: &mut Logs, changes: impl IntoIterator<Item = Change>) {
+        for change in changes {
+            let version = logs.version(&room()).unwrap() + 1;
+            logs.tell(&room(), &Told { version, changes: vec![change] }, out);
+        }
+    }
+
+    fn seen(logs: &Logs, person: &str) -> Vec<u64> {
+        let read = |message: &Arc<Message>| serde_json::from_slice::<ChatMessage>(&message.body).unwrap().seq;
+        logs.peek(&room()).unwrap().messages(person).map(read).collect()
+    }
+
+    #[test]
+    fn a_person_gets_its_last_messages_without_a_hole() {
+        let mut logs = Logs::default();
+        logs.wait(&room(), (1, SubscriptionKey(1)));
+        logs.arrive(&room(), Kept::default(), out);
+        let direct = |seq: u64, from: &str, to: &str| {
+            let to = contract::chat::ChatPerson { id: to.into(), name: String::new() };
+            Change::Message { message: ChatMessage { from: from.into(), to: Some(to), ..message(seq) } }
+        };
+        let public = |seq| Change::Message { message: ChatMessage { from: "par_p".into(), ..message(seq) } };
+        said(&mut logs, [public(1), direct(2, "a", "b")]);
+        said(&mut logs, (3..=242).map(|seq| direct(seq, "c", "d")));
+        said(&mut logs, [public(243), direct(244, "a", "b")]);
+        // 2 is not held any more: 1 before it would be a hole that nobody asks for.
+        for person in ["a", "b"] {
+            assert_eq!(seen(&logs, person), [243, 244]);
+        }
+        assert_eq!(seen(&logs, "e"), [1, 243]);
+        assert_eq!(seen(&logs, "c"), (144..=243).collect::<Vec<_>>());
+        // Also among very many people.
+        for n in 0..2 * MAX_CUT as u64 {
+            said(&mut logs, [direct(245 + n, &format!("x{n}"), &format!("y{n}"))]);
+        }
+        let log = logs.peek(&room()).unwrap();
+        assert!(log.cut_of.len() <= MAX_CUT && log.cut > 0, "{} {}", log.cut_of.len(), log.cut);
+        assert_eq!(seen(&logs, "x0"), Vec::<u64>::new());
+    }
+
+    #[test]
+    fn a_quote_of_what_is_not_held_changes_with_it() {
+        for (how, text, deleted) in [
+            (Change::Deleted { seq: 1, by: DeletedBy::Moderator, only: None }, "", true),
+            (Change::DeletedFrom { from: "par_1".into(), by: DeletedBy::Moderator }, "", true),
+            (Change::Edited { seq: 1, text: "new".into(), edited_at: 5, only: None }, "new", false),
+        ] {
+            let quote =
+                ChatQuote { seq: 1, from: "par_1".into(), text: "old".into(), ..ChatQuote::default() };
+            let answer = ChatMessage { from: "par_2".into(), reply_to: Some(quote), ..message(102) };
+            // Of an answer that was deleted itself too.
+            let gone = ChatMessage { deleted: true, seq: 103, ..answer.clone() };
+            let kept = Kept { last: 103, version: 103, messages: vec![answer, gone], ..Kept::default() };
+            let mut logs = Logs::default();
+            logs.wait(&room(), (1, SubscriptionKey(1)));
+            logs.arrive(&room(), kept.clone(), out);
+            said(&mut logs, [how]);
+            let log = logs.peek(&room()).unwrap();
+            for held in log.messages.values() {
+                let quote = held.message.reply_to.as_ref().unwrap();
+                assert_eq!((quote.text.as_str(), quote.deleted), (text, deleted));
+                assert_eq!(held.out.body, out(&held.message).body);
+            }
+            // Where the deletion was missed and the room is read again, readers hear of it.
+            if deleted {
+                let mut logs = Logs::default();
+                logs.wait(&room(), (1, SubscriptionKey(1)));
+                logs.arrive(&room(), kept.clone(), out);
+                let mut now = Kept { version: 104, ..kept };
+                for quote in now.messages.iter_mut().filter_map(|message| message.reply_to.as_mut()) {
+                    (quote.text, quote.deleted) = (String::new(), true);
+                }
+                let news = logs.arrive(&room(), now, out).news;
+                assert!(matches!(news[0].event, ChatEvent::Deleted { seq: 1, .. }), "{news:?}");
+            }
+        }
     }
 
     #[test]

@@ -10,6 +10,8 @@ use super::job::{Rank, Sanctioned, stored};
 
 /// Direct messages beside the last public ones that are read with a chat.
 const DIRECT_MESSAGES: i64 = 200;
+/// Pairs of people of whom it is read up to where direct messages are missing. Where there are more, it is for all.
+const MAX_PAIRS: i64 = 500;
 /// Public messages that are read with a chat.
 const HISTORY: i64 = CHAT_HISTORY as i64;
 /// Messages of another process that are shown at once. Of more the latest are, and the rest is in the history.
@@ -150,6 +152,10 @@ pub(crate) struct Kept {
     /// Oldest first.
     pub(crate) messages: Vec<ChatMessage>,
     pub(crate) sanctions: Vec<Sanctioned>,
+    /// Up to here messages are missing.
+    pub(crate) cut: u64,
+    /// People of whom direct messages are missing, up to these numbers.
+    pub(crate) cut_of: Vec<(String, u64)>,
 }
 
 /// How long chats are kept.
@@ -189,7 +195,24 @@ pub(crate) async fn load(db: &Db, room: &Room, since: Option<u64>, now: i64) -> 
              ORDER BY seq DESC LIMIT $3"
         ));
         let direct = direct.bind(room.as_str()).bind(oldest).bind(DIRECT_MESSAGES);
-        rows.extend(db.rows::<MessageRow>(direct).await?);
+        let direct: Vec<MessageRow> = db.rows(direct).await?;
+        let (mut cut, mut cut_of) = (oldest.saturating_sub(1), Vec::new());
+        if direct.len() as i64 == DIRECT_MESSAGES
+            && let Some(first) = direct.last()
+        {
+            let missing = Sql::new(
+                "SELECT sender, to_id, MAX(seq) FROM chat_message WHERE room = $1 AND to_id IS NOT NULL \
+                 AND seq > $2 AND seq < $3 GROUP BY sender, to_id LIMIT $4",
+            );
+            let missing = missing.bind(room.as_str()).bind(oldest).bind(first.seq).bind(MAX_PAIRS);
+            let pairs: Vec<(String, String, i64)> = db.rows(missing).await?;
+            if pairs.len() as i64 == MAX_PAIRS {
+                cut = first.seq - 1;
+            }
+            let number = |seq: i64| u64::try_from(seq).unwrap_or(0);
+            cut_of.extend(pairs.into_iter().flat_map(|(a, b, seq)| [(a, number(seq)), (b, number(seq))]));
+        }
+        rows.extend(direct);
         rows.sort_by_key(|row| row.seq);
         let sanctions = Sql::new(format!(
             "SELECT {SANCTION} FROM chat_sanction WHERE room = $1 AND (until_ms IS NULL OR until_ms > $2)"
@@ -210,6 +233,8 @@ pub(crate) async fn load(db: &Db, room: &Room, since: Option<u64>, now: i64) -> 
             pinned,
             messages: shown(db, room, rows).await?,
             sanctions: sanctions.into_iter().map(Sanctioned::from).collect(),
+            cut: u64::try_from(cut).unwrap_or(0),
+            cut_of,
         })
     })
     .await

@@ -266,7 +266,7 @@ impl Chat {
         write.execute(sql.bind(self.row.room.as_str()).bind(row.seq).bind(text).bind(at)).await?;
         let edited = Change::Edited { seq, text: text.to_owned(), edited_at: at, only: row.only() };
         let mut changes = vec![edited];
-        if self.row.pinned == Some(row.seq) {
+        if self.pin_shows(write, |shown| shown.seq == row.seq).await? {
             changes.push(self.now(write).await?);
         }
         Ok(self.changed(Some(seq), changes))
@@ -290,8 +290,8 @@ impl Chat {
         write.execute(sql.bind(self.row.room.as_str()).bind(row.seq)).await?;
         let by = if is_own { DeletedBy::Author } else { DeletedBy::Moderator };
         let mut changes = vec![Change::Deleted { seq, by, only: row.only() }];
-        if self.row.pinned == Some(row.seq) {
-            self.row.pinned = None;
+        if self.pin_shows(write, |shown| shown.seq == row.seq).await? {
+            self.row.pinned = self.row.pinned.filter(|pinned| *pinned != row.seq);
             changes.push(self.now(write).await?);
         }
         Ok(self.changed(Some(seq), changes))
@@ -347,10 +347,10 @@ impl Chat {
             );
             write.execute(sql.bind(room.as_str()).bind(person.as_str())).await?;
             changes.push(Change::DeletedFrom { from: person.clone(), by: DeletedBy::Moderator });
-            if let Some(pinned) = self.row.pinned.and_then(|seq| u64::try_from(seq).ok())
-                && self.find(write, pinned).await?.is_some_and(|pinned| pinned.sender == person)
-            {
-                self.row.pinned = None;
+            if self.pin_shows(write, |shown| shown.sender == person).await? {
+                if self.pinned(write).await?.is_some_and(|pinned| pinned.sender == person) {
+                    self.row.pinned = None;
+                }
                 changes.push(self.now(write).await?);
             }
         }
@@ -376,18 +376,32 @@ impl Chat {
 
     /// What holds for everybody, all of it.
     async fn now(&mut self, write: &mut Write) -> Result<Change, Error> {
-        let pinned = match self.row.pinned.and_then(|seq| u64::try_from(seq).ok()) {
-            Some(seq) => self.find(write, seq).await?,
-            None => None,
-        };
-        let mut quoted = None;
-        if let Some(seq) =
-            pinned.as_ref().and_then(|row| row.reply_to).and_then(|seq| u64::try_from(seq).ok())
-        {
-            quoted = self.find(write, seq).await?.map(|row| row.quote());
-        }
+        let pinned = self.pinned(write).await?;
+        let quoted = self.quoted(write, pinned.as_ref()).await?.map(|row| row.quote());
         let pinned = pinned.filter(|row| !row.deleted).map(|row| row.shown(quoted));
         Ok(Change::Settings { settings: self.row.settings(), pinned })
+    }
+
+    async fn pinned(&self, write: &mut Write) -> Result<Option<MessageRow>, Error> {
+        match self.row.pinned.and_then(|seq| u64::try_from(seq).ok()) {
+            Some(seq) => self.find(write, seq).await,
+            None => Ok(None),
+        }
+    }
+
+    /// What `row` answers.
+    async fn quoted(&self, write: &mut Write, row: Option<&MessageRow>) -> Result<Option<MessageRow>, Error> {
+        match row.and_then(|row| row.reply_to).and_then(|seq| u64::try_from(seq).ok()) {
+            Some(seq) => self.find(write, seq).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Whether the pin is one that `which` means, or quotes one.
+    async fn pin_shows(&self, write: &mut Write, which: impl Fn(&MessageRow) -> bool) -> Result<bool, Error> {
+        let pinned = self.pinned(write).await?;
+        let quoted = self.quoted(write, pinned.as_ref()).await?;
+        Ok(pinned.is_some_and(|row| which(&row)) || quoted.is_some_and(|row| which(&row)))
     }
 
     /// The message with this number.

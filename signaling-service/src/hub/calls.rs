@@ -95,7 +95,7 @@ impl Hub {
 
     /// Who was removed, or is not in a room that is locked, reads nothing more in it; those who are in, and those of
     /// `spared`, do for now.
-    fn settle(&self, state: &mut State, room: &Room, spared: &[Gone]) {
+    pub(super) fn settle(&self, state: &mut State, room: &Room, spared: &[Gone]) {
         let replica = &state.replica;
         if !replica.rooms.is_locked(room) && !replica.barred.is_about(room) {
             return;

@@ -187,8 +187,13 @@ impl Hub {
         let mut state = self.lock();
         let arrived = state.replica.chat.arrive(room, kept, out);
         self.spread(&state, room, arrived.news);
-        for (id, key) in arrived.waiting {
-            self.greet(&mut state, room, id, key);
+        // Who has lost its part meanwhile has no subscription any more.
+        let readers: HashSet<_> = state.broker.subscribers(&topic(Destination::Chat(room.clone()))).collect();
+        for (id, key) in arrived.waiting.into_iter().filter(|reader| readers.contains(reader)) {
+            let sender = state.connections.get(&id).map(|connection| &connection.sender);
+            if sender.is_some_and(|sender| state.replica.may_read(room, sender).is_ok()) {
+                self.greet(&mut state, room, id, key);
+            }
         }
     }
 
@@ -219,6 +224,20 @@ impl Hub {
     /// What was read for somebody.
     pub(crate) fn chat_read(&self, read: Read, found: Result<Found, Error>) {
         let Asker { connection, request } = read.asker;
+        // What it may read can be different now.
+        let fits = {
+            let state = self.lock();
+            let Some(asks) = state.connections.get(&connection) else { return };
+            let is_moderator = state.replica.rank(&asks.who, &read.room) >= MODERATOR;
+            match state.replica.may_read(&read.room, &asks.sender) {
+                Ok(()) if read.ask == Ask::Bans && !is_moderator => Err(Refusal::NotModerator),
+                fits => fits,
+            }
+        };
+        if let Err(refusal) = fits {
+            self.refuse(Some(Asker { connection, request }), &refusal);
+            return;
+        }
         let reply = match found {
             Ok(Found::History(history)) => request.history(history),
             Ok(Found::Bans(bans)) => request.bans(bans),
