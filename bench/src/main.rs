@@ -5,6 +5,7 @@
 
 mod call;
 mod camera;
+mod chat;
 mod cpu;
 mod janus;
 mod limit;
@@ -47,7 +48,7 @@ struct Flags {
     /// is measured then
     #[arg(long)]
     baseline: Option<PathBuf>,
-    /// Only these scenarios: forwarding, memory, capacity, scale, turn, stomp, call
+    /// Only these scenarios: forwarding, memory, capacity, scale, turn, stomp, chat, call
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Where the medians go
@@ -133,6 +134,10 @@ async fn bench(flags: Flags) -> anyhow::Result<()> {
     }
     if wanted("stomp") {
         report("stomp", stomp::figures(effort.rounds, effort.window, &mut results).await);
+        results.merge_into(&flags.out)?;
+    }
+    if wanted("chat") {
+        report("chat", chat::figures(most_sockets(), effort.window, &mut results).await);
         results.merge_into(&flags.out)?;
     }
     if wanted("call") {

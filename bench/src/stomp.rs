@@ -21,14 +21,16 @@ use service_kit::shutdown::CancellationToken;
 use service_kit::{Cors, Listen, Readiness, Server};
 use signaling_service::bus::InMemoryBus;
 use signaling_service::{Config, Signaling};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::cpu;
 use crate::results::Results;
 
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
+/// Where the child process keeps what it keeps.
+const DATABASE: &str = "BENCH_SIGNALING_DATABASE";
 /// A body as long as an ICE candidate or a line of chat.
 const BODY: usize = 200;
 /// Readers of one destination.
@@ -44,15 +46,21 @@ const HELD: usize = 500;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A child process with the service; it is killed when this is dropped.
-struct Process {
+pub(crate) struct Process {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Process {
     fn start() -> anyhow::Result<Self> {
+        Self::start_with("sqlite::memory:")
+    }
+
+    /// With what it keeps in `database`.
+    pub(crate) fn start_with(database: &str) -> anyhow::Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg("signaling")
+            .env(DATABASE, database)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -63,7 +71,7 @@ impl Process {
         Ok(Self { child, address })
     }
 
-    fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 }
@@ -78,7 +86,12 @@ impl Drop for Process {
 /// The child process: prints its address and runs until its standard input ends.
 pub(crate) fn run() -> anyhow::Result<()> {
     actix_web::rt::System::new().block_on(async {
-        let config = Config { dev: true, token_secret: Secret::new(SECRET.into()), ..Config::default() };
+        let config = Config {
+            dev: true,
+            token_secret: Secret::new(SECRET.into()),
+            database_url: Secret::new(std::env::var(DATABASE)?),
+            ..Config::default()
+        };
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = Server::bind(Listen { http: any, https: None, admin: any })?;
         let address = server.http_addr();
@@ -176,21 +189,32 @@ async fn held(text: String) -> anyhow::Result<f64> {
     Ok(grown as f64 * 1024.0 / clients.len() as f64)
 }
 
-struct Client {
+pub(crate) struct Client {
     socket: WebSocketStream<TcpStream>,
 }
 
 impl Client {
     async fn open(address: SocketAddr) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+        Self::open_from(1, address).await
+    }
+
+    /// From the address 127.0.0.`last`.
+    async fn open_from(last: u8, address: SocketAddr) -> anyhow::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from(([127, 0, 0, last], 0)))?;
+        let stream = socket.connect(address).await?;
         stream.set_nodelay(true)?;
         let url = format!("ws://{address}/streaming");
         let (socket, _) = tokio_tungstenite::client_async(url, stream).await?;
         Ok(Self { socket })
     }
 
-    async fn connect(address: SocketAddr, headers: &str) -> anyhow::Result<Self> {
-        let mut client = Self::open(address).await?;
+    pub(crate) async fn connect(address: SocketAddr, headers: &str) -> anyhow::Result<Self> {
+        Self::connect_from(1, address, headers).await
+    }
+
+    pub(crate) async fn connect_from(last: u8, address: SocketAddr, headers: &str) -> anyhow::Result<Self> {
+        let mut client = Self::open_from(last, address).await?;
         client.send(&format!("CONNECT\naccept-version:1.2\n{headers}\n\0")).await?;
         client.expect("CONNECTED\n").await?;
         Ok(client)
@@ -204,12 +228,17 @@ impl Client {
         Ok(client)
     }
 
-    async fn send(&mut self, text: &str) -> anyhow::Result<()> {
+    /// The socket alone; what was read of it and not taken is lost.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.socket.into_inner()
+    }
+
+    pub(crate) async fn send(&mut self, text: &str) -> anyhow::Result<()> {
         Ok(self.socket.send(Message::text(text)).await?)
     }
 
     /// The next message of the socket, which begins with `start`.
-    async fn expect(&mut self, start: &str) -> anyhow::Result<()> {
+    pub(crate) async fn expect(&mut self, start: &str) -> anyhow::Result<()> {
         let message = self.next().await?;
         ensure!(message.to_text()?.starts_with(start), "instead of {start:?} came {message}");
         Ok(())
