@@ -52,7 +52,7 @@ pub enum BoardCommand {
         /// The id that this connection got.
         client: u64,
         /// Whatever the pages agree on, of at most [`MAX_BOARD_PRESENCE`] bytes.
-        #[schema(value_type = Object)]
+        #[schema(value_type = std::collections::BTreeMap<String, serde_json::Value>)]
         state: serde_json::Value,
     },
 }
@@ -105,7 +105,7 @@ pub enum BoardEvent {
         /// The id of the connection.
         client: u64,
         /// As it was sent.
-        #[schema(value_type = Object)]
+        #[schema(value_type = std::collections::BTreeMap<String, serde_json::Value>)]
         state: serde_json::Value,
     },
     /// A connection that drew is gone.

@@ -48,7 +48,9 @@ export type BoardCommand =
       /** The id that this connection got. */
       client: number;
       /** Whatever the pages agree on, of at most [`MAX_BOARD_PRESENCE`] bytes. */
-      state: {};
+      state: {
+        [k: string]: unknown;
+      };
       type: 'presence';
     };
 
@@ -96,7 +98,9 @@ export type BoardEvent =
       /** Display name, may be empty. */
       name: string;
       /** As it was sent. */
-      state: {};
+      state: {
+        [k: string]: unknown;
+      };
       type: 'presence';
     }
   | {
