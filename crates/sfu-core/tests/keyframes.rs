@@ -61,7 +61,7 @@ fn however_many_ask_one_request_goes_out_per_half_second() {
         }
         requests += scene.play(1, false);
     }
-    // Two seconds with a request at once and every 500 ms.
+    // Two seconds with a request at once and every 550 ms.
     assert!((4..=5).contains(&requests), "{requests} requests in 2 s");
     let stats = scene.world.shard.publisher_stats(scene.publisher, scene.world.now).unwrap();
     assert_eq!(stats.tracks[0].encodings[0].keyframe_requests, requests as u64);
@@ -72,7 +72,7 @@ fn a_request_is_repeated_until_the_keyframe_comes_and_not_after() {
     let mut scene = Scene::new();
     scene.play(100, true);
     scene.join(2);
-    assert_eq!(scene.play(40, false), 4, "at 0, 500, 1000 and 1500 ms");
+    assert_eq!(scene.play(44, false), 4, "at 0, 550, 1100 and 1650 ms");
     scene.source.keyframe_wanted = true;
     scene.world.out.take_rtp(Peer(2));
     assert_eq!(scene.play(60, false), 0);
@@ -98,9 +98,9 @@ fn requests_end_with_the_viewer_who_wanted_them() {
     let mut scene = Scene::new();
     scene.play(100, true);
     let viewer = scene.join(2);
-    assert_eq!(scene.play(13, false), 2, "at 0 and 500 ms");
+    assert_eq!(scene.play(15, false), 2, "at 0 and 550 ms");
     scene.world.shard.remove_subscriber(viewer);
-    assert!(scene.play(25, false) <= 2, "what was wanted lasts a moment");
+    assert!(scene.play(30, false) <= 2, "what was wanted lasts a moment");
     assert_eq!(scene.play(250, false), 0, "nobody is there");
 }
 
