@@ -316,7 +316,10 @@ async fn what_is_deleted_is_gone_from_quotes_and_from_the_pin() {
         (other, json!({"type": "ban", "person": "par_ann", "delete": true})),
     ] {
         done(&host.ask(CHAT, &json!({"type": "pin", "seq": pinned})).await);
-        bob.json_where(|event| event["pinned"]["reply_to"]["text"].as_str().is_some_and(|t| t != "")).await;
+        bob.json_where(|event| {
+            event["pinned"]["reply_to"]["text"].as_str().is_some_and(|text| !text.is_empty())
+        })
+        .await;
         done(&host.ask(CHAT, &order).await);
         let told = bob.json_where(|event| event["type"] == "settings").await;
         assert_eq!(
