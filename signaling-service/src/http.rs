@@ -149,8 +149,25 @@ async fn events(
 ) -> actix_web::Result<HttpResponse> {
     let mut payload = payload.into_inner();
     match web::Json::<Announced>::from_request(&request, &mut payload).await?.into_inner() {
-        Announced::Broadcast(news) => site.shared.hub.broadcast_changed(*news),
-        Announced::Group(news) => site.shared.hub.group_changed(&news, Instant::now()),
+        Announced::Broadcast(news) => {
+            let deleted = news.deleted.then(|| Room::from(news.broadcast.id));
+            site.shared.hub.broadcast_changed(*news);
+            ended(&site, deleted).await?;
+        }
+        Announced::Group(news) => {
+            let deleted = news.deleted.then(|| Room::from(&news.group.id));
+            site.shared.hub.group_changed(&news, Instant::now());
+            ended(&site, deleted).await?;
+        }
     }
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Keeps that what `room` belongs to was deleted. Where it cannot be kept now, meta tells it again.
+async fn ended(site: &Site, room: Option<Room>) -> Result<(), HttpProblem> {
+    let Some(room) = room else { return Ok(()) };
+    site.shared.hub.end_chat(&room).await.map_err(|error| {
+        tracing::warn!(%error, "the end of a chat was not written: meta tells it again");
+        HttpProblem::unavailable("the end of a chat cannot be kept now", 1)
+    })
 }

@@ -123,7 +123,7 @@ impl Signaling {
         let (writer, written) = Writer::start(db.clone(), Arc::new(Scribe(hub.clone())), MAX_JOBS);
         let (reads, asked) = tokio::sync::mpsc::channel(MAX_READS);
         let epoch = chat::store::epoch(&db).await?;
-        hub.open_chats(Desk { writer, reads, epoch });
+        hub.open_chats(Desk { writer, reads, epoch, db: db.clone() });
         let keep = Retention {
             days: config.chat_keep_days,
             per_room: config.chat_keep_messages,

@@ -255,7 +255,8 @@ impl Replica {
         }
         // After a restart nothing is known; until meta has answered, talk goes on.
         self.ask_if_unknown(id, sender, now);
-        Ok(())
+        let is_missing = !self.broadcasts.is_known(id) && self.unknown.was_missing(id);
+        if is_missing { Err(Refusal::Closed) } else { Ok(()) }
     }
 
     /// Has `id` asked of meta, unless it is known.

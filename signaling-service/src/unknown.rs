@@ -13,7 +13,7 @@ use contract::id::BroadcastId;
 pub(crate) const MAX_WAITING: usize = 256;
 /// Broadcasts that meta does not have, as far as they are remembered. Beyond, the oldest is forgotten.
 const MAX_MISSING: usize = 1_024;
-/// How long it is remembered that meta does not have a broadcast. Meta announces new ones by itself.
+/// How long meta is not asked again for a broadcast that it did not have. It announces new ones by itself.
 pub(crate) const MISSING_LIFETIME: Duration = Duration::from_secs(10);
 
 /// A broadcast to ask meta for, and the address that wants to know.
@@ -74,14 +74,17 @@ impl Unknown {
         self.ask(asked.id, asked.address, now);
     }
 
+    /// Whether meta did not have `id` when it was asked last, as far as that is remembered.
+    pub(crate) fn was_missing(&self, id: BroadcastId) -> bool {
+        self.missing.contains_key(&id)
+    }
+
     /// Meta does not have `id`.
     pub(crate) fn is_not_there(&mut self, id: BroadcastId, now: Instant) {
         if self.missing.insert(id, now).is_none() {
             self.oldest.push_back(id);
         }
-        while self.oldest.len() > MAX_MISSING
-            || self.oldest.front().is_some_and(|oldest| !self.is_missing(*oldest, now))
-        {
+        while self.oldest.len() > MAX_MISSING {
             let Some(oldest) = self.oldest.pop_front() else { return };
             self.missing.remove(&oldest);
         }
@@ -175,6 +178,7 @@ mod tests {
         }
         assert_eq!((unknown.missing.len(), unknown.oldest.len()), (MAX_MISSING, MAX_MISSING));
         unknown.is_not_there(BroadcastId(9_999), now + MISSING_LIFETIME);
-        assert_eq!((unknown.missing.len(), unknown.oldest.len()), (1, 1));
+        assert_eq!((unknown.missing.len(), unknown.oldest.len()), (MAX_MISSING, MAX_MISSING));
+        assert!(unknown.was_missing(BroadcastId(9_999)) && !unknown.was_missing(BroadcastId(0)));
     }
 }

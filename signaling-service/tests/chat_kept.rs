@@ -306,3 +306,55 @@ async fn a_database_that_is_away_stops_writing_and_nothing_else() {
     assert_eq!(shown.len(), 3, "{kept:?}");
     service.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_deleted_stays_closed_when_the_process_starts_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("chat.db").display().to_string();
+    let settings = || Config { database_url: Secret::new(database.clone()), ..config(false) };
+    let rooms = [("7", "/app/-/chat/7"), ("grp_a", "/app/-/chat/grp_a")];
+    let writer = async |service: &Service, room: &str| {
+        let token = join_token("par_1", room, &[Grant::Subscribe, Grant::Chat], None);
+        let mut peer = Peer::with_token(service, &token).await;
+        peer.replies().await;
+        peer
+    };
+    let service = Service::start(settings()).await;
+    let times = json!({"created_at": "2026-01-01T00:00:00Z", "modified_at": "2026-01-01T00:00:00Z"});
+    let group = json!({"version": 2, "deleted": true, "group": {
+        "id": "grp_a", "name": "n", "max_participants": 9, "admission": "link", "metadata": {},
+        "created_at": times["created_at"], "modified_at": times["modified_at"],
+    }});
+    let broadcast = json!({"version": 2, "deleted": true, "broadcast": {
+        "id": 7, "name": "n", "description": "d", "status": "CLOSED", "viewer_count": 0, "started_at": null,
+        "ended_at": null, "created_at": times["created_at"], "modified_at": times["modified_at"],
+    }});
+    for (room, chat) in rooms {
+        let mut peer = writer(&service, room).await;
+        assert_eq!(peer.ask(chat, &json!({"text": "secret"})).await["outcome"], "done");
+    }
+    for news in [group, broadcast] {
+        let told = reqwest::Client::new().post(service.url("/internal/events")).json(&news);
+        let told = told.bearer_auth(token("meta", Role::Service)).send().await.unwrap();
+        assert_eq!(told.status().as_u16(), 204);
+    }
+    service.stop().await;
+    let service = Service::start(settings()).await;
+    for (room, chat) in rooms {
+        let mut peer = writer(&service, room).await;
+        let reply = peer.ask(chat, &json!({"type": "history", "before": 9})).await;
+        assert_ne!(reply["history"]["messages"][0]["text"], "secret", "{reply}");
+        let reply = peer.ask(chat, &json!({"text": "on"})).await;
+        assert_eq!((&reply["outcome"], &reply["reason"]), (&json!("refused"), &json!("state")), "{room}");
+        // Of the broadcast's chat only the beginning comes, of the group's nothing.
+        if room == "7" {
+            let open = peer.chat(room).await;
+            assert_eq!((&open["type"], &open["last"]), (&json!("open"), &json!(1)));
+        } else {
+            peer.subscribe("c", &format!("/topic/-/chat/{room}")).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        peer.nothing_else().await;
+    }
+    service.stop().await;
+}

@@ -127,3 +127,21 @@ async fn a_service_that_is_refused_is_in_the_log_once() {
     assert!(line.contains("WARN") && line.contains("service=\"sfu\"") && line.contains("/viewers"), "{line}");
     service.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_chats_in_a_broadcast_that_meta_does_not_have() {
+    let (meta_url, _asked) = meta(0).await;
+    let service = Service::start(signaling_service::Config { meta_url, ..config(true) }).await;
+    let mut peer = Peer::guest(&service).await;
+    peer.replies().await;
+    let mut outcomes = Vec::new();
+    for _ in 0..5 {
+        let reply = peer.ask("/app/-/chat/500", &json!({"text": "on"})).await;
+        outcomes.push(reply["outcome"].clone());
+        tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    }
+    // Until meta has answered, talk goes on.
+    assert_eq!(outcomes[2..], [json!("refused"), json!("refused"), json!("refused")]);
+    assert_eq!(peer.ask("/app/-/chat/7", &json!({"text": "on"})).await["outcome"], "done");
+    service.stop().await;
+}

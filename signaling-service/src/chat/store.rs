@@ -104,10 +104,11 @@ pub(crate) struct RoomRow {
     pub(crate) slow_seconds: i64,
     pub(crate) followers_minutes: Option<i64>,
     pub(crate) pinned: Option<i64>,
+    pub(crate) ended_at: Option<i64>,
 }
 
 /// The columns of [`RoomRow`].
-pub(crate) const ROOM: &str = "room, last_seq, version, slow_seconds, followers_minutes, pinned";
+pub(crate) const ROOM: &str = "room, last_seq, version, slow_seconds, followers_minutes, pinned, ended_at";
 
 impl RoomRow {
     pub(crate) fn settings(&self) -> ChatSettings {
@@ -152,6 +153,8 @@ pub(crate) struct Kept {
     /// Oldest first.
     pub(crate) messages: Vec<ChatMessage>,
     pub(crate) sanctions: Vec<Sanctioned>,
+    /// The group or the broadcast was deleted: nothing else is told of it.
+    pub(crate) has_ended: bool,
     /// Up to here messages are missing.
     pub(crate) cut: u64,
     /// People of whom direct messages are missing, up to these numbers.
@@ -183,6 +186,10 @@ pub(crate) async fn load(db: &Db, room: &Room, since: Option<u64>, now: i64) -> 
         // First: what is committed meanwhile is told as well, and a change that is told twice is one.
         let sql = Sql::new(format!("SELECT {ROOM} FROM chat_room WHERE room = $1")).bind(room.as_str());
         let Some(row) = db.row::<RoomRow>(sql).await? else { return Ok(Kept::default()) };
+        if row.ended_at.is_some() {
+            let last = u64::try_from(row.last_seq).unwrap_or(0);
+            return Ok(Kept { last, version: row.version, has_ended: true, ..Kept::default() });
+        }
         let public = Sql::new(format!(
             "SELECT {MESSAGE} FROM chat_message m WHERE room = $1 AND to_id IS NULL ORDER BY seq DESC LIMIT $2"
         ));
@@ -233,6 +240,7 @@ pub(crate) async fn load(db: &Db, room: &Room, since: Option<u64>, now: i64) -> 
             pinned,
             messages: shown(db, room, rows).await?,
             sanctions: sanctions.into_iter().map(Sanctioned::from).collect(),
+            has_ended: false,
             cut: u64::try_from(cut).unwrap_or(0),
             cut_of,
         })
@@ -277,7 +285,9 @@ pub(crate) async fn history(
     bounded(async {
         let sql = Sql::new(format!(
             "SELECT {MESSAGE} FROM chat_message m WHERE room = $1 AND seq < $2 \
-             AND (to_id IS NULL OR to_id = $3 OR sender = $3) ORDER BY seq DESC LIMIT $4"
+             AND (to_id IS NULL OR to_id = $3 OR sender = $3) \
+             AND NOT EXISTS (SELECT 1 FROM chat_room r WHERE r.room = $1 AND r.ended_at IS NOT NULL) \
+             ORDER BY seq DESC LIMIT $4"
         ));
         let most = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
         let sql = sql.bind(room.as_str()).bind(stored(before)).bind(person).bind(most);
@@ -318,11 +328,33 @@ pub(crate) async fn news(db: &Db, since: i64) -> Result<Vec<(String, i64)>, Erro
     bounded(db.rows(sql.bind(since).bind(MAX_NEWS))).await
 }
 
+/// The group or the broadcast of `room` was deleted: nobody reads or writes its chat any more, in no process, and upkeep
+/// forgets it.
+pub(crate) async fn end(db: &Db, room: &Room, now: i64) -> Result<(), Error> {
+    let sql = Sql::new(
+        "INSERT INTO chat_room (room, used_at, version, ended_at) VALUES ($1, $2, 1, $2) ON CONFLICT (room) \
+         DO UPDATE SET used_at = excluded.used_at, version = chat_room.version + 1, \
+         ended_at = COALESCE(chat_room.ended_at, excluded.ended_at), pinned = NULL",
+    );
+    change(db, sql.bind(room.as_str()).bind(now)).await.map(drop)
+}
+
 /// Forgets what is older or more than is kept, in small steps; how many messages that were. Numbers are never given
 /// again: the rows of rooms stay.
 pub(crate) async fn sweep(db: &Db, keep: Retention, now: i64) -> Result<u64, Error> {
-    let mut forgotten = 0;
     let day = 24 * 3_600 * 1_000;
+    // Those that ended long ago have nothing left.
+    let ended = "SELECT m.room, m.seq FROM chat_room r JOIN chat_message m ON m.room = r.room \
+         WHERE r.ended_at >= $1 LIMIT $2";
+    let lately = now.saturating_sub(7 * day);
+    let mut forgotten = forget(db, ended, &[lately, SWEEP_ROWS]).await?;
+    for table in ["chat_sanction", "chat_person"] {
+        let rows = Sql::new(format!(
+            "DELETE FROM {table} WHERE (room, person) IN (SELECT p.room, p.person FROM chat_room r \
+             JOIN {table} p ON p.room = r.room WHERE r.ended_at >= $1 LIMIT $2)"
+        ));
+        change(db, rows.bind(lately).bind(SWEEP_ROWS)).await?;
+    }
     let oldest = now.saturating_sub(i64::from(keep.days).saturating_mul(day));
     if keep.days > 0 {
         let old = "SELECT room, seq FROM chat_message WHERE at < $1 ORDER BY at LIMIT $2";
@@ -441,6 +473,41 @@ mod tests {
         assert_eq!(kept(&db, "7").await, (1, 5));
         let for_ever = Retention { days: 0, ..keep };
         assert_eq!(sweep(&db, for_ever, now + 10_000 * DAY).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn of_a_room_that_has_ended_nothing_is_read_and_all_is_forgotten() {
+        let db = db().await;
+        say(&db, "7", &[1; 700]).await;
+        say(&db, "8", &[1; 3]).await;
+        for _ in 0..2 {
+            end(&db, &"7".parse().unwrap(), DAY).await.unwrap();
+        }
+        assert_eq!(kept(&db, "7").await, (0, 700));
+        let room = "7".parse().unwrap();
+        let read = load(&db, &room, None, DAY).await.unwrap();
+        assert!(read.has_ended && read.messages.is_empty() && read.version == 702);
+        let author = Author {
+            id: "par_0".into(),
+            name: "A".into(),
+            host: true,
+            rank: crate::chat::job::OPERATOR,
+            address: String::new(),
+        };
+        for act in [
+            Act::Say { text: "on".into(), id: None, reply_to: None, to: None },
+            Act::Slow { seconds: 5 },
+            Act::Delete { seq: 3 },
+        ] {
+            let job = Job { room: room.clone(), author: author.clone(), act, at: DAY, asker: None };
+            let mut transaction = db.begin().await.unwrap();
+            let done = write(&mut transaction, &[job]).await.unwrap();
+            transaction.commit().await.unwrap();
+            assert!(matches!(done[..], [Err(crate::refusal::Refusal::Closed)]), "{done:?}");
+        }
+        let keep = Retention { days: 90, per_room: 1_000, in_all: 2_000 };
+        assert_eq!(sweep(&db, keep, DAY + 5).await.unwrap(), 700);
+        assert_eq!((kept(&db, "7").await, kept(&db, "8").await), ((0, 700), (3, 3)));
     }
 
     #[tokio::test]

@@ -116,6 +116,10 @@ async fn one(write: &mut Write, chat: &mut Chat, job: &Job) -> Result<Done, Erro
     if *act == Act::Known {
         return Ok(Ok(Outcome { seq: None, told: None }));
     }
+    if chat.row.ended_at.is_some() {
+        let is_call = job.room.group().is_some();
+        return Ok(Err(if is_call { Refusal::Ended } else { Refusal::Closed }));
+    }
     if let Act::Say { id: Some(id), .. } = act
         && let Some(seq) = chat.by_id.get(id)
     {
@@ -488,7 +492,7 @@ impl Chat {
     }
 
     async fn save(&self, write: &mut Write) -> Result<(), Error> {
-        let RoomRow { room, last_seq, version, slow_seconds, followers_minutes, pinned } = &self.row;
+        let RoomRow { room, last_seq, version, slow_seconds, followers_minutes, pinned, .. } = &self.row;
         let sql = Sql::new(
             "UPDATE chat_room SET last_seq = $2, version = $3, slow_seconds = $4, followers_minutes = $5, \
              pinned = $6 WHERE room = $1",

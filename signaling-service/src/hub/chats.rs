@@ -3,12 +3,12 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use contract::chat::{ChatEvent, ChatHistory, ChatMessage, ChatYou};
 use contract::destination::{Address, Destination, Prefix};
 use contract::room::Room;
-use database::{Batch, CallFuture, Error, Settled, Write, Writer};
+use database::{Batch, CallFuture, Db, Error, Settled, Write, Writer};
 use stomp_proto::outbox::Class;
 use stomp_proto::session::SubscriptionKey;
 use tokio::sync::{Notify, mpsc};
@@ -33,6 +33,7 @@ pub(crate) struct Desk {
     pub(crate) writer: Writer<Job>,
     pub(crate) reads: mpsc::Sender<Read>,
     pub(crate) epoch: u64,
+    pub(crate) db: Db,
 }
 
 /// A question to what is kept.
@@ -184,7 +185,12 @@ impl Hub {
     /// A room was read.
     pub(crate) fn chat_arrived(&self, room: &Room, kept: Kept) {
         let out = |message: &ChatMessage| outgoing(room, &ChatEvent::Message(message.clone()));
+        let has_ended = kept.has_ended;
         let mut state = self.lock();
+        if has_ended && room.group().is_some() && !state.replica.barred.has_ended(room) {
+            // It was deleted before this process began, or where another one heard of it.
+            self.end_room(&mut state, room, Instant::now());
+        }
         let arrived = state.replica.chat.arrive(room, kept, out);
         self.spread(&state, room, arrived.news);
         // Who has lost its part meanwhile has no subscription any more.
@@ -195,6 +201,17 @@ impl Hub {
                 self.greet(&mut state, room, id, key);
             }
         }
+    }
+
+    /// The group or the broadcast of `room` was deleted: its chat is over, whoever has a token, and after a restart too.
+    ///
+    /// # Errors
+    /// The database's: then it has to be told again.
+    pub(crate) async fn end_chat(&self, room: &Room) -> Result<(), Error> {
+        let Some(desk) = self.chats.desk() else { return Err(Error::Failed("chats are closed".into())) };
+        chat::store::end(&desk.db, room, now_ms()).await?;
+        self.read_chat_again(room);
+        Ok(())
     }
 
     /// Versions of rooms as the database has them: those that are behind are read again.
