@@ -212,6 +212,16 @@ async fn a_ban_of_an_address_holds_for_whoever_comes_from_there_but_moderators()
     }
     let mut helper = reader(&service, "par_mod", &[Grant::Moderate, Grant::Chat], 9).await;
     done(&says(&mut helper, "I moderate").await);
+    // What comes later makes it no shorter, and forgets no address.
+    for later in [
+        json!({"type": "timeout", "seq": seq, "seconds": 1}),
+        json!({"type": "ban", "seq": seq}),
+        json!({"type": "timeout", "person": "par_eve", "seconds": 2}),
+    ] {
+        done(&host.ask(CHAT, &later).await);
+        let bans = host.ask(CHAT, &json!({"type": "bans"})).await["bans"].clone();
+        assert_eq!((&bans[0]["kind"], &bans[0]["address"]), (&json!("ban"), &json!(true)), "{later}");
+    }
     done(&says(&mut viewer(&service, "par_other", 8).await, "I am elsewhere").await);
     // The one who is named is banned from elsewhere too.
     assert_eq!(refused(&says(&mut viewer(&service, "par_eve", 8).await, "moved").await), "right");

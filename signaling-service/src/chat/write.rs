@@ -313,22 +313,21 @@ impl Chat {
         if target.id == author.id || target.rank >= author.rank {
             return Ok(Err(Refusal::Above));
         }
-        if let Some(before) = held(write, &room, &target.id).await?
-            && before.by_rank > author.rank
-            && before.until.is_none_or(|until| *at < until)
-        {
+        let before = held(write, &room, &target.id).await?;
+        let before = before.filter(|before| before.until.is_none_or(|until| *at < until));
+        if before.as_ref().is_some_and(|before| before.by_rank > author.rank) {
             return Ok(Err(Refusal::Above));
         }
         let ended = Sql::new("DELETE FROM chat_sanction WHERE room = $1 AND until_ms <= $2");
         write.execute(ended.bind(room.as_str()).bind(*at)).await?;
         let count = Sql::new("SELECT COUNT(*) FROM chat_sanction WHERE room = $1").bind(room.as_str());
         let count: Option<(i64,)> = write.row(count).await?;
-        if count.is_some_and(|(count,)| count >= MAX_SANCTIONS) {
+        if before.is_none() && count.is_some_and(|(count,)| count >= MAX_SANCTIONS) {
             return Ok(Err(Refusal::TooManyBans));
         }
         // A guest is somebody new with each connection: only its network says who it was.
         let by_address = *address || target.rank == GUEST;
-        let row = Sanctioned {
+        let mut row = Sanctioned {
             person: target.id,
             name: target.name,
             is_ban: seconds.is_none(),
@@ -339,6 +338,13 @@ impl Chat {
             at: *at,
             address: target.address.filter(|address| by_address && !address.is_empty()),
         };
+        if let Some(before) = before {
+            // Only `unban` makes shorter or smaller what was decided before.
+            row.address = row.address.or_else(|| before.address.clone());
+            if before.until.unwrap_or(i64::MAX) > row.until.unwrap_or(i64::MAX) {
+                row = Sanctioned { address: row.address, by_rank: author.rank, ..before };
+            }
+        }
         save_sanction(write, &room, &row).await?;
         self.sanctions.retain(|other| other.person != row.person);
         self.sanctions.push(row.clone());
