@@ -228,21 +228,24 @@ pub(crate) struct Pair {
     address: Buckets<IpAddr>,
     /// What a person may send although the address has nothing left.
     quiet: Option<Buckets<Person>>,
+    /// Who may.
+    spares: fn(&Sender) -> bool,
 }
 
 impl Pair {
     pub(crate) fn new(what: &'static str, max_hold: Duration, person: Rate, address: Rate) -> Self {
-        Self { what, max_hold, person: Buckets::new(person), address: Buckets::new(address), quiet: None }
+        let (person, address) = (Buckets::new(person), Buckets::new(address));
+        Self { what, max_hold, person, address, quiet: None, spares: |_| false }
     }
 
-    fn with_quiet(self, quiet: Rate) -> Self {
-        Self { quiet: Some(Buckets::new(quiet)), ..self }
+    fn with_quiet(self, quiet: Rate, spares: fn(&Sender) -> bool) -> Self {
+        Self { quiet: Some(Buckets::new(quiet)), spares, ..self }
     }
 
     /// The account of who has sent little, where this is one of them.
     fn quiet(&mut self, who: &Sender, amount: f64, now: Instant) -> Option<&mut Buckets<Person>> {
-        let has_token = matches!(who.person, Person::Subject(_));
-        let quiet = self.quiet.as_mut().filter(|_| has_token)?;
+        let is_spared = (self.spares)(who);
+        let quiet = self.quiet.as_mut().filter(|_| is_spared)?;
         (quiet.wait(&who.person, amount, now) == Some(Duration::ZERO)).then_some(quiet)
     }
 
@@ -295,11 +298,14 @@ pub(crate) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            chat: Pair::new("too many chat messages", Duration::ZERO, CHAT_PERSON, CHAT_ADDRESS),
+            // Whoever keeps order in a room is not silenced by those behind the same NAT. A token that moderates
+            // writes in its own room only.
+            chat: Pair::new("too many chat messages", Duration::ZERO, CHAT_PERSON, CHAT_ADDRESS)
+                .with_quiet(CHAT_PERSON, |who| who.moderates != Moderates::Nowhere),
             commands: Pair::new("too many commands", Duration::ZERO, COMMAND_PERSON, COMMAND_ADDRESS),
             joins: Pair::new("too many joins", MAX_HOLD, JOIN_PERSON, JOIN_ADDRESS),
             relay: Pair::new("too many messages", MAX_HOLD, RELAY_PERSON, RELAY_ADDRESS)
-                .with_quiet(RELAY_QUIET),
+                .with_quiet(RELAY_QUIET, |who| matches!(who.person, Person::Subject(_))),
             subscriptions: Pair::new("too many subscriptions", MAX_HOLD, SUBSCRIBE_PERSON, SUBSCRIBE_ADDRESS),
         }
     }
@@ -387,6 +393,17 @@ mod tests {
         assert_eq!(at_once(&mut limits, |n| sender(&n.to_string(), 1), CHAT, now), 30);
         assert_eq!(at_once(&mut limits, |n| sender(&format!("{n}b"), 1), CHAT, now + SECOND), 3);
         assert_eq!(at_once(&mut limits, |_| sender("elsewhere", 2), CHAT, now + SECOND), 10);
+    }
+
+    #[test]
+    fn who_keeps_order_is_not_silenced_by_the_neighbours() {
+        let now = Instant::now();
+        let mut limits = Limits::default();
+        assert_eq!(at_once(&mut limits, |n| sender(&n.to_string(), 1), CHAT, now), 30);
+        let room: contract::room::Room = "7".parse().unwrap();
+        let host = Sender { moderates: Moderates::In(room), ..sender("host", 1) };
+        assert_eq!(at_once(&mut limits, |_| host.clone(), CHAT, now), 10, "its own rate holds");
+        assert_eq!(at_once(&mut limits, |_| sender("viewer", 1), CHAT, now), 0);
     }
 
     #[test]
