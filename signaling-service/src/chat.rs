@@ -36,11 +36,23 @@ pub(crate) enum BadText {
 /// # Errors
 /// [`BadText`] if nothing is left of it, or too much.
 pub(crate) fn shown_text(text: &str) -> Result<String, BadText> {
-    let shown = text::lines(text);
+    let shown = with_few_empty_lines(&text::lines(text));
     if shown.is_empty() {
         return Err(BadText::Empty);
     }
     if shown.chars().count() > MAX_CHAT_CHARS { Err(BadText::TooLong) } else { Ok(shown) }
+}
+
+/// Of empty lines in a row one stays: a message does not push the others out of sight.
+fn with_few_empty_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.split('\n').map(str::trim_end).collect();
+    let is_second = |n: usize| {
+        n > 0
+            && lines.get(n).is_some_and(|line| line.is_empty())
+            && lines.get(n - 1).is_some_and(|line| line.is_empty())
+    };
+    let kept = lines.iter().enumerate().filter(|(n, _)| !is_second(*n)).map(|(_, line)| *line);
+    kept.collect::<Vec<_>>().join("\n")
 }
 
 /// What a sender calls its message.
@@ -87,6 +99,8 @@ mod tests {
         assert_eq!(shown_text(&"한".repeat(501)), Err(BadText::TooLong));
         assert_eq!(shown_text(" \u{202e}\n\u{200b}"), Err(BadText::Empty));
         assert_eq!(shown_text("a\u{202e}b\u{7}\n c"), Ok("ab\n c".into()));
+        assert_eq!(shown_text("\u{200d}\u{2800}"), Err(BadText::Empty));
+        assert_eq!(shown_text(&format!("a{}b\n\nc", "\n".repeat(400))), Ok("a\n\nb\n\nc".into()));
         assert_eq!(shown_name(Some(" a\u{7}\u{2066}b\nc ")), "ab c");
         assert_eq!(shown_name(Some(" \u{feff} ")), "guest");
         assert_eq!(shown_name(None), "guest");

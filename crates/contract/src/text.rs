@@ -18,19 +18,32 @@ pub fn is_hidden(c: char) -> bool {
     c.is_control() || bidi || separator || without_width || filler
 }
 
-/// `text` as one line: a line feed or tab becomes a space, hidden characters and the space around go.
+/// Whether `c` stays where it stands between others and shows nothing by itself: joiners and direction marks, selectors
+/// of variants, tags, the empty Braille cell, marks without ink of Khmer, Mongolian and musical notation.
+fn is_blank(c: char) -> bool {
+    let joins = matches!(c, '\u{34f}' | '\u{61c}' | '\u{200c}'..='\u{200f}');
+    let selects = matches!(c, '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e0fff}');
+    let without_ink = matches!(c, '\u{17b4}' | '\u{17b5}' | '\u{2800}' | '\u{1d173}'..='\u{1d17a}');
+    c.is_whitespace() || joins || selects || without_ink
+}
+
+/// `text` as one line: a line feed or tab becomes a space, hidden characters and the space around go. Empty where
+/// nothing of it would be seen.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     let spaced = text.chars().map(|c| if matches!(c, '\n' | '\t') { ' ' } else { c });
-    let shown: String = spaced.filter(|c| !is_hidden(*c)).collect();
-    shown.trim().to_owned()
+    seen(&spaced.filter(|c| !is_hidden(*c)).collect::<String>())
 }
 
-/// `text` in lines: line feeds and tabs stay, hidden characters and the space around go.
+/// `text` in lines: line feeds and tabs stay, hidden characters and the space around go. Empty where nothing of it would
+/// be seen.
 #[must_use]
 pub fn lines(text: &str) -> String {
-    let shown: String = text.chars().filter(|c| matches!(c, '\n' | '\t') || !is_hidden(*c)).collect();
-    shown.trim().to_owned()
+    seen(&text.chars().filter(|c| matches!(c, '\n' | '\t') || !is_hidden(*c)).collect::<String>())
+}
+
+fn seen(text: &str) -> String {
+    if text.chars().all(is_blank) { String::new() } else { text.trim().to_owned() }
 }
 
 #[cfg(test)]
@@ -45,6 +58,17 @@ mod tests {
         for hidden in ["\u{0}", "\u{1b}", "\u{85}", "\u{202a}", "\u{2069}", "\u{2028}", "\u{2060}"] {
             assert_eq!((one_line(hidden), lines(hidden)), (String::new(), String::new()), "{hidden:?}");
         }
+    }
+
+    #[test]
+    fn a_text_that_shows_nothing_is_empty() {
+        for blank in ["\u{200d}", "\u{2800}\u{2800}", "\u{200e} \u{200f}", "\u{34f}\n\u{fe0f}", "\u{17b4}"] {
+            assert_eq!((one_line(blank), lines(blank)), (String::new(), String::new()), "{blank:?}");
+        }
+        for blank in ["\u{e0041}", "\u{1d173}", "\u{61c}", "\u{180b}"] {
+            assert_eq!(one_line(blank), "", "{blank:?}");
+        }
+        assert_eq!(one_line("\u{2800}a"), "\u{2800}a");
     }
 
     #[test]
