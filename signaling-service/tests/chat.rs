@@ -283,6 +283,10 @@ async fn slow_mode_followers_and_the_pin_hold_for_everybody_and_are_told() {
     let reply = says(&mut ann, "second").await;
     assert_eq!(refused(&reply), "rate");
     assert!(reply["retry_after_ms"].as_u64().is_some_and(|ms| ms > 20_000 && ms <= 30_000), "{reply}");
+    // Edits are as slow, and one whose answer was lost is done.
+    let edit = |text: &str| json!({"type": "edit", "seq": seq, "text": text});
+    assert_eq!(refused(&ann.ask(CHAT, &edit("once more")).await), "rate");
+    done(&ann.ask(CHAT, &edit("1st")).await);
     // Another connection, after the process forgot all of it: that is in the database.
     let mut other = viewer(&service, "par_ann", 1).await;
     assert_eq!(refused(&says(&mut other, "second").await), "rate");

@@ -265,6 +265,16 @@ impl Chat {
         if at.saturating_sub(row.at) > limit {
             return Ok(Err(Refusal::TooLate));
         }
+        // It was done, and the answer was lost.
+        if row.text == text {
+            return Ok(Ok(Outcome { seq: Some(seq), told: None }));
+        }
+        if let Some(before) = row.edited_at.filter(|_| author.rank < MODERATOR) {
+            let next = before.saturating_add(self.row.slow_seconds.saturating_mul(1_000));
+            if at < next {
+                return Ok(Err(Refusal::Slow { wait_ms: next.saturating_sub(at) }));
+            }
+        }
         self.flush(write).await?;
         let sql = Sql::new("UPDATE chat_message SET text = $3, edited_at = $4 WHERE room = $1 AND seq = $2");
         write.execute(sql.bind(self.row.room.as_str()).bind(row.seq).bind(text).bind(at)).await?;
