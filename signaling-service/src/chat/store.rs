@@ -183,7 +183,8 @@ pub(crate) async fn epoch(db: &Db) -> Result<u64, Error> {
 /// part is known already, up to the number `since`, all messages after that as far as [`MAX_MISSED`] goes.
 pub(crate) async fn load(db: &Db, room: &Room, since: Option<u64>, now: i64) -> Result<Kept, Error> {
     bounded(async {
-        // First: what is committed meanwhile is told as well, and a change that is told twice is one.
+        // First: what is committed meanwhile is told as well. A change that is told twice is one, but a message would come
+        // twice: those after this number are left out.
         let sql = Sql::new(format!("SELECT {ROOM} FROM chat_room WHERE room = $1")).bind(room.as_str());
         let Some(row) = db.row::<RoomRow>(sql).await? else { return Ok(Kept::default()) };
         if row.ended_at.is_some() {
@@ -191,17 +192,19 @@ pub(crate) async fn load(db: &Db, room: &Room, since: Option<u64>, now: i64) -> 
             return Ok(Kept { last, version: row.version, has_ended: true, ..Kept::default() });
         }
         let public = Sql::new(format!(
-            "SELECT {MESSAGE} FROM chat_message m WHERE room = $1 AND to_id IS NULL ORDER BY seq DESC LIMIT $2"
+            "SELECT {MESSAGE} FROM chat_message m WHERE room = $1 AND to_id IS NULL AND seq <= $2 \
+             ORDER BY seq DESC LIMIT $3"
         ));
         let missed = since.map_or(0, |since| row.last_seq.saturating_sub(stored(since)));
         let most = missed.clamp(HISTORY, MAX_MISSED);
-        let mut rows: Vec<MessageRow> = db.rows(public.bind(room.as_str()).bind(most)).await?;
+        let mut rows: Vec<MessageRow> =
+            db.rows(public.bind(room.as_str()).bind(row.last_seq).bind(most)).await?;
         let oldest = if rows.len() as i64 == most { rows.last().map_or(0, |row| row.seq) } else { 0 };
         let direct = Sql::new(format!(
             "SELECT {MESSAGE} FROM chat_message m WHERE room = $1 AND to_id IS NOT NULL AND seq > $2 \
-             ORDER BY seq DESC LIMIT $3"
+             AND seq <= $3 ORDER BY seq DESC LIMIT $4"
         ));
-        let direct = direct.bind(room.as_str()).bind(oldest).bind(DIRECT_MESSAGES);
+        let direct = direct.bind(room.as_str()).bind(oldest).bind(row.last_seq).bind(DIRECT_MESSAGES);
         let direct: Vec<MessageRow> = db.rows(direct).await?;
         let (mut cut, mut cut_of) = (oldest.saturating_sub(1), Vec::new());
         if direct.len() as i64 == DIRECT_MESSAGES
