@@ -109,9 +109,15 @@ pub(crate) fn outline(bytes: &[u8]) -> Result<Outline<'_>, Malformed> {
     for _ in 0..reader.count(2)? {
         let client = reader.number()?;
         seen.push(client);
+        let mut end = 0;
         for _ in 0..reader.count(2)? {
             let from = reader.number_to(MAX_CLOCK)?;
             let range = range(&mut reader, Id { client, clock: from })?;
+            // Yjs writes them in order. In another one each of them would cost `yrs` a walk over all that is before it.
+            if from < end {
+                return reader.fail(What::Part);
+            }
+            end = range.end();
             outline.deletes.push(range);
         }
     }

@@ -199,8 +199,9 @@ impl Places {
                 match sides {
                     [Err(refusal), _] | [_, Err(refusal)] => Err(refusal),
                     [Ok(None), Ok(None)] => Err(Refusal::Misplaced),
-                    [Ok(Some(Place::Gone)), _] | [_, Ok(Some(Place::Gone))] => Ok(Place::Gone),
                     [Ok(Some(one)), Ok(None)] | [Ok(None), Ok(Some(one))] => Ok(one),
+                    // What is gone goes with all that it was in, so nothing is between it and what is there. (`yrs`
+                    // would take such an operation for one in the place of the other side, and nobody had counted it.)
                     [Ok(Some(one)), Ok(Some(other))] if one == other => Ok(one),
                     _ => Err(Refusal::Crossed),
                 }

@@ -409,3 +409,44 @@ proptest! {
         prop_assert_eq!(compacted.entries("objects"), board.entries("objects"));
     }
 }
+
+#[test]
+fn nothing_is_between_what_is_gone_and_what_is_there() {
+    let (mut board, id) = opened();
+    let gone = Bytes::default().raw(&[0]).number(1);
+    let live = Bytes::under("objects", "b", TYPE).map();
+    for (left, right) in [(1, 0), (0, 1)] {
+        // Whoever takes it for gone counts nothing inside of it; whoever takes it for there nests without an end.
+        let mut operations = vec![
+            gone.clone(),
+            live.clone(),
+            Bytes::beside(Some((id.0, left)), Some((id.0, right)), TYPE).map(),
+        ];
+        operations.extend((2..90).map(|clock| Bytes::inside(id.0, clock, "k", TYPE).map()));
+        refused(&mut board, id, &Bytes::update(id.0, 0, &operations), &Refusal::Crossed);
+    }
+    let two = [gone.clone(), gone, Bytes::beside(Some((id.0, 0)), Some((id.0, 1)), TYPE).map()];
+    assert_eq!(board.apply(&anna(), id, &Bytes::update(id.0, 0, &two)), Ok(Room::Free));
+    assert!(board.entries("objects").is_empty());
+}
+
+#[test]
+fn what_is_deleted_is_named_in_order() {
+    let (mut board, id) = opened();
+    let text = Bytes::under("objects", "a", TYPE).text_type();
+    let letters = Bytes::default().raw(&[TEXT]).numbers(&[0, id.0, 0]).string("abcdef");
+    let update = Bytes::update(id.0, 0, &[text, letters]);
+    assert_eq!(board.apply(&anna(), id, &update), Ok(Room::Free));
+    let deleting = |ranges: &[[u64; 2]]| {
+        let head = Bytes::default().numbers(&[0, 1, id.0, ranges.len() as u64]);
+        ranges.iter().fold(head, |bytes, range| bytes.numbers(range)).0
+    };
+    for ranges in [[[5, 1], [3, 1]], [[3, 2], [4, 1]]] {
+        let (whole, update) = (board.whole(), deleting(&ranges));
+        let refusal = board.apply(&anna(), id, &update);
+        assert!(matches!(refusal, Err(Refusal::Malformed(_))), "{refusal:?}");
+        assert_eq!(board.whole(), whole);
+    }
+    assert_eq!(board.apply(&anna(), id, &deleting(&[[1, 1], [3, 2]])), Ok(Room::Free));
+    assert_eq!(board.entries("objects")["a"], "bef");
+}
