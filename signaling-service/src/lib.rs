@@ -37,7 +37,7 @@ mod work;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use contract::token::TokenKeys;
+use contract::token::{JOIN_TTL_SECS, TokenKeys};
 use database::{Db, Writer};
 use prometheus_client::registry::Registry;
 use service_kit::config::ConfigError;
@@ -51,7 +51,7 @@ use crate::boards::Boards;
 use crate::bus::{Bus, Heard};
 use crate::chat::store::Retention;
 use crate::http::Site;
-use crate::hub::chats::{Desk, MAX_JOBS, MAX_READS, Scribe};
+use crate::hub::chats::{Desk, MAX_JOBS, MAX_READS, Scribe, now_ms};
 use crate::hub::{Hub, TICK};
 use crate::metrics::Metrics;
 use crate::report::Reporter;
@@ -124,6 +124,8 @@ impl Signaling {
         let (reads, asked) = tokio::sync::mpsc::channel(MAX_READS);
         let epoch = chat::store::epoch(&db).await?;
         hub.open_chats(Desk { writer, reads, epoch, db: db.clone() });
+        let oldest_token = now_ms().saturating_sub(i64::try_from(JOIN_TTL_SECS * 1_000).unwrap_or(i64::MAX));
+        hub.groups_ended(chat::store::ended(&db, oldest_token).await?);
         let keep = Retention {
             days: config.chat_keep_days,
             per_room: config.chat_keep_messages,

@@ -351,8 +351,11 @@ async fn what_was_deleted_stays_closed_when_the_process_starts_anew() {
             let open = peer.chat(room).await;
             assert_eq!((&open["type"], &open["last"]), (&json!("open"), &json!(1)));
         } else {
-            peer.subscribe("c", &format!("/topic/-/chat/{room}")).await;
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            for kind in ["chat", "board", "room"] {
+                let mut peer = writer(&service, room).await;
+                peer.send(&format!("SUBSCRIBE\nid:c\ndestination:/topic/-/{kind}/{room}\n\n\0")).await;
+                assert_eq!(peer.error().await.0, "the group of this call is no more", "{kind}");
+            }
         }
         peer.nothing_else().await;
     }

@@ -7,6 +7,7 @@ use contract::room::Room;
 use database::{Db, Error, Sql, Value, bounded};
 
 use super::job::{Rank, Sanctioned, stored};
+use crate::barred::MAX_BARRED;
 
 /// Direct messages beside the last public ones that are read with a chat.
 const DIRECT_MESSAGES: i64 = 200;
@@ -340,6 +341,14 @@ pub(crate) async fn end(db: &Db, room: &Room, now: i64) -> Result<(), Error> {
          ended_at = COALESCE(chat_room.ended_at, excluded.ended_at), pinned = NULL",
     );
     change(db, sql.bind(room.as_str()).bind(now)).await.map(drop)
+}
+
+/// The rooms that were deleted at `since` or later, the latest first.
+pub(crate) async fn ended(db: &Db, since: i64) -> Result<Vec<Room>, Error> {
+    let sql = Sql::new("SELECT room FROM chat_room WHERE ended_at >= $1 ORDER BY ended_at DESC LIMIT $2");
+    let most = i64::try_from(MAX_BARRED).unwrap_or(i64::MAX);
+    let rooms: Vec<(String,)> = bounded(db.rows(sql.bind(since).bind(most))).await?;
+    Ok(rooms.into_iter().filter_map(|(room,)| room.parse().ok()).collect())
 }
 
 /// Forgets what is older or more than is kept, in small steps; how many messages that were. Numbers are never given

@@ -81,6 +81,14 @@ impl Hub {
         *self.chats.desk.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Arc::new(desk));
     }
 
+    /// Groups that were deleted before this process began: tokens of before may still be good.
+    pub(crate) fn groups_ended(&self, rooms: impl IntoIterator<Item = Room>) {
+        let mut state = self.lock();
+        for room in rooms.into_iter().filter(|room| room.group().is_some()) {
+            self.end_room(&mut state, &room, Instant::now());
+        }
+    }
+
     /// Nothing more is written: the writer ends when it has done what waits.
     pub(crate) fn close_chats(&self) {
         drop(self.chats.desk.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
