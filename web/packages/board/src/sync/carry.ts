@@ -1,4 +1,5 @@
 import * as Y from 'yjs';
+import { difference } from '../model/text.js';
 
 /** The names of a board's root maps. */
 export const ROOTS = ['objects', 'pages'] as const;
@@ -74,13 +75,9 @@ function carryKey(from: Y.Map<unknown>, to: Y.Map<unknown>, key: string): void {
 
 /** Changes a text where it differs, so that what others write beside it stays. */
 function retype(text: Y.Text, to: string): void {
-  const is = text.toJSON();
-  let start = 0;
-  while (start < is.length && start < to.length && is[start] === to[start]) start += 1;
-  let end = 0;
-  while (end < is.length - start && end < to.length - start && is.at(-1 - end) === to.at(-1 - end)) end += 1;
-  if (is.length > start + end) text.delete(start, is.length - start - end);
-  if (to.length > start + end) text.insert(start, to.slice(start, to.length - end));
+  const { at, removed, inserted } = difference(text.toJSON(), to);
+  if (removed > 0) text.delete(at, removed);
+  if (inserted !== '') text.insert(at, inserted);
 }
 
 function copy(value: unknown): unknown {

@@ -118,4 +118,26 @@ describe('what is drawn anew on another document', () => {
     expect(object(now, 'note').toJSON()).toEqual({ text: 'one and a half two' });
     expect(object(now, 'note').get('text')).toBe(text);
   });
+
+  it('is whole signs of a text, not halves of them', () => {
+    // One has the first half in common with what was there, the other the second.
+    for (const sign of ['\u{1F601}', '\u{1FA00}']) {
+      const before = document(7);
+      draw(before, 'note', { text: new Y.Text('a\u{1F600}z') });
+      const now = document(8);
+      draw(now, 'note', { text: new Y.Text('a\u{1F600}z') });
+      const other = document(9);
+      Y.applyUpdate(other, Y.encodeStateAsUpdate(now));
+      now.on('update', (update: Uint8Array) => {
+        Y.applyUpdate(other, update);
+      });
+      const touched = changed(before, () => {
+        const text = object(before, 'note').get('text') as Y.Text;
+        text.delete(1, 2);
+        text.insert(1, sign);
+      });
+      carry(before, now, touched);
+      for (const doc of [now, other]) expect(object(doc, 'note').toJSON()).toEqual({ text: `a${sign}z` });
+    }
+  });
 });
