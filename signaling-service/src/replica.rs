@@ -248,7 +248,8 @@ impl Replica {
             || matches!(&sender.person, Person::Subject(subject) if self.rooms.is_moderator(room, subject))
     }
 
-    fn is_open(&mut self, room: &Room, sender: &Sender, now: Instant) -> Result<(), Refusal> {
+    /// Whether the broadcast of a room, if it is one, is not over.
+    pub(crate) fn is_open(&mut self, room: &Room, sender: &Sender, now: Instant) -> Result<(), Refusal> {
         let Some(id) = room.broadcast() else { return Ok(()) };
         if self.broadcasts.is_closed(id) {
             return Err(Refusal::Closed);

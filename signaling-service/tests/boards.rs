@@ -481,3 +481,58 @@ async fn an_image_is_stored_if_it_is_one() {
     }
     service.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_draws_no_more_stores_no_image_and_replaces_no_board() {
+    let file = File::new("barred");
+    let service = Service::start(file.config()).await;
+    let mut witness = Page::open(&service, "par_witness").await;
+    witness.draw("before").await;
+    let host = join_token("par_host", ROOM, &[Grant::Draw, Grant::Moderate], None);
+    let mut host = Page::with_token(&service, &host).await;
+    let png = STANDARD.decode(PNG).unwrap();
+    let snapshot = host.get(&service, "snapshot").await.bytes().await.unwrap().to_vec();
+    let images = ("images", reqwest::Method::POST, png.clone());
+    let import = ("snapshot", reqwest::Method::PUT, snapshot);
+    assert_eq!(host.call(&service, images.1.clone(), images.0, images.2.clone()).await.status(), 201);
+    let hostile = host.update(&drawn(&document(host.client + 40), "x"));
+    assert_eq!(host.ask(hostile).await["board"], json!({"type": "barred"}));
+    for (path, method, body) in [&images, &import] {
+        let problem = host.call(&service, method.clone(), path, body.clone()).await;
+        assert_eq!(problem.status(), 403, "{path}");
+        let problem: Value = problem.json().await.unwrap();
+        assert!(problem["type"].as_str().unwrap().ends_with("board-barred"), "{path} {problem}");
+    }
+    assert_eq!(witness.call(&service, images.1.clone(), "images", png).await.status(), 201);
+    assert_eq!(stored(&host, &service).await, ["before"]);
+    service.stop().await;
+    // It is remembered, also while nobody has the board open.
+    let service = Service::start(file.config()).await;
+    for (path, method, body) in [&images, &import] {
+        let problem = host.call(&service, method.clone(), path, body.clone()).await;
+        assert_eq!(problem.status(), 403, "{path}");
+    }
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broadcast_that_is_over_takes_no_image_and_no_board() {
+    let service = Service::start(config(false)).await;
+    let http = reqwest::Client::new();
+    let host = join_token("par_host", "7", &[Grant::Publish], None);
+    let png = STANDARD.decode(PNG).unwrap();
+    let snapshot = json!({"format": "madang-board", "version": 1, "objects": {}, "pages": {}}).to_string();
+    for (version, status, image, import) in [(1, "STREAMING", 201, 204), (2, "CLOSED", 409, 409)] {
+        let told = json!({"version": version, "broadcast": {
+            "id": 7, "name": "n", "description": "d", "status": status, "viewer_count": 0, "started_at": null,
+            "ended_at": null, "created_at": "2026-01-01T00:00:00Z", "modified_at": "2026-01-01T00:00:00Z",
+        }});
+        let told = http.post(service.url("/internal/events")).json(&told);
+        assert_eq!(told.bearer_auth(token("meta", Role::Service)).send().await.unwrap().status(), 204);
+        let added = http.post(service.url("/boards/7/images")).bearer_auth(&host).body(png.clone());
+        assert_eq!(added.send().await.unwrap().status(), image, "{status}");
+        let put = http.put(service.url("/boards/7/snapshot")).bearer_auth(&host).body(snapshot.clone());
+        assert_eq!(put.send().await.unwrap().status(), import, "{status}");
+    }
+    service.stop().await;
+}

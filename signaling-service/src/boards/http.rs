@@ -122,7 +122,20 @@ impl Caller {
         if !by_token && !site.shared.hub.board_moderated_by(&caller.room, &caller.sender) {
             return Err(HttpProblem::forbidden("only who moderates this room may replace its board"));
         }
+        let is_open = site.shared.hub.board_is_open(&caller.room, &caller.sender, Instant::now());
+        is_open.map_err(|refusal| refused(&refusal))?;
         Ok(caller)
+    }
+
+    /// That it is not barred from the board; of updates the keeper itself asks that. It may be that the board is not in
+    /// memory, and that another process has barred it.
+    async fn is_not_barred(&self, site: &Site) -> Result<(), HttpProblem> {
+        let (room, person) = (&self.room, self.who.subject());
+        // A guest who calls by HTTP has no name.
+        let is_barred = !person.is_empty()
+            && (site.shared.hub.board_is_barred(room, person)
+                || site.boards.store().is_barred(room, person).await.map_err(|error| away(&error))?);
+        if is_barred { Err(no(&No::Barred)) } else { Ok(()) }
     }
 }
 
@@ -335,6 +348,7 @@ async fn import(
 ) -> Result<HttpResponse, HttpProblem> {
     let caller = Caller::moderator(&site, &request, &room)?;
     site.shared.hub.board_opens(&caller.sender, Instant::now()).map_err(|error| too_fast(&error))?;
+    caller.is_not_barred(&site).await?;
     let bytes = body(&request, payload, MAX_SNAPSHOT).await?;
     let _permit = snapshot(&site).await?;
     let json = serde_json::from_slice(&bytes).map_err(|error| HttpProblem::bad_request(error.to_string()))?;
@@ -350,6 +364,7 @@ async fn add_image(
 ) -> Result<HttpResponse, HttpProblem> {
     let caller = Caller::drawer(&site, &request, &room)?;
     site.shared.hub.board_takes_image(&caller.sender, Instant::now()).map_err(|error| too_fast(&error))?;
+    caller.is_not_barred(&site).await?;
     let bytes = body(&request, payload, MAX_BOARD_IMAGE).await?;
     let read = image::read(&bytes).map_err(|error| match error {
         image::NoImage::Format => {

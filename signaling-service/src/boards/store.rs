@@ -172,6 +172,15 @@ impl Store {
         Ok(rows.into_iter().map(|(person,)| person.into()).collect())
     }
 
+    /// Whether somebody draws no more on a board.
+    pub(crate) async fn is_barred(&self, room: &Room, person: &str) -> Result<bool, Error> {
+        let sql =
+            Sql::new("SELECT COUNT(*) FROM board_barred WHERE room = $1 AND person = $2 AND until > $3");
+        let sql = sql.bind(room.as_str()).bind(person).bind(now_ms());
+        let row: Option<(i64,)> = bounded(self.0.row(sql)).await?;
+        Ok(row.is_some_and(|(count,)| count > 0))
+    }
+
     /// Remembers that somebody draws no more.
     pub(crate) async fn bar(&self, room: &Room, person: &str) -> Result<(), Error> {
         let until = now_ms().saturating_add(i64::try_from(BARRED.as_millis()).unwrap_or(i64::MAX));

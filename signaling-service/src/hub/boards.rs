@@ -182,6 +182,19 @@ impl Hub {
         self.lock().replica.fits_board(room, sender, by_token, now)
     }
 
+    /// Whether there is drawing on the board of `room` at all, whoever asks.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn board_is_open(&self, room: &Room, sender: &Sender, now: Instant) -> Result<(), Refusal> {
+        self.lock().replica.is_open(room, sender, now)
+    }
+
+    /// Whether somebody draws no more on the board of `room`, as far as that is in memory.
+    pub(crate) fn board_is_barred(&self, room: &Room, person: &str) -> bool {
+        self.lock().replica.boards.is_barred(room, person)
+    }
+
     /// Whether somebody moderates in `room`: by its token, or made so in the call.
     pub(crate) fn board_moderated_by(&self, room: &Room, sender: &Sender) -> bool {
         self.lock().replica.moderates(room, sender)
