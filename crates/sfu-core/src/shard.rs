@@ -233,7 +233,7 @@ impl Shard {
         }
     }
 
-    /// Binds the slots anew that something changed for, and lets in who begins to speak ([`Event::Rebound`]), so that it can
+    /// Binds the slots anew that something changed for, and lets in who begins to speak (`Event::Rebound`), so that it can
     /// be told before anything of it goes out. [`Shard::forward`] and [`Shard::handle_timeout`], which send that, do this
     /// themselves where it was not done; there is nothing to do most of the time.
     pub fn rebind_slots(&mut self, now: Instant, sink: &mut impl Sink) {
