@@ -178,6 +178,9 @@ pub enum EditError {
     /// A value that nobody may set.
     #[error("{0}")]
     Invalid(&'static str),
+    /// A time that nobody can plan for, though it is one.
+    #[error("{0}")]
+    Plan(&'static str),
     /// A field that only a service may set.
     #[error("only a service sets {0}")]
     Reserved(&'static str),
@@ -225,14 +228,14 @@ pub fn check(patch: &UpdateBroadcast) -> Result<(), EditError> {
 /// Checks a wanted plan: one that has passed long ago, or that is years away, is a mistake.
 ///
 /// # Errors
-/// [`EditError::Invalid`].
+/// [`EditError::Plan`].
 pub fn check_plan(planned_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<(), EditError> {
     // What a page's clock or a slow hand makes late is no mistake.
     let fits = |at: DateTime<Utc>| now - UNSTARTED_GRACE <= at && at <= now + MAX_PLAN;
     if planned_at.is_none_or(fits) {
         return Ok(());
     }
-    Err(EditError::Invalid("planned_at is not more than a day ago and at most 366 days ahead"))
+    Err(EditError::Plan("planned_at is not more than a day ago and at most 366 days ahead"))
 }
 
 /// An edit (`PUT /broadcasts/{id}`): the change, or `None` when everything is so already. A field that repeats

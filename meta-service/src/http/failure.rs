@@ -54,6 +54,10 @@ impl From<EditError> for Failure {
         let words = error.to_string();
         Self::Problem(match error {
             EditError::Invalid(_) => HttpProblem::bad_request(words),
+            EditError::Plan(_) => {
+                HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, "plan", "Not a time to plan for")
+                    .detail(words)
+            }
             EditError::Reserved(_) => HttpProblem::forbidden(words),
             EditError::Backwards { .. } => HttpProblem::conflict(words),
         })

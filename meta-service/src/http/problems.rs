@@ -51,7 +51,7 @@ problems!(
         Timeout = 408, "The body took too long";
         TooLarge = 413, "More than 64 KiB";
         MediaType = 415, "Not JSON";
-        Mismatch = 422, "The Idempotency-Key came with another request before";
+        Mismatch = 422, "The Idempotency-Key came with another request before, or a plan is too far away";
         TooMany = 429, "Too many by one person or address";
         Unavailable = 503, "The database is away";
     }

@@ -85,6 +85,7 @@ pub(crate) struct ThumbnailQuery {
             content((Picture = "image/jpeg"), (Picture = "image/webp")), headers(("ETag" = String))),
         (status = 204, description = "There is none, for who asked with `missing=204`"),
         (status = 304, description = "As the client has it", headers(("ETag" = String))),
+        (status = 400, description = "A parameter", body = contract::problem::Problem, content_type = "application/problem+json"),
         ReadProblems
     )
 )]

@@ -197,9 +197,11 @@ async fn a_plan_is_kept_moved_and_listed_soonest_first(backend: Backend) {
     // A client that knows no plans reads one more field; nothing is there where nothing is planned.
     let back = put(json!({ "planned_at": null })).await.json();
     assert!(back.as_object().unwrap().get("planned_at").is_none(), "{back}");
-    for wrong in [json!(at(-25)), json!(at(24 * 367)), json!("tomorrow"), json!(5)] {
-        put(json!({ "planned_at": wrong })).await.is_problem(400);
-        make("wrong", wrong).await.is_problem(400);
+    let wrong =
+        [(json!(at(-25)), 422), (json!(at(24 * 367)), 422), (json!("tomorrow"), 400), (json!(5), 400)];
+    for (wrong, status) in wrong {
+        put(json!({ "planned_at": wrong })).await.is_problem(status);
+        make("wrong", wrong).await.is_problem(status);
     }
     let anybody = ask(api.put(&path).json(&json!({ "planned_at": at(1) }))).await;
     anybody.is_problem(401);
