@@ -68,6 +68,7 @@ problems!(
         Changed = 412, "It is no longer what If-Match names";
         TooLarge = 413, "More than 64 KiB";
         MediaType = 415, "Not JSON";
+        Unprocessable = 422, "A plan that is too far away";
         Unavailable = 503, "The database is away";
     }
 );
