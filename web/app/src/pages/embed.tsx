@@ -1,25 +1,20 @@
-import { type ReactNode, useEffect, useMemo } from 'react';
+import type { ReactNode } from 'react';
 import { Link } from '../components/link';
 import { Message } from '../components/message';
 import { RetryButton } from '../components/player/health';
 import { Player } from '../components/player/player';
 import { Told } from '../components/told';
-import { useRevivals, useTitle } from '../lib/hooks';
-import { RoomProvider } from '../store/room';
-import { useWatch, Watched, WatchedProvider } from '../store/watch';
+import { Watching } from '../components/watching';
+import { useTitle } from '../lib/hooks';
+import { useWatch } from '../store/watch';
 import { t } from '../texts';
 
 /** The player alone, for frames of other sites. */
 export function EmbedPage({ id }: { id: number }): ReactNode {
-  const revivals = useRevivals();
-  const watched = useMemo(() => new Watched(id), [id]);
-  useEffect(() => watched.open(), [watched, revivals]);
   return (
-    <WatchedProvider value={watched}>
-      <RoomProvider value={watched.room}>
-        <Embedded id={id} />
-      </RoomProvider>
-    </WatchedProvider>
+    <Watching id={id}>
+      <Embedded id={id} />
+    </Watching>
   );
 }
 

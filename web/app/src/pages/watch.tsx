@@ -1,5 +1,5 @@
 import { useNow } from '@madang/react';
-import { type ReactNode, useEffect, useId, useMemo, useState } from 'react';
+import { type ReactNode, useId, useState } from 'react';
 import { StatusBadge, ViewerCount } from '../components/badges';
 import { timeLine } from '../components/broadcast-card';
 import { BackIcon, ChatIcon } from '../components/call-icons';
@@ -12,12 +12,13 @@ import { Player } from '../components/player/player';
 import { ShareButton } from '../components/share';
 import { type Figure, Figures, linkFigures } from '../components/statistics';
 import { Told } from '../components/told';
+import { Watching } from '../components/watching';
 import { pageUrl } from '../lib/api';
-import { useRevivals, useSeenHeight, useTitle } from '../lib/hooks';
+import { useSeenHeight, useTitle } from '../lib/hooks';
 import { keptTheatre } from '../lib/storage';
 import { type Known, listing } from '@madang/sdk';
-import { RoomProvider, useRoom } from '../store/room';
-import { isInterrupted, useWatch, Watched, WatchedProvider } from '../store/watch';
+import { useRoom } from '../store/room';
+import { isInterrupted, useWatch } from '../store/watch';
 import { t } from '../texts';
 
 /** Whether what is known of its status still holds: a picture arrives, or somebody would tell of a change. */
@@ -27,15 +28,10 @@ function isCertain(known: Known): boolean {
 
 /** One broadcast: picture, sound, chat. */
 export function WatchPage({ id }: { id: number }): ReactNode {
-  const revivals = useRevivals();
-  const watched = useMemo(() => new Watched(id), [id]);
-  useEffect(() => watched.open(), [watched, revivals]);
   return (
-    <WatchedProvider value={watched}>
-      <RoomProvider value={watched.room}>
-        <Page id={id} />
-      </RoomProvider>
-    </WatchedProvider>
+    <Watching id={id}>
+      <Page id={id} />
+    </Watching>
   );
 }
 

@@ -1,5 +1,5 @@
 import * as Y from 'yjs';
-import { Value } from '../src/value.js';
+import { Value } from '@madang/sdk';
 import type { Board, BoardState, Other, PresenceState } from '../src/types.js';
 
 /** Boards of one page that hear of each other at once, without a server. */

@@ -47,6 +47,7 @@ export { ApiError, NetworkError } from './problem.js';
 export type { Outcome } from './replies.js';
 export { RoomReplica } from './room-replica.js';
 export { joinRoom } from './room/join.js';
+export { Value } from './room/store.js';
 export type * from './room/types.js';
 export { canDecode } from './rtp.js';
 export { thisMachine } from './simulcast.js';

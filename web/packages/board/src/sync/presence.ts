@@ -1,6 +1,5 @@
-import { BOARD_PRESENCE_RATE, type BoardEvent, MAX_BOARD_PRESENCE } from '@madang/sdk';
+import { BOARD_PRESENCE_RATE, type BoardEvent, MAX_BOARD_PRESENCE, Value } from '@madang/sdk';
 import type { Other, PresenceState } from '../types.js';
-import { State } from './state.js';
 import type { Wire } from './wire.js';
 
 const INTERVAL_MS = 1_000 / BOARD_PRESENCE_RATE;
@@ -11,7 +10,7 @@ const LIFETIME_MS = 40_000;
 
 /** What others show at the moment, and what oneself shows: at most 20 times a second, the latest of each. */
 export class Presence {
-  readonly others = new State<ReadonlyMap<number, Other>>(new Map());
+  readonly others = new Value<ReadonlyMap<number, Other>>(new Map());
   private readonly heard = new Map<number, number>();
   private state: PresenceState | null = null;
   private sentAt = 0;

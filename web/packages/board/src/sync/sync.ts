@@ -1,10 +1,9 @@
-import { type BoardDone, type BoardEvent, MAX_BOARD_FRAME, MAX_BOARD_UPDATE } from '@madang/sdk';
+import { type BoardDone, type BoardEvent, MAX_BOARD_FRAME, MAX_BOARD_UPDATE, Value } from '@madang/sdk';
 import * as Y from 'yjs';
 import { fromBase64, toBase64 } from '../model/base64.js';
 import type { BoardState } from '../types.js';
 import { carry, ROOTS, type Touched, touchedBy } from './carry.js';
 import { cut, deletesOf } from './cut.js';
-import { State } from './state.js';
 import { type Answer, Refused, type Wire } from './wire.js';
 
 /** Between two updates: what is drawn meanwhile goes as one. The server takes 30 a second of a person. */
@@ -32,8 +31,8 @@ const REMOTE = Symbol('remote');
  * draw under, what it has not acknowledged is drawn anew on that.
  */
 export class Sync {
-  readonly doc = new State<Y.Doc>(new Y.Doc());
-  readonly state = new State<BoardState>({
+  readonly doc = new Value<Y.Doc>(new Y.Doc());
+  readonly state = new Value<BoardState>({
     phase: 'loading',
     unsent: 0,
     mayDraw: false,

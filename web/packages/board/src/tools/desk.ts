@@ -1,4 +1,4 @@
-import type { Store } from '@madang/sdk';
+import { type Store, Value } from '@madang/sdk';
 import { Editor, type Style } from '../model/editor.js';
 import { type Box, boundsOf, isEmpty, isHit } from '../model/geometry.js';
 import { FIRST_PAGE, type Page, pagesOf } from '../model/pages.js';
@@ -6,7 +6,7 @@ import type { Changed } from '../model/scene.js';
 import type { Shape } from '../model/shape.js';
 import type { Measure } from '../model/text.js';
 import type { LiveMove, LiveStroke, Point } from '../types.js';
-import { Value } from '../value.js';
+
 import { type Camera, fitted, onPage, type Size, within } from './camera.js';
 
 export type Tool =

@@ -1,3 +1,4 @@
+import { Value } from '@madang/sdk';
 import { Editor } from '../model/editor.js';
 import { grown, NO_CHANGE } from '../model/geometry.js';
 import { boardSheet } from '../model/json.js';
@@ -11,7 +12,7 @@ import { fitted, onPage, type Size, zoomed } from '../tools/camera.js';
 import { Desk, type Tool } from '../tools/desk.js';
 import { figure } from '../tools/draw.js';
 import type { Board, Point } from '../types.js';
-import { Value } from '../value.js';
+
 import { broughtBy, copied, put, putImages, putShapes } from './clipboard.js';
 import { Handles, type HandleWords } from './handles.js';
 import { type Action, actionOf } from './keys.js';
